@@ -1,0 +1,27 @@
+"""Depthcast: exchange order books as static files.
+
+A map of the package, from the pure core outwards:
+
+========================  =====================================================================
+``depthcast.errors``      the error tree; every error carries a hint what to do
+``depthcast.events``      what a venue tells us, as values: ``Diff``, ``Snapshot``
+``depthcast.book``        ``Book``: one symbol's two sides; apply, render any limit, certainty
+``depthcast.sync``        ``Sync``: snapshot + diffs -> an unbroken book; sans-I/O state machine
+``depthcast.files``       the contract: request <-> key, key -> bytes, version of a file
+``depthcast.venues``      one module an exchange: urls, frames -> events, its REST scheme
+``depthcast.store``       get and put_if on object storage; the outcome of a write
+``depthcast.backoff``     retry delays, as values
+``depthcast.feed``        the I/O skin around a venue's websocket
+``depthcast.rest``        the I/O skin around a venue's REST interface, paced by request weight
+``depthcast.keeper``      feed + REST + Sync: many live books, one callback
+``depthcast.settings``    settings: command line > environment > TOML file
+``depthcast.logs``        log lines, for people or as JSON
+``depthcast.cli``         the ``depthcast`` command, one module a verb
+========================  =====================================================================
+
+``errors``, ``events``, ``book``, ``sync``, ``files`` and ``venues`` are pure: bytes and values in, values
+out, no asyncio, no clock. The services that write (``updater``) and read (``server``) stand beside this
+package and import it, never the other way round; only ``depthcast.cli`` names them.
+"""
+
+__version__ = "0.1.0"

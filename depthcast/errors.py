@@ -1,0 +1,158 @@
+"""The error tree. Every error says what happened, carries the data, and hints what to do about it.
+
+::
+
+    DepthcastError
+    ├── SettingsError              a setting is unknown, malformed or contradicts another
+    ├── BookError
+    │   └── BadLevel               a level whose price or quantity is not a plain decimal number
+    ├── ContractError
+    │   ├── BadKey                 a key or a request that no file answers
+    │   └── BadFile                a stored object that is not a file of ours
+    ├── VenueError
+    │   ├── MalformedFrame         a websocket frame that the venue's documents do not describe
+    │   ├── MalformedAnswer        a REST body that the venue's documents do not describe
+    │   ├── Refused                the venue answered with one of its error codes
+    │   ├── RateLimited            429 or 418: be silent until ``retry_after_ms`` has passed
+    │   └── VenueUnavailable       no answer, a time-out or a 5xx
+    └── StoreError
+        ├── StoreUnavailable       no answer, a time-out or a 5xx
+        ├── BucketMissing          the bucket does not exist
+        ├── AccessDenied           wrong credentials, or a policy forbids the call
+        └── ConditionsIgnored      the store does not honour If-Match / If-None-Match
+
+``str(error)`` is one line, ready for a log or a terminal: the message, then the hint.
+"""
+
+
+class DepthcastError(Exception):
+    """The root of all errors raised on purpose by this project.
+
+    ``message`` says what happened; ``hint`` (may be empty) says what to do.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class SettingsError(DepthcastError):
+    """A setting is unknown, malformed or contradicts another one."""
+
+
+class BookError(DepthcastError):
+    """What was given to a book cannot be part of one."""
+
+
+class BadLevel(BookError):
+    """A level whose price or quantity is not a plain non-negative decimal number.
+
+    The book it was meant for is unchanged.
+    """
+
+    def __init__(self, level: object) -> None:
+        super().__init__(
+            f"not an order-book level: {level!r:.120}",
+            hint="the diff or snapshot is discarded and the symbol taken anew",
+        )
+        self.level = level
+
+
+class ContractError(DepthcastError):
+    """A key, a request or an object outside the contract in ``depthcast.files``."""
+
+
+class BadKey(ContractError):
+    """A key or a request that no file answers."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"{key!r:.200} names no file: {why}")
+        self.key = key
+
+
+class BadFile(ContractError):
+    """A stored object that is not a file of ours: damaged, or written by someone else."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(
+            f"the object {key!r:.200} is not a published file: {why}",
+            hint="the next write replaces it",
+        )
+        self.key = key
+
+
+class VenueError(DepthcastError):
+    """The exchange did or said something that stops us."""
+
+
+class MalformedFrame(VenueError):
+    """A websocket frame that the venue's documents do not describe."""
+
+    def __init__(self, frame: str | bytes, why: str) -> None:
+        super().__init__(f"malformed frame ({why}): {frame[:120]!r}")
+        self.frame = frame
+
+
+class MalformedAnswer(VenueError):
+    """A REST body that the venue's documents do not describe."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(
+            f"{url} answered something that is not its documented body: {why}",
+            hint="check that the REST url points at the exchange's API",
+        )
+        self.url = url
+
+
+class Refused(VenueError):
+    """The venue answered a request with one of its error codes.
+
+    ``status`` is the HTTP status, ``code`` the venue's own (Binance: ``-1121``), ``text`` its words.
+    """
+
+    def __init__(self, status: int, code: int | None, text: str) -> None:
+        super().__init__(f"the exchange refused the request: {status} {code} {text}")
+        self.status = status
+        self.code = code
+        self.text = text
+
+
+class RateLimited(VenueError):
+    """HTTP 429, or 418 when ``banned``: be silent until ``retry_after_ms`` has passed."""
+
+    def __init__(self, retry_after_ms: int, *, banned: bool) -> None:
+        word = "banned this address" if banned else "asks for fewer requests"
+        super().__init__(
+            f"the exchange {word} for {retry_after_ms / 1000:.0f} s",
+            hint="no REST request is sent until then; book updates go on",
+        )
+        self.retry_after_ms = retry_after_ms
+        self.banned = banned
+
+
+class VenueUnavailable(VenueError):
+    """No answer, a time-out or a 5xx from the exchange."""
+
+
+class StoreError(DepthcastError):
+    """Object storage did or said something that stops us."""
+
+
+class StoreUnavailable(StoreError):
+    """No answer, a time-out or a 5xx from the store."""
+
+
+class BucketMissing(StoreError):
+    """The bucket does not exist."""
+
+
+class AccessDenied(StoreError):
+    """Wrong credentials, or a policy forbids the call."""
+
+
+class ConditionsIgnored(StoreError):
+    """The store does not honour If-Match / If-None-Match, so the write rule cannot hold on it."""

@@ -1,0 +1,40 @@
+"""What a venue tells us about a book, as plain values.
+
+Levels are lists ``[price, quantity]`` of the exact strings that came over the wire. They are validated
+where they enter a book (:mod:`depthcast.book`), so a frame can be read without touching each level twice.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+Level = Sequence[str]
+"""``[price, quantity]``, the exact strings of the wire."""
+
+
+class Diff(NamedTuple):
+    """One depth update: quantities are absolute, zero removes the level.
+
+    ``first`` and ``last`` are the update ids it spans (Binance ``U`` and ``u``); ``event_time_ms`` is the
+    venue's own clock (Binance ``E``).
+    """
+
+    symbol: str
+    first: int
+    last: int
+    event_time_ms: int
+    bids: Sequence[Level]
+    asks: Sequence[Level]
+
+
+class Snapshot(NamedTuple):
+    """A book at one update id, best level first on both sides.
+
+    ``bids_complete``: no bid exists beyond the last one shown (the venue had fewer than it was asked for).
+    Where it is false, levels beyond the last price shown are *unknown*, not absent.
+    """
+
+    update_id: int
+    bids: Sequence[Level]
+    asks: Sequence[Level]
+    bids_complete: bool
+    asks_complete: bool

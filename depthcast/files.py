@@ -1,0 +1,236 @@
+"""THE CONTRACT: which key answers which request, what its bytes are, and which of two files is newer.
+
+A key *is* the request it answers, with canonical parameters in a fixed order::
+
+    api/v3/depth?symbol=ETHUSDT&limit=5
+
+The body is exactly the venue's own answer, compact, and a pure function of (symbol, update id, limit) and
+of how deep the writer's book is certain::
+
+    {"lastUpdateId":N,"bids":[["price","quantity"],…],"asks":[["price","quantity"],…]}
+
+Whatever else a reader may want to know travels beside the body, as object metadata (:class:`FileInfo`).
+Keys are built and parsed here and nowhere else. Pure: no I/O, no clock.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
+
+from depthcast.errors import BadFile, BadKey
+
+MAX_LIMIT: Final = 5000
+"""The most levels a side that Binance's ``GET /api/v3/depth`` shows; a larger limit means this one."""
+
+LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000, 5000)
+"""The limits published by default. Any other one is cut from the next larger file."""
+
+CONTENT_TYPE: Final = "application/json"
+
+PEEK_BYTES: Final = 64
+"""So many first bytes of a file always hold its update id."""
+
+DEPTH_PREFIX: Final = "api/v3/depth?symbol="
+
+# A symbol as Binance spells one since December 2025: 1 to 50 word characters (any alphabet), '-', '.', '_',
+# none of them a lower-case ASCII letter. Binance's own words: '^[\w\-._&&[^a-z]]{1,50}$'.
+_SYMBOL = re.compile(r"(?:(?![a-z])[\w\-.]){1,50}")
+_KEY = re.compile(r"api/v3/depth\?symbol=(?P<symbol>[^&=]+)&limit=(?P<limit>[1-9][0-9]{0,3})")
+_HEAD = re.compile(rb'\{"lastUpdateId":(0|[1-9][0-9]{0,18}),"bids":\[')
+
+_ASKS = b'],"asks":['
+_END = b"]}"
+_BETWEEN_LEVELS = b"],["
+
+
+class Version(NamedTuple):
+    """Which of two files of one key is newer: compared by epoch, then by update id.
+
+    Update ids can go down (relisting, maintenance); then a new epoch begins.
+    """
+
+    epoch: int
+    update_id: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.update_id}"
+
+
+class DepthKey(NamedTuple):
+    """The request a depth file answers."""
+
+    symbol: str
+    limit: int
+
+
+def valid_symbol(text: str) -> bool:
+    """Whether ``text`` is spelled like a symbol (it need not exist).
+
+    >>> valid_symbol("ETHUSDT"), valid_symbol("币安人生USDT"), valid_symbol("ethusdt"), valid_symbol("A/B")
+    (True, True, False, False)
+    """
+    return _SYMBOL.fullmatch(text) is not None
+
+
+def depth_key(symbol: str, limit: int) -> str:
+    """The key of the file that answers ``GET /api/v3/depth?symbol=…&limit=…``.
+
+    Raises :class:`~depthcast.errors.BadKey` for a misspelled symbol or a limit outside 1…5000.
+
+    >>> depth_key("ETHUSDT", 5)
+    'api/v3/depth?symbol=ETHUSDT&limit=5'
+    """
+    key = f"{DEPTH_PREFIX}{symbol}&limit={limit}"
+    if not valid_symbol(symbol):
+        raise BadKey(key, "the symbol is misspelled")
+    if not 1 <= limit <= MAX_LIMIT:
+        raise BadKey(key, f"the limit is not within 1 and {MAX_LIMIT}")
+    return key
+
+
+def parse_key(key: str) -> DepthKey:
+    """The reverse of :func:`depth_key`; accepts the canonical spelling only.
+
+    >>> parse_key("api/v3/depth?symbol=ETHUSDT&limit=5")
+    DepthKey(symbol='ETHUSDT', limit=5)
+    """
+    match = _KEY.fullmatch(key)
+    if match is None:
+        raise BadKey(key, "not of the form api/v3/depth?symbol=SYMBOL&limit=LIMIT")
+    parsed = DepthKey(match["symbol"], int(match["limit"]))
+    if not valid_symbol(parsed.symbol) or parsed.limit > MAX_LIMIT:
+        raise BadKey(key, "the symbol is misspelled or the limit too large")
+    return parsed
+
+
+def covering_limit(limit: int, published: tuple[int, ...] = LIMITS) -> int | None:
+    """The smallest published limit that holds ``limit`` levels; ``None`` where none is large enough.
+
+    ``published`` is sorted ascending.
+
+    >>> covering_limit(7), covering_limit(5000), covering_limit(101, (5, 100))
+    (10, 5000, None)
+    """
+    for candidate in published:
+        if candidate >= limit:
+            return candidate
+    return None
+
+
+def update_id_of(key: str, head: bytes) -> int:
+    """The update id in the first :data:`PEEK_BYTES` (or all) bytes of a file.
+
+    Raises :class:`~depthcast.errors.BadFile` where the bytes do not begin like a file.
+
+    >>> update_id_of("k", b'{"lastUpdateId":160,"bids":[["0.1","2"]],"asks":[]}')
+    160
+    """
+    match = _HEAD.match(head)
+    if match is None:
+        raise BadFile(key, "it does not begin with an update id and bids")
+    return int(match[1])
+
+
+def cut(body: bytes, limit: int) -> bytes:
+    """The file for a smaller ``limit``, out of a larger one's ``body``, without parsing it.
+
+    O(bytes kept). Returns ``body`` itself where nothing is to be cut. Works on bytes that
+    :mod:`depthcast.book` wrote: compact, so ``],[`` stands between two levels and nowhere else.
+
+    >>> cut(b'{"lastUpdateId":1,"bids":[["3","1"],["2","1"]],"asks":[["4","1"]]}', 1)
+    b'{"lastUpdateId":1,"bids":[["3","1"]],"asks":[["4","1"]]}'
+    """
+    asks_at = body.find(_ASKS)
+    if asks_at < 0 or not body.endswith(_END):
+        raise BadFile("?", "it has no asks or no end")
+    bids_end = _end_of(body, body.find(b"[") + 1, asks_at, limit)
+    asks_from = asks_at + len(_ASKS)
+    asks_end = _end_of(body, asks_from, len(body) - len(_END), limit)
+    if bids_end == asks_at and asks_end == len(body) - len(_END):
+        return body
+    view = memoryview(body)
+    return b"".join((view[:bids_end], view[asks_at:asks_end], _END))
+
+
+def _end_of(body: bytes, start: int, stop: int, limit: int) -> int:
+    """Where the first ``limit`` levels of ``body[start:stop]`` end."""
+    # Levels are short: looking at 64 bytes for each wanted one saves copying 150 kB to cut five levels.
+    window = start + 64 * (limit + 1)
+    if window < stop:
+        pieces = body[start:window].split(_BETWEEN_LEVELS, limit)
+        if len(pieces) > limit:
+            return window - len(pieces[-1]) - len(_BETWEEN_LEVELS) + 1
+    pieces = body[start:stop].split(_BETWEEN_LEVELS, limit)
+    if len(pieces) <= limit:
+        return stop
+    return stop - len(pieces[-1]) - len(_BETWEEN_LEVELS) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """What a writer knows about a file beside its body; travels as the object's metadata.
+
+    ``bids`` and ``asks`` count the levels that are *certain* on each side: below them the writer's book
+    is complete. ``bids_complete``: no bid exists beyond them. Times are milliseconds since 1970;
+    ``event_time_ms`` is the venue's clock of the last applied diff (0 where none came yet),
+    ``publish_time_ms`` the writer's own.
+    """
+
+    epoch: int
+    bids: int
+    asks: int
+    bids_complete: bool
+    asks_complete: bool
+    event_time_ms: int
+    publish_time_ms: int
+    replica: str
+
+    def to_metadata(self) -> dict[str, str]:
+        """As S3 user metadata: lower-case names, ASCII values."""
+        return {
+            "epoch": str(self.epoch),
+            "certain-bids": f"{self.bids}{'+' * self.bids_complete}",
+            "certain-asks": f"{self.asks}{'+' * self.asks_complete}",
+            "event-time": str(self.event_time_ms),
+            "publish-time": str(self.publish_time_ms),
+            "replica": self.replica,
+        }
+
+    @classmethod
+    def from_metadata(cls, key: str, metadata: Mapping[str, str]) -> Self:
+        """The reverse of :meth:`to_metadata`; names in any case.
+
+        Raises :class:`~depthcast.errors.BadFile` where a member is missing or malformed.
+        """
+        fields = {name.lower(): value for name, value in metadata.items()}
+        try:
+            bids, asks = fields["certain-bids"], fields["certain-asks"]
+            return cls(
+                epoch=_count(fields["epoch"]),
+                bids=_count(bids.removesuffix("+")),
+                asks=_count(asks.removesuffix("+")),
+                bids_complete=bids.endswith("+"),
+                asks_complete=asks.endswith("+"),
+                event_time_ms=_count(fields["event-time"]),
+                publish_time_ms=_count(fields["publish-time"]),
+                replica=fields["replica"],
+            )
+        except KeyError as missing:
+            raise BadFile(key, f"its metadata has no {missing.args[0]!r}") from None
+        except ValueError as error:
+            raise BadFile(key, f"its metadata is malformed: {error}") from None
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"{text!r:.40} is not a whole number")
+    return int(text)
+
+
+def version_of(key: str, head: bytes, metadata: Mapping[str, str]) -> Version:
+    """The version of a stored file from its first bytes and its metadata.
+
+    Raises :class:`~depthcast.errors.BadFile` where either is not ours.
+    """
+    return Version(FileInfo.from_metadata(key, metadata).epoch, update_id_of(key, head))

@@ -1,0 +1,124 @@
+"""Object storage, as far as this project needs it: read, write under a condition, list.
+
+The write rule of the whole system rests on this seam: every write carries exactly one condition, and its
+outcome is one of four, never a bool. There is no unconditional write and no delete.
+
+Implementations: :class:`depthcast.store.memory.MemoryStore` and :class:`depthcast.store.s3.S3Store`, both
+under the one suite in ``tests/conformance``. No type of any SDK leaves this package.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Literal, Protocol
+
+
+class Outcome(Enum):
+    """What became of a conditional write.
+
+    ==========  =========================  =======================================================
+    outcome     answers                    what the writer does
+    ==========  =========================  =======================================================
+    WON         200                        the object is ours; its ETag is the next condition
+    LOST        412, 409, 404 on If-Match  somebody else's object (or our own retried write) is
+                                           there, or none: read and compare
+    THROTTLED   429, 503 SlowDown          as LOST, after a pause
+    UNKNOWN     5xx, time-out, cut         it may have been applied or not: read and compare
+    ==========  =========================  =======================================================
+    """
+
+    WON = "won"
+    LOST = "lost"
+    THROTTLED = "throttled"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """The outcome of a write; ``etag`` is set if and only if it was won. ``reason`` is for people."""
+
+    outcome: Outcome
+    etag: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as read: ``body`` may be only its beginning where that was asked for.
+
+    ``etag`` is opaque, quoted as the store sent it. ``metadata`` holds the user metadata, names in lower
+    case without ``x-amz-meta-``.
+    """
+
+    body: bytes
+    etag: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object in a listing."""
+
+    key: str
+    etag: str
+    size: int
+    last_modified_ms: int
+
+
+class Unchanged(Enum):
+    """The type of :data:`UNCHANGED`, the answer "304 Not Modified"."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+
+
+class Store(Protocol):
+    """What the rest of the system may do to object storage.
+
+    Reads raise a :class:`~depthcast.errors.StoreError`; a missing object is ``None``, not an error.
+    Writes never raise for what the store or the network does: they return an outcome. Both may be
+    cancelled; a cancelled write is as unknown as a timed-out one.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where this is, for people: never holds a secret."""
+        ...
+
+    async def get(self, key: str) -> StoredObject | None:
+        """The whole object, or ``None`` where there is none."""
+        ...
+
+    async def peek(self, key: str, length: int) -> StoredObject | None:
+        """The object's first ``length`` bytes with its ETag and metadata, or ``None``: one small read."""
+        ...
+
+    async def get_if_changed(self, key: str, etag: str) -> StoredObject | Literal[Unchanged.UNCHANGED] | None:
+        """The whole object unless its ETag still is ``etag``."""
+        ...
+
+    async def put_if(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        match: str | None,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> PutResult:
+        """Write ``body`` only if the object's ETag is ``match``; ``None``: only if there is no object.
+
+        Exactly one attempt is made; nothing is retried behind the caller's back.
+        """
+        ...
+
+    def list(self, prefix: str) -> AsyncIterator[Entry]:
+        """The objects whose keys begin with ``prefix`` (any string), in the order of their keys' UTF-8 bytes."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections. No call may follow."""
+        ...
