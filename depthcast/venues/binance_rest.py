@@ -1,0 +1,200 @@
+"""Binance's spot REST scheme, from the side of who answers it: query strings to requests or its own errors.
+
+Promises: the parameters, defaults, clamping, order of checks, statuses, codes and texts of
+``GET /api/v3/depth`` as Binance documents them and as they were seen, so that a client cannot tell a mirror
+from the exchange by them. Where neither documents nor observations say anything, the choice is explained in
+``docs/compatibility.md``.
+
+Leaves to others: whether a symbol exists and trades (the server knows what is published) and everything of
+HTTP but the status. Pure: bytes in, values out.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+from depthcast.files import MAX_LIMIT, valid_symbol
+
+DEPTH_PATH: Final = "/api/v3/depth"
+PING_PATH: Final = "/api/v3/ping"
+TIME_PATH: Final = "/api/v3/time"
+
+ERROR_CONTENT_TYPE: Final = "application/json;charset=UTF-8"
+"""What Binance sends with every JSON answer, errors and successes alike."""
+
+DEFAULT_LIMIT: Final = 100
+
+SymbolStatus = Literal["TRADING", "HALT", "BREAK"]
+
+_PARAMETERS: Final = ("symbol", "limit", "symbolStatus")
+_STATUSES: Final[dict[str, SymbolStatus]] = {"TRADING": "TRADING", "HALT": "HALT", "BREAK": "BREAK"}
+_LIMIT: Final = re.compile(r"[0-9]{1,20}")
+_INT_MAX: Final = 2**31 - 1
+_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+TimeUnit = Literal["MILLISECOND", "MICROSECOND"]
+_TIME_UNITS: Final[dict[bytes, TimeUnit]] = {
+    b"MILLISECOND": "MILLISECOND",
+    b"millisecond": "MILLISECOND",
+    b"MICROSECOND": "MICROSECOND",
+    b"microsecond": "MICROSECOND",
+}
+
+
+class DepthRequest(NamedTuple):
+    """A request for a book: ``limit`` is within 1…5000, ``symbol_status`` is ``None`` where none was sent."""
+
+    symbol: str
+    limit: int
+    symbol_status: SymbolStatus | None
+
+
+class ApiError(NamedTuple):
+    """A refusal in Binance's words. ``status`` is the HTTP status, ``code`` Binance's own negative number."""
+
+    status: int
+    code: int
+    msg: str
+
+    def body(self) -> bytes:
+        """The JSON body, compact, non-ASCII text as UTF-8."""
+        return json.dumps(
+            {"code": self.code, "msg": self.msg}, separators=(",", ":"), ensure_ascii=False
+        ).encode()
+
+
+SYMBOL_MISSING: Final = ApiError(
+    400, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."
+)
+SYMBOL_ILLEGAL: Final = ApiError(
+    400, -1100, r"Illegal characters found in parameter 'symbol'; legal range is '^[\w\-._&&[^a-z]]{1,50}$'."
+)
+LIMIT_ILLEGAL: Final = ApiError(
+    400, -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'."
+)
+LIMIT_OVERFLOWED: Final = ApiError(400, -1108, "Parameter 'limit' overflowed.")
+LIMIT_NOT_VALID: Final = ApiError(400, -1130, "Data sent for parameter 'limit' is not valid.")
+UNKNOWN_SYMBOL: Final = ApiError(400, -1121, "Invalid symbol.")
+UNKNOWN_STATUS: Final = ApiError(400, -1122, "Invalid symbolStatus.")
+STATUS_MISMATCH: Final = ApiError(
+    400, -1220, "The symbol's status does not match the requested symbolStatus."
+)
+BAD_TIME_UNIT: Final = ApiError(
+    400, -1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND."
+)
+UNAVAILABLE: Final = ApiError(503, -1001, "Internal error; unable to process your request. Please try again.")
+"""The book exists but cannot be had right now. Clients know -1001 as "try again"."""
+
+
+def parse_depth(query: bytes) -> DepthRequest | ApiError:
+    """The request that the raw query string of ``GET /api/v3/depth`` makes, or Binance's refusal.
+
+    Checks, first failure wins: duplicates (-1101), too many parameters (-1101), ``symbol`` (-1102, -1105,
+    -1100), ``limit`` (-1105, -1100, -1108, -1130), ``symbolStatus`` (-1105, -1122), unread parameters
+    (-1104). Existence (-1121) and status (-1220) come after all of these and are the caller's.
+
+    >>> parse_depth(b"symbol=ETHUSDT&limit=7000")
+    DepthRequest(symbol='ETHUSDT', limit=5000, symbol_status=None)
+    >>> parse_depth(b"limit=5").code
+    -1102
+    """
+    sent = _parameters(query, _PARAMETERS)
+    if isinstance(sent, ApiError):
+        return sent
+    symbol = sent.get("symbol")
+    if symbol is None:
+        return SYMBOL_MISSING
+    if not symbol:
+        return _empty("symbol")
+    if not valid_symbol(symbol):
+        return SYMBOL_ILLEGAL
+    limit = _limit(sent.get("limit"))
+    if isinstance(limit, ApiError):
+        return limit
+    status = _status(sent.get("symbolStatus"))
+    if isinstance(status, ApiError):
+        return status
+    read = sum(name in sent for name in _PARAMETERS)
+    if read < len(sent):
+        return ApiError(
+            400,
+            -1104,
+            f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{len(sent)}'.",
+        )
+    return DepthRequest(symbol, limit, status)
+
+
+def refuse_parameters(query: bytes) -> ApiError | None:
+    """The refusal of a query string sent to an endpoint without parameters (ping, time), if any.
+
+    >>> refuse_parameters(b"a=1").msg
+    "Too many parameters; expected '0' and received '1'."
+    """
+    sent = _parameters(query, ())
+    return sent if isinstance(sent, ApiError) else None
+
+
+def parse_time_unit(header: bytes | None) -> TimeUnit | ApiError:
+    """What the request header ``X-MBX-TIME-UNIT`` asks for; milliseconds where it is not sent."""
+    if header is None:
+        return "MILLISECOND"
+    return _TIME_UNITS.get(header, BAD_TIME_UNIT)
+
+
+def _limit(text: str | None) -> int | ApiError:
+    if text is None:
+        return DEFAULT_LIMIT
+    if not text:
+        return _empty("limit")
+    if _LIMIT.fullmatch(text) is None:
+        return LIMIT_ILLEGAL
+    limit = int(text)
+    if limit > _INT_MAX:
+        return LIMIT_OVERFLOWED
+    if limit == 0:
+        return LIMIT_NOT_VALID
+    return min(limit, MAX_LIMIT)
+
+
+def _status(text: str | None) -> SymbolStatus | ApiError | None:
+    if text is None:
+        return None
+    if not text:
+        return _empty("symbolStatus")
+    return _STATUSES.get(text, UNKNOWN_STATUS)
+
+
+def _empty(name: str) -> ApiError:
+    return ApiError(400, -1105, f"Parameter '{name}' was empty.")
+
+
+def _parameters(query: bytes, known: Sequence[str]) -> dict[str, str] | ApiError:
+    """The decoded parameters, or -1101 for a duplicate or for more of them than the endpoint knows."""
+    sent: dict[str, str] = {}
+    for part in query.split(b"&"):
+        raw_name, _, raw_value = part.partition(b"=")
+        if not raw_name:
+            continue  # "&&", a trailing "&" and "=5" hold no parameter
+        name = _decode(raw_name)
+        if name in sent:
+            return ApiError(400, -1101, f"Duplicate values for parameter '{name}'.")
+        sent[name] = _decode(raw_value)
+    if len(sent) > len(known):
+        return ApiError(
+            400, -1101, f"Too many parameters; expected '{len(known)}' and received '{len(sent)}'."
+        )
+    return sent
+
+
+def _decode(raw: bytes) -> str:
+    """Form decoding: ``+`` is a space, ``%XX`` a byte, the bytes are UTF-8.
+
+    What does not decode stays (``%zz``) or becomes U+FFFD: no parameter allows either, so it is refused as an
+    illegal character and not as a broken request.
+    """
+    if b"+" in raw:
+        raw = raw.replace(b"+", b" ")
+    if b"%" in raw:
+        raw = _ESCAPE.sub(lambda escape: bytes((int(escape[1], 16),)), raw)
+    return raw.decode("utf-8", errors="replace")
