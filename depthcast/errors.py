@@ -90,11 +90,15 @@ class VenueError(DepthcastError):
 
 
 class MalformedFrame(VenueError):
-    """A websocket frame that the venue's documents do not describe."""
+    """A websocket frame that the venue's documents do not describe.
 
-    def __init__(self, frame: str | bytes, why: str) -> None:
+    ``symbol`` is the book it was meant for, ``None`` where the frame does not tell.
+    """
+
+    def __init__(self, frame: str | bytes, why: str, *, symbol: str | None = None) -> None:
         super().__init__(f"malformed frame ({why}): {frame[:120]!r}")
         self.frame = frame
+        self.symbol = symbol
 
 
 class MalformedAnswer(VenueError):

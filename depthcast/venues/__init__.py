@@ -1,0 +1,150 @@
+"""What an exchange looks like from here: one pure module an exchange, all of them a :class:`Venue`.
+
+A venue module knows the exchange's urls, how its websocket frames and REST bodies read, what a request
+weighs and what its error answers mean. It takes bytes and returns values; sockets, clocks and pacing belong
+to :mod:`depthcast.feed` and :mod:`depthcast.rest`, which know a venue only by the types below.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from depthcast.errors import VenueError
+from depthcast.events import Diff, Snapshot
+
+
+class Ack(NamedTuple):
+    """The venue took the control message with this id."""
+
+    id: int
+
+
+class RequestFailed(NamedTuple):
+    """The venue refused a control message; ``id`` is ``None`` where the answer does not name it."""
+
+    id: int | None
+    code: int | None
+    text: str
+
+
+class Shutdown(NamedTuple):
+    """This connection is about to end: open another one at once.
+
+    ``event_time_ms`` is the venue's clock, ``None`` where the frame does not tell it.
+    """
+
+    event_time_ms: int | None
+
+
+class Ignored(NamedTuple):
+    """A well-formed frame that carries nothing for a book; ``about`` names it for people."""
+
+    about: str
+
+
+Event = Diff | Ack | RequestFailed | Shutdown | Ignored
+"""What one websocket frame says."""
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolInfo:
+    """One symbol as the venue lists it.
+
+    ``status`` is the venue's word (Binance: ``TRADING``, ``HALT``, ``BREAK``, …). The precisions are the
+    numbers of decimals to which quantities (base) and prices (quote) are padded in every message.
+    """
+
+    symbol: str
+    status: str
+    base_asset: str
+    quote_asset: str
+    base_precision: int
+    quote_precision: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeInfo:
+    """The venue's list of symbols, in its own order, and what an address may ask of it in a minute."""
+
+    symbols: Mapping[str, SymbolInfo]
+    request_weight_per_minute: int
+
+
+class Venue(Protocol):
+    """The seam between an exchange's protocol and the sockets that carry it. Implementations are pure."""
+
+    # Websocket
+
+    @property
+    def stream_url(self) -> str:
+        """Where a feed connects to."""
+        ...
+
+    def stream_name(self, symbol: str) -> str:
+        """The name of a symbol's diff stream."""
+        ...
+
+    def subscribe_message(self, names: Sequence[str], request_id: int) -> str:
+        """The control message that asks for the streams ``names``."""
+        ...
+
+    def unsubscribe_message(self, names: Sequence[str], request_id: int) -> str:
+        """The control message that gives the streams ``names`` up."""
+        ...
+
+    def parse_frame(self, frame: str | bytes) -> Event:
+        """What a frame says; raises :class:`~depthcast.errors.MalformedFrame`."""
+        ...
+
+    # REST
+
+    @property
+    def rest_url(self) -> str:
+        """The base that paths are appended to, without a slash at its end."""
+        ...
+
+    @property
+    def ping_path(self) -> str:
+        """A path that does nothing but answer."""
+        ...
+
+    @property
+    def exchange_info_paths(self) -> Sequence[str]:
+        """Paths that answer the list of symbols, the preferred one first; an old engine may refuse it."""
+        ...
+
+    def depth_path(self, symbol: str, limit: int) -> str:
+        """The path, query included, that answers a snapshot of ``limit`` levels a side."""
+        ...
+
+    @property
+    def ping_weight(self) -> int:
+        """The request weight of :attr:`ping_path`."""
+        ...
+
+    @property
+    def exchange_info_weight(self) -> int:
+        """The request weight of :attr:`exchange_info_paths`."""
+        ...
+
+    def depth_weight(self, limit: int) -> int:
+        """The request weight of a snapshot."""
+        ...
+
+    def used_weight(self, headers: Mapping[str, str]) -> int | None:
+        """The weight this address used in the current minute, as an answer's headers report it."""
+        ...
+
+    def refusal(
+        self, status: int, headers: Mapping[str, str], body: bytes, *, url: str, now_ms: int
+    ) -> VenueError | None:
+        """The error that an answer means; ``None`` for a 200. ``now_ms``: milliseconds since 1970."""
+        ...
+
+    def parse_snapshot(self, body: bytes, limit: int) -> Snapshot:
+        """The body of a snapshot asked for with ``limit``; raises MalformedAnswer."""
+        ...
+
+    def parse_exchange_info(self, body: bytes) -> ExchangeInfo:
+        """The body of the list of symbols; raises MalformedAnswer."""
+        ...
