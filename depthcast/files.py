@@ -132,8 +132,19 @@ def update_id_of(key: str, head: bytes) -> int:
     return int(match[1])
 
 
+def check_body(key: str, body: bytes) -> None:
+    """Raise :class:`~depthcast.errors.BadFile` unless ``body`` begins, divides and ends like a whole file.
+
+    Tells a foreign or a truncated object from a file at the cost of a search, not of a parse: what stands
+    between the three marks is the store's to keep.
+    """
+    update_id_of(key, body)
+    if _ASKS not in body or not body.endswith(_END):
+        raise BadFile(key, "it has no asks or no end")
+
+
 def cut(body: bytes, limit: int) -> bytes:
-    """The file for a smaller ``limit``, out of a larger one's ``body``, without parsing it.
+    """The file for a smaller ``limit`` (at least 1), out of a larger one's ``body``, without parsing it.
 
     O(bytes kept). Returns ``body`` itself where nothing is to be cut. Works on bytes that
     :mod:`depthcast.book` wrote: compact, so ``],[`` stands between two levels and nowhere else.

@@ -1,0 +1,250 @@
+"""The contract: keys and requests both ways, cutting bodies, versions, metadata."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from depthcast.errors import BadFile, BadKey
+from depthcast.files import (
+    LIMITS,
+    MAX_LIMIT,
+    PEEK_BYTES,
+    FileInfo,
+    Version,
+    check_body,
+    covering_limit,
+    cut,
+    depth_key,
+    parse_key,
+    update_id_of,
+    valid_symbol,
+    version_of,
+)
+
+Side = list[tuple[str, str]]
+
+symbols = st.text(alphabet=st.sampled_from("ABCXYZ0189-._币安Ä"), min_size=1, max_size=50)
+limits = st.integers(min_value=1, max_value=MAX_LIMIT)
+levels = st.integers(0, 10**12).map(lambda n: (f"{n // 100}.{n % 100:08}", f"{n}.5"))
+sides = st.lists(levels, max_size=40)
+
+
+def body_of(update_id: int, bids: Side, asks: Side) -> bytes:
+    """A file written the plain way, to compare with."""
+    return json.dumps({"lastUpdateId": update_id, "bids": bids, "asks": asks}, separators=(",", ":")).encode()
+
+
+def info(**changes: object) -> FileInfo:
+    fields = {
+        "epoch": 3,
+        "bids": 4870,
+        "asks": 113,
+        "bids_complete": False,
+        "asks_complete": True,
+        "event_time_ms": 1_723_161_253_000,
+        "publish_time_ms": 1_723_161_253_021,
+        "replica": "host-1",
+    }
+    return FileInfo(**(fields | changes))  # type: ignore[arg-type]
+
+
+class TestKeys:
+    @given(symbols, limits)
+    def test_a_key_parses_back_to_its_request(self, symbol: str, limit: int) -> None:
+        assert parse_key(depth_key(symbol, limit)) == (symbol, limit)
+
+    @given(st.text(max_size=60) | st.from_regex(r"api/v3/depth\?symbol=.{0,5}&limit=.{0,5}", fullmatch=True))
+    def test_whatever_parses_is_spelled_canonically(self, text: str) -> None:
+        try:
+            symbol, limit = parse_key(text)
+        except BadKey:
+            return
+        assert depth_key(symbol, limit) == text
+
+    @pytest.mark.parametrize(
+        "symbol", ["", "ethusdt", "ETH/USDT", "ETH USDT", "ETH&", "ETH=", "A" * 51, "A\n"]
+    )
+    def test_a_misspelled_symbol_has_no_key(self, symbol: str) -> None:
+        assert not valid_symbol(symbol)
+        with pytest.raises(BadKey, match="misspelled"):
+            depth_key(symbol, 5)
+
+    @pytest.mark.parametrize("limit", [-1, 0, 5001])
+    def test_a_limit_outside_the_range_has_no_key(self, limit: int) -> None:
+        with pytest.raises(BadKey, match="limit"):
+            depth_key("ETHUSDT", limit)
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "",
+            "api/v3/depth",
+            "/api/v3/depth?symbol=ETHUSDT&limit=5",
+            "api/v3/depth?limit=5&symbol=ETHUSDT",
+            "api/v3/depth?symbol=ETHUSDT&limit=05",
+            "api/v3/depth?symbol=ETHUSDT&limit=0",
+            "api/v3/depth?symbol=ETHUSDT&limit=5001",
+            "api/v3/depth?symbol=ETHUSDT&limit=50000",
+            "api/v3/depth?symbol=ETHUSDT&limit=5 ",
+            "api/v3/depth?symbol=ETHUSDT&limit=5\n",
+            "api/v3/depth?symbol=ethusdt&limit=5",
+            "api/v3/depth?symbol=&limit=5",
+            "api/v3/depth?symbol=A&limit=5&limit=5",
+            "api/v3/depth?symbol=ETHUSDT&limit=٥",
+        ],
+    )
+    def test_only_the_canonical_spelling_is_a_key(self, key: str) -> None:
+        with pytest.raises(BadKey):
+            parse_key(key)
+
+
+class TestCoveringLimit:
+    @given(limits)
+    def test_it_is_the_smallest_published_one_that_suffices(self, limit: int) -> None:
+        assert covering_limit(limit) == min(published for published in LIMITS if published >= limit)
+
+    def test_none_suffices_above_the_largest_or_where_nothing_is_published(self) -> None:
+        assert covering_limit(101, (5, 100)) is None
+        assert covering_limit(1, ()) is None
+
+
+class TestCut:
+    @given(st.integers(0, 10**18), sides, sides, st.integers(1, 45))
+    def test_a_cut_file_is_the_file_written_with_fewer_levels(
+        self, update_id: int, bids: Side, asks: Side, limit: int
+    ) -> None:
+        whole = body_of(update_id, bids, asks)
+        assert cut(whole, limit) == body_of(update_id, bids[:limit], asks[:limit])
+
+    @given(st.integers(1, 30), st.integers(0, 30), st.integers(1, 80))
+    def test_levels_longer_than_the_first_look_are_found_all_the_same(
+        self, limit: int, levels: int, digits: int
+    ) -> None:
+        side = [("1" * digits, "2" * digits)] * levels
+        assert cut(body_of(1, side, side), limit) == body_of(1, side[:limit], side[:limit])
+
+    @given(sides, sides, st.integers(1, 45), st.integers(1, 45))
+    def test_cutting_twice_is_cutting_to_the_smaller(
+        self, bids: Side, asks: Side, one: int, two: int
+    ) -> None:
+        whole = body_of(1, bids, asks)
+        assert cut(cut(whole, one), two) == cut(whole, min(one, two))
+
+    def test_nothing_to_cut_gives_the_very_same_bytes(self) -> None:
+        whole = body_of(1, [("3", "1")] * 5, [])
+        assert cut(whole, 5) is whole
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"{}", b'{"lastUpdateId":1,"bids":[', body_of(1, [("1", "1")], [])[:-1]],
+        ids=["empty", "foreign", "begun", "truncated"],
+    )
+    def test_what_is_no_file_is_not_cut(self, body: bytes) -> None:
+        with pytest.raises(BadFile):
+            cut(body, 5)
+
+
+class TestCheckBody:
+    @given(st.integers(0, 10**18), sides, sides)
+    def test_a_whole_file_passes(self, update_id: int, bids: Side, asks: Side) -> None:
+        check_body("k", body_of(update_id, bids, asks))
+
+    @given(st.data())
+    def test_a_truncated_file_does_not(self, data: st.DataObject) -> None:
+        whole = body_of(1, data.draw(sides), data.draw(sides))
+        with pytest.raises(BadFile):
+            check_body("k", whole[: data.draw(st.integers(0, len(whole) - 1))])
+
+    def test_the_error_names_the_key(self) -> None:
+        with pytest.raises(BadFile, match="the-key"):
+            check_body("the-key", b'{"lastUpdateId":1,"bids":[]}')
+
+
+class TestUpdateId:
+    @given(st.integers(0, 10**19 - 1), sides)
+    def test_it_is_read_from_the_first_bytes(self, update_id: int, bids: Side) -> None:
+        assert update_id_of("k", body_of(update_id, bids, [])[:PEEK_BYTES]) == update_id
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            b"",
+            b'{"lastUpdateId":',
+            b'{"lastUpdateId":01,"bids":[',
+            b'{"lastUpdateId":-1,"bids":[',
+            b'{"lastUpdateId":1.0,"bids":[',
+            b'{"lastUpdateId": 1,"bids":[',
+            b'{"lastUpdateId":"1","bids":[',
+            b'{"lastUpdateId":12345678901234567890,"bids":[',
+            b'{"bids":[],"asks":[],"lastUpdateId":1}',
+            b'{"code":-1121,"msg":"Invalid symbol."}',
+            b" " + b'{"lastUpdateId":1,"bids":[',
+        ],
+    )
+    def test_other_beginnings_are_not_files(self, head: bytes) -> None:
+        with pytest.raises(BadFile):
+            update_id_of("k", head)
+
+
+class TestFileInfo:
+    @given(
+        st.builds(
+            FileInfo,
+            epoch=st.integers(0, 10**6),
+            bids=st.integers(0, 10**5),
+            asks=st.integers(0, 10**5),
+            bids_complete=st.booleans(),
+            asks_complete=st.booleans(),
+            event_time_ms=st.integers(0, 10**14),
+            publish_time_ms=st.integers(0, 10**14),
+            replica=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1),
+        )
+    )
+    def test_metadata_parses_back_in_any_case_of_names(self, original: FileInfo) -> None:
+        metadata = original.to_metadata()
+        assert FileInfo.from_metadata("k", metadata) == original
+        assert (
+            FileInfo.from_metadata("k", {name.title(): text for name, text in metadata.items()}) == original
+        )
+
+    @given(st.integers(0, 10**5), st.booleans())
+    def test_metadata_is_fit_for_http_headers(self, bids: int, complete: bool) -> None:
+        for name, value in info(bids=bids, bids_complete=complete).to_metadata().items():
+            assert re.fullmatch(r"[a-z][a-z-]*", name)
+            assert re.fullmatch(r"[!-~]+", value)
+
+    def test_members_of_others_are_ignored(self) -> None:
+        assert FileInfo.from_metadata("k", info().to_metadata() | {"x-cache": "hit"}) == info()
+
+    @pytest.mark.parametrize("name", sorted(info().to_metadata()))
+    def test_a_missing_member_is_named(self, name: str) -> None:
+        metadata = info().to_metadata()
+        del metadata[name]
+        with pytest.raises(BadFile, match=f"no '{name}'"):
+            FileInfo.from_metadata("k", metadata)
+
+    @pytest.mark.parametrize("name", sorted(set(info().to_metadata()) - {"replica"}))
+    @pytest.mark.parametrize("text", ["", "-1", "1.5", "x", "1 ", "٣", "1++", "9" * 5000])
+    def test_a_malformed_member_is_refused(self, name: str, text: str) -> None:
+        with pytest.raises(BadFile, match="malformed"):
+            FileInfo.from_metadata("k", info().to_metadata() | {name: text})
+
+
+class TestVersion:
+    def test_a_later_epoch_beats_any_update_id(self) -> None:
+        assert Version(1, 10**12) < Version(2, 1) < Version(2, 2)
+
+    def test_it_reads_as_epoch_and_id(self) -> None:
+        assert str(Version(2, 160)) == "2:160"
+
+    @given(st.integers(0, 10**6), st.integers(0, 10**18))
+    def test_it_is_known_from_the_first_bytes_and_the_metadata(self, epoch: int, update_id: int) -> None:
+        head = body_of(update_id, [("1.0", "1.0")] * 50, [])[:PEEK_BYTES]
+        assert version_of("k", head, info(epoch=epoch).to_metadata()) == (epoch, update_id)
+
+    def test_an_object_without_our_metadata_has_none(self) -> None:
+        with pytest.raises(BadFile):
+            version_of("k", body_of(1, [], []), {})
