@@ -1,0 +1,62 @@
+"""``depthcast settings``: every setting of the services, as the page ``docs/settings.md``."""
+
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import Final, cast
+
+from depthcast.errors import SettingsError
+from depthcast.settings import Settings, shown_default
+
+SUMMARY = "print every setting of the services, as Markdown"
+
+SERVICES: Final = {
+    "updater": "updater.settings:UpdaterSettings",
+    "server": "server.settings:ServerSettings",
+}
+"""Whose settings the page lists, and where they are declared."""
+
+_INTRODUCTION: Final = """\
+# Settings
+
+Made by `depthcast settings`; a test holds this page and the code together.
+
+A setting `some_name` is the option `--some-name` on the command line, the variable `DEPTHCAST_SOME_NAME` in the
+environment, and the member `some_name` of the TOML file that `--config` or `DEPTHCAST_CONFIG` names. The command
+line goes before the environment, the environment before the file. Lists are comma-separated text or, in the file,
+arrays. One file may serve several services: members at its top hold for all of them, members in a table
+`[updater]` or `[server]` for that one alone. Object storage is reached with the usual AWS variables
+(`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`), which are
+environment variables only.
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the page."""
+    if argv:
+        raise SettingsError(f"depthcast settings takes no argument, and was given {argv[0]!r:.40}")
+    print(page(), end="")
+    return 0
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join((_INTRODUCTION, *(line for name in SERVICES for line in _section(name))))
+
+
+def service_settings(name: str) -> type[Settings]:
+    """The settings class of one of :data:`SERVICES`."""
+    module, _, attribute = SERVICES[name].partition(":")
+    return cast(type[Settings], getattr(importlib.import_module(module), attribute))
+
+
+def _section(name: str) -> Iterator[str]:
+    yield f"## {name}\n"
+    for title, fields in service_settings(name).groups():
+        yield f"### {title}\n" if title != Settings.TITLE else "### other\n"
+        yield "| setting | default | |"
+        yield "|---|---|---|"
+        for field_name, field in fields.items():
+            default = shown_default(field)
+            shown = f"`{default}`" if default else "none"
+            yield f"| `{field_name}` | {shown} | {field.description} |".replace(" | |", " |  |")
+        yield ""

@@ -1,0 +1,14 @@
+"""``depthcast simulator``: an exchange on this machine."""
+
+from collections.abc import Sequence
+
+SUMMARY = (
+    "an exchange on this machine: the venue's REST and websocket interfaces over a made or captured market"
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run it until SIGTERM or Ctrl-C."""
+    from simulator.__main__ import main as run
+
+    return run(argv)

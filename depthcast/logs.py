@@ -1,0 +1,127 @@
+"""Log lines: one line an event, as text for people or as JSON for machines, on standard error.
+
+Promises: the lines of libraries (``logging``) come out in the same form, warnings and worse only; no secret
+passes (:func:`redact` runs over every value); a fault that repeats is shown seldom (:class:`Seldom`).
+Until :func:`configure` is called structlog's own defaults hold.
+"""
+
+import logging
+import re
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final, Literal, TextIO, cast
+
+import orjson
+import structlog
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+# What may carry a secret: a URL's user part, and the parameters and headers of signed requests.
+_SECRETS: Final = (
+    (re.compile(r"(?<=://)[^/@\s]+@"), "…@"),
+    (
+        re.compile(
+            r"(?i)\b(X-Amz-(?:Signature|Credential|Security-Token)|aws_(?:secret_access_key|session_token)"
+            r"|signature|secret|token|password)(=|: ?)[^\s&,;'\"]+"
+        ),
+        r"\1\2…",
+    ),
+)
+
+
+def redact(text: str) -> str:
+    """``text`` without what looks like a secret.
+
+    >>> redact("s3://key:secret@host/b?X-Amz-Signature=abc&x=1")
+    's3://…@host/b?X-Amz-Signature=…&x=1'
+    """
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger whose lines say which part of the program speaks."""
+    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(part=name))
+
+
+def configure(format: LogFormat = "text", level: LogLevel = "info", *, stream: TextIO | None = None) -> None:
+    """Set the form of this process's log lines, and of those that libraries write."""
+    stream = stream or sys.stderr
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    closing: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _redacted]
+    if format == "json":
+        closing.append(structlog.processors.JSONRenderer(_json))
+    else:
+        render = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+        )
+        closing.append(render)
+    numeric = logging.getLevelName(level.upper())
+    structlog.configure(
+        processors=[*shared, *closing],
+        wrapper_class=structlog.make_filtering_bound_logger(numeric),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *closing],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(numeric, logging.WARNING), force=True)
+
+
+def _json(event: dict[str, Any], **_: object) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
+def _redacted(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = redact(value)
+        elif isinstance(value, Exception):
+            event[name] = redact(str(value))
+    return event
+
+
+class Seldom:
+    """Lets a repeated event through once in a while, and counts what it held back.
+
+    Keys are anything hashable (say, a symbol and a kind of fault). At most ``capacity`` of them are
+    remembered, the least recently shown forgotten first: a flood of different keys costs lines, not memory.
+
+    >>> seldom = Seldom(every_s=10, clock=iter([0.0, 1.0, 10.0]).__next__)
+    >>> [seldom.held_back("gap") for _ in range(3)]
+    [0, None, 1]
+    """
+
+    def __init__(
+        self, *, every_s: float = 10.0, capacity: int = 1024, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._every_s = every_s
+        self._capacity = capacity
+        self._clock = clock
+        self._seen: OrderedDict[object, tuple[float, int]] = OrderedDict()
+
+    def held_back(self, key: object) -> int | None:
+        """``None``: say nothing now. A number: say it, and that so many were held back since."""
+        now = self._clock()
+        last = self._seen.get(key)
+        if last is not None and now - last[0] < self._every_s:
+            self._seen[key] = (last[0], last[1] + 1)
+            return None
+        self._seen[key] = (now, 0)
+        self._seen.move_to_end(key)
+        if len(self._seen) > self._capacity:
+            self._seen.popitem(last=False)
+        return last[1] if last is not None else 0

@@ -1,0 +1,114 @@
+"""Log lines: their two forms, what never appears in them, and how repeated ones are held back."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from depthcast.logs import Seldom, configure, get_logger, redact
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_json_lines_are_objects_with_the_event_its_level_and_its_time() -> None:
+    stream = io.StringIO()
+    configure("json", "info", stream=stream)
+    get_logger("feed").warning("gap", symbol="ETHUSDT", path=object)
+    line = json.loads(stream.getvalue())
+    assert line["event"] == "gap"
+    assert line["level"] == "warning"
+    assert line["part"] == "feed"
+    assert line["symbol"] == "ETHUSDT"
+    assert "timestamp" in line
+
+
+def test_text_lines_are_for_people_and_uncoloured_in_a_file() -> None:
+    stream = io.StringIO()
+    configure("text", "info", stream=stream)
+    get_logger("feed").info("gap", symbol="ETHUSDT")
+    text = stream.getvalue()
+    assert text.count("\n") == 1
+    assert "gap" in text
+    assert "symbol=ETHUSDT" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_lines_below_the_level_are_not_shown(format: str) -> None:
+    stream = io.StringIO()
+    configure(format, "warning", stream=stream)  # type: ignore[arg-type]
+    get_logger("x").info("quiet")
+    get_logger("x").warning("loud")
+    assert "quiet" not in stream.getvalue()
+    assert "loud" in stream.getvalue()
+
+
+def test_lines_of_libraries_have_the_same_form_and_only_warnings_show() -> None:
+    stream = io.StringIO()
+    configure("json", "debug", stream=stream)
+    logging.getLogger("aiohttp").info("chatter")
+    logging.getLogger("aiohttp").warning("trouble at %s", "https://u:hunter2@h/")
+    line = json.loads(stream.getvalue())
+    assert line["event"] == "trouble at https://…@h/"
+    assert line["logger"] == "aiohttp"
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_no_secret_passes_in_a_value_an_error_or_a_traceback(format: str) -> None:
+    stream = io.StringIO()
+    configure(format, "info", stream=stream)  # type: ignore[arg-type]
+    try:
+        raise RuntimeError("PUT https://h/?X-Amz-Signature=hunter2")
+    except RuntimeError as error:
+        get_logger("x").error("failed", url="s3://k:hunter2@b", error=error, exc_info=True)
+    text = stream.getvalue()
+    assert "failed" in text
+    assert "RuntimeError" in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://user:pw@host/x", "https://…@host/x"),
+        ("https://host/a@b", "https://host/a@b"),
+        ("AWS_SECRET_ACCESS_KEY=abc/+=, rest", "AWS_SECRET_ACCESS_KEY=…, rest"),
+        ("X-Amz-Credential=AKIA/1&X-Amz-Expires=3", "X-Amz-Credential=…&X-Amz-Expires=3"),
+        ("token: abc def", "token: … def"),
+        ("nothing here", "nothing here"),
+    ],
+)
+def test_redaction_takes_secrets_and_leaves_the_rest(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+def test_a_repeated_event_is_shown_once_in_a_while_with_the_number_held_back() -> None:
+    now = 0.0
+    seldom = Seldom(every_s=10, clock=lambda: now)
+    assert seldom.held_back("a") == 0
+    now = 9.9
+    assert [seldom.held_back("a") for _ in range(3)] == [None, None, None]
+    assert seldom.held_back("b") == 0
+    now = 10.0
+    assert seldom.held_back("a") == 3
+    now = 20.0
+    assert seldom.held_back("a") == 0
+
+
+def test_only_so_many_events_are_remembered() -> None:
+    seldom = Seldom(every_s=10, capacity=2, clock=lambda: 0.0)
+    assert [seldom.held_back(key) for key in "abc"] == [0, 0, 0]
+    assert seldom.held_back("c") is None
+    assert seldom.held_back("b") is None
+    assert seldom.held_back("a") == 0
