@@ -1,0 +1,273 @@
+"""``Sync``: a snapshot and a stream of diffs become an unbroken book. A sans-I/O state machine.
+
+It follows Binance's procedure ("How to manage a local order book correctly") by the letter where the letter
+is right, one symbol at a time:
+
+=======  =============  ====================================  =============================================
+state    input          condition                             verdict, and what follows
+=======  =============  ====================================  =============================================
+WAITING  diff           follows the buffer (or is its first)  BUFFERED
+WAITING  diff           leaves a hole after the buffer        BUFFERED; what was buffered before is dropped
+WAITING  diff           u <= last buffered u                  STRAGGLER, or REBASED (below)
+WAITING  snapshot       id + 1 < U of the first buffered      TOO_OLD; the buffer stays, take another one
+WAITING  file           nothing buffered yet                  UNPROVEN; wait for a diff or ask the venue
+WAITING  snapshot, file otherwise                             SYNCED; the buffer is applied; now LIVE
+LIVE     diff           u <= id                               STRAGGLER, or REBASED (below)
+LIVE     diff           U > id + 1                            GAP; buffered, not applied; now WAITING
+LIVE     diff           a level is not a level                BAD; dropped; now WAITING
+LIVE     diff           U <= id + 1 <= u                      APPLIED
+=======  =============  ====================================  =============================================
+
+The documents want ``lastUpdateId`` inside ``[U, u]`` of the first diff applied. That fails in the usual case
+that it equals some diff's ``u``; the condition here is ``U <= lastUpdateId + 1 <= u``. They repeat the
+snapshot while ``lastUpdateId < U``; one that is exactly ``U - 1`` is whole and accepted.
+
+A hole *inside* the buffer counts like any other: only a snapshot from behind it will do.
+
+**Re-based ids.** A venue may begin to count anew from lower ids. Every diff then looks like a straggler, for
+ever. So a run of :data:`REBASED_AFTER` stragglers that follow on each other, all younger by the venue's clock
+than the book, and none of them interrupted by a diff that could be applied, is taken for the new stream: it
+becomes the buffer, and only a snapshot from the venue itself will do.
+
+**Refills.** A LIVE book can be compared with, and completed from, a second snapshot without a break:
+:meth:`Sync.begin_refill`, then :meth:`Sync.refill`. Diffs are recorded between the two, applied to the
+snapshot until it is at the book's own id, and the books compared there.
+
+The last good book stays readable in ``book`` while WAITING. Pure: no I/O, no clock; every buffer is bounded.
+"""
+
+from collections import deque
+from enum import Enum
+from typing import Final
+
+from depthcast.book import Audit, Book
+from depthcast.errors import BadLevel
+from depthcast.events import Diff, Snapshot
+
+BUFFER: Final = 10_000
+"""Diffs buffered at most while WAITING, or recorded for a refill: 1,000 s of a stream at 100 ms."""
+
+REBASED_AFTER: Final = 10
+"""So many stragglers in one unbroken run are a new count of ids."""
+
+
+class State(Enum):
+    """Where a book stands."""
+
+    WAITING = "waiting"
+    LIVE = "live"
+
+
+class Verdict(Enum):
+    """What became of an input; see the table of the module."""
+
+    BUFFERED = "buffered"
+    APPLIED = "applied"
+    STRAGGLER = "straggler"
+    GAP = "gap"
+    BAD = "bad"
+    REBASED = "rebased"
+    SYNCED = "synced"
+    TOO_OLD = "too old"
+    UNPROVEN = "unproven"
+
+    @property
+    def broken(self) -> bool:
+        """Whether the book must now be built anew."""
+        return self in _BROKEN
+
+
+_BROKEN: Final = frozenset({Verdict.GAP, Verdict.BAD, Verdict.REBASED})
+
+
+class _Relation(Enum):
+    OLD = "old"
+    NEXT = "next"
+    HOLE = "hole"
+
+
+def _relation(diff: Diff, update_id: int) -> _Relation:
+    """How a diff stands to a book, or a buffer, that reaches to ``update_id``."""
+    if diff.last <= update_id:
+        return _Relation.OLD
+    if diff.first > update_id + 1:
+        return _Relation.HOLE
+    return _Relation.NEXT
+
+
+class Sync:
+    """Keeps one symbol's book unbroken. Not thread-safe; cheap enough for thousands of symbols."""
+
+    __slots__ = ("_buffer", "_last_audit", "_recorded", "_run", "_waiting_refill", "book", "state", "symbol")
+
+    def __init__(self, symbol: str, *, buffer: int = BUFFER) -> None:
+        self.symbol = symbol
+        self.state = State.WAITING
+        self.book: Book | None = None
+        """The book while LIVE; while WAITING the last good one, or ``None`` before the first."""
+        self._buffer: deque[Diff] = deque(maxlen=buffer)
+        # The present run of stragglers, as long as they follow on each other.
+        self._run: list[Diff] = []
+        # Diffs applied since begin_refill(), or None; and a snapshot that is ahead of the book.
+        self._recorded: deque[Diff] | None = None
+        self._waiting_refill: Snapshot | None = None
+        self._last_audit: Audit | None = None
+
+    @property
+    def buffered(self) -> int:
+        """How many diffs wait for a snapshot."""
+        return len(self._buffer)
+
+    @property
+    def wanted_id(self) -> int:
+        """The smallest update id of a snapshot that would do now; 0 where any would."""
+        return self._buffer[0].first - 1 if self._buffer else 0
+
+    def diff(self, diff: Diff) -> Verdict:
+        """Take a diff of the stream, in the order received."""
+        if self.state is State.WAITING:
+            return self._buffer_diff(diff)
+        assert self.book is not None
+        relation = _relation(diff, self.book.update_id)
+        if relation is _Relation.NEXT:
+            return self._apply(self.book, diff)
+        if relation is _Relation.OLD:
+            return self._straggler(diff, self.book.event_time_ms)
+        self._wait([diff])
+        return Verdict.GAP
+
+    def snapshot(self, snapshot: Snapshot, *, proven: bool = True) -> Verdict:
+        """Begin from a snapshot of the venue, or (``proven=False``) from a published file.
+
+        A file may be of any age, so it is believed only where buffered diffs reach back to it. Raises
+        :class:`~depthcast.errors.BadLevel` for a snapshot that is not a book; nothing has changed then.
+        A snapshot that comes while LIVE replaces the book if the rules allow.
+        """
+        if not self._buffer and not proven:
+            return Verdict.UNPROVEN
+        if snapshot.update_id < self.wanted_id:
+            return Verdict.TOO_OLD
+        book = Book.of(snapshot)
+        # The buffer has no hole inside, so every diff in it is old or next.
+        for diff in self._buffer:
+            if _relation(diff, book.update_id) is _Relation.NEXT:
+                try:
+                    book.apply(diff)
+                except BadLevel:
+                    self._wait([other for other in self._buffer if other.first > diff.last])
+                    raise
+        self.book = book
+        self.state = State.LIVE
+        self._buffer.clear()
+        self._run.clear()
+        self.cancel_refill()
+        return Verdict.SYNCED
+
+    def restart(self) -> None:
+        """Give up the present book's continuity: build it anew from the next snapshot."""
+        if self.state is State.LIVE:
+            self._wait([])
+
+    # Refills and the self-audit
+
+    def begin_refill(self) -> None:
+        """Begin to record diffs. To be called before the second snapshot is asked for."""
+        if self.state is State.LIVE:
+            self._recorded = deque(maxlen=self._buffer.maxlen)
+            self._waiting_refill = None
+
+    def cancel_refill(self) -> None:
+        """Stop recording."""
+        self._recorded = None
+        self._waiting_refill = None
+
+    def refill(self, snapshot: Snapshot) -> Verdict:
+        """Compare the book with a second snapshot, and complete it from there.
+
+        APPLIED: done, see :meth:`take_audit`. BUFFERED: the snapshot is ahead of the book; it is done when
+        the book gets there. TOO_OLD: the recorded diffs do not reach back to it, or there is nothing to
+        refill any more. Raises :class:`~depthcast.errors.BadLevel` for a snapshot that is not a book.
+        """
+        book, recorded = self.book, self._recorded
+        if book is None or recorded is None:
+            return Verdict.TOO_OLD
+        if snapshot.update_id > book.update_id:
+            self._waiting_refill = snapshot
+            return Verdict.BUFFERED
+        self.cancel_refill()
+        fresh = Book.of(snapshot)
+        for diff in recorded:
+            relation = _relation(diff, fresh.update_id)
+            if relation is _Relation.HOLE:
+                return Verdict.TOO_OLD
+            if relation is _Relation.NEXT:
+                fresh.apply(diff)
+        if fresh.update_id != book.update_id:
+            return Verdict.TOO_OLD
+        self._last_audit = book.audit(fresh)
+        book.refill(fresh)
+        return Verdict.APPLIED
+
+    def take_audit(self) -> Audit | None:
+        """The result of the last finished refill, once."""
+        audit, self._last_audit = self._last_audit, None
+        return audit
+
+    # Steps
+
+    def _apply(self, book: Book, diff: Diff) -> Verdict:
+        try:
+            book.apply(diff)
+        except BadLevel:
+            self._wait([])
+            return Verdict.BAD
+        self._run.clear()
+        if self._recorded is not None:
+            self._recorded.append(diff)
+            waiting = self._waiting_refill
+            if waiting is not None and waiting.update_id <= book.update_id:
+                self.refill(waiting)
+        return Verdict.APPLIED
+
+    def _buffer_diff(self, diff: Diff) -> Verdict:
+        if self._buffer:
+            newest = self._buffer[-1]
+            relation = _relation(diff, newest.last)
+            if relation is _Relation.OLD:
+                return self._straggler(diff, newest.event_time_ms)
+            if relation is _Relation.HOLE:
+                self._buffer.clear()
+        self._buffer.append(diff)
+        self._run.clear()
+        return Verdict.BUFFERED
+
+    def _straggler(self, diff: Diff, event_time_ms: int) -> Verdict:
+        run = self._run
+        if diff.event_time_ms <= event_time_ms:
+            return Verdict.STRAGGLER
+        if run and _relation(diff, run[-1].last) is not _Relation.NEXT:
+            run.clear()
+        run.append(diff)
+        if len(run) < REBASED_AFTER:
+            return Verdict.STRAGGLER
+        self._wait(run)
+        return Verdict.REBASED
+
+    def _wait(self, buffer: list[Diff]) -> None:
+        self.state = State.WAITING
+        self._buffer = deque(buffer, maxlen=self._buffer.maxlen)
+        self._run = []
+        self.cancel_refill()
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` where an invariant is broken. O(levels + buffered diffs)."""
+        assert self.state is State.WAITING or self.book is not None, "LIVE without a book"
+        assert self.state is State.WAITING or not self._buffer, "LIVE with a buffer"
+        assert self.state is State.LIVE or self._recorded is None, "recording while WAITING"
+        assert self._waiting_refill is None or self._recorded is not None, "a refill that nothing leads to"
+        assert len(self._run) < REBASED_AFTER, "a run of stragglers that was not acted on"
+        for chain in (list(self._buffer), self._run, list(self._recorded or ())):
+            for left, right in zip(chain, chain[1:], strict=False):
+                assert _relation(right, left.last) is _Relation.NEXT, "a chain of diffs is broken"
+        if self.book is not None:
+            self.book.check()
