@@ -38,6 +38,7 @@ The last good book stays readable in ``book`` while WAITING. Pure: no I/O, no cl
 
 from collections import deque
 from enum import Enum
+from itertools import pairwise
 from typing import Final
 
 from depthcast.book import Audit, Book
@@ -110,7 +111,7 @@ class Sync:
         self._run: list[Diff] = []
         # Diffs applied since begin_refill(), or None; and a snapshot that is ahead of the book.
         self._recorded: deque[Diff] | None = None
-        self._waiting_refill: Snapshot | None = None
+        self._waiting_refill: Book | None = None
         self._last_audit: Audit | None = None
 
     @property
@@ -141,8 +142,10 @@ class Sync:
 
         A file may be of any age, so it is believed only where buffered diffs reach back to it. Raises
         :class:`~depthcast.errors.BadLevel` for a snapshot that is not a book; nothing has changed then.
-        A snapshot that comes while LIVE replaces the book if the rules allow.
+        Only while WAITING: a LIVE book takes a second snapshot by :meth:`refill`.
         """
+        if self.state is State.LIVE:
+            raise ValueError(f"{self.symbol} is live; it needs no first snapshot")
         if not self._buffer and not proven:
             return Verdict.UNPROVEN
         if snapshot.update_id < self.wanted_id:
@@ -191,11 +194,18 @@ class Sync:
         book, recorded = self.book, self._recorded
         if book is None or recorded is None:
             return Verdict.TOO_OLD
-        if snapshot.update_id > book.update_id:
-            self._waiting_refill = snapshot
+        return self._complete(book, Book.of(snapshot), recorded)
+
+    def take_audit(self) -> Audit | None:
+        """The result of the last finished refill, once."""
+        audit, self._last_audit = self._last_audit, None
+        return audit
+
+    def _complete(self, book: Book, fresh: Book, recorded: deque[Diff]) -> Verdict:
+        if fresh.update_id > book.update_id:
+            self._waiting_refill = fresh
             return Verdict.BUFFERED
         self.cancel_refill()
-        fresh = Book.of(snapshot)
         for diff in recorded:
             relation = _relation(diff, fresh.update_id)
             if relation is _Relation.HOLE:
@@ -208,11 +218,6 @@ class Sync:
         book.refill(fresh)
         return Verdict.APPLIED
 
-    def take_audit(self) -> Audit | None:
-        """The result of the last finished refill, once."""
-        audit, self._last_audit = self._last_audit, None
-        return audit
-
     # Steps
 
     def _apply(self, book: Book, diff: Diff) -> Verdict:
@@ -224,9 +229,9 @@ class Sync:
         self._run.clear()
         if self._recorded is not None:
             self._recorded.append(diff)
-            waiting = self._waiting_refill
-            if waiting is not None and waiting.update_id <= book.update_id:
-                self.refill(waiting)
+            fresh = self._waiting_refill
+            if fresh is not None and fresh.update_id <= book.update_id:
+                self._complete(book, fresh, self._recorded)
         return Verdict.APPLIED
 
     def _buffer_diff(self, diff: Diff) -> Verdict:
@@ -267,7 +272,7 @@ class Sync:
         assert self._waiting_refill is None or self._recorded is not None, "a refill that nothing leads to"
         assert len(self._run) < REBASED_AFTER, "a run of stragglers that was not acted on"
         for chain in (list(self._buffer), self._run, list(self._recorded or ())):
-            for left, right in zip(chain, chain[1:], strict=False):
+            for left, right in pairwise(chain):
                 assert _relation(right, left.last) is _Relation.NEXT, "a chain of diffs is broken"
         if self.book is not None:
             self.book.check()

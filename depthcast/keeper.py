@@ -1,0 +1,470 @@
+"""``Keeper``: many live books out of one feed, one REST interface and, where there is one, the store.
+
+For each symbol it runs the machine in :mod:`depthcast.sync`: diffs go in as they arrive; whenever a book has
+to be built, now or after a gap, a task of that symbol alone finds a snapshot for it. The published file is
+asked first, because it costs no request weight; the venue's REST interface is the fallback. Books are
+completed and audited by a background snapshot before they become too shallow (:meth:`Sync.refill`).
+
+Promises: a gap, a bad level or a crossed book in one symbol touches no other; the last good book stays
+readable meanwhile; what a callback raises does not stop the stream.
+
+**Epochs.** A book may be published only under the epoch whose ids it counts in. So the stored epoch is read
+*before* the snapshot is asked for, and no book is built while the store cannot be read (nothing could be
+published then either).
+
+Leaves to others: sockets (:mod:`depthcast.feed`), pacing (:mod:`depthcast.rest`), reading and writing files
+(whoever passes ``warm`` and ``on_change``).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import Final, Literal, Protocol
+
+from depthcast.backoff import Backoff
+from depthcast.book import Audit, Book
+from depthcast.errors import BookError, DepthcastError
+from depthcast.events import Diff, Snapshot
+from depthcast.sync import State, Sync, Verdict
+
+_log = logging.getLogger(__name__)
+
+_NO_FILE: Final = 2**63
+"""Wanted id of a file that cannot exist: asks for the stored version only."""
+
+Source = Literal["file", "rest"]
+
+
+class DiffStream(Protocol):
+    """What a keeper needs of a feed (:class:`depthcast.feed.Feed`)."""
+
+    def subscribe(self, symbols: Iterable[str]) -> None: ...
+    def unsubscribe(self, symbols: Iterable[str]) -> None: ...
+    def live(self, symbol: str) -> bool:
+        """Whether the subscription is acknowledged on a connection that is up."""
+        ...
+
+
+class SnapshotSource(Protocol):
+    """What a keeper needs of a REST interface (:class:`depthcast.rest.Rest`)."""
+
+    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStart:
+    """What the store holds of a symbol: the version of its largest file, and the file as a snapshot.
+
+    ``snapshot`` is ``None`` where the file is older than what was asked for.
+    """
+
+    epoch: int
+    update_id: int
+    snapshot: Snapshot | None
+
+
+Warm = Callable[[str, int], Awaitable[WarmStart | None]]
+"""``(symbol, wanted_id)`` -> the stored file, with its content if its id is at least ``wanted_id``; ``None``
+where there is no file. Raises :class:`~depthcast.errors.StoreError`."""
+
+
+class Observer:
+    """Told of what happens to books; every method does nothing until it is overridden."""
+
+    def took(self, symbol: str, verdict: Verdict) -> None:
+        """A diff came in."""
+
+    def broke(self, symbol: str, reason: str) -> None:
+        """A book has to be built anew: ``gap``, ``bad``, ``rebased``, ``crossed``, ``exhausted``, …"""
+
+    def synced(self, symbol: str, source: Source, after_ms: float) -> None:
+        """A book is live, ``after_ms`` after it was found missing or broken."""
+
+    def audited(self, symbol: str, audit: Audit) -> None:
+        """A book was compared with a second snapshot, and completed from it."""
+
+    def failed(self, symbol: str, error: Exception) -> None:
+        """An attempt to find a snapshot failed; there will be another one."""
+
+
+@dataclass(slots=True, eq=False)
+class LiveBook:
+    """One symbol's book as it is kept. Times are the keeper's clock, in seconds."""
+
+    symbol: str
+    sync: Sync
+    epoch: int = 0
+    """The epoch in which the book's ids count."""
+    source: Source | None = None
+    """Where the present book's snapshot came from."""
+    synced_at: float = 0.0
+    changed_at: float = 0.0
+    """When the last diff was applied, or the book built."""
+    resyncs: int = 0
+    last_audit: Audit | None = None
+    _backoff: Backoff = field(default_factory=Backoff)
+    _audited_at: float = 0.0
+    _refill_at: float = 0.0
+    _suspect_at: float | None = None
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def book(self) -> Book | None:
+        """The book, or the last good one while it is built anew; ``None`` before the first."""
+        return self.sync.book
+
+    @property
+    def live(self) -> bool:
+        """Whether the book is being kept up to date, rather than being built."""
+        return self.sync.state is State.LIVE
+
+
+class Keeper:
+    """Keeps books. For use in one event loop: :meth:`subscribe`, then :meth:`run` until cancelled.
+
+    ``make_feed`` is called once with the function that takes diffs and the one that is told of symbols whose
+    connection was lost; ``on_change`` after each change of a live book.
+    """
+
+    def __init__(
+        self,
+        make_feed: Callable[[Callable[[Diff], None], Callable[[Iterable[str]], None]], DiffStream],
+        rest: SnapshotSource,
+        *,
+        on_change: Callable[[LiveBook], None],
+        warm: Warm | None = None,
+        observer: Observer | None = None,
+        # Limits
+        snapshot_limit: int = 5000,
+        refill_below: int = 4750,
+        refills_at_once: int = 2,
+        file_reads_at_once: int = 16,
+        # Times
+        warm_wait_s: float = 3.0,
+        warm_poll_s: float = 0.5,
+        check_every_s: float = 1.0,
+        refill_every_s: float = 30.0,
+        audit_every_s: float = 3600.0,
+        suspect_after_s: float = 10.0,
+        retry_initial_s: float = 0.2,
+        retry_maximum_s: float = 15.0,
+        settled_after_s: float = 30.0,
+        # Surroundings
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rng: Random | None = None,
+    ) -> None:
+        self._rest = rest
+        self._on_change = on_change
+        self._warm = warm
+        self._observer = observer or Observer()
+        self._snapshot_limit = snapshot_limit
+        self._refill_below = refill_below
+        self._refills_at_once = refills_at_once
+        self._file_reads = asyncio.Semaphore(file_reads_at_once)
+        self._warm_wait_s = warm_wait_s
+        self._warm_poll_s = warm_poll_s
+        self._check_every_s = check_every_s
+        self._refill_every_s = refill_every_s
+        self._audit_every_s = audit_every_s
+        self._suspect_after_s = suspect_after_s
+        self._retry_s = (retry_initial_s, retry_maximum_s)
+        self._settled_after_s = settled_after_s
+        self._clock = clock
+        self._sleep = sleep
+        self._rng = rng or Random()
+        self._books: dict[str, LiveBook] = {}
+        self._building: dict[str, asyncio.Task[None]] = {}
+        self._refilling: dict[str, asyncio.Task[None]] = {}
+        self.feed = make_feed(self.take, self.lost)
+
+    @property
+    def books(self) -> Mapping[str, LiveBook]:
+        """The books kept, by symbol."""
+        return self._books
+
+    # Which symbols
+
+    def subscribe(self, symbols: Iterable[str]) -> None:
+        """Begin to keep these symbols' books; those already kept are left alone."""
+        new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._books]
+        for symbol in new:
+            backoff = Backoff(self._retry_s[0], maximum_s=self._retry_s[1], rng=self._rng)
+            self._books[symbol] = LiveBook(symbol, Sync(symbol), _backoff=backoff)
+        self.feed.subscribe(new)
+        for symbol in new:
+            self._build(self._books[symbol], rest_only=False)
+
+    def unsubscribe(self, symbols: Iterable[str]) -> None:
+        """Stop keeping these symbols' books."""
+        gone = [symbol for symbol in dict.fromkeys(symbols) if self._books.pop(symbol, None)]
+        self.feed.unsubscribe(gone)
+        for symbol in gone:
+            for tasks in (self._building, self._refilling):
+                task = tasks.pop(symbol, None)
+                if task is not None:
+                    task.cancel()
+
+    # What the feed says
+
+    def take(self, diff: Diff) -> None:
+        """Take a diff of the stream."""
+        live = self._books.get(diff.symbol)
+        if live is None:
+            return
+        verdict = live.sync.diff(diff)
+        self._observer.took(diff.symbol, verdict)
+        if verdict is Verdict.APPLIED:
+            live.changed_at = self._clock()
+            live._suspect_at = None
+            self._report_audit(live)
+            self._changed(live)
+        elif verdict is Verdict.BUFFERED:
+            live._arrived.set()
+        elif verdict.broken:
+            self._break(live, verdict.value, rest_only=verdict is Verdict.REBASED)
+
+    def lost(self, symbols: Iterable[str]) -> None:
+        """Note that diffs of these symbols may be missing from now on, without another one to show it."""
+        now = self._clock()
+        for symbol in symbols:
+            live = self._books.get(symbol)
+            if live is not None and live._suspect_at is None:
+                live._suspect_at = now
+
+    # What the publisher finds out
+
+    def resync(self, symbol: str, reason: str, *, rest_only: bool) -> None:
+        """Build a book anew: from the venue alone, or from the published file where that will do."""
+        live = self._books.get(symbol)
+        if live is not None:
+            self._break(live, reason, rest_only=rest_only)
+
+    async def confirm(self, symbol: str) -> int:
+        """The update id of a fresh snapshot of the venue's, with which the book is audited in passing.
+
+        Raises :class:`~depthcast.errors.VenueError`, or ``KeyError`` for a symbol that is not kept.
+        """
+        live = self._books[symbol]
+        live.sync.begin_refill()
+        snapshot = await self._rest.snapshot(symbol, self._snapshot_limit)
+        self._refill_from(live, snapshot)
+        return snapshot.update_id
+
+    # Running
+
+    async def run(self) -> None:
+        """Complete, audit and doubt books from time to time, until cancelled. The feed runs on its own."""
+        try:
+            while True:
+                await self._sleep(self._check_every_s)
+                self._doubt()
+                self._start_refills()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """End all tasks. Books stay readable."""
+        tasks = [*self._building.values(), *self._refilling.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Building a book
+
+    def _break(self, live: LiveBook, reason: str, *, rest_only: bool) -> None:
+        self._observer.broke(live.symbol, reason)
+        live.resyncs += 1
+        live.sync.restart()
+        self._build(live, rest_only=rest_only)
+
+    def _build(self, live: LiveBook, *, rest_only: bool) -> None:
+        running = self._building.get(live.symbol)
+        if running is not None and not running.done():
+            if not rest_only:
+                return
+            running.cancel()
+        live._suspect_at = None
+        live._arrived.clear()
+        if live.sync.buffered:
+            live._arrived.set()
+        task = asyncio.ensure_future(self._find_snapshot(live, rest_only=rest_only))
+        self._building[live.symbol] = task
+        task.add_done_callback(partial(_forget, self._building, live.symbol))
+
+    async def _find_snapshot(self, live: LiveBook, *, rest_only: bool) -> None:
+        began = self._clock()
+        if live.source is not None and began - live.synced_at < self._settled_after_s:
+            # Broken again so soon: a venue, or a book, that keeps breaking is not hammered.
+            await self._sleep(live._backoff.next_s())
+        else:
+            live._backoff.reset()
+        while True:
+            try:
+                await self._streaming(live)
+                source = await self._try_sources(live, rest_only=rest_only)
+            except Exception as error:
+                self._failed(live.symbol, error)
+                source = None
+            if source is not None:
+                break
+            await self._sleep(live._backoff.next_s())
+        now = self._clock()
+        live.source = source
+        live.synced_at = live.changed_at = live._audited_at = now
+        self._observer.synced(live.symbol, source, (now - began) * 1000)
+        self._changed(live)
+
+    def _failed(self, symbol: str, error: Exception) -> None:
+        if not isinstance(error, DepthcastError):
+            _log.error("%s: a snapshot could not be used", symbol, exc_info=error)
+        self._observer.failed(symbol, error)
+
+    async def _streaming(self, live: LiveBook) -> None:
+        """Wait until diffs come, or would come: the socket is open before the snapshot is asked for."""
+        while not (live._arrived.is_set() or self.feed.live(live.symbol)):
+            await self._arrival(live, self._warm_poll_s / 5)
+
+    async def _arrival(self, live: LiveBook, bound_s: float) -> None:
+        """Wait for a first diff, ``bound_s`` at most."""
+        if live._arrived.is_set():
+            await self._sleep(bound_s)
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(live._arrived.wait(), bound_s)
+
+    async def _try_sources(self, live: LiveBook, *, rest_only: bool) -> Source | None:
+        epoch = 0
+        if self._warm is not None:
+            stored = await self._from_file(live, self._warm, rest_only=rest_only)
+            epoch = stored.epoch if stored else 0
+            if live.live:
+                live.epoch = epoch
+                return "file"
+        snapshot = await self._rest.snapshot(live.symbol, self._snapshot_limit)
+        if live.sync.snapshot(snapshot) is not Verdict.SYNCED:
+            return None
+        live.epoch = epoch
+        return "rest"
+
+    async def _from_file(self, live: LiveBook, warm: Warm, *, rest_only: bool) -> WarmStart | None:
+        """What is stored; and the book live where the file will do.
+
+        A file is some ticks behind the stream. If another replica keeps writing it, it soon reaches back to
+        the buffer; if it stands still it never will.
+        """
+        end = self._clock() + self._warm_wait_s
+        seen: int | None = None
+        while True:
+            use = bool(live.sync.buffered) and not rest_only
+            async with self._file_reads:
+                stored = await warm(live.symbol, live.sync.wanted_id if use else _NO_FILE)
+            if stored is None or rest_only:
+                return stored
+            if stored.snapshot is not None:
+                try:
+                    if live.sync.snapshot(stored.snapshot, proven=False) is Verdict.SYNCED:
+                        return stored
+                except BookError as error:
+                    self._observer.failed(live.symbol, error)
+                    return stored
+            stands_still = use and stored.update_id == seen and self._clock() > end - self._warm_wait_s / 2
+            if stands_still or self._clock() >= end:
+                return stored
+            seen = stored.update_id if use else None
+            await self._arrival(live, self._warm_poll_s)
+
+    # After a change
+
+    def _changed(self, live: LiveBook) -> None:
+        """Pass a change on, unless it shows that the book cannot be right or cannot be read."""
+        book = live.book
+        assert book is not None
+        if book.crossed:
+            self._break(live, "crossed", rest_only=True)
+            return
+        certainty = book.certainty
+        exhausted = (not certainty.bids and not certainty.bids_complete) or (
+            not certainty.asks and not certainty.asks_complete
+        )
+        if exhausted:
+            self._break(live, "exhausted", rest_only=True)
+            return
+        try:
+            self._on_change(live)
+        except Exception:
+            _log.exception("%s: a listener failed", live.symbol)
+
+    def _doubt(self) -> None:
+        """Build anew what stayed silent after its connection was lost: a diff may be missing unnoticed."""
+        now = self._clock()
+        for live in list(self._books.values()):
+            suspect_at = live._suspect_at
+            if (
+                suspect_at is not None
+                and live.live
+                and now - suspect_at >= self._suspect_after_s
+                and self.feed.live(live.symbol)
+            ):
+                self._break(live, "silent since its connection was lost", rest_only=False)
+
+    # Refills and audits
+
+    def _start_refills(self) -> None:
+        """Start background snapshots for the books that need one most."""
+        free = self._refills_at_once - len(self._refilling)
+        if free <= 0:
+            return
+        now = self._clock()
+        due: list[tuple[int, LiveBook]] = []
+        for live in self._books.values():
+            if not live.live or live.symbol in self._refilling or now < live._refill_at:
+                continue
+            depth = self._certain_depth(live)
+            if depth < self._refill_below or now - live._audited_at >= self._audit_every_s:
+                due.append((depth, live))
+        for _, live in sorted(due, key=lambda item: item[0])[:free]:
+            live._refill_at = now + self._refill_every_s
+            task = asyncio.ensure_future(self._refill(live))
+            self._refilling[live.symbol] = task
+            task.add_done_callback(partial(_forget, self._refilling, live.symbol))
+
+    def _certain_depth(self, live: LiveBook) -> int:
+        assert live.book is not None
+        bids, asks, bids_complete, asks_complete = live.book.certainty
+        return min(
+            self._snapshot_limit if bids_complete else bids,
+            self._snapshot_limit if asks_complete else asks,
+        )
+
+    async def _refill(self, live: LiveBook) -> None:
+        live.sync.begin_refill()
+        try:
+            snapshot = await self._rest.snapshot(live.symbol, self._snapshot_limit, background=True)
+            self._refill_from(live, snapshot)
+        except Exception as error:
+            live.sync.cancel_refill()
+            self._failed(live.symbol, error)
+
+    def _refill_from(self, live: LiveBook, snapshot: Snapshot) -> None:
+        if live.sync.refill(snapshot) is Verdict.APPLIED:
+            self._report_audit(live)
+            self._changed(live)
+
+    def _report_audit(self, live: LiveBook) -> None:
+        audit = live.sync.take_audit()
+        if audit is not None:
+            live.last_audit = audit
+            live._audited_at = self._clock()
+            self._observer.audited(live.symbol, audit)
+
+
+def _forget(tasks: dict[str, asyncio.Task[None]], symbol: str, task: asyncio.Task[None]) -> None:
+    """Drop a task that is done, unless another one has taken its place."""
+    if tasks.get(symbol) is task:
+        del tasks[symbol]
