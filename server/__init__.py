@@ -1,0 +1,19 @@
+"""The service that reads: published files as the exchange's own REST interface.
+
+=====================  ========================================================================
+``server.settings``    what can be set
+``server.catalogue``   which symbols and limits are published
+``server.edition``     one version of one file in memory, and the answers made from it
+``server.hot``         the files in memory, refreshed behind the reader
+``server.depth``       ``GET /api/v3/depth``: a query string to a prepared answer
+``server.answers``     what an answer is, and those that are the same for everybody
+``server.app``         the ASGI application: paths and methods
+``server.health``      ``/healthz`` and ``/readyz``
+``server.metrics``     ``/metrics``
+``server.protocol``    HTTP/1.1 with a bound on what a client may send
+``server.service``     all of them wired together, and the work in the background
+=====================  ========================================================================
+
+Stateless: everything it knows it has read from the store, and any number of them may run. It holds no
+secret but the store's credentials and never writes.
+"""

@@ -1,0 +1,118 @@
+"""``python -m server``: one server process, from its settings to its exit status.
+
+SIGTERM and Ctrl-C stop it: no new connection is taken, requests in flight are finished within
+:data:`GRACE_S` seconds.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Generator, Sequence
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from depthcast.errors import DepthcastError, SettingsError
+from depthcast.logs import get_logger
+from depthcast.settings import Address
+from depthcast.store import Store
+from server.protocol import BoundedHttpProtocol
+from server.service import Service
+from server.settings import ServerSettings
+
+ABOUT: Final = "Serve published order books under the exchange's own REST scheme."
+GRACE_S: Final = 4
+"""How long requests in flight may take after SIGTERM; closing what is idle needs a moment more."""
+
+_BACKLOG: Final = 2048
+_LOG: Final = get_logger("server")
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its own signal handling, which would end the process before the store is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def listen(address: Address) -> socket.socket:
+    """A bound socket. Raises :class:`~depthcast.errors.SettingsError` where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server(address, family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {address}: {error.strerror or error}",
+            hint="choose another --listen, or stop the process that listens there",
+        ) from None
+
+
+async def serve(
+    settings: ServerSettings, store: Store, bound: socket.socket, stop: asyncio.Event | None = None
+) -> None:
+    """Serve on ``bound`` until ``stop`` is set, SIGTERM or SIGINT comes; then close everything.
+
+    Raises :class:`~depthcast.errors.AccessDenied` where the store refuses the credentials at the start.
+    """
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    service = Service(settings, store)
+    http = _Uvicorn(
+        uvicorn.Config(
+            service.app,
+            http=BoundedHttpProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=settings.max_connections,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    working = asyncio.create_task(service.run())
+    serving = asyncio.create_task(http.serve(sockets=[bound]))
+    stopping = asyncio.create_task(stop.wait())
+    host, port = bound.getsockname()[:2]
+    _LOG.info("listening", url=f"http://{Address(host, port)}", store=store.url)
+    try:
+        await asyncio.wait((working, serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        http.should_exit = True
+        for task in (working, stopping):
+            task.cancel()
+        ended = await asyncio.gather(working, serving, stopping, return_exceptions=True)
+        await service.close()
+        await store.close()
+        bound.close()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+    for outcome in ended:
+        if isinstance(outcome, Exception):
+            raise outcome
+    _LOG.info("stopped")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server until it is told to stop; returns the exit status. Raises what the errors tree holds."""
+    settings = ServerSettings.load(argv, program="depthcast server", about=ABOUT)
+    settings.configure_logs()
+    bound = listen(settings.listen)
+    with bound, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, settings.open_store(), bound))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except DepthcastError as error:
+        print(f"depthcast server: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)

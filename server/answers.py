@@ -1,0 +1,80 @@
+"""What an answer is, and those answers that are the same for everybody.
+
+An answer is complete before it is sent: status, headers and body are bytes, so that the same one can be
+given to any number of readers.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from depthcast.venues.binance_rest import ERROR_CONTENT_TYPE, ApiError
+
+Header = tuple[bytes, bytes]
+
+
+class Answer(NamedTuple):
+    """An HTTP answer. A HEAD request gets the same without the body."""
+
+    status: int
+    headers: Sequence[Header]
+    body: bytes
+
+
+class Asked(NamedTuple):
+    """What of a request the answer may depend on; ``None`` where the header was not sent."""
+
+    query: bytes
+    if_none_match: bytes | None = None
+    time_unit: bytes | None = None
+
+
+COMMON: Final[Sequence[Header]] = (
+    (b"access-control-allow-origin", b"*"),
+    (
+        b"access-control-expose-headers",
+        b"etag, depthcast-version, depthcast-state, depthcast-certain, depthcast-event-time, "
+        b"depthcast-publish-time",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+)
+"""On every answer of the exchange's endpoints: any web page may read books, and what is JSON stays JSON."""
+
+JSON_TYPE: Final[Header] = (b"content-type", ERROR_CONTENT_TYPE.encode())
+_NO_STORE: Final[Header] = (b"cache-control", b"no-store")
+_ALLOW: Final = b"GET, HEAD, OPTIONS"
+
+PREFLIGHT: Final = Answer(
+    204,
+    (
+        (b"allow", _ALLOW),
+        (b"access-control-allow-origin", b"*"),
+        (b"access-control-allow-methods", _ALLOW),
+        (b"access-control-allow-headers", b"*"),
+        (b"access-control-max-age", b"86400"),
+    ),
+    b"",
+)
+"""To OPTIONS: a browser may send any header but credentials, and need not ask again for a day."""
+
+METHOD_NOT_ALLOWED: Final = Answer(
+    405, ((b"allow", _ALLOW), (b"content-length", b"0"), _NO_STORE, *COMMON), b""
+)
+QUERY_TOO_LONG: Final = Answer(414, ((b"content-length", b"0"), _NO_STORE, *COMMON), b"")
+
+
+def json_answer(body: bytes) -> Answer:
+    """A success that no cache may keep."""
+    return Answer(200, (JSON_TYPE, _length(body), _NO_STORE, *COMMON), body)
+
+
+def refusal(error: ApiError) -> Answer:
+    """Binance's error as an answer. No cache may keep it: the symbol may be published a moment later."""
+    body = error.body()
+    headers = [JSON_TYPE, _length(body), _NO_STORE, *COMMON]
+    if error.status == 503:
+        headers.append((b"retry-after", b"1"))
+    return Answer(error.status, headers, body)
+
+
+def _length(body: bytes) -> Header:
+    return (b"content-length", b"%d" % len(body))

@@ -1,0 +1,59 @@
+"""Which symbols are published, and with which limits: the listing of the store, taken anew now and then.
+
+Promises: whether a symbol exists is answered from memory, so no request can make the store look for one
+that does not. A listing replaces the former as a whole or not at all. Keys are never deleted, so what is
+listed can be read.
+"""
+
+import asyncio
+from typing import Final
+
+from depthcast.errors import BadKey, StoreUnavailable
+from depthcast.files import DEPTH_PREFIX, parse_key
+from depthcast.store import Store
+
+DEFAULT_TIMEOUT_S: Final = 30.0
+
+
+class Catalogue:
+    """The published symbols; empty and not :attr:`known` until the first :meth:`refresh` succeeds."""
+
+    def __init__(self, store: Store, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self._store = store
+        self._timeout_s = timeout_s
+        self._limits: dict[str, tuple[int, ...]] = {}
+        self.known = False
+        self.largest_limit = 0
+        """The largest limit published for any symbol."""
+        self.foreign_keys: tuple[str, ...] = ()
+        """Up to ten listed keys that are no keys of ours, for a warning."""
+
+    def __len__(self) -> int:
+        return len(self._limits)
+
+    def limits(self, symbol: str) -> tuple[int, ...] | None:
+        """The symbol's published limits, ascending; ``None`` for a symbol that is not published."""
+        return self._limits.get(symbol)
+
+    async def refresh(self) -> None:
+        """List the store. Raises :class:`~depthcast.errors.StoreError`; what was known then stays."""
+        found: dict[str, list[int]] = {}
+        foreign: list[str] = []
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                async for entry in self._store.list(DEPTH_PREFIX):
+                    try:
+                        symbol, limit = parse_key(entry.key)
+                    except BadKey:
+                        if len(foreign) < 10:
+                            foreign.append(entry.key)
+                    else:
+                        found.setdefault(symbol, []).append(limit)
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"{self._store.url} did not finish its listing within {self._timeout_s:g} s"
+            ) from None
+        self._limits = {symbol: tuple(sorted(limits)) for symbol, limits in found.items()}
+        self.largest_limit = max((limits[-1] for limits in self._limits.values()), default=0)
+        self.foreign_keys = tuple(foreign)
+        self.known = True

@@ -1,0 +1,112 @@
+"""``GET /api/v3/depth``: a query string to a prepared answer, without waiting where the file is in memory.
+
+:meth:`Depth.answer` is synchronous: it reads the request, looks the symbol up in the catalogue and the file
+up in memory. Only where a file has to be read first does it return :class:`Cold`, and
+:meth:`Depth.wait` reads it. Which answer a request gets depends on nothing but the query string, two headers
+and the published files.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from depthcast.errors import BadFile, StoreError
+from depthcast.files import covering_limit, depth_key
+from depthcast.venues.binance_rest import (
+    LIMIT_NOT_VALID,
+    STATUS_MISMATCH,
+    UNAVAILABLE,
+    UNKNOWN_SYMBOL,
+    ApiError,
+    DepthRequest,
+    parse_depth,
+    parse_time_unit,
+)
+from server.answers import QUERY_TOO_LONG, Answer, Asked, refusal
+from server.catalogue import Catalogue
+from server.hot import HotFile, HotFiles
+
+DEFAULT_STALE_AFTER_S: Final = 3.0
+MAX_QUERY_BYTES: Final = 8192
+
+
+class Cold(NamedTuple):
+    """An answer that needs the store first."""
+
+    key: str
+    limit: int
+    if_none_match: bytes | None
+
+
+class Depth:
+    """The depth endpoint over what is published and what is in memory.
+
+    A file that the store has not confirmed for ``stale_after_s`` is marked ``stale``. ``clock`` is the one of
+    ``hot``.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        hot: HotFiles,
+        *,
+        stale_after_s: float = DEFAULT_STALE_AFTER_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalogue = catalogue
+        self._hot = hot
+        self._stale_after_s = stale_after_s
+        self._clock = clock
+        self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
+        self._unavailable = refusal(UNAVAILABLE)
+
+    def answer(self, asked: Asked) -> Answer | Cold:
+        """The answer, or what has to be read for it."""
+        if len(asked.query) > MAX_QUERY_BYTES:
+            return QUERY_TOO_LONG
+        unit = parse_time_unit(asked.time_unit)
+        if isinstance(unit, ApiError):
+            return refusal(unit)
+        request = parse_depth(asked.query)
+        if isinstance(request, ApiError):
+            return refusal(request)
+        key = self._key(request)
+        if not isinstance(key, str):
+            return key
+        file = self._hot.get(key)
+        if file is None:
+            return Cold(key, request.limit, asked.if_none_match)
+        return self._from(file, request.limit, asked.if_none_match)
+
+    async def wait(self, cold: Cold) -> Answer:
+        """The answer after reading the file: 503 where neither the store nor memory has it."""
+        try:
+            file = await self._hot.read(cold.key)
+        except (StoreError, BadFile):
+            return self._unavailable
+        if file is None:
+            return self._unavailable
+        return self._from(file, cold.limit, cold.if_none_match)
+
+    def _key(self, request: DepthRequest) -> str | Answer:
+        """The key of the file that holds the answer, or the refusal where there is none."""
+        limits = self._catalogue.limits(request.symbol)
+        if limits is None:
+            # Before the first listing nobody can say that a symbol does not exist.
+            return self._unknown_symbol if self._catalogue.known else self._unavailable
+        # Until symbols' states are published, what is published counts as trading.
+        if request.symbol_status not in (None, "TRADING"):
+            return refusal(STATUS_MISMATCH)
+        covering = covering_limit(request.limit, limits)
+        if covering is None:
+            # Fewer levels than asked for would look like a thin book. Where other symbols have such a file,
+            # this one's is still to come.
+            coming = request.limit <= self._catalogue.largest_limit
+            return self._unavailable if coming else refusal(LIMIT_NOT_VALID)
+        return depth_key(request.symbol, covering)
+
+    def _from(self, file: HotFile, limit: int, if_none_match: bytes | None) -> Answer:
+        if file.edition is None:
+            return self._unavailable
+        stale = self._clock() - file.confirmed_at > self._stale_after_s
+        return file.edition.answer(limit, if_none_match, stale=stale)

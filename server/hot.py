@@ -1,0 +1,280 @@
+"""The files in memory: read once for all who ask, then kept fresh behind the readers' backs.
+
+A file becomes *hot* by being asked for: it is then refreshed every ``refresh_s`` by a conditional read, one
+at a time, for as long as somebody asked within ``hot_for_s``. Later it *cools*: it stays in memory until
+``keep_for_s`` after the last request, or until room is needed, but the next reader waits for the store to
+confirm it.
+
+Promises: at most one read of a key is under way, whoever waits for it; a lower version never replaces a
+higher one (a cache in between may be behind); what the store cannot give (an outage, a damaged object) leaves
+the last good edition in place; memory, parallel reads and waiting are bounded.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Final, Literal
+
+from depthcast.backoff import Backoff
+from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
+from depthcast.store import UNCHANGED, Store, StoredObject, Unchanged
+from server.edition import Edition
+
+DEFAULT_REFRESH_S: Final = 0.1
+DEFAULT_HOT_FOR_S: Final = 30.0
+DEFAULT_KEEP_FOR_S: Final = 600.0
+DEFAULT_READ_TIMEOUT_S: Final = 2.0
+DEFAULT_MAX_BYTES: Final = 512 * 2**20
+DEFAULT_MAX_READS: Final = 64
+
+_SLOWEST_RETRY_S: Final = 2.0
+
+
+class ReadOutcome(Enum):
+    """What became of one read of the store."""
+
+    CHANGED = "changed"
+    """A newer edition, or the first one."""
+    UNCHANGED = "unchanged"
+    """The store still has what is held."""
+    OLDER = "older"
+    """A lower version than the held one: ignored."""
+    MISSING = "missing"
+    DAMAGED = "damaged"
+    FAILED = "failed"
+
+
+_CONFIRMING: Final = (ReadOutcome.CHANGED, ReadOutcome.UNCHANGED)
+
+OnRead = Callable[[str, ReadOutcome, float, DepthcastError | None], None]
+"""Told of each read: the key, what became of it, the seconds it took, and the error if there was one."""
+
+
+class HotFile:
+    """One key's place in memory. ``edition`` is set once the first read has succeeded."""
+
+    __slots__ = ("_seen_as", "asked_at", "confirmed_at", "edition", "key", "refresher", "seen_etag")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.edition: Edition | None = None
+        # The last object seen, good or not: one that is damaged or older is not fetched again and again.
+        self.seen_etag: str | None = None
+        self._seen_as = ReadOutcome.MISSING
+        self.confirmed_at = 0.0
+        self.asked_at = 0.0
+        self.refresher: asyncio.Task[None] | None = None
+
+    @property
+    def cost_bytes(self) -> int:
+        return self.edition.cost_bytes if self.edition else 0
+
+    def take(
+        self,
+        found: StoredObject | Literal[Unchanged.UNCHANGED] | None,
+        edition_of: Callable[[str, StoredObject], Edition],
+    ) -> ReadOutcome:
+        """Learn what the store answered. Raises :class:`~depthcast.errors.BadFile`; nothing held is lost."""
+        if found is None:
+            return ReadOutcome.MISSING
+        if found is UNCHANGED:
+            return ReadOutcome.UNCHANGED if self._seen_as is ReadOutcome.CHANGED else self._seen_as
+        self.seen_etag = found.etag
+        self._seen_as = ReadOutcome.DAMAGED
+        edition = edition_of(self.key, found)
+        if self.edition is not None and edition.version < self.edition.version:
+            self._seen_as = ReadOutcome.OLDER
+        else:
+            self._seen_as = ReadOutcome.CHANGED
+            self.edition = edition
+        return self._seen_as
+
+
+class HotFiles:
+    """All files in memory, least recently asked for first.
+
+    ``edition_of`` reads a stored object or raises :class:`~depthcast.errors.BadFile`. ``clock`` is monotonic,
+    in seconds, and the base of every :class:`HotFile`'s times.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        edition_of: Callable[[str, StoredObject], Edition] = Edition.of,
+        on_read: OnRead = lambda *_: None,
+        # Times
+        refresh_s: float = DEFAULT_REFRESH_S,
+        hot_for_s: float = DEFAULT_HOT_FOR_S,
+        keep_for_s: float = DEFAULT_KEEP_FOR_S,
+        read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
+        # Limits
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        max_reads: int = DEFAULT_MAX_READS,
+        # Surroundings
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._edition_of = edition_of
+        self._on_read = on_read
+        self._refresh_s = refresh_s
+        self._hot_for_s = hot_for_s
+        self._keep_for_s = keep_for_s
+        self._read_timeout_s = read_timeout_s
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._sleep = sleep
+        self._files: OrderedDict[str, HotFile] = OrderedDict()
+        self._bytes = 0
+        self._reading: dict[str, asyncio.Task[HotFile | None]] = {}
+        # Each kind of read has its own slots, so that nobody waits behind refreshes nobody waits for.
+        self._reads = asyncio.Semaphore(max_reads)
+        self._refreshes = asyncio.Semaphore(max_reads)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @property
+    def bytes_held(self) -> int:
+        """The memory the files may come to take, in bytes."""
+        return self._bytes
+
+    def hot_count(self) -> int:
+        """How many files are being refreshed. O(files)."""
+        return sum(file.refresher is not None for file in self._files.values())
+
+    def get(self, key: str) -> HotFile | None:
+        """The file, if it is hot: no waiting. ``None``: await :meth:`read`."""
+        file = self._files.get(key)
+        if file is None or file.refresher is None:
+            return None
+        file.asked_at = self._clock()
+        self._files.move_to_end(key)
+        return file
+
+    async def read(self, key: str) -> HotFile | None:
+        """The file from the store, hot from now on; ``None`` where the store has no such object.
+
+        Where the store fails, the edition still held is returned, with its old ``confirmed_at``; where none
+        is held, raises :class:`~depthcast.errors.StoreError` or :class:`~depthcast.errors.BadFile`. What was
+        not found is not looked for again within ``refresh_s``.
+        """
+        file = self.get(key)
+        if file is not None:
+            return file
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = self._reading[key] = asyncio.create_task(self._read(key))
+            reading.add_done_callback(lambda task: self._forget_reading(key, task))
+        return await asyncio.shield(reading)
+
+    def sweep(self) -> None:
+        """Drop the files that nobody has asked for within ``keep_for_s``. O(files dropped)."""
+        oldest = self._clock() - self._keep_for_s
+        while self._files:
+            key, file = next(iter(self._files.items()))
+            if file.asked_at > oldest:
+                return
+            self._drop(key)
+
+    async def close(self) -> None:
+        """End every read."""
+        tasks: list[asyncio.Task[None] | asyncio.Task[HotFile | None]] = list(self._reading.values())
+        tasks += [file.refresher for file in self._files.values() if file.refresher]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` where the books do not balance. O(files)."""
+        assert self._bytes == sum(file.cost_bytes for file in self._files.values())
+        assert self._bytes <= self._max_bytes or len(self._files) <= 1
+        for key, file in self._files.items():
+            assert file.key == key
+            assert file.edition is not None
+            assert file.refresher is None or key not in self._reading or self._reading[key].done()
+
+    async def _read(self, key: str) -> HotFile | None:
+        file = self._files.get(key) or HotFile(key)
+        error = await self._fetch(file, self._reads)
+        if file.edition is None:
+            if error is not None:
+                raise error
+            return None
+        file.asked_at = self._clock()
+        if self._files.get(key) is not file:
+            self._files[key] = file
+            self._bytes += file.cost_bytes
+        self._files.move_to_end(key)
+        self._make_room()
+        file.refresher = asyncio.create_task(self._keep_fresh(file))
+        return file
+
+    def _forget_reading(self, key: str, task: "asyncio.Task[HotFile | None]") -> None:
+        failed = task.cancelled() or task.exception() is not None or task.result() is None
+        if failed and not task.cancelled():
+            # Readers of the next moments share the failure too, so that they do not add up to a storm.
+            task.get_loop().call_later(self._refresh_s, self._reading.pop, key, None)
+        else:
+            self._reading.pop(key, None)
+
+    async def _keep_fresh(self, file: HotFile) -> None:
+        retry = Backoff(
+            self._refresh_s, minimum_s=self._refresh_s, maximum_s=max(self._refresh_s, _SLOWEST_RETRY_S)
+        )
+        pause_s = self._refresh_s
+        try:
+            while self._clock() - file.asked_at < self._hot_for_s:
+                await self._sleep(pause_s)
+                began = self._clock()
+                if isinstance(await self._fetch(file, self._refreshes), StoreError):
+                    pause_s = retry.next_s()
+                else:
+                    retry.reset()
+                    pause_s = max(0.0, self._refresh_s - (self._clock() - began))
+        finally:
+            file.refresher = None
+
+    async def _fetch(self, file: HotFile, slots: asyncio.Semaphore) -> DepthcastError | None:
+        """Read the store once and learn from it; returns what went wrong instead of raising it."""
+        began = self._clock()
+        error: DepthcastError | None = None
+        before = file.cost_bytes
+        try:
+            async with asyncio.timeout(self._read_timeout_s), slots:
+                began = self._clock()
+                found = await self._get(file)
+            outcome = file.take(found, self._edition_of)
+        except BadFile as bad:
+            outcome, error = ReadOutcome.DAMAGED, bad
+        except StoreError as failed:
+            outcome, error = ReadOutcome.FAILED, failed
+        except TimeoutError:
+            outcome = ReadOutcome.FAILED
+            error = StoreUnavailable(f"{self._store.url} did not answer within {self._read_timeout_s:g} s")
+        if outcome in _CONFIRMING:
+            file.confirmed_at = began  # what the store answered was true when it was asked, at least
+        if self._files.get(file.key) is file:
+            self._bytes += file.cost_bytes - before
+            self._make_room()
+        self._on_read(file.key, outcome, self._clock() - began, error)
+        return error
+
+    async def _get(self, file: HotFile) -> StoredObject | Literal[Unchanged.UNCHANGED] | None:
+        if file.seen_etag is None:
+            return await self._store.get(file.key)
+        return await self._store.get_if_changed(file.key, file.seen_etag)
+
+    def _make_room(self) -> None:
+        """Drop what was asked for longest ago until the rest fits; the last file may be of any size."""
+        while self._bytes > self._max_bytes and len(self._files) > 1:
+            self._drop(next(iter(self._files)))
+
+    def _drop(self, key: str) -> None:
+        file = self._files.pop(key)
+        self._bytes -= file.cost_bytes
+        if file.refresher is not None:
+            file.refresher.cancel()

@@ -1,0 +1,89 @@
+"""The server's Prometheus metrics, in a registry of their own. ``docs/metrics.md`` explains each.
+
+Counters are told of events; what is a state is asked for only when somebody scrapes.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server.hot import ReadOutcome
+
+_READ_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """All metrics of one server process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._answers = Counter(
+            "depthcast_server_answers",
+            "Answers of the exchange's endpoints.",
+            ["endpoint", "status"],
+            registry=self.registry,
+        )
+        self._answer_counters: dict[tuple[str, int], Counter] = {}
+        reads = Counter(
+            "depthcast_server_store_reads",
+            "Reads of the store by what became of them.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._reads = {outcome: reads.labels(outcome.value) for outcome in ReadOutcome}
+        self._read_seconds = Histogram(
+            "depthcast_server_store_read_seconds",
+            "How long a read of the store took.",
+            buckets=_READ_SECONDS,
+            registry=self.registry,
+        )
+        listings = Counter(
+            "depthcast_server_listings",
+            "Listings of the published symbols.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._listed = {good: listings.labels("done" if good else "failed") for good in (True, False)}
+
+    def watch(
+        self,
+        *,
+        files: Callable[[], int],
+        hot_files: Callable[[], int],
+        file_bytes: Callable[[], int],
+        symbols: Callable[[], int],
+    ) -> None:
+        """Say where the states are asked for. Called once."""
+        for name, text, value in (
+            ("files", "Files in memory.", files),
+            ("hot_files", "Files in memory that are being refreshed.", hot_files),
+            ("file_bytes", "Memory that the files in memory may come to take, in bytes.", file_bytes),
+            ("symbols", "Published symbols.", symbols),
+        ):
+            gauge = Gauge(f"depthcast_server_{name}", text, registry=self.registry)
+            gauge.set_function(value)
+
+    def answered(self, endpoint: str, status: int) -> None:
+        """Count an answer."""
+        counter = self._answer_counters.get((endpoint, status))
+        if counter is None:
+            counter = self._answers.labels(endpoint, str(status))
+            self._answer_counters[(endpoint, status)] = counter
+        counter.inc()
+
+    def read(self, outcome: ReadOutcome, seconds: float) -> None:
+        """Count a read of the store."""
+        self._reads[outcome].inc()
+        self._read_seconds.observe(seconds)
+
+    def listed(self, *, done: bool) -> None:
+        """Count a listing of the published symbols."""
+        self._listed[done].inc()
+
+    async def endpoint(self, _request: Request) -> Response:
+        """``GET /metrics``."""
+        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,132 @@
+"""The server's parts wired together, and the work in the background: listing symbols, sweeping memory."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from starlette.routing import Route
+
+from depthcast.backoff import Backoff
+from depthcast.errors import AccessDenied, DepthcastError, StoreError
+from depthcast.logs import Seldom, get_logger
+from depthcast.store import Store
+from server.app import App
+from server.catalogue import Catalogue
+from server.depth import Depth
+from server.edition import Edition
+from server.health import Health
+from server.hot import HotFiles, ReadOutcome
+from server.metrics import Metrics
+from server.settings import ServerSettings
+
+_LOG: Final = get_logger("server")
+
+
+class Service:
+    """One server over one store: ``app`` answers requests, :meth:`run` works until it is cancelled.
+
+    The store stays the caller's to close, after :meth:`close`.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        store: Store,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._sleep = sleep
+        self._seldom = Seldom()
+        self._store_failed = False
+        self.metrics = Metrics()
+        self.catalogue = Catalogue(store)
+        self.hot = HotFiles(
+            store,
+            edition_of=partial(Edition.of, cache_control=settings.answer_cache_control),
+            on_read=self._note_read,
+            refresh_s=settings.refresh_ms / 1000,
+            hot_for_s=settings.hot_for_s,
+            keep_for_s=settings.keep_for_s,
+            read_timeout_s=settings.read_timeout_ms / 1000,
+            max_bytes=settings.memory_mb * 2**20,
+            max_reads=settings.max_reads,
+        )
+        self.metrics.watch(
+            files=lambda: len(self.hot),
+            hot_files=self.hot.hot_count,
+            file_bytes=lambda: self.hot.bytes_held,
+            symbols=lambda: len(self.catalogue),
+        )
+        health = Health(self.catalogue)
+        self.app = App(
+            Depth(self.catalogue, self.hot, stale_after_s=settings.stale_after_ms / 1000),
+            [
+                Route("/healthz", health.alive),
+                Route("/readyz", health.ready),
+                Route("/metrics", self.metrics.endpoint),
+            ],
+            on_answer=self.metrics.answered,
+        )
+
+    async def run(self) -> None:
+        """Keep the catalogue fresh and memory swept.
+
+        An unreachable store or a missing bucket is waited for: another process may yet bring it. Raises
+        :class:`~depthcast.errors.AccessDenied` where the very first listing is refused: waiting does not
+        make credentials right.
+        """
+        every_s = self._settings.symbols_refresh_s
+        retry = Backoff(min(0.5, every_s), maximum_s=every_s)
+        while True:
+            try:
+                await self._list_symbols()
+            except AccessDenied as denied:
+                if not self.catalogue.known:
+                    raise
+                self._note_listing_failure(denied)
+                pause_s = every_s
+            except StoreError as error:
+                self._note_listing_failure(error)
+                pause_s = every_s if self.catalogue.known else retry.next_s()
+            else:
+                pause_s = every_s
+            self.hot.sweep()
+            await self._sleep(pause_s)
+
+    async def close(self) -> None:
+        """End the reads that are under way."""
+        await self.hot.close()
+
+    async def _list_symbols(self) -> None:
+        first = not self.catalogue.known
+        await self.catalogue.refresh()
+        self.metrics.listed(done=True)
+        if first:
+            _LOG.info("ready", symbols=len(self.catalogue), store=self._store.url)
+        foreign = self.catalogue.foreign_keys
+        if foreign and self._seldom.held_back("foreign keys") is not None:
+            _LOG.warning("keys in the store that are no files of ours are ignored", such_as=foreign[0])
+
+    def _note_listing_failure(self, error: StoreError) -> None:
+        self.metrics.listed(done=False)
+        if self._seldom.held_back("listing") is not None:
+            what = "serving what is known" if self.catalogue.known else "waiting for the store"
+            _LOG.warning(f"cannot list the published symbols; {what}", why=str(error))
+
+    def _note_read(
+        self, key: str, outcome: ReadOutcome, seconds: float, error: DepthcastError | None
+    ) -> None:
+        self.metrics.read(outcome, seconds)
+        if outcome is ReadOutcome.FAILED:
+            self._store_failed = True
+            if self._seldom.held_back("read") is not None:
+                _LOG.warning("cannot read the store; serving what is in memory", why=str(error))
+        elif outcome is ReadOutcome.DAMAGED:
+            if error is not None and self._seldom.held_back(key) is not None:
+                _LOG.warning("a damaged file is not served", why=str(error))
+        elif self._store_failed:
+            self._store_failed = False
+            _LOG.info("the store answers again")

@@ -1,0 +1,54 @@
+"""What can be set for the server. How settings are read is :mod:`depthcast.settings`'s."""
+
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from depthcast.settings import Address, Listen, LogSettings, StoreSettings
+from server.edition import DEFAULT_CACHE_CONTROL
+
+
+class ServerSettings(StoreSettings, LogSettings):
+    """The settings of one server process."""
+
+    SECTION: ClassVar[str] = "server"
+    TITLE: ClassVar[str] = "server"
+
+    listen: Listen = Field(Address("127.0.0.1", 8080), description="where to listen, host:port")
+    refresh_ms: int = Field(
+        100, ge=1, description="how often a file that is asked for is read again, if it changed"
+    )
+    hot_for_s: float = Field(30.0, gt=0, description="how long after the last request a file is refreshed")
+    keep_for_s: float = Field(
+        600.0, gt=0, description="how long after the last request a file stays in memory"
+    )
+    memory_mb: int = Field(512, ge=1, description="the most memory that files may take, in MiB")
+    read_timeout_ms: int = Field(
+        2000, ge=1, description="how long a read of the store, and a reader waiting for it, may take"
+    )
+    max_reads: int = Field(
+        64, ge=1, description="reads of the store at once, of each kind: first reads and refreshes"
+    )
+    symbols_refresh_s: float = Field(
+        10.0, gt=0, description="how often the published symbols are listed anew"
+    )
+    stale_after_ms: int = Field(
+        3000, ge=1, description="a file the store has not confirmed for so long is marked stale"
+    )
+    answer_cache_control: str = Field(
+        DEFAULT_CACHE_CONTROL,
+        pattern=r"^[\x20-\x7e]+$",
+        description="the Cache-Control header of books",
+    )
+    max_connections: int = Field(
+        4096, ge=1, description="open connections; above it, requests are answered 503"
+    )
+
+    @model_validator(mode="after")
+    def _hot_is_kept(self) -> Self:
+        if self.keep_for_s < self.hot_for_s:
+            raise ValueError(
+                f"keep_for_s ({self.keep_for_s:g}) is less than hot_for_s ({self.hot_for_s:g}): "
+                "a file cannot be refreshed for longer than it is kept"
+            )
+        return self
