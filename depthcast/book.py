@@ -375,19 +375,15 @@ class _Side:
         left = min(at, len(self._sizes) - 2)
         right = left + 1
         if self._sizes[left] + self._sizes[right] > 2 * CHUNK:
-            if self._sizes[at]:
-                return
-            drop = at
-        else:
-            self._keys[left].extend(self._keys[right])
-            self._levels[left].extend(self._levels[right])
-            self._sizes[left] += self._sizes[right]
-            self._lasts[left] = self._keys[left][-1] if self._levels[left] else 0.0
-            self._stale.add(left)
-            drop = right
+            return
+        self._keys[left].extend(self._keys[right])
+        self._levels[left].extend(self._levels[right])
+        self._sizes[left] += self._sizes[right]
+        self._lasts[left] = self._keys[left][-1]
+        self._stale.add(left)
         for column in (self._keys, self._levels, self._texts, self._sizes, self._lasts):
-            del column[drop]
-        self._restale({index - (index > drop) for index in self._stale if index != drop})
+            del column[right]
+        self._restale({index - (index > right) for index in self._stale if index != right})
 
     def _restale(self, stale: set[int]) -> None:
         # In place: apply() holds on to the set.
@@ -519,15 +515,17 @@ def _parse(level: bytes) -> tuple[str, str]:
     return price, quantity
 
 
+def _is_level(level: Level) -> bool:
+    try:
+        price, quantity = level
+        return all(
+            len(text) <= MAX_DIGITS and text.isascii() and text.replace(".", "", 1).isdigit()
+            for text in (price, quantity)
+        )
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
 def _first_bad(levels: Sequence[Level]) -> object:
     """The first level that is to blame, for the error message."""
-    for level in levels:
-        try:
-            price, quantity = level
-            for text in (price, quantity):
-                plain = text.isascii() and text.replace(".", "", 1).isdigit() and len(text) <= MAX_DIGITS
-                if not plain:
-                    return level
-        except (ValueError, TypeError, AttributeError):
-            return level
-    return levels
+    return next((level for level in levels if not _is_level(level)), levels)

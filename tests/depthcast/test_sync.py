@@ -1,0 +1,356 @@
+"""``Sync``: its table row by row, and a run over a faulty stream against the truth."""
+
+from random import Random
+
+import pytest
+
+from depthcast.book import Audit
+from depthcast.errors import BadLevel
+from depthcast.events import Diff, Snapshot
+from depthcast.sync import REBASED_AFTER, State, Sync, Verdict
+
+
+def diff(first: int, last: int, *, bid: str = "1", time: int | None = None) -> Diff:
+    """A diff that sets the bid at 10 to its own last id, so that the body shows which one came last."""
+    event_time_ms = last * 100 if time is None else time
+    return Diff("X", first, last, event_time_ms, [["10", str(last) if bid == "1" else bid]], [])
+
+
+def snapshot(update_id: int) -> Snapshot:
+    return Snapshot(update_id, [["10", str(update_id)]] if update_id else [], [["11", "1"]], True, True)
+
+
+def body(update_id: int) -> bytes:
+    return f'{{"lastUpdateId":{update_id},"bids":[["10","{update_id}"]],"asks":[["11","1"]]}}'.encode()
+
+
+def live(update_id: int) -> Sync:
+    sync = Sync("X")
+    assert sync.snapshot(snapshot(update_id)) is Verdict.SYNCED
+    return sync
+
+
+def shown(sync: Sync) -> bytes:
+    sync.check()
+    assert sync.book is not None
+    return sync.book.body(5)
+
+
+def test_what_breaks_a_book_says_so() -> None:
+    assert {verdict for verdict in Verdict if verdict.broken} == {Verdict.GAP, Verdict.BAD, Verdict.REBASED}
+
+
+def test_a_book_begins_waiting_and_empty() -> None:
+    sync = Sync("X")
+    assert (sync.state, sync.book, sync.buffered, sync.wanted_id) == (State.WAITING, None, 0, 0)
+
+
+def test_a_snapshot_that_ends_where_a_diff_ended_is_followed_by_the_next_one() -> None:
+    # The usual case, in which the documents' "lastUpdateId inside [U, u]" fails.
+    sync = Sync("X")
+    for change in (diff(1, 4), diff(5, 7), diff(8, 9)):
+        assert sync.diff(change) is Verdict.BUFFERED
+    assert sync.snapshot(snapshot(7)) is Verdict.SYNCED
+    assert sync.state is State.LIVE
+    assert shown(sync) == body(9)
+
+
+def test_a_snapshot_inside_a_diff_is_right_at_the_diffs_end() -> None:
+    sync = Sync("X")
+    sync.diff(diff(5, 9))
+    assert sync.snapshot(snapshot(7)) is Verdict.SYNCED
+    assert shown(sync) == body(9)
+
+
+def test_a_snapshot_newer_than_all_that_is_buffered_waits_for_the_stream() -> None:
+    sync = Sync("X")
+    sync.diff(diff(5, 9))
+    assert sync.snapshot(snapshot(12)) is Verdict.SYNCED
+    assert shown(sync) == body(12)
+    assert sync.diff(diff(10, 11)) is Verdict.STRAGGLER
+    assert sync.diff(diff(12, 14)) is Verdict.APPLIED
+    assert shown(sync) == body(14)
+
+
+@pytest.mark.parametrize(("update_id", "verdict"), [(3, Verdict.TOO_OLD), (4, Verdict.SYNCED)])
+def test_a_snapshot_must_reach_the_first_buffered_diff(update_id: int, verdict: Verdict) -> None:
+    sync = Sync("X")
+    sync.diff(diff(5, 9))
+    assert sync.wanted_id == 4
+    assert sync.snapshot(snapshot(update_id)) is verdict
+    sync.check()
+    # The buffer stays: a newer snapshot will do.
+    if verdict is Verdict.TOO_OLD:
+        assert sync.snapshot(snapshot(6)) is Verdict.SYNCED
+    assert shown(sync) == body(9)
+
+
+def test_a_hole_inside_the_buffer_wants_a_snapshot_from_behind_it() -> None:
+    sync = Sync("X")
+    for change in (diff(1, 4), diff(5, 7), diff(9, 10), diff(11, 12)):
+        sync.diff(change)
+    assert sync.snapshot(snapshot(6)) is Verdict.TOO_OLD
+    assert sync.snapshot(snapshot(8)) is Verdict.SYNCED
+    assert shown(sync) == body(12)
+
+
+def test_a_venues_snapshot_will_do_before_any_diff_but_a_file_will_not() -> None:
+    sync = Sync("X")
+    assert sync.snapshot(snapshot(7), proven=False) is Verdict.UNPROVEN
+    assert sync.state is State.WAITING
+    assert sync.snapshot(snapshot(7)) is Verdict.SYNCED
+
+
+def test_a_file_is_a_snapshot_where_the_buffer_reaches_back_to_it() -> None:
+    sync = Sync("X")
+    sync.diff(diff(8, 9))
+    assert sync.snapshot(snapshot(6), proven=False) is Verdict.TOO_OLD
+    assert sync.snapshot(snapshot(7), proven=False) is Verdict.SYNCED
+    assert shown(sync) == body(9)
+
+
+def test_diffs_follow_one_on_the_other() -> None:
+    sync = live(7)
+    assert sync.diff(diff(8, 8)) is Verdict.APPLIED
+    # Another connection may cut the same changes elsewhere; quantities are absolute.
+    assert sync.diff(diff(6, 12)) is Verdict.APPLIED
+    assert shown(sync) == body(12)
+
+
+@pytest.mark.parametrize("old", [diff(3, 5), diff(3, 7), diff(7, 7)])
+def test_a_straggler_is_ignored(old: Diff) -> None:
+    sync = live(7)
+    assert sync.diff(old) is Verdict.STRAGGLER
+    assert shown(sync) == body(7)
+
+
+def test_a_gap_keeps_the_last_good_book_and_buffers_the_diff_that_showed_it() -> None:
+    sync = live(7)
+    assert sync.diff(diff(9, 9)) is Verdict.GAP
+    assert (sync.state, sync.buffered) == (State.WAITING, 1)
+    assert shown(sync) == body(7)
+    assert sync.diff(diff(10, 10)) is Verdict.BUFFERED
+    assert sync.snapshot(snapshot(7)) is Verdict.TOO_OLD
+    assert sync.snapshot(snapshot(8)) is Verdict.SYNCED
+    assert shown(sync) == body(10)
+
+
+def test_the_diff_that_showed_a_gap_is_not_applied_twice() -> None:
+    sync = live(7)
+    sync.diff(diff(9, 9, bid="5"))
+    sync.diff(diff(10, 11, bid="6"))
+    # The snapshot has moved on: were the buffered diffs applied over it, the bid would be 6.
+    assert sync.snapshot(snapshot(11)) is Verdict.SYNCED
+    assert shown(sync) == body(11)
+
+
+def test_a_bad_level_drops_the_diff_and_wants_a_newer_snapshot() -> None:
+    sync = live(7)
+    assert sync.diff(diff(8, 8, bid="x")) is Verdict.BAD
+    assert (sync.state, sync.buffered) == (State.WAITING, 0)
+    assert shown(sync) == body(7)
+    sync.diff(diff(9, 9))
+    assert sync.snapshot(snapshot(7)) is Verdict.TOO_OLD
+    assert sync.snapshot(snapshot(8)) is Verdict.SYNCED
+    assert shown(sync) == body(9)
+
+
+def test_a_bad_level_in_the_buffer_is_dropped_with_all_before_it() -> None:
+    sync = Sync("X")
+    for change in (diff(5, 5), diff(6, 6, bid="x"), diff(7, 7)):
+        sync.diff(change)
+    with pytest.raises(BadLevel):
+        sync.snapshot(snapshot(4))
+    assert (sync.state, sync.wanted_id) == (State.WAITING, 6)
+    sync.check()
+    assert sync.snapshot(snapshot(6)) is Verdict.SYNCED
+    assert shown(sync) == body(7)
+
+
+def test_a_bad_snapshot_changes_nothing() -> None:
+    sync = Sync("X")
+    sync.diff(diff(5, 5))
+    with pytest.raises(BadLevel):
+        sync.snapshot(Snapshot(5, [["1", "x"]], [], True, True))
+    assert (sync.state, sync.buffered) == (State.WAITING, 1)
+
+
+def test_a_live_book_takes_no_first_snapshot() -> None:
+    with pytest.raises(ValueError, match="live"):
+        live(7).snapshot(snapshot(8))
+
+
+def test_a_restart_waits_for_a_snapshot_and_keeps_the_book() -> None:
+    sync = live(7)
+    sync.restart()
+    assert (sync.state, sync.buffered) == (State.WAITING, 0)
+    assert shown(sync) == body(7)
+    sync.diff(diff(9, 9))
+    sync.restart()
+    assert sync.buffered == 1
+
+
+def test_stragglers_in_the_buffer_are_dropped() -> None:
+    sync = Sync("X")
+    sync.diff(diff(5, 9))
+    assert sync.diff(diff(4, 6)) is Verdict.STRAGGLER
+    assert sync.diff(diff(5, 9)) is Verdict.STRAGGLER
+    assert sync.buffered == 1
+    assert sync.snapshot(snapshot(4)) is Verdict.SYNCED
+    assert shown(sync) == body(9)
+
+
+def test_the_buffer_is_bounded_and_then_wants_a_newer_snapshot() -> None:
+    sync = Sync("X", buffer=3)
+    for number in range(1, 11):
+        sync.diff(diff(number, number))
+    assert sync.buffered == 3
+    assert sync.snapshot(snapshot(6)) is Verdict.TOO_OLD
+    assert sync.snapshot(snapshot(7)) is Verdict.SYNCED
+    assert shown(sync) == body(10)
+
+
+def rebased(sync: Sync, time: int, *, count: int = REBASED_AFTER) -> list[Verdict]:
+    return [sync.diff(diff(n, n, time=time + n)) for n in range(1, count + 1)]
+
+
+def test_ids_that_begin_anew_are_noticed_while_live() -> None:
+    sync = live(700)
+    sync.diff(diff(701, 701, time=5000))
+    assert rebased(sync, 5000) == [Verdict.STRAGGLER] * (REBASED_AFTER - 1) + [Verdict.REBASED]
+    assert (sync.state, sync.wanted_id) == (State.WAITING, 0)
+    assert shown(sync) == body(701)
+    assert sync.snapshot(snapshot(3)) is Verdict.SYNCED
+    assert shown(sync) == body(REBASED_AFTER)
+
+
+def test_ids_that_begin_anew_are_noticed_while_waiting() -> None:
+    sync = Sync("X")
+    sync.diff(diff(700, 701, time=5000))
+    assert rebased(sync, 5000)[-1] is Verdict.REBASED
+    assert sync.snapshot(snapshot(3)) is Verdict.SYNCED
+    assert shown(sync) == body(REBASED_AFTER)
+
+
+def test_old_diffs_sent_again_are_not_taken_for_new_ids() -> None:
+    sync = live(700)
+    sync.diff(diff(701, 701, time=5000))
+    assert set(rebased(sync, 4000, count=3 * REBASED_AFTER)) == {Verdict.STRAGGLER}
+
+
+def test_a_run_of_stragglers_is_ended_by_progress_or_by_a_hole_in_it() -> None:
+    sync = live(700)
+    assert REBASED_AFTER < 700
+    rebased(sync, 10**6, count=REBASED_AFTER - 1)
+    sync.diff(diff(701, 701))
+    rebased(sync, 10**6, count=REBASED_AFTER - 1)
+    sync.check()
+    assert sync.diff(diff(100, 100, time=10**7)) is Verdict.STRAGGLER
+    assert sync.state is State.LIVE
+
+
+# Refills
+
+
+def refilled(sync: Sync) -> Audit | None:
+    sync.check()
+    return sync.take_audit()
+
+
+def test_a_refill_at_the_books_own_id_is_compared_at_once() -> None:
+    sync = live(7)
+    sync.begin_refill()
+    assert sync.refill(snapshot(7)) is Verdict.APPLIED
+    assert refilled(sync) == Audit(2, 0, 0, 0)
+    assert refilled(sync) is None
+
+
+def test_a_refill_older_than_the_book_is_brought_up_to_it() -> None:
+    sync = live(7)
+    sync.begin_refill()
+    for change in (diff(8, 9), diff(10, 12)):
+        sync.diff(change)
+    fresh = Snapshot(8, [["10", "8"], ["9", "3"]], [["11", "1"]], True, True)
+    assert sync.refill(fresh) is Verdict.APPLIED
+    assert refilled(sync) == Audit(matching=2, different=0, ghost=0, missing=1)
+    assert sync.book is not None
+    assert sync.book.body(5) == b'{"lastUpdateId":12,"bids":[["10","12"],["9","3"]],"asks":[["11","1"]]}'
+
+
+def test_a_refill_ahead_of_the_book_waits_for_it() -> None:
+    sync = live(7)
+    sync.begin_refill()
+    assert sync.refill(snapshot(10)) is Verdict.BUFFERED
+    sync.diff(diff(8, 9))
+    assert refilled(sync) is None
+    sync.diff(diff(10, 12))
+    assert refilled(sync) == Audit(2, 0, 0, 0)
+    assert shown(sync) == body(12)
+
+
+def test_a_refill_from_before_the_recording_is_too_old() -> None:
+    sync = live(7)
+    sync.begin_refill()
+    assert sync.refill(snapshot(6)) is Verdict.TOO_OLD
+    sync.begin_refill()
+    sync.diff(diff(8, 9))
+    assert sync.refill(snapshot(6)) is Verdict.TOO_OLD
+    assert refilled(sync) is None
+    assert shown(sync) == body(9)
+
+
+def test_a_refill_is_given_up_with_the_book() -> None:
+    sync = live(7)
+    sync.begin_refill()
+    sync.refill(snapshot(10))
+    sync.diff(diff(9, 9))
+    sync.begin_refill()
+    assert sync.refill(snapshot(9)) is Verdict.TOO_OLD
+    sync.check()
+
+
+def test_a_bad_refill_is_refused_while_the_book_goes_on() -> None:
+    sync = live(7)
+    sync.begin_refill()
+    with pytest.raises(BadLevel):
+        sync.refill(Snapshot(10, [["1", "x"]], [], True, True))
+    assert sync.diff(diff(8, 12)) is Verdict.APPLIED
+    assert shown(sync) == body(12)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_through_any_stream_the_book_is_the_truth_at_its_id(seed: int) -> None:
+    """Lost, late, doubled and regrouped diffs, old and new snapshots: what is live is right."""
+    rng = Random(seed)
+    truth: dict[int, str] = {0: "1"}
+    sync = Sync("X")
+    at, wire, lived = 0, list[Diff](), 0
+    for step in range(600):
+        last = at + rng.randrange(1, 5)
+        for update_id in range(at + 1, last + 1):
+            truth[update_id] = str(rng.randrange(1, 9))
+        first = max(1, at + 1 - rng.choice((0, 0, 0, 2)))
+        wire.append(Diff("X", first, last, step, [["10", truth[last]]], []))
+        at = last
+        if rng.random() < 0.03:
+            wire.pop()
+        if wire and rng.random() < 0.05:
+            wire.append(wire[rng.randrange(len(wire))])
+        while wire and rng.random() < 0.8:
+            sync.diff(wire.pop(0))
+        if sync.state is State.WAITING and rng.random() < 0.3:
+            update_id = max(0, at - rng.randrange(20))
+            first_book = Snapshot(update_id, [["10", truth[update_id]]], [], True, True)
+            sync.snapshot(first_book, proven=rng.random() < 0.5)
+        if sync.state is State.LIVE and rng.random() < 0.1:
+            sync.begin_refill()
+        if sync.state is State.LIVE and rng.random() < 0.1:
+            update_id = max(0, at - rng.randrange(20))
+            sync.refill(Snapshot(update_id, [["10", truth[update_id]]], [], True, True))
+        sync.check()
+        audit = sync.take_audit()
+        assert audit is None or audit.clean
+        if sync.book is not None:
+            lived += sync.state is State.LIVE
+            assert sync.book.best_bid == ("10", truth[sync.book.update_id])
+    assert lived > 100
