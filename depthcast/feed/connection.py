@@ -1,0 +1,198 @@
+"""One websocket: its reader, its control messages at their pace, its signs of life.
+
+The reader hands diffs on as they come. Everything else is decided in :meth:`Connection.tick`, which does not
+wait: it looks at the time and at what the reader saw. A connection never repairs itself; it says what is
+wrong (``fault``) and its line replaces it.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from random import Random
+
+from depthcast.errors import MalformedFrame, VenueError, VenueUnavailable
+from depthcast.events import Diff
+from depthcast.feed.limits import FeedLimits
+from depthcast.feed.outlet import Outlet
+from depthcast.feed.pace import Pace
+from depthcast.feed.status import ConnectionStatus, Role
+from depthcast.feed.subscriptions import Phase, Subscriptions
+from depthcast.feed.websocket import Socket
+from depthcast.venues import Ack, Event, RequestFailed, Shutdown, Venue
+
+
+class Connection:
+    """An open socket and what is known about it. Reads from the moment it is made."""
+
+    def __init__(
+        self,
+        socket: Socket,
+        symbols: Iterable[str],
+        *,
+        venue: Venue,
+        limits: FeedLimits,
+        outlet: Outlet,
+        clock: Callable[[], float],
+        rng: Random,
+    ) -> None:
+        now = clock()
+        self.subscriptions = Subscriptions(venue, limits, symbols)
+        self.fault: VenueError | None = None
+        self.opened_at = now
+        self.frames = 0
+        self.bytes = 0
+        self.malformed = 0
+
+        self._socket = socket
+        self._venue = venue
+        self._limits = limits
+        self._outlet = outlet
+        self._clock = clock
+        self._heard_at = now
+        self._shutdown = False
+        self._retire_at = now + limits.max_age_s * rng.uniform(1 - limits.age_jitter, 1)
+        self._pace = Pace(1, limits.control_interval_s)
+        self._reader = asyncio.create_task(self._read())
+        self._sending: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
+
+    def tick(self, now: float) -> None:
+        """Send what is due and look for faults."""
+        if self.fault is not None:
+            return
+        self.fault = self._find_fault(now)
+        if self.fault is None and self._pace.wait_s(now) == 0 and not _busy(self._sending):
+            self._send_what_is_due(now)
+
+    def rotation_due(self, now: float) -> bool:
+        """Whether the venue announced this connection's end, or its age comes near to it."""
+        return self._shutdown or now >= self._retire_at
+
+    def live(self, symbol: str) -> bool:
+        """Whether ``symbol`` is delivered here, as far as can be told."""
+        return self.fault is None and self.subscriptions.live(symbol)
+
+    def status(self, line: int, role: Role) -> ConnectionStatus:
+        """How it stands."""
+        now = self._clock()
+        streams = self.subscriptions.streams.values()
+        return ConnectionStatus(
+            line=line,
+            role=role,
+            symbols=len(streams),
+            acked=sum(stream.phase is Phase.ACKED for stream in streams),
+            age_s=now - self.opened_at,
+            last_frame_age_s=now - self._heard_at,
+            frames=self.frames,
+            bytes=self.bytes,
+        )
+
+    async def close(self) -> None:
+        """Stop reading and close, with a handshake where the other end is there, within the time-out."""
+        tasks = [task for task in (self._reader, self._sending, self._probing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            if self.fault is None:
+                with suppress(TimeoutError, VenueError):
+                    await asyncio.wait_for(self._socket.close(), self._limits.close_timeout_s)
+        finally:
+            self._socket.abort()
+
+    # Reading
+
+    async def _read(self) -> None:
+        """Hand diffs on until the socket fails. The hot path: one pass a frame, no task, no copy."""
+        recv, clock, parse = self._socket.recv, self._clock, self._venue.parse_frame
+        streams, deliver = self.subscriptions.streams, self._outlet.diff
+        malformed_in_a_row = 0
+        while True:
+            frame = await recv()
+            self._heard_at = now = clock()
+            self.frames += 1
+            self.bytes += len(frame)
+            try:
+                event = parse(frame)
+            except MalformedFrame as error:
+                self.malformed += 1
+                malformed_in_a_row += 1
+                self._outlet.error(error.symbol, error)
+                if malformed_in_a_row >= self._limits.malformed_in_a_row:
+                    raise VenueUnavailable(
+                        f"{malformed_in_a_row} malformed frames in a row",
+                        hint="the websocket is opened again",
+                    ) from error
+                continue
+            malformed_in_a_row = 0
+            if type(event) is not Diff:
+                self._control(event, now)
+                continue
+            stream = streams.get(event.symbol)
+            if stream is None:
+                continue  # a stray of a subscription that was given up
+            stream.heard_at = now
+            try:
+                deliver(event)
+            except Exception as error:
+                self._outlet.error(event.symbol, error)
+
+    def _control(self, event: Event, now: float) -> None:
+        match event:
+            case Ack(request_id):
+                self.subscriptions.acked(request_id, now)
+            case RequestFailed(request_id, code, text):
+                self.subscriptions.refused(request_id, now)
+                self._outlet.error(
+                    None,
+                    VenueError(
+                        f"the exchange refused a subscription: {code} {text}", hint="it is asked again"
+                    ),
+                )
+            case Shutdown():
+                self._shutdown = True
+            case _:
+                pass  # another stream's frame
+
+    # Deciding
+
+    def _find_fault(self, now: float) -> VenueError | None:
+        if self._reader.done():
+            error = self._reader.exception()
+            if isinstance(error, VenueError):
+                return error
+            return VenueError(f"the reader failed: {error!r}", hint="this is a bug; please report it")
+        if self.subscriptions.overdue(now):
+            return VenueUnavailable(
+                f"no answer to a subscription within {self._limits.ack_timeout_s:g} s",
+                hint="the websocket is opened again",
+            )
+        if now - self._heard_at >= self._limits.idle_timeout_s:
+            return VenueUnavailable(
+                f"the websocket is half open: nothing heard for {self._limits.idle_timeout_s:g} s",
+                hint="it is opened again",
+            )
+        return None
+
+    def _send_what_is_due(self, now: float) -> None:
+        message = self.subscriptions.next_message(now)
+        if message is not None:
+            self._pace.take(now)
+            self._sending = asyncio.create_task(self._send(message))
+        elif now - self._heard_at >= self._limits.idle_timeout_s / 3 and not _busy(self._probing):
+            self._pace.take(now)
+            self._probing = asyncio.create_task(self._probe())
+
+    async def _send(self, message: str) -> None:
+        with suppress(VenueUnavailable):  # the reader meets the same end and tells it
+            await self._socket.send(message)
+
+    async def _probe(self) -> None:
+        """A quiet connection answers a ping, a half-open one does not."""
+        with suppress(VenueUnavailable):
+            await self._socket.ping()
+            self._heard_at = self._clock()
+
+
+def _busy(task: asyncio.Task[None] | None) -> bool:
+    return task is not None and not task.done()

@@ -1,0 +1,135 @@
+"""The feed: which symbols are on which line, and the one loop in which all lines decide."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import count
+from random import Random
+
+from depthcast.events import Diff
+from depthcast.feed.limits import FeedLimits
+from depthcast.feed.line import Line, Shared
+from depthcast.feed.outlet import Outlet
+from depthcast.feed.pace import Pace
+from depthcast.feed.status import FeedStatus
+from depthcast.feed.websocket import Connect, connector
+from depthcast.venues import Venue
+
+
+class Feed:
+    """The diff streams of many symbols of one venue. For use in one event loop, not from other threads.
+
+    ``on_diff(diff)`` is called for every diff of a subscribed symbol, by the reader of its connection: it
+    does not wait. While a connection hands over to its successor the same diff may come twice.
+    ``on_error(symbol, error)`` tells what went wrong (``symbol``: ``None`` where no single one is meant); the
+    feed goes on by itself. ``on_connection_lost(symbols)``: diffs of these may be missing from here on.
+    A callback that raises is reported to ``on_error`` and harms nobody else.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        *,
+        on_diff: Callable[[Diff], None],
+        on_error: Callable[[str | None, Exception], None] | None = None,
+        on_connection_lost: Callable[[Sequence[str]], None] | None = None,
+        limits: FeedLimits | None = None,
+        connect: Connect | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rng: Random | None = None,
+    ) -> None:
+        limits = limits or FeedLimits()
+        self._shared = Shared(
+            venue=venue,
+            limits=limits,
+            outlet=Outlet(on_diff, on_error, on_connection_lost),
+            connect=connect or connector(venue, limits),
+            clock=clock,
+            rng=rng or Random(),
+            connects=Pace(limits.connects_per_5_min, 300.0),
+        )
+        self._sleep = sleep
+        self._numbers = count(1)
+        self._lines: list[Line] = []
+        self._ended: list[Line] = []
+        self._line_of: dict[str, Line] = {}
+        self._running = False
+
+    def subscribe(self, symbols: Iterable[str]) -> None:
+        """Deliver the diffs of ``symbols`` too, soon after :meth:`run` has begun. Repeats are harmless."""
+        for symbol in symbols:
+            if symbol not in self._line_of:
+                self._assign(symbol, avoid=None)
+
+    def unsubscribe(self, symbols: Iterable[str]) -> None:
+        """Deliver no further diff of ``symbols``."""
+        for symbol in symbols:
+            line = self._line_of.pop(symbol, None)
+            if line is not None:
+                line.unsubscribe([symbol])
+            self._shared.moved.discard(symbol)
+
+    async def run(self) -> None:
+        """Keep the connections until cancelled; then close them, within two seconds by default."""
+        if self._running:
+            raise RuntimeError("this feed runs already")
+        self._running = True
+        try:
+            while True:
+                self._tick(self._shared.clock())
+                await self._sleep(self._shared.limits.tick_s)
+        finally:
+            await asyncio.gather(*(line.close() for line in self._lines + self._ended))
+            self._running = False
+
+    def live(self, symbol: str) -> bool:
+        """Whether diffs of ``symbol`` arrive as they happen, as far as can be told.
+
+        Liveness is judged per connection, since a quiet symbol is not a dead feed; a stream that was
+        acknowledged and has not delivered anything for too long is not live.
+        """
+        line = self._line_of.get(symbol)
+        return line is not None and line.live(symbol)
+
+    def status(self) -> FeedStatus:
+        """How it stands; O(symbols)."""
+        open_now = [connection for line in self._lines for connection in line.connections()]
+        totals = self._shared.totals
+        return FeedStatus(
+            url=self._shared.venue.stream_url,
+            symbols=len(self._line_of),
+            live=sum(map(self.live, self._line_of)),
+            connections=tuple(status for line in self._lines for status in line.status()),
+            opening=sum(line.opening for line in self._lines),
+            frames=totals.frames + sum(connection.frames for connection in open_now),
+            bytes=totals.bytes + sum(connection.bytes for connection in open_now),
+            malformed=totals.malformed + sum(connection.malformed for connection in open_now),
+            lost=totals.lost,
+            rotations=totals.rotations,
+        )
+
+    def _tick(self, now: float) -> None:
+        self._ended = [line for line in self._ended if line.closing]
+        for line in list(self._lines):
+            if not line.symbols:
+                line.end()
+                self._lines.remove(line)
+                self._ended.append(line)
+                continue
+            for symbol in line.tick(now):
+                self._shared.moved.add(symbol)
+                line.unsubscribe([symbol])
+                self._assign(symbol, avoid=line)
+
+    def _assign(self, symbol: str, *, avoid: Line | None) -> None:
+        """Give ``symbol`` to the first line with room, or to a new one."""
+        room = self._shared.limits.streams_per_connection
+        for line in self._lines:
+            if line is not avoid and len(line.symbols) < room:
+                break
+        else:
+            line = Line(next(self._numbers), self._shared)
+            self._lines.append(line)
+        line.subscribe([symbol])
+        self._line_of[symbol] = line

@@ -1,0 +1,123 @@
+"""A websocket as far as a feed needs it, and the one made of the ``websockets`` package.
+
+The seam between a feed and the network: tests and simulations pass another :data:`Connect`. Foreign
+exceptions end here; a socket raises :class:`~depthcast.errors.VenueError` alone.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+import depthcast
+from depthcast.errors import VenueError, VenueUnavailable
+from depthcast.feed.limits import FeedLimits
+from depthcast.venues import Venue
+
+
+class Socket(Protocol):
+    """An open websocket. All but :meth:`abort` raise VenueUnavailable once it is closed."""
+
+    async def recv(self) -> bytes:
+        """The payload of the next frame, text or binary."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send one text frame."""
+        ...
+
+    async def ping(self) -> None:
+        """Send a ping and wait for its pong."""
+        ...
+
+    async def close(self) -> None:
+        """Close with a handshake, bounded by the closing time-out."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection without a word."""
+        ...
+
+
+Connect = Callable[[], Awaitable[Socket]]
+"""Opens a socket; raises a VenueError."""
+
+
+def connector(venue: Venue, limits: FeedLimits) -> Connect:
+    """Opens websockets to ``venue`` within ``limits``.
+
+    Server pings are answered by ``websockets`` itself; its own keep-alive is off, since a feed asks for a
+    pong only where no frame shows that the other end is there.
+    """
+
+    async def open_socket() -> Socket:
+        try:
+            return _WebSocket(
+                await connect(
+                    venue.stream_url,
+                    open_timeout=limits.open_timeout_s,
+                    close_timeout=limits.close_timeout_s,
+                    ping_interval=None,
+                    max_size=limits.max_frame_bytes,
+                    max_queue=limits.max_queue_frames,
+                    compression=limits.compression,
+                    user_agent_header=f"depthcast/{depthcast.__version__}",
+                )
+            )
+        except InvalidStatus as error:
+            raise _refused(venue, error) from error
+        except (OSError, TimeoutError, WebSocketException) as error:
+            raise VenueUnavailable(
+                f"{venue.stream_url} cannot be reached: {error or type(error).__name__}",
+                hint="it is tried again; check the network and the websocket url",
+            ) from error
+
+    return open_socket
+
+
+def _refused(venue: Venue, error: InvalidStatus) -> VenueError:
+    response = error.response
+    return venue.refusal(
+        response.status_code,
+        dict(response.headers.raw_items()),
+        bytes(response.body or b""),
+        url=venue.stream_url,
+        now_ms=time.time_ns() // 1_000_000,
+    ) or VenueUnavailable(f"{venue.stream_url} is no websocket: {error}", hint="check the websocket url")
+
+
+class _WebSocket:
+    """A :class:`Socket` over ``websockets``."""
+
+    def __init__(self, inner: ClientConnection) -> None:
+        self._inner = inner
+
+    async def recv(self) -> bytes:
+        try:
+            return await self._inner.recv(decode=False)
+        except ConnectionClosed as error:
+            raise _closed(error) from error
+
+    async def send(self, text: str) -> None:
+        try:
+            await self._inner.send(text)
+        except ConnectionClosed as error:
+            raise _closed(error) from error
+
+    async def ping(self) -> None:
+        try:
+            await (await self._inner.ping())
+        except ConnectionClosed as error:
+            raise _closed(error) from error
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def abort(self) -> None:
+        self._inner.transport.abort()
+
+
+def _closed(error: ConnectionClosed) -> VenueUnavailable:
+    return VenueUnavailable(f"the websocket was closed: {error}", hint="it is opened again")
