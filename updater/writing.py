@@ -1,0 +1,281 @@
+"""``KeyWriter``: what one replica knows of one key, and what it may do next. Sans-I/O, no clock.
+
+This is the write rule of the system: *a write always carries a condition, and any outcome but "won" is
+followed by a read and a comparison*. So
+
+* a write is ``If-Match`` on the ETag of an object whose version was seen to be smaller, or
+  ``If-None-Match: *`` where no object was seen;
+* after LOST, THROTTLED and UNKNOWN nothing is known any more, and the next step is a look;
+* an object that is not a file of ours is older than any file.
+
+Replicas that follow it never make a file older, whatever is lost, late or done twice, and need not know of
+each other. Promises beside: one request in flight a key; no write more often than the cadence; a file whose
+levels would stay as they are is written at most every ``same_levels_s``, though it is then, for the progress
+of its update id tells readers that it is current.
+
+Leaves to others: rendering, sending, and which of two epochs is right (:mod:`updater.publisher`).
+
+============  ============================================  ==========================================
+known         the caller's book is                          step
+============  ============================================  ==========================================
+unseen        anything                                      look
+missing       anything                                      write, if there is none
+held          newer than the object, or it is damaged       write, if it still is that one
+held          the object's own version                      wait for the book
+held          older than the object                         wait for the book; look every ``watch_s``
+============  ============================================  ==========================================
+
+A write waits for its cadence, and anything waits for the pause after a failure.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple
+
+from depthcast.backoff import Backoff
+from depthcast.errors import BadFile
+from depthcast.files import Version, version_of
+from depthcast.store import Outcome, PutResult, StoredObject
+
+NEVER: Final = math.inf
+"""A time the clock does not reach: something else has to happen first."""
+
+
+class Look(NamedTuple):
+    """Read the head of the object."""
+
+
+class Write(NamedTuple):
+    """Write the newest book if the object's ETag is ``match``; ``None``: if there is no object."""
+
+    match: str | None
+
+
+class Wait(NamedTuple):
+    """Do nothing before ``until``, unless the book changes or a request in flight ends."""
+
+    until: float
+
+
+Step = Look | Write | Wait
+
+
+class Known(Enum):
+    """What is known of an object that is not held: nothing, or that there is none."""
+
+    UNSEEN = "unseen"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The object as last seen, first seen at ``since``; ``version`` is ``None`` where it is damaged."""
+
+    etag: str
+    version: Version | None
+    since: float
+
+
+class _Attempt(NamedTuple):
+    """A write: of which version, with which levels (``None``: not kept), begun when."""
+
+    version: Version
+    levels: bytes | None
+    begun: float
+
+
+class KeyWriter:
+    """One key's knowledge and cadence. Times are readings of the caller's monotonic clock, in seconds.
+
+    The caller asks :meth:`next_step`, says what it began (:meth:`looking`, :meth:`writing`) and how it ended
+    (:meth:`saw` or :meth:`saw_nothing`; :meth:`done`). ``every_s`` is the least time between two writes of
+    the object, by whichever replica. ``backoff`` belongs to this key alone.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        # Cadence
+        every_s: float = 0.0,
+        same_levels_s: float = 1.0,
+        watch_s: float = 1.0,
+        # Retries
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.key = key
+        self._every_s = every_s
+        self._same_levels_s = same_levels_s
+        self._watch_s = watch_s
+        self._backoff = backoff or Backoff(0.1, maximum_s=10.0)
+
+        self.settled = False
+        """Whether the stored file was as new as the caller's book at least once."""
+        self._object: Held | Known = Known.UNSEEN
+        self._seen_before = False
+        self._looking = False
+        self._writing: _Attempt | None = None
+        self._last: _Attempt | None = None
+        self._write_from = -math.inf
+        self._look_from = -math.inf
+        self._paused_until = -math.inf
+        self._behind_since: float | None = None
+        self._ahead_since: float | None = None
+
+    # What is known
+
+    @property
+    def stored(self) -> Version | None:
+        """The version of the stored file; ``None`` where it is unseen, missing or damaged."""
+        return self._object.version if isinstance(self._object, Held) else None
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a request was begun and its end not told yet."""
+        return self._looking or self._writing is not None
+
+    def behind_s(self, now: float, mine: Version) -> float:
+        """For how long the stored file has been older than the caller's book ``mine``; 0 where it is not.
+
+        To be asked, or :meth:`next_step`, whenever ``mine`` changes: the time runs from the first such call.
+        """
+        self._compare(now, mine)
+        return 0.0 if self._behind_since is None else now - self._behind_since
+
+    def ahead_s(self, now: float, mine: Version) -> float:
+        """For how long one unmoved object has been ahead of ``mine`` within its epoch; 0 where it is not.
+
+        To be asked as :meth:`behind_s`.
+        """
+        self._compare(now, mine)
+        return 0.0 if self._ahead_since is None else now - self._ahead_since
+
+    def _compare(self, now: float, mine: Version) -> None:
+        stored = self.stored
+        if stored is None or stored < mine:
+            self._ahead_since = None
+            if self._behind_since is None:
+                self._behind_since = now
+            return
+        self._behind_since, self.settled = None, True
+        if stored == mine or stored.epoch != mine.epoch:
+            self._ahead_since = None
+        elif self._ahead_since is None:
+            self._ahead_since = now
+
+    # What to do
+
+    def next_step(self, now: float, mine: Version, *, leave: bool = True) -> Step:
+        """The next step for a caller whose book is ``mine``; ``leave``: whether it may write at all."""
+        self._compare(now, mine)
+        if self.in_flight:
+            return Wait(NEVER)
+        if now < self._paused_until:
+            return Wait(self._paused_until)
+        if self._object is Known.UNSEEN:
+            return Look()
+        stored = self.stored
+        if stored == mine:
+            return Wait(NEVER)
+        if not leave or (stored is not None and stored > mine):
+            return Look() if now >= self._look_from else Wait(self._look_from)
+        if now < self._write_from:
+            return Wait(self._write_from)
+        return Write(self._object.etag if isinstance(self._object, Held) else None)
+
+    def hold_until(self, now: float, mine: Version, body: bytes) -> float | None:
+        """When ``body``, rendered for a :class:`Write`, will be worth writing; ``None``: it is now.
+
+        It is not where the stored file has the same levels and is younger than ``same_levels_s``.
+        """
+        held, last = self._object, self._last
+        if not isinstance(held, Held) or last is None or held.version != last.version:
+            return None
+        until = held.since + self._same_levels_s
+        if now >= until or last.version.epoch != mine.epoch or last.levels != _levels(body):
+            return None
+        return until
+
+    # What was begun, and how it ended
+
+    def looking(self) -> None:
+        """The :class:`Look` was begun."""
+        self._looking = True
+
+    def saw(self, found: StoredObject | None, now: float) -> BadFile | None:
+        """The look found this object or none. Returns what is wrong with one that is no file of ours."""
+        self._looking = False
+        self._look_from = now + self._watch_s
+        if found is None:
+            self._object = Known.MISSING
+            return None
+        if isinstance(self._object, Held) and self._object.etag == found.etag:
+            return None
+        damage = None
+        try:
+            version = version_of(self.key, found.body, found.metadata)
+        except BadFile as error:
+            version, damage = None, error
+        self._object = Held(found.etag, version, now)
+        self._ahead_since = None
+        if self._seen_before and version is not None:
+            # Somebody wrote it just now: the cadence is the object's, not the writer's.
+            self._write_from = max(self._write_from, now + self._every_s)
+        self._seen_before = True
+        return damage
+
+    def saw_nothing(self, now: float) -> None:
+        """The look failed."""
+        self._looking = False
+        self._forget()
+        self._pause(now)
+
+    def writing(self, now: float, version: Version, body: bytes) -> None:
+        """The :class:`Write` was begun: ``body`` is the file of ``version``."""
+        keep = self._every_s < self._same_levels_s
+        self._writing = _Attempt(version, _levels(body) if keep else None, now)
+        self._write_from = now + self._every_s
+
+    def done(self, result: PutResult, now: float) -> None:
+        """The write ended like this."""
+        attempt = self._writing
+        if attempt is None:
+            raise ValueError(f"no write of {self.key} was begun")
+        self._writing, self._last = None, attempt
+        self._seen_before = True
+        if result.outcome is Outcome.WON and result.etag is not None:
+            self._object = Held(result.etag, attempt.version, now)
+            # Where the book moved on meanwhile, the file has been behind it since then at the earliest.
+            self._behind_since, self._ahead_since, self.settled = attempt.begun, None, True
+            self._backoff.reset()
+            return
+        self._forget()
+        if result.outcome is Outcome.LOST:
+            self._backoff.reset()
+        else:
+            self._pause(now)
+
+    def _forget(self) -> None:
+        self._object = Known.UNSEEN
+        self._ahead_since = None
+
+    def _pause(self, now: float) -> None:
+        self._paused_until = now + self._backoff.next_s()
+
+    # Checking
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` where an invariant is broken."""
+        assert not (self._looking and self._writing), "two requests in flight"
+        assert self._ahead_since is None or self._behind_since is None, "both ahead and behind"
+        if self._writing is not None:
+            assert self._object is not Known.UNSEEN, "writing what was never seen"
+            assert self.stored is None or self.stored < self._writing.version, "writing an older file"
+        if self._ahead_since is not None:
+            assert self.stored is not None, "nothing known is ahead of nothing"
+
+
+def _levels(body: bytes) -> bytes:
+    """A file without its first member, the update id."""
+    return body[body.index(b",") :]
