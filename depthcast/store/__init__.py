@@ -23,7 +23,8 @@ class Outcome(Enum):
     LOST        412, 409, 404 on If-Match  somebody else's object (or our own retried write) is
                                            there, or none: read and compare
     THROTTLED   429, 503 SlowDown          as LOST, after a pause
-    UNKNOWN     5xx, time-out, cut         it may have been applied or not: read and compare
+    UNKNOWN     5xx, time-out, cut, any    it may have been applied or not: read and compare, after a
+                other answer               pause; the read raises where the store itself is at fault
     ==========  =========================  =======================================================
     """
 
@@ -47,12 +48,15 @@ class StoredObject:
     """An object as read: ``body`` may be only its beginning where that was asked for.
 
     ``etag`` is opaque, quoted as the store sent it. ``metadata`` holds the user metadata, names in lower
-    case without ``x-amz-meta-``.
+    case without ``x-amz-meta-``. ``content_type`` is empty and ``cache_control`` ``None`` where the store
+    sends none.
     """
 
     body: bytes
     etag: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = ""
+    cache_control: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,9 @@ class Store(Protocol):
 
     Reads raise a :class:`~depthcast.errors.StoreError`; a missing object is ``None``, not an error.
     Writes never raise for what the store or the network does: they return an outcome. Both may be
-    cancelled; a cancelled write is as unknown as a timed-out one.
+    cancelled; a cancelled write is as unknown as a timed-out one. A key that does not survive every store
+    (:func:`depthcast.store.key.check_key`) is refused with :class:`~depthcast.errors.BadKey`, metadata that
+    no header can carry with ``ValueError``.
     """
 
     @property
@@ -116,9 +122,30 @@ class Store(Protocol):
         ...
 
     def list(self, prefix: str) -> AsyncIterator[Entry]:
-        """The objects whose keys begin with ``prefix`` (any string), in the order of their keys' UTF-8 bytes."""
+        """The objects whose keys begin with ``prefix`` (any string), in the order of their keys' bytes."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections. No call may follow."""
+        """Wait, for a bounded time, for calls in flight and let go of connections.
+
+        May be called again; any other call that follows raises ``RuntimeError``.
+        """
         ...
+
+
+def open_store(url: str, env: Mapping[str, str]) -> Store:
+    """The store at ``url``: ``s3://BUCKET[/PREFIX]`` or ``memory:`` (nothing outside this process sees it).
+
+    ``env`` holds the usual AWS variables, as :class:`depthcast.store.aws.Aws` reads them. Nothing is sent
+    yet. Raises :class:`~depthcast.errors.SettingsError` for a URL or a variable that cannot be used.
+    """
+    if url == "memory:":
+        from depthcast.store.memory import MemoryStore
+
+        return MemoryStore()
+    # obstore takes 50 ms to import: only those who need it wait for it.
+    from depthcast.store.aws import Aws, parse_url
+    from depthcast.store.s3 import S3Store
+
+    bucket, prefix = parse_url(url)
+    return S3Store(bucket, prefix, aws=Aws.from_env(env))
