@@ -58,8 +58,6 @@ class Connection:
 
     def tick(self, now: float) -> None:
         """Send what is due and look for faults."""
-        if self.fault is not None:
-            return
         self.fault = self._find_fault(now)
         if self.fault is None and self._pace.wait_s(now) == 0 and not _busy(self._sending):
             self._send_what_is_due(now)

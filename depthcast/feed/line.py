@@ -144,7 +144,7 @@ class Line:
         for connection in self.connections():
             connection.tick(now)
         if self._successor is not None and self._successor.fault is not None:
-            self._discard_successor(self._successor.fault, now)
+            self._discard(self._successor, self._successor.fault, now)
         if self._current is not None and self._current.fault is not None:
             self._replace_lost(self._current, self._current.fault, now)
         if self._current is not None and self._successor is not None:
@@ -219,7 +219,8 @@ class Line:
             # A venue that announces the end of each new connection is not followed at any pace.
             self._attempt_at = now + self._retry_handover.next_s()
         elif verdict is Verdict.DISCARD_NEW:
-            self._discard_successor(
+            self._discard(
+                successor,
                 VenueError(
                     f"a new websocket did not deliver within {overlap_s:g} s what the old one did",
                     hint="the old one is kept and another new one is tried",
@@ -227,9 +228,8 @@ class Line:
                 now,
             )
 
-    def _discard_successor(self, fault: VenueError, now: float) -> None:
-        if self._successor is not None:
-            self._end(self._successor)
+    def _discard(self, successor: Connection, fault: VenueError, now: float) -> None:
+        self._end(successor)
         self._successor = None
         self._attempt_at = now + self._retry_handover.next_s()
         self._shared.outlet.error(None, fault)

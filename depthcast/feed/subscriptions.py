@@ -132,7 +132,7 @@ class Subscriptions:
         """The acknowledged streams that should have delivered by now; each is named once a patience."""
         if now < self._judge_at:
             return []
-        self._judge_at = now + self._limits.silent_after_s / 10
+        self._judge_at = now + min(self._limits.silent_after_s / 10, 1.0)
         found = []
         for symbol, stream in self.streams.items():
             if stream.phase is Phase.ACKED and stream.heard_at is None and now >= stream.judge_at:

@@ -1,0 +1,33 @@
+"""Bounds that cannot hold are refused."""
+
+from typing import Any
+
+import pytest
+
+from depthcast.feed import FeedLimits
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"streams_per_connection": 0},
+        {"streams_per_connection": 1025},
+        {"names_per_message": 0},
+        {"connects_per_5_min": 0},
+        {"age_jitter": 1.0},
+        {"age_jitter": -0.1},
+    ],
+)
+def test_bounds_outside_the_possible_are_refused(bounds: dict[str, Any]) -> None:
+    (name,) = bounds
+    with pytest.raises(ValueError, match=name):
+        FeedLimits(**bounds)
+
+
+def test_the_defaults_stay_within_the_limits_of_the_exchange() -> None:
+    limits = FeedLimits()
+    assert limits.streams_per_connection <= 1024
+    assert limits.connects_per_5_min <= 300
+    assert limits.max_age_s < 24 * 3600
+    # Three control messages in any second leave two of the five for a pong and what the network bunches up.
+    assert 3 * limits.control_interval_s > 1
