@@ -61,6 +61,12 @@ class Edition:
             return answers.stale_not_modified if stale else answers.live_not_modified
         return answers.stale if stale else answers.live
 
+    def check(self) -> None:
+        """Raise ``AssertionError`` where the cut answers take more than they may. O(answers)."""
+        bodies = [answers.live.body for answers in self._answers.values()]
+        assert self._cut_bytes == sum(len(body) for body in bodies if body is not self._body)
+        assert len(self._body) + self._cut_bytes <= self.cost_bytes
+
     def _prepare(self, limit: int) -> _Answers:
         body = self._body if limit == self.limit else cut(self._body, limit)
         if body is not self._body:

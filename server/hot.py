@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
@@ -92,6 +93,14 @@ class HotFile:
         return self._seen_as
 
 
+@dataclass(slots=True)
+class _Reading:
+    """A first read: under way, or failed a moment ago."""
+
+    task: "asyncio.Task[HotFile | None]"
+    ended_at: float | None = None
+
+
 class HotFiles:
     """All files in memory, least recently asked for first.
 
@@ -129,7 +138,7 @@ class HotFiles:
         self._sleep = sleep
         self._files: OrderedDict[str, HotFile] = OrderedDict()
         self._bytes = 0
-        self._reading: dict[str, asyncio.Task[HotFile | None]] = {}
+        self._reading: dict[str, _Reading] = {}
         # Each kind of read has its own slots, so that nobody waits behind refreshes nobody waits for.
         self._reads = asyncio.Semaphore(max_reads)
         self._refreshes = asyncio.Semaphore(max_reads)
@@ -166,13 +175,15 @@ class HotFiles:
         if file is not None:
             return file
         reading = self._reading.get(key)
-        if reading is None:
-            reading = self._reading[key] = asyncio.create_task(self._read(key))
-            reading.add_done_callback(lambda task: self._forget_reading(key, task))
-        return await asyncio.shield(reading)
+        if reading is None or self._over(reading):
+            reading = self._reading[key] = _Reading(asyncio.create_task(self._read(key)))
+            reading.task.add_done_callback(lambda _: self._end_reading(key, reading))
+        return await asyncio.shield(reading.task)
 
     def sweep(self) -> None:
-        """Drop the files that nobody has asked for within ``keep_for_s``. O(files dropped)."""
+        """Drop the files that nobody has asked for within ``keep_for_s``, and the memory of failures."""
+        for key in [key for key, reading in self._reading.items() if self._over(reading)]:
+            del self._reading[key]
         oldest = self._clock() - self._keep_for_s
         while self._files:
             key, file = next(iter(self._files.items()))
@@ -182,7 +193,9 @@ class HotFiles:
 
     async def close(self) -> None:
         """End every read."""
-        tasks: list[asyncio.Task[None] | asyncio.Task[HotFile | None]] = list(self._reading.values())
+        tasks: list[asyncio.Task[None] | asyncio.Task[HotFile | None]] = [
+            each.task for each in self._reading.values()
+        ]
         tasks += [file.refresher for file in self._files.values() if file.refresher]
         for task in tasks:
             task.cancel()
@@ -195,7 +208,8 @@ class HotFiles:
         for key, file in self._files.items():
             assert file.key == key
             assert file.edition is not None
-            assert file.refresher is None or key not in self._reading or self._reading[key].done()
+            file.edition.check()
+            assert file.refresher is None or key not in self._reading
 
     async def _read(self, key: str) -> HotFile | None:
         file = self._files.get(key) or HotFile(key)
@@ -213,13 +227,16 @@ class HotFiles:
         file.refresher = asyncio.create_task(self._keep_fresh(file))
         return file
 
-    def _forget_reading(self, key: str, task: "asyncio.Task[HotFile | None]") -> None:
-        failed = task.cancelled() or task.exception() is not None or task.result() is None
-        if failed and not task.cancelled():
-            # Readers of the next moments share the failure too, so that they do not add up to a storm.
-            task.get_loop().call_later(self._refresh_s, self._reading.pop, key, None)
+    def _end_reading(self, key: str, reading: "_Reading") -> None:
+        task = reading.task
+        if not task.cancelled() and task.exception() is None and task.result() is not None:
+            del self._reading[key]
         else:
-            self._reading.pop(key, None)
+            # Readers of the next moments share the failure too, so that they do not add up to a storm.
+            reading.ended_at = self._clock()
+
+    def _over(self, reading: "_Reading") -> bool:
+        return reading.ended_at is not None and self._clock() - reading.ended_at >= self._refresh_s
 
     async def _keep_fresh(self, file: HotFile) -> None:
         retry = Backoff(

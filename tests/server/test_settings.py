@@ -1,0 +1,39 @@
+"""The server's settings: defaults, and what they refuse."""
+
+import pytest
+
+from depthcast.errors import SettingsError
+from server.settings import ServerSettings
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    settings = ServerSettings.load([], {})
+    assert str(settings.listen) == "127.0.0.1:8080"
+    assert settings.store_url == "s3://depthcast"
+    assert (settings.refresh_ms, settings.hot_for_s, settings.symbols_refresh_s) == (100, 30.0, 10.0)
+
+
+def test_the_command_line_goes_before_the_environment() -> None:
+    settings = ServerSettings.load(
+        ["--listen", "0.0.0.0:80"], {"DEPTHCAST_LISTEN": "[::1]:81", "DEPTHCAST_REFRESH_MS": "250"}
+    )
+    assert settings.listen == ("0.0.0.0", 80)
+    assert settings.refresh_ms == 250
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--refresh-ms", "0"], "--refresh-ms"),
+        (["--hot-for-s", "-1"], "--hot-for-s"),
+        (["--memory-mb", "lots"], "--memory-mb"),
+        (["--listen", "8080"], "host:port"),
+        (["--answer-cache-control", "a\r\nSet-Cookie: b"], "--answer-cache-control"),
+        (["--hot-for-s", "900"], "keep_for_s"),
+        (["--refresh", "5"], "--refresh-ms"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line(argv: list[str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words) as caught:
+        ServerSettings.load(argv, {})
+    assert "\n" not in str(caught.value)
