@@ -257,8 +257,6 @@ class Rest:
             ) from error
 
     def _open_session(self) -> aiohttp.ClientSession:
-        if self._closed:
-            raise VenueUnavailable("the REST client was closed")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._concurrency),

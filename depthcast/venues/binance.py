@@ -201,7 +201,9 @@ class Binance:
             return Refused(status, code, text)
         if status >= 500:
             said = f"{status} {text}" if code is None else f"{status} {code} {text}"
-            return VenueUnavailable(f"{url} answered {said}", hint="try again later; nothing is lost meanwhile")
+            return VenueUnavailable(
+                f"{url} answered {said}", hint="try again later; nothing is lost meanwhile"
+            )
         return MalformedAnswer(url, f"status {status}")
 
     def parse_snapshot(self, body: bytes, limit: int) -> Snapshot:

@@ -145,6 +145,15 @@ async def test_an_engine_that_does_not_know_permission_sets_is_asked_without(
     assert exchange.asked[-1] == "/api/v3/exchangeInfo"
 
 
+async def test_a_list_of_symbols_that_is_not_there_is_refused(
+    exchange: Exchange, open_rest: OpenRest
+) -> None:
+    exchange.answers = [web.Response(status=404)]
+    with pytest.raises(Refused, match="404"):
+        await open_rest().exchange_info()
+    assert len(exchange.asked) == 1
+
+
 async def test_a_refusal_is_not_asked_again(exchange: Exchange, open_rest: OpenRest) -> None:
     exchange.answers = [web.json_response({"code": -1121, "msg": "Invalid symbol."}, status=400)]
     with pytest.raises(Refused, match="-1121 Invalid symbol"):
@@ -334,14 +343,39 @@ async def test_a_cancelled_call_gives_its_turn_back(exchange: Exchange, open_res
 async def test_a_call_cancelled_in_the_moment_of_its_turn_gives_it_back(
     exchange: Exchange, open_rest: OpenRest
 ) -> None:
+    gate = asyncio.Event()
+
+    async def wait(_: web.Request) -> web.Response:
+        await gate.wait()
+        return book()
+
+    exchange.script = wait
     rest = open_rest(concurrency=1)
-    call = asyncio.create_task(rest.ping())
-    await asyncio.sleep(0)  # the turn is granted, the call has not seen it
-    call.cancel()
+    first, second = (asyncio.create_task(rest.ping()) for _ in range(2))
+    await until(lambda: rest.waiting == 1 and exchange.at_once == 1)
+    gate.set()
+    while rest.waiting:  # noqa: ASYNC110 - one round of the loop at a time
+        await asyncio.sleep(0)
+    second.cancel()  # the turn is granted, the call has not seen it
     with pytest.raises(asyncio.CancelledError):
-        await call
+        await second
+    await first
     await asyncio.wait_for(rest.ping(), 5)
-    assert len(exchange.asked) == 1
+    assert len(exchange.asked) == 2
+
+
+async def test_a_call_cancelled_a_moment_before_its_turn_is_passed_over(
+    exchange: Exchange, open_rest: OpenRest
+) -> None:
+    rest = open_rest()
+    rest.silence(1000)
+    cancelled = asyncio.create_task(rest.snapshot("CANCELLED", 5))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await rest.snapshot("NEXT", 5)
+    assert cancelled.cancelled()
+    assert [path.partition("symbol=")[2] for path in exchange.asked] == ["NEXT&limit=5"]
+    assert rest.weight_used == 5
 
 
 # Silence
