@@ -35,7 +35,7 @@ import orjson
 from depthcast.errors import BadLevel
 from depthcast.events import Diff, Level, Snapshot
 
-CHUNK: Final = 48
+CHUNK: Final = 64
 """Levels a chunk is made with. It is split at twice that and merged below a quarter."""
 
 MAX_DIGITS: Final = 64
