@@ -20,7 +20,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -335,8 +334,12 @@ class Keeper:
         if live._arrived.is_set():
             await self._sleep(bound_s)
             return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(live._arrived.wait(), bound_s)
+        waits = {asyncio.ensure_future(live._arrived.wait()), asyncio.ensure_future(self._sleep(bound_s))}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _try_sources(self, live: LiveBook, *, rest_only: bool) -> Source | None:
         epoch = 0

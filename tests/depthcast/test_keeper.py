@@ -1,0 +1,423 @@
+"""``Keeper``: where a book's snapshot comes from, what breaks a book, and that it breaks alone."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from random import Random
+from typing import Any
+
+import pytest
+
+from depthcast.book import Audit
+from depthcast.errors import StoreUnavailable, VenueUnavailable
+from depthcast.events import Diff, Snapshot
+from depthcast.keeper import Keeper, LiveBook, Observer, Source, WarmStart
+from depthcast.sync import REBASED_AFTER, Verdict
+
+
+class Feed:
+    def __init__(self) -> None:
+        self.symbols: set[str] = set()
+        self.dead: set[str] = set()
+
+    def subscribe(self, symbols: Iterable[str]) -> None:
+        self.symbols |= set(symbols)
+
+    def unsubscribe(self, symbols: Iterable[str]) -> None:
+        self.symbols -= set(symbols)
+
+    def live(self, symbol: str) -> bool:
+        return symbol in self.symbols and symbol not in self.dead
+
+
+class Rest:
+    """Answers with ``books[symbol]``: a snapshot, an error, or a function that gives one."""
+
+    def __init__(self) -> None:
+        self.books: dict[str, Any] = {}
+        self.asked: list[tuple[str, bool]] = []
+
+    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot:
+        self.asked.append((symbol, background))
+        await asyncio.sleep(0)
+        answer = self.books[symbol]
+        answer = answer() if callable(answer) else answer
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, Snapshot)
+        return answer
+
+
+class Log(Observer):
+    def __init__(self) -> None:
+        self.took_: list[tuple[str, Verdict]] = []
+        self.broken: list[tuple[str, str]] = []
+        self.synced_: list[tuple[str, Source]] = []
+        self.audits: list[Audit] = []
+        self.failures: list[Exception] = []
+
+    def took(self, symbol: str, verdict: Verdict) -> None:
+        self.took_.append((symbol, verdict))
+
+    def broke(self, symbol: str, reason: str) -> None:
+        self.broken.append((symbol, reason))
+
+    def synced(self, symbol: str, source: Source, after_ms: float) -> None:
+        self.synced_.append((symbol, source))
+
+    def audited(self, symbol: str, audit: Audit) -> None:
+        self.audits.append(audit)
+
+    def failed(self, symbol: str, error: Exception) -> None:
+        self.failures.append(error)
+
+
+class World:
+    """A keeper among fakes. Its clock runs only when somebody sleeps."""
+
+    def __init__(
+        self, warm: Callable[[str, int], Awaitable[WarmStart | None]] | None = None, **settings: Any
+    ):
+        self.rest, self.log = Rest(), Log()
+        self.changes: dict[str, list[int]] = defaultdict(list)
+        self.now = 0.0
+
+        async def sleep(seconds: float) -> None:
+            self.now += seconds
+            await asyncio.sleep(0)
+
+        self.feed = Feed()
+        self.keeper = Keeper(
+            lambda take, lost: self.feed,
+            self.rest,
+            on_change=self.changed,
+            warm=warm,
+            observer=self.log,
+            clock=lambda: self.now,
+            sleep=sleep,
+            rng=Random(1),
+            **({"warm_poll_s": 0.01} | settings),
+        )
+
+    def changed(self, live: LiveBook) -> None:
+        assert live.book is not None
+        live.book.check()
+        self.changes[live.symbol].append(live.book.update_id)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        for _ in range(2000):
+            if condition():
+                return
+            await asyncio.sleep(0.001)
+        raise AssertionError(f"it never came true; {self.log.broken} {self.log.failures}")
+
+    async def live(self, symbol: str = "X") -> LiveBook:
+        await self.until(lambda: self.keeper.books[symbol].live)
+        return self.keeper.books[symbol]
+
+
+def diff(
+    first: int, last: int, *, symbol: str = "X", bid: str = "10", quantity: str = "1", time: int = 0
+) -> Diff:
+    return Diff(symbol, first, last, time or last, [[bid, quantity]], [])
+
+
+def snapshot(update_id: int, *, depth: int = 1, complete: bool = True) -> Snapshot:
+    bids = [[f"{10 - n * 0.001:.3f}", "1"] for n in range(depth)]
+    asks = [[f"{11 + n * 0.001:.3f}", "1"] for n in range(depth)]
+    return Snapshot(update_id, bids, asks, complete, complete)
+
+
+async def test_a_book_begins_from_the_venue_where_nothing_is_stored() -> None:
+    async def nothing(symbol: str, wanted_id: int) -> None:
+        return None
+
+    world = World(nothing)
+    world.rest.books["X"] = snapshot(7)
+    world.keeper.subscribe(["X", "X"])
+    live = await world.live()
+    assert (live.source, live.epoch) == ("rest", 0)
+    world.keeper.take(diff(8, 9))
+    world.keeper.take(diff(8, 9, symbol="UNKNOWN"))
+    assert world.changes["X"] == [7, 9]
+    assert world.log.synced_ == [("X", "rest")]
+
+
+async def test_no_snapshot_is_asked_for_before_the_stream_is_open() -> None:
+    world = World()
+    world.rest.books["X"] = snapshot(7)
+    world.feed.dead.add("X")
+    world.keeper.subscribe(["X"])
+    await asyncio.sleep(0.02)
+    assert world.rest.asked == []
+    world.feed.dead.clear()
+    await world.live()
+
+
+async def test_a_published_file_that_moves_costs_no_request() -> None:
+    stored = 3
+
+    async def warm(symbol: str, wanted_id: int) -> WarmStart:
+        nonlocal stored
+        stored += 1
+        return WarmStart(2, stored, snapshot(stored) if stored >= wanted_id else None)
+
+    world = World(warm)
+    world.keeper.subscribe(["X"])
+    world.keeper.take(diff(8, 9))
+    live = await world.live()
+    assert (live.source, live.epoch) == ("file", 2)
+    assert world.rest.asked == []
+    assert world.changes["X"] == [9]
+
+
+async def test_a_published_file_that_stands_still_gives_only_its_epoch() -> None:
+    async def warm(symbol: str, wanted_id: int) -> WarmStart:
+        return WarmStart(5, 3, snapshot(3) if wanted_id <= 3 else None)
+
+    world = World(warm)
+    world.rest.books["X"] = snapshot(8)
+    world.keeper.subscribe(["X"])
+    world.keeper.take(diff(8, 9))
+    live = await world.live()
+    assert (live.source, live.epoch) == ("rest", 5)
+    assert world.now < 4
+
+
+async def test_a_damaged_file_is_passed_over() -> None:
+    async def warm(symbol: str, wanted_id: int) -> WarmStart:
+        return WarmStart(0, 8, Snapshot(8, [["1", "x"]], [], True, True) if wanted_id <= 8 else None)
+
+    world = World(warm)
+    world.rest.books["X"] = snapshot(8)
+    world.keeper.subscribe(["X"])
+    world.keeper.take(diff(8, 9))
+    assert (await world.live()).source == "rest"
+    assert len(world.log.failures) == 1
+
+
+async def test_no_book_is_built_while_the_stored_epoch_is_unknown() -> None:
+    answers: list[WarmStart | Exception] = [StoreUnavailable("away"), StoreUnavailable("away")]
+
+    async def warm(symbol: str, wanted_id: int) -> WarmStart:
+        if answers:
+            answer = answers.pop()
+            assert isinstance(answer, Exception)
+            assert world.rest.asked == []
+            raise answer
+        return WarmStart(4, 1, None)
+
+    world = World(warm)
+    world.rest.books["X"] = snapshot(8)
+    world.keeper.subscribe(["X"])
+    assert (await world.live()).epoch == 4
+    assert len(world.log.failures) == 2
+
+
+async def test_a_venue_that_fails_is_asked_again() -> None:
+    world = World()
+    answers = [snapshot(9), snapshot(2), VenueUnavailable("down"), RuntimeError("a defect")]
+    world.rest.books["X"] = lambda: answers.pop()
+    world.keeper.subscribe(["X"])
+    world.keeper.take(diff(8, 9))
+    await world.live()
+    assert answers == []
+    assert [type(error) for error in world.log.failures] == [RuntimeError, VenueUnavailable]
+
+
+@pytest.mark.parametrize(
+    ("breaking", "reason"),
+    [
+        (diff(12, 12), "gap"),
+        (diff(10, 10, quantity="x"), "bad"),
+        (diff(10, 10, bid="11.5"), "crossed"),
+    ],
+)
+async def test_what_breaks_one_book_leaves_the_others_alone(breaking: Diff, reason: str) -> None:
+    world = World()
+    world.rest.books["X"] = world.rest.books["Y"] = snapshot(7)
+    world.keeper.subscribe(["X", "Y"])
+    await world.live("X")
+    await world.live("Y")
+    world.keeper.take(diff(8, 9))
+    world.rest.books["X"] = snapshot(12)
+    world.keeper.take(breaking)
+    assert not world.keeper.books["X"].live
+    assert world.keeper.books["Y"].live
+    world.keeper.take(diff(8, 9, symbol="Y"))
+    live = await world.live("X")
+    assert live.resyncs == 1
+    assert world.keeper.books["Y"].resyncs == 0
+    assert world.log.broken == [("X", reason)]
+    assert world.changes["X"] == [7, 9, 12]
+    assert world.changes["Y"] == [7, 9]
+
+
+async def test_a_book_of_which_nothing_certain_is_left_is_built_anew() -> None:
+    world = World()
+    world.rest.books["X"] = snapshot(7, complete=False)
+    world.keeper.subscribe(["X"])
+    await world.live()
+    world.rest.books["X"] = snapshot(9)
+    world.keeper.take(diff(8, 8, bid="10", quantity="0"))
+    assert world.log.broken == [("X", "exhausted")]
+    await world.live()
+    assert world.changes["X"] == [7, 9]
+
+
+async def test_a_book_that_keeps_breaking_does_not_hammer_the_venue() -> None:
+    world = World()
+    world.rest.books["X"] = Snapshot(7, [["12", "1"]], [["11", "1"]], True, True)
+    world.keeper.subscribe(["X"])
+    await world.until(lambda: world.now > 60)
+    await world.keeper.close()
+    assert len(world.rest.asked) < 40
+
+
+async def test_rebased_ids_are_not_looked_for_in_the_store() -> None:
+    asked: list[int] = []
+
+    async def warm(symbol: str, wanted_id: int) -> WarmStart:
+        asked.append(wanted_id)
+        return WarmStart(0, 5000, snapshot(5000) if wanted_id <= 5000 else None)
+
+    world = World(warm)
+    world.keeper.subscribe(["X"])
+    world.keeper.take(diff(5001, 5001))
+    assert (await world.live()).source == "file"
+    asked.clear()
+    world.rest.books["X"] = snapshot(3)
+    for n in range(1, REBASED_AFTER + 1):
+        world.keeper.take(diff(n, n, time=6000 + n))
+    live = await world.live()
+    assert (live.source, live.epoch) == ("rest", 0)
+    assert world.log.broken == [("X", "rebased")]
+    assert all(wanted > 5000 for wanted in asked)
+    assert world.changes["X"][-1] == REBASED_AFTER
+
+
+async def test_a_gap_while_a_file_is_read_goes_to_the_venue_if_it_must() -> None:
+    world = World()
+    slow = asyncio.Event()
+
+    async def answer() -> Snapshot:
+        await slow.wait()
+        return snapshot(9)
+
+    async def ask(symbol: str, limit: int, background: bool = False) -> Snapshot:
+        world.rest.asked.append((symbol, background))
+        return await answer()
+
+    world.rest.snapshot = ask  # type: ignore[method-assign]
+    world.keeper.subscribe(["X"])
+    await world.until(lambda: world.rest.asked)
+    world.keeper.resync("X", "a newer epoch", rest_only=False)
+    world.keeper.resync("X", "a newer epoch", rest_only=True)
+    world.keeper.resync("UNKNOWN", "never kept", rest_only=True)
+    slow.set()
+    await world.live()
+    # The first task was replaced by one that asks the venue alone; the second resync needed no other.
+    assert len(world.rest.asked) == 2
+
+
+async def test_a_listener_that_fails_does_not_stop_the_stream() -> None:
+    world = World()
+    world.rest.books["X"] = snapshot(7)
+    world.keeper.subscribe(["X"])
+    live = await world.live()
+    world.keeper._on_change = lambda live: 1 / 0  # type: ignore[assignment]
+    world.keeper.take(diff(8, 9))
+    assert live.live
+    assert live.book is not None
+    assert live.book.update_id == 9
+
+
+async def test_unsubscribed_symbols_are_forgotten() -> None:
+    world = World()
+    world.feed.dead.add("X")
+    world.keeper.subscribe(["X"])
+    world.keeper.unsubscribe(["X", "NEVER"])
+    assert world.feed.symbols == set()
+    assert dict(world.keeper.books) == {}
+    await asyncio.sleep(0.01)
+    assert world.keeper._building == {}
+
+
+async def test_a_symbol_silent_since_its_connection_was_lost_is_built_anew() -> None:
+    world = World(suspect_after_s=5.0)
+    for symbol in "XYZ":
+        world.rest.books[symbol] = snapshot(7)
+    world.keeper.subscribe("XYZ")
+    for symbol in "XYZ":
+        await world.live(symbol)
+    world.keeper.lost(["X", "Y", "UNKNOWN"])
+    world.keeper.lost(["X"])
+    world.keeper.take(diff(8, 8, symbol="Y"))
+    running = asyncio.ensure_future(world.keeper.run())
+    await world.until(lambda: world.log.broken)
+    running.cancel()
+    assert world.log.broken == [("X", "silent since its connection was lost")]
+    assert world.now >= 5
+
+
+async def test_books_that_become_shallow_are_refilled_worst_first() -> None:
+    world = World(refill_below=5, refills_at_once=1, refill_every_s=1000.0)
+    world.rest.books["X"] = snapshot(7, depth=4, complete=False)
+    world.rest.books["Y"] = snapshot(7, depth=3, complete=False)
+    world.rest.books["Z"] = snapshot(7, depth=2, complete=True)
+    world.keeper.subscribe("XYZ")
+    for symbol in "XYZ":
+        await world.live(symbol)
+    world.rest.asked.clear()
+    for symbol in "XY":
+        world.rest.books[symbol] = snapshot(7, depth=9, complete=False)
+    running = asyncio.ensure_future(world.keeper.run())
+    await world.until(lambda: len(world.log.audits) == 2)
+    running.cancel()
+    assert world.rest.asked == [("Y", True), ("X", True)]
+    assert world.log.audits == [Audit(6, 0, 0, 0), Audit(8, 0, 0, 0)]
+    live = world.keeper.books["Y"]
+    assert live.book is not None
+    assert live.book.certainty.bids == 9
+    assert live.last_audit == Audit(6, 0, 0, 0)
+
+
+async def test_every_book_is_audited_from_time_to_time_and_mended() -> None:
+    world = World(audit_every_s=10.0, refill_every_s=1000.0)
+    world.rest.books["X"] = snapshot(7)
+    world.keeper.subscribe(["X"])
+    live = await world.live()
+    world.rest.books["X"] = Snapshot(8, [["10", "1"], ["9", "4"]], [["11", "2"]], True, True)
+    running = asyncio.ensure_future(world.keeper.run())
+    await world.until(lambda: len(world.rest.asked) == 2)
+    assert world.log.audits == []
+    await asyncio.sleep(0.01)
+    world.keeper.take(diff(8, 8))
+    running.cancel()
+    assert world.log.audits == [Audit(matching=1, different=1, ghost=0, missing=1)]
+    assert live.book is not None
+    assert live.book.body(5) == b'{"lastUpdateId":8,"bids":[["10","1"],["9","4"]],"asks":[["11","2"]]}'
+
+
+async def test_a_refill_that_fails_changes_nothing() -> None:
+    world = World(audit_every_s=10.0, refill_every_s=1000.0)
+    world.rest.books["X"] = snapshot(7)
+    world.keeper.subscribe(["X"])
+    live = await world.live()
+    world.rest.books["X"] = VenueUnavailable("down")
+    running = asyncio.ensure_future(world.keeper.run())
+    await world.until(lambda: world.log.failures)
+    running.cancel()
+    live.sync.check()
+    assert live.live
+
+
+async def test_a_confirmation_gives_the_venues_present_id() -> None:
+    world = World()
+    world.rest.books["X"] = snapshot(7)
+    world.keeper.subscribe(["X"])
+    await world.live()
+    assert await world.keeper.confirm("X") == 7
+    assert len(world.log.audits) == 1
+    with pytest.raises(KeyError):
+        await world.keeper.confirm("UNKNOWN")
