@@ -8,6 +8,7 @@ and the published files.
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from depthcast.errors import BadFile, StoreError
@@ -28,6 +29,9 @@ from server.hot import HotFile, HotFiles
 
 DEFAULT_STALE_AFTER_S: Final = 3.0
 MAX_QUERY_BYTES: Final = 8192
+
+_CACHED_QUERIES: Final = 4096
+_CACHED_QUERY_BYTES: Final = 128
 
 
 class Cold(NamedTuple):
@@ -57,6 +61,7 @@ class Depth:
         self._hot = hot
         self._stale_after_s = stale_after_s
         self._clock = clock
+        self._parse_cached = lru_cache(maxsize=_CACHED_QUERIES)(parse_depth)
         self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
         self._unavailable = refusal(UNAVAILABLE)
 
@@ -67,7 +72,9 @@ class Depth:
         unit = parse_time_unit(asked.time_unit)
         if isinstance(unit, ApiError):
             return refusal(unit)
-        request = parse_depth(asked.query)
+        # Most requests are repeated, and reading one costs more than all the rest.
+        parse = self._parse_cached if len(asked.query) <= _CACHED_QUERY_BYTES else parse_depth
+        request = parse(asked.query)
         if isinstance(request, ApiError):
             return refusal(request)
         key = self._key(request)
@@ -106,7 +113,6 @@ class Depth:
         return depth_key(request.symbol, covering)
 
     def _from(self, file: HotFile, limit: int, if_none_match: bytes | None) -> Answer:
-        if file.edition is None:
-            return self._unavailable
+        assert file.edition is not None  # what HotFiles hands out has been read
         stale = self._clock() - file.confirmed_at > self._stale_after_s
         return file.edition.answer(limit, if_none_match, stale=stale)

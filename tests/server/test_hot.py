@@ -315,10 +315,10 @@ async def test_a_first_read_does_not_wait_behind_refreshes(
     await store.publish("SLOW", 5, 160)
     await store.publish("ETHUSDT", 5, 160)
     await hot.read(depth_key("SLOW", 5))
-    store.gate = asyncio.Event()
+    store.gate = shut = asyncio.Event()
     await clock.advance(0.1)
     assert store.at_once[depth_key("SLOW", 5)] == 1
-    store.gate, shut = None, store.gate
+    store.gate = None
     assert version(await hot.read(KEY)) == (1, 160)
     shut.set()
 

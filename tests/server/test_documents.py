@@ -1,0 +1,46 @@
+"""``docs/compatibility.md`` and the code say the same."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from depthcast.store import StoredObject
+from depthcast.venues import binance_rest
+from depthcast.venues.binance_rest import ApiError
+from server.edition import Edition
+
+if TYPE_CHECKING:
+    from tests.server.conftest import WatchedStore
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return (Path(__file__).parents[2] / "docs" / "compatibility.md").read_text("utf-8")
+
+
+def test_every_header_of_a_book_is_documented_and_no_other(page: str, store: "WatchedStore") -> None:
+    key = "api/v3/depth?symbol=ETHUSDT&limit=5"
+    sent = {
+        name.decode()
+        for name, _ in Edition.of(key, StoredObject(store.body(1, 5), '"x"', store.metadata()))
+        .answer(5)
+        .headers
+    }
+    table = page.split("## Headers of a book")[1]
+    documented = {name.lower() for name in re.findall(r"^\| `([A-Za-z-]+)` \|", table, re.MULTILINE)}
+    assert documented == sent - {"content-length"}
+
+
+def test_every_error_of_the_scheme_is_documented_in_its_words(page: str) -> None:
+    constants = [value for value in vars(binance_rest).values() if isinstance(value, ApiError)]
+    assert len(constants) >= 10
+    for error in constants:
+        assert error.msg in page
+        assert str(error.code).replace("-", "−") in page
+
+
+@pytest.mark.parametrize("name", ["depth", "ping", "time"])
+def test_every_endpoint_is_documented(page: str, name: str) -> None:
+    assert f"| `/api/v3/{name}` |" in page
