@@ -118,6 +118,8 @@ class Feed:
                 self._ended.append(line)
                 continue
             for symbol in line.tick(now):
+                if self._line_of.get(symbol) is not line:
+                    continue  # given up by a callback of this very tick
                 self._shared.moved.add(symbol)
                 line.unsubscribe([symbol])
                 self._assign(symbol, avoid=line)

@@ -239,9 +239,15 @@ class Line:
         if self._current is None or self._successor is not None:
             return []  # an overlap judges for itself
         subscriptions = self._current.subscriptions
+        silent = {symbol: subscriptions.streams[symbol].silences for symbol in subscriptions.silent(now)}
         to_move = []
-        for symbol in subscriptions.silent(now):
-            silences = subscriptions.streams[symbol].silences
+        for symbol, silences in silent.items():
+            if silences > self._shared.limits.renewals_before_move and symbol not in self._shared.moved:
+                to_move.append(symbol)
+            else:
+                subscriptions.renew(symbol)
+        # Last, since a callback may give symbols up.
+        for symbol, silences in silent.items():
             self._shared.outlet.error(
                 symbol,
                 VenueError(
@@ -250,10 +256,6 @@ class Line:
                     hint="it is subscribed again; a market without any change looks the same",
                 ),
             )
-            if silences > self._shared.limits.renewals_before_move and symbol not in self._shared.moved:
-                to_move.append(symbol)
-            else:
-                subscriptions.renew(symbol)
         return to_move
 
     def _end(self, connection: Connection) -> None:

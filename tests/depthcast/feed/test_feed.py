@@ -91,10 +91,11 @@ class Rig:
         self.errors: list[tuple[str | None, Exception]] = []
         self.lost: list[Sequence[str]] = []
         self.on_diff: Callable[[Diff], None] = self.diffs.append
+        self.on_error: Callable[[], None] = lambda: None
         self.feed = Feed(
             Binance(),
             on_diff=lambda diff: self.on_diff(diff),
-            on_error=lambda symbol, error: self.errors.append((symbol, error)),
+            on_error=self.hear_error,
             on_connection_lost=self.lost.append,
             limits=limits,
             connect=self.connect,
@@ -102,6 +103,10 @@ class Rig:
             sleep=self.sleep,
             rng=Random(11),
         )
+
+    def hear_error(self, symbol: str | None, error: Exception) -> None:
+        self.errors.append((symbol, error))
+        self.on_error()
 
     async def connect(self) -> FakeSocket:
         self.attempts.append(self.now)
@@ -426,6 +431,17 @@ async def test_a_stream_that_stays_silent_is_moved_once_and_then_tried_ever_more
         assert gaps[1][:6] == pytest.approx([10, 20, 40, 80, 100, 100], abs=2.5)
         assert all(symbol == "MUTE" for symbol, _ in rig.errors)
         assert rig.lost == []
+
+
+@pytest.mark.parametrize("renewals_before_move", [0, 2])
+async def test_symbols_may_be_given_up_by_the_callback_that_hears_of_their_silence(
+    renewals_before_move: int,
+) -> None:
+    async with running("A", "B", "C", silent_after_s=10.0, renewals_before_move=renewals_before_move) as rig:
+        rig.on_error = lambda: rig.feed.unsubscribe(["A", "B"])
+        await rig.pass_s(15.0)
+        assert rig.feed.status().symbols == 1
+        assert [socket.subscribed for socket in rig.open_sockets()] == [{"C"}]
 
 
 # Rotation
