@@ -1,0 +1,41 @@
+# Every target sets up what it needs by itself: a virtual environment in .venv with the locked packages.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+MINUTES ?= 3
+ARGS ?=
+
+.PHONY: help up test lint bench soak lock clean
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 8
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+up: $(VENV)/ready  ## everything on this machine: store, two updaters, server (ARGS="--exchange simulator")
+	@$(BIN)/depthcast up $(ARGS)
+
+test: lint  ## lint, type-check, and run all tests (ARGS="-k book")
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: $(VENV)/ready  ## ruff and mypy --strict
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(VENV)/ready  ## every measurement, each with its table and a last line of JSON
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
+	for name in book write capacity; do $(BIN)/python -m bench.$$name $(ARGS) || exit 1; done
+
+soak: $(VENV)/ready  ## 20 symbols and every fault at once, every file checked (MINUTES=30)
+	DEPTHCAST_SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -s --timeout=0 tests/system/test_full_size.py
+
+lock: $(VENV)/ready  ## resolve the dependencies anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
+		--no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
+
+clean:  ## forget the virtual environment and what was built
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .coverage*

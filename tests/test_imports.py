@@ -1,0 +1,103 @@
+"""The dependency rules of ``docs/design.md``, read from the imports themselves."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("depthcast", "updater", "server", "simulator")
+PURE = ("errors", "events", "book", "sync", "files", "backoff", "weight", "venues")
+SDKS = {"obstore", "boto3", "botocore", "moto"}
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path, *, lazy: bool = True) -> Iterator[str]:
+    """Dotted names that a file imports; ``lazy=False`` leaves out those inside functions."""
+    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        if lazy or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def importing(package: str, *forbidden: str, lazy: bool = True) -> list[str]:
+    """Modules of ``package`` that import one of ``forbidden`` or anything below it."""
+    return [
+        f"{name_of(path)} imports {name}"
+        for path in sources(package)
+        for name in imports(path, lazy=lazy)
+        if any(name == other or name.startswith(other + ".") for other in forbidden)
+    ]
+
+
+def test_the_library_names_the_services_only_in_its_command_and_lazily() -> None:
+    services = ("updater", "server", "simulator")
+    assert importing("depthcast", *services, lazy=False) == []
+    named = importing("depthcast", *services)
+    assert named
+    assert all(line.startswith("depthcast.cli.") for line in named)
+
+
+def test_services_do_not_know_each_other() -> None:
+    assert importing("updater", "server", "simulator") == []
+    assert importing("server", "updater", "simulator") == []
+
+
+def test_the_simulator_stands_alone_as_the_oracle() -> None:
+    assert importing("simulator", "depthcast", "updater", "server") == []
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_core_is_pure(module: str) -> None:
+    place = ROOT / "depthcast" / module
+    paths = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    impure = {"asyncio", "threading", "socket", "time", "aiohttp", "websockets", "logging"} | SDKS
+    for path in paths:
+        assert impure.isdisjoint(name.split(".")[0] for name in imports(path)), name_of(path)
+
+
+def test_only_the_feed_imports_websockets() -> None:
+    assert all(line.startswith("depthcast.feed") for line in importing("depthcast", "websockets"))
+    assert importing("updater", "websockets") == []
+    assert importing("server", "websockets") == []
+
+
+def test_storage_sdks_stop_inside_the_store_package() -> None:
+    for package in ("depthcast", "updater", "server"):
+        for line in importing(package, *SDKS):
+            assert line.startswith("depthcast.store."), line
+
+
+def test_a_module_that_no_one_imports_is_an_entry_point() -> None:
+    entries = {"__main__", "cli"}
+    every = {name_of(path) for package in PACKAGES for path in sources(package)}
+    used = {name for package in PACKAGES for path in sources(package) for name in imports(path)}
+    used |= {name.rpartition(".")[0] for name in used}
+    orphans = {
+        name
+        for name in every - used
+        if not entries & set(name.split("."))
+        and name not in PACKAGES
+        and not name.startswith("depthcast.cli.")
+    }
+    assert orphans == set()
+
+
+def test_nothing_of_the_standard_library_is_shadowed() -> None:
+    assert not set(PACKAGES) & sys.stdlib_module_names
