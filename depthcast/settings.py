@@ -115,7 +115,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     SECTION: ClassVar[str] = ""
-    TITLE: ClassVar[str] = "settings"
+    TITLE: ClassVar[str] = "settings file"
 
     config: Path | None = Field(None, description="TOML file with settings")
 

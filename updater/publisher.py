@@ -155,6 +155,7 @@ class Publisher:
         # Waits
         same_levels_s: float = 1.0,
         watch_s: float = 1.0,
+        patrol_s: float = 300.0,
         epoch_after_s: float = 60.0,
         backoff_initial_s: float = 0.1,
         backoff_maximum_s: float = 10.0,
@@ -185,6 +186,7 @@ class Publisher:
                 every_s=cadence.every_s(limit),
                 same_levels_s=same_levels_s,
                 watch_s=watch_s,
+                patrol_s=patrol_s,
                 backoff=Backoff(backoff_initial_s, maximum_s=backoff_maximum_s, rng=rng),
             )
             for limit in sorted(limits)

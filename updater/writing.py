@@ -21,11 +21,12 @@ known         the caller's book is                          step
 unseen        anything                                      look
 missing       anything                                      write, if there is none
 held          newer than the object, or it is damaged       write, if it still is that one
-held          the object's own version                      wait for the book
+held          the object's own version                      wait for the book; look every ``patrol_s``
 held          older than the object                         wait for the book; look every ``watch_s``
 ============  ============================================  ==========================================
 
-A write waits for its cadence, and anything waits for the pause after a failure.
+A write waits for its cadence, and anything waits for the pause after a failure. The patrol finds out, where
+no update does, that somebody deleted or damaged the object.
 """
 
 import math
@@ -101,6 +102,7 @@ class KeyWriter:
         every_s: float = 0.0,
         same_levels_s: float = 1.0,
         watch_s: float = 1.0,
+        patrol_s: float = 300.0,
         # Retries
         backoff: Backoff | None = None,
     ) -> None:
@@ -108,6 +110,7 @@ class KeyWriter:
         self._every_s = every_s
         self._same_levels_s = same_levels_s
         self._watch_s = watch_s
+        self._patrol_s = patrol_s
         self._backoff = backoff or Backoff(0.1, maximum_s=10.0)
 
         self.settled = False
@@ -118,7 +121,7 @@ class KeyWriter:
         self._writing: _Attempt | None = None
         self._last: _Attempt | None = None
         self._write_from = -math.inf
-        self._look_from = -math.inf
+        self._known_at = -math.inf
         self._paused_until = -math.inf
         self._behind_since: float | None = None
         self._ahead_since: float | None = None
@@ -177,12 +180,16 @@ class KeyWriter:
             return Look()
         stored = self.stored
         if stored == mine:
-            return Wait(NEVER)
+            return self._look_from(now, self._known_at + self._patrol_s)
         if not leave or (stored is not None and stored > mine):
-            return Look() if now >= self._look_from else Wait(self._look_from)
+            return self._look_from(now, self._known_at + self._watch_s)
         if now < self._write_from:
             return Wait(self._write_from)
         return Write(self._object.etag if isinstance(self._object, Held) else None)
+
+    @staticmethod
+    def _look_from(now: float, start: float) -> Step:
+        return Look() if now >= start else Wait(start)
 
     def hold_until(self, now: float, mine: Version, body: bytes) -> float | None:
         """When ``body``, rendered for a :class:`Write`, will be worth writing; ``None``: it is now.
@@ -206,17 +213,19 @@ class KeyWriter:
     def saw(self, found: StoredObject | None, now: float) -> BadFile | None:
         """The look found this object or none. Returns what is wrong with one that is no file of ours."""
         self._looking = False
-        self._look_from = now + self._watch_s
+        self._known_at = now
         if found is None:
             self._object = Known.MISSING
-            return None
-        if isinstance(self._object, Held) and self._object.etag == found.etag:
             return None
         damage = None
         try:
             version = version_of(self.key, found.body, found.metadata)
         except BadFile as error:
             version, damage = None, error
+        held = self._object
+        # An ETag may be made of the body alone, and then does not change with the epoch.
+        if isinstance(held, Held) and (held.etag, held.version) == (found.etag, version):
+            return None
         self._object = Held(found.etag, version, now)
         self._ahead_since = None
         if self._seen_before and version is not None:
@@ -246,6 +255,7 @@ class KeyWriter:
         self._seen_before = True
         if result.outcome is Outcome.WON and result.etag is not None:
             self._object = Held(result.etag, attempt.version, now)
+            self._known_at = now
             # Where the book moved on meanwhile, the file has been behind it since then at the earliest.
             self._behind_since, self._ahead_since, self.settled = attempt.begun, None, True
             self._backoff.reset()

@@ -52,11 +52,11 @@ def service_settings(name: str) -> type[Settings]:
 def _section(name: str) -> Iterator[str]:
     yield f"## {name}\n"
     for title, fields in service_settings(name).groups():
-        yield f"### {title}\n" if title != Settings.TITLE else "### other\n"
-        yield "| setting | default | |"
+        yield f"### {title}\n"
+        yield "| setting | default | what it is |"
         yield "|---|---|---|"
         for field_name, field in fields.items():
             default = shown_default(field)
             shown = f"`{default}`" if default else "none"
-            yield f"| `{field_name}` | {shown} | {field.description} |".replace(" | |", " |  |")
+            yield f"| `{field_name}` | {shown} | {field.description} |"
         yield ""

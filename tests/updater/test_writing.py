@@ -70,7 +70,7 @@ def test_where_nothing_is_stored_it_writes_only_if_there_is_nothing() -> None:
     [
         (Version(0, 11), Write('"e"')),
         (Version(1, 1), Write('"e"')),
-        (Version(0, 10), Wait(NEVER)),
+        (Version(0, 10), Wait(300.0)),
         (Version(0, 9), Wait(1.0)),
     ],
 )
@@ -176,6 +176,14 @@ def test_a_file_that_is_ahead_is_looked_at_once_in_a_while() -> None:
     made.looking()
     made.saw(stored(0, 10), 1.1)
     assert made.next_step(1.2, Version(0, 5)) == Wait(2.1)
+
+
+def test_a_file_that_is_the_books_is_looked_at_now_and_then_in_case_somebody_damaged_it() -> None:
+    made = holding(Version(0, 10), patrol_s=30.0)
+    assert made.next_step(29.0, Version(0, 10)) == Wait(30.0)
+    assert made.next_step(30.0, Version(0, 10)) == Look()
+    write(made, Version(0, 11), WON, at=35.0)
+    assert made.next_step(40.0, Version(0, 11)) == Wait(65.0)
 
 
 # Cadence
@@ -320,7 +328,10 @@ class Replicas(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.writers = [KeyWriter(KEY, every_s=0.1, backoff=Backoff(0.1, maximum_s=1.0)) for _ in range(3)]
+        self.writers = [
+            KeyWriter(KEY, every_s=0.1, patrol_s=10.0, backoff=Backoff(0.1, maximum_s=1.0, rng=Random(seed)))
+            for seed in range(3)
+        ]
         self.mine = [Version(0, 1)] * 3
         self.object: tuple[str, Version | None] | None = None
         self.greatest = Version(0, 0)

@@ -1,0 +1,799 @@
+"""Publisher: one symbol's files on a store that is slow, loses answers, throttles or is shared."""
+
+import asyncio
+import functools
+import selectors
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+
+from depthcast.book import Book
+from depthcast.errors import BadFile, BadKey, StoreError, StoreUnavailable, VenueUnavailable
+from depthcast.events import Diff, Snapshot
+from depthcast.files import CONTENT_TYPE, FileInfo, Version, depth_key, version_of
+from depthcast.store import Outcome, PutResult, StoredObject
+from depthcast.store.memory import MemoryStore
+from updater.cadence import Cadence
+from updater.publisher import CACHE_CONTROL, ClaimEvent, Publisher
+from updater.slots import Slots
+
+SYMBOL = "ETHUSDT"
+AT_ONCE = Cadence(((5000, 0),))
+
+
+# Virtual time: the loop's clock jumps to the next timer as soon as nothing else can happen.
+
+
+class _Jumping(selectors.SelectSelector):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready:
+            assert timeout is not None, "nothing is going to happen any more"
+            self.now += max(0.0, timeout)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._jumping = _Jumping()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
+
+
+def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+# The world of a test
+
+
+class Put(NamedTuple):
+    """One write as the store saw it."""
+
+    at: float
+    limit: int
+    match: str | None
+    version: Version
+    replica: str
+    outcome: Outcome
+
+
+class FaultyStore(MemoryStore):
+    """A memory store that takes its time, loses answers, is late, throttles; and checks every write.
+
+    ``fates`` are taken in turn, one a write: ``lost`` (never arrives), ``unanswered`` (arrives, and the
+    writer does not hear of it), ``late`` (arrives 3 s after the writer gave it up), ``throttled``.
+    """
+
+    def __init__(self, fates: Iterable[str] = (), *, latency_s: float = 0.001, **more: Any) -> None:
+        super().__init__(**more)
+        self.fates = list(fates)
+        self.latency_s = latency_s
+        self.puts: list[Put] = []
+        self.peeks: list[float] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self.down = False
+        self.versions: dict[str, Version] = {}
+        self._late: set[asyncio.Task[PutResult]] = set()
+
+    async def peek(self, key: str, length: int) -> StoredObject | None:
+        self.peeks.append(now())
+        await self._take_time()
+        if self.down:
+            raise StoreUnavailable("the store is away")
+        return await super().peek(key, length)
+
+    async def put_if(self, key: str, body: bytes, **more: Any) -> PutResult:
+        fate = self.fates.pop(0) if self.fates else ""
+        if fate == "throttled":
+            result = PutResult(Outcome.THROTTLED)
+            self._note(key, body, result, more)
+            return result
+        if fate == "late":
+            task = asyncio.ensure_future(self._after(3.0, key, body, more))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+        await self._take_time()
+        if self.down or fate in ("lost", "late"):
+            result = PutResult(Outcome.UNKNOWN, reason=fate)
+            self._note(key, body, result, more)
+            return result
+        result = await self._apply(key, body, more)
+        if fate == "unanswered":
+            result = PutResult(Outcome.UNKNOWN)
+        self._note(key, body, result, more)
+        return result
+
+    async def _take_time(self) -> None:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(self.latency_s)
+        self.at_once -= 1
+
+    async def _after(self, seconds: float, key: str, body: bytes, more: Mapping[str, Any]) -> PutResult:
+        await asyncio.sleep(seconds)
+        return await self._apply(key, body, more)
+
+    async def _apply(self, key: str, body: bytes, more: Mapping[str, Any]) -> PutResult:
+        result = await super().put_if(key, body, **more)
+        if result.outcome is Outcome.WON:
+            version = version_of(key, body, more["metadata"])
+            assert version > self.versions.get(key, Version(-1, 0)), f"{key} went backwards"
+            self.versions[key] = version
+        return result
+
+    def _note(self, key: str, body: bytes, result: PutResult, more: Mapping[str, Any]) -> None:
+        info = FileInfo.from_metadata(key, more["metadata"])
+        limit = int(key.rpartition("=")[2])
+        version = version_of(key, body, more["metadata"])
+        self.puts.append(Put(now(), limit, more["match"], version, info.replica, result.outcome))
+
+    def won(self, limit: int) -> list[tuple[float, int]]:
+        """When, and which update id, the won writes of a limit were."""
+        return [
+            (put.at, put.version.update_id)
+            for put in self.puts
+            if put.limit == limit and put.outcome is Outcome.WON
+        ]
+
+    async def place(self, limit: int, version: Version, body: bytes | None = None, **metadata: str) -> None:
+        """What somebody else wrote before."""
+        key = depth_key(SYMBOL, limit)
+        held = await MemoryStore.get(self, key)
+        info = FileInfo(version.epoch, 1, 1, False, False, 1, 1, "other").to_metadata() | metadata
+        await MemoryStore.put_if(
+            self,
+            key,
+            body if body is not None else b'{"lastUpdateId":%d,"bids":[],"asks":[]}' % version.update_id,
+            match=held.etag if held else None,
+            metadata=info,
+        )
+        self.versions[key] = version
+
+    async def stored(self, limit: int) -> Version | None:
+        held = await MemoryStore.get(self, depth_key(SYMBOL, limit))
+        return None if held is None else version_of("", held.body, held.metadata)
+
+
+@dataclass
+class Live:
+    """A book that the test moves."""
+
+    symbol: str = SYMBOL
+    book: Book | None = None
+    epoch: int = 0
+    live: bool = True
+    changed_at: float = 0.0
+
+
+@dataclass
+class Heard:
+    """Everything an observer is told."""
+
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def wrote(self, symbol: str, limit: int, result: PutResult, seconds: float) -> None:
+        self.events.append(("wrote", limit, result.outcome, round(seconds, 6)))
+
+    def looked(self, symbol: str, limit: int) -> None:
+        self.events.append(("looked", limit))
+
+    def look_failed(self, symbol: str, limit: int, error: StoreError) -> None:
+        self.events.append(("look failed", limit))
+
+    def damaged(self, symbol: str, limit: int, error: BadFile) -> None:
+        self.events.append(("damaged", limit))
+
+    def newer_epoch(self, symbol: str, mine: int, stored: int) -> None:
+        self.events.append(("newer epoch", mine, stored))
+
+    def claim(self, symbol: str, epoch: int, event: ClaimEvent) -> None:
+        self.events.append(("claim", epoch, event))
+
+    @property
+    def claims(self) -> list[ClaimEvent]:
+        return [event[2] for event in self.events if event[0] == "claim"]
+
+
+class Replica:
+    """A publisher with its book, under one name."""
+
+    def __init__(
+        self, store: FaultyStore, name: str = "a", *, update_id: int | None = 10, **more: Any
+    ) -> None:
+        self.live = Live()
+        self.heard = Heard()
+        self.newer: list[tuple[str, int]] = []
+        self.confirmations: list[float] = []
+        self.confirm: Callable[[], Awaitable[int]] = self._unreachable
+        more.setdefault("limits", (5,))
+        more.setdefault("cadence", AT_ONCE)
+        self.publisher = Publisher(
+            self.live,
+            store,
+            replica=name,
+            observer=self.heard,
+            on_newer_epoch=lambda symbol, epoch: self.newer.append((symbol, epoch)),
+            confirm=self._confirm,
+            clock=now,
+            wall_ms=lambda: round(now() * 1000) + 5_000,
+            rng=Random(name),
+            **more,
+        )
+        if update_id is not None:
+            self.take(update_id)
+        self.task = asyncio.ensure_future(self.publisher.run())
+
+    async def _confirm(self, symbol: str) -> int:
+        self.confirmations.append(now())
+        return await self.confirm()
+
+    async def _unreachable(self) -> int:
+        raise VenueUnavailable("the exchange is away")
+
+    def take(self, update_id: int, *, epoch: int | None = None) -> None:
+        """A book anew."""
+        bids = [[f"{100 - n}.0", f"{update_id}"] for n in range(20)]
+        self.live.book = Book.of(Snapshot(update_id, bids, [["101.0", "1"]], True, True))
+        self.live.epoch = self.live.epoch if epoch is None else epoch
+        self.live.changed_at = now()
+        self.publisher.wake()
+
+    def move(self, by: int = 1, *, price: str | None = "100.0") -> None:
+        """An update of one level, or (``None``) of one far below the files."""
+        book = self.live.book
+        assert book is not None
+        last = book.update_id + by
+        level = [price or "1.0", str(last)]
+        book.apply(Diff(SYMBOL, book.update_id + 1, last, 1_000 + last, [level], []))
+        self.live.changed_at = now()
+        self.publisher.wake()
+
+    async def stream(self, seconds: float, every_s: float = 0.1, *, price: str | None = "100.0") -> None:
+        """An update every ``every_s``."""
+        for _ in range(round(seconds / every_s)):
+            await asyncio.sleep(every_s)
+            self.move(price=price)
+
+    async def stop(self) -> None:
+        self.publisher.check()
+        self.publisher.stop()
+        await self.task
+
+
+# Files
+
+
+@virtual
+async def test_a_file_is_the_books_body_with_its_metadata() -> None:
+    store = FaultyStore()
+    replica = Replica(store, limits=(5, 20))
+    await asyncio.sleep(1)
+    replica.move()
+    await asyncio.sleep(1)
+    assert replica.live.book is not None
+    for limit in (5, 20):
+        held = await store.get(depth_key(SYMBOL, limit))
+        assert held is not None
+        assert held.body == replica.live.book.body(limit)
+        assert held.content_type == CONTENT_TYPE
+        assert held.cache_control == CACHE_CONTROL
+        info = FileInfo.from_metadata("", held.metadata)
+        assert info == FileInfo(0, 20, 1, True, True, 1_011, 6_000, "a")
+    await replica.stop()
+
+
+@virtual
+async def test_nothing_is_written_before_there_is_a_book() -> None:
+    store = FaultyStore()
+    replica = Replica(store, update_id=None)
+    await asyncio.sleep(5)
+    assert not store.puts
+    assert not store.peeks
+    settled = [replica.publisher.settled]
+    assert [each.version for each in replica.publisher.files()] == [None]
+    replica.take(7)
+    await asyncio.sleep(1)
+    assert await store.stored(5) == (0, 7)
+    assert [*settled, replica.publisher.settled] == [False, True]
+    await replica.stop()
+
+
+@virtual
+async def test_a_symbol_without_a_key_is_refused_at_once() -> None:
+    with pytest.raises(BadKey):
+        Replica(FaultyStore(), limits=(0,))
+
+
+# Cadence and slow stores
+
+
+@virtual
+async def test_each_limit_has_its_own_cadence() -> None:
+    store = FaultyStore()
+    replica = Replica(store, limits=(5, 500, 5000), cadence=Cadence())
+    await replica.stream(4.05, 0.05)
+    await asyncio.sleep(1.5)
+    counts = {limit: len(store.won(limit)) for limit in (5, 500, 5000)}
+    assert counts[5] == 82
+    assert counts[500] in (17, 18)
+    assert counts[5000] in (5, 6)
+    gaps = [after - before for (before, _), (after, _) in pairwise(store.won(500))]
+    assert min(gaps) >= 0.25 - 1e-9
+    assert {await store.stored(limit) for limit in (5, 500, 5000)} == {(0, 91)}
+    await replica.stop()
+
+
+@virtual
+async def test_the_stores_floor_holds_for_every_limit() -> None:
+    store = FaultyStore()
+    replica = Replica(store, limits=(5, 500), cadence=Cadence(floor_ms=1000))
+    await replica.stream(5.0)
+    for limit in (5, 500):
+        times = [at for at, _ in store.won(limit)]
+        assert 5 <= len(times) <= 6
+        assert min(b - a for a, b in pairwise(times)) >= 1.0 - 1e-9
+    await replica.stop()
+
+
+@virtual
+async def test_a_slow_store_makes_files_less_frequent_and_never_old() -> None:
+    store = FaultyStore(latency_s=0.7)
+    replica = Replica(store)
+    await replica.stream(20.0)
+    won = store.won(5)
+    assert 25 <= len(won) <= 30
+    # What was written when the answer came had been the newest book 0.7 s before.
+    assert all(10 + round((at - 0.7) * 10) - 1 <= update_id for at, update_id in won[1:])
+    assert store.most_at_once == 1
+    await replica.stop()
+
+
+@virtual
+async def test_a_slow_large_file_does_not_hold_up_a_small_one() -> None:
+    class SlowWhenLarge(FaultyStore):
+        async def put_if(self, key: str, body: bytes, **more: Any) -> PutResult:
+            if key.endswith("=5000"):
+                await asyncio.sleep(5)
+            return await super().put_if(key, body, **more)
+
+    store = SlowWhenLarge()
+    replica = Replica(store, limits=(5, 5000))
+    await replica.stream(4.0)
+    assert len(store.won(5)) >= 38
+    assert not store.won(5000)
+    await asyncio.sleep(8)
+    await replica.stop()
+
+
+@virtual
+async def test_the_same_levels_are_written_once_a_second_for_their_update_id() -> None:
+    store = FaultyStore()
+    replica = Replica(store, limits=(5, 5000), cadence=Cadence())
+    await replica.stream(5.0, price=None)
+    assert 5 <= len(store.won(5)) <= 7
+    replica.move(price="100.0")
+    await asyncio.sleep(0.01)
+    assert await store.stored(5) == (0, 61)
+    await replica.stop()
+
+
+@virtual
+async def test_requests_in_flight_are_bounded_over_all_symbols_and_nobody_starves() -> None:
+    store = FaultyStore(latency_s=0.05)
+    slots = Slots(3)
+    limits = (5, 10, 20, 50)
+    replicas = [Replica(store, str(n), limits=limits, slots=slots) for n in range(6)]
+    for n, replica in enumerate(replicas):
+        replica.live.book = None
+        replica.take(100 + n)
+    await asyncio.sleep(5)
+    assert store.most_at_once == 3
+    assert slots.taken == 0
+    assert {await store.stored(limit) for limit in limits} == {(0, 105)}
+    assert all(replica.publisher.settled for replica in replicas)
+    for replica in replicas:
+        await replica.stop()
+
+
+# Outcomes
+
+
+@pytest.mark.parametrize("fate", ["lost", "unanswered", "late", "throttled"])
+@virtual
+async def test_after_any_failure_it_looks_before_it_writes_again(fate: str) -> None:
+    store = FaultyStore([fate])
+    replica = Replica(store)
+    await asyncio.sleep(0.0015)
+    replica.move()
+    await asyncio.sleep(1)
+    failed, *after = store.puts
+    assert failed.outcome in (Outcome.UNKNOWN, Outcome.THROTTLED)
+    assert any(failed.at <= at <= after[0].at for at in store.peeks)
+    assert await store.stored(5) == (0, 11)
+    await asyncio.sleep(5)
+    assert await store.stored(5) == (0, 11)
+    await replica.stop()
+
+
+@virtual
+async def test_a_store_that_throttles_is_asked_less_and_less() -> None:
+    store = FaultyStore(["throttled"] * 1000)
+    replica = Replica(store)
+    await replica.stream(60.0)
+    assert len(store.puts) < 40
+    await replica.stop()
+
+
+@virtual
+async def test_a_store_that_is_away_is_waited_for_and_then_gets_the_newest_book() -> None:
+    store = FaultyStore()
+    replica = Replica(store)
+    await asyncio.sleep(1)
+    store.down = True
+    await replica.stream(30.0)
+    attempts = len(store.puts) + len(store.peeks)
+    assert attempts < 40
+    store.down = False
+    await asyncio.sleep(11)
+    assert await store.stored(5) == (0, 310)
+    assert ("look failed", 5) in replica.heard.events
+    await replica.stop()
+
+
+@pytest.mark.parametrize(("body", "metadata"), [(b"<html>", {}), (None, {"epoch": "?"})])
+@virtual
+async def test_a_damaged_object_is_reported_and_replaced(
+    body: bytes | None, metadata: dict[str, str]
+) -> None:
+    store = FaultyStore()
+    await store.place(5, Version(7, 99), body, **metadata)
+    store.versions.clear()
+    replica = Replica(store)
+    await asyncio.sleep(1)
+    assert replica.heard.events.count(("damaged", 5)) == 1
+    assert await store.stored(5) == (0, 10)
+    await replica.stop()
+
+
+@virtual
+async def test_a_quiet_symbols_file_that_was_damaged_is_found_on_patrol() -> None:
+    store = FaultyStore()
+    replica = Replica(store, patrol_s=30.0)
+    await asyncio.sleep(1)
+    await store.place(5, Version(7, 99), b"<html>")
+    store.versions.clear()
+    await asyncio.sleep(30)
+    assert await store.stored(5) == (0, 10)
+    await replica.stop()
+
+
+# Several replicas
+
+
+@virtual
+async def test_replicas_that_race_never_make_a_file_older_and_each_write_is_the_newest() -> None:
+    rng = Random(7)
+    fates = [rng.choice(["", "", "", "lost", "unanswered", "late", "throttled"]) for _ in range(300)]
+    store = FaultyStore(fates)
+    replicas = [Replica(store, name, limits=(5, 100)) for name in "abc"]
+
+    async def stream(replica: Replica) -> None:
+        for _ in range(200):
+            await asyncio.sleep(rng.uniform(0.02, 0.18))
+            replica.move(rng.randint(1, 3))
+
+    await asyncio.gather(*map(stream, replicas))
+    await asyncio.sleep(12)
+    newest = max(replica.live.book.update_id for replica in replicas if replica.live.book)
+    assert await store.stored(5) == await store.stored(100) == (0, newest)
+    assert {put.replica for put in store.puts if put.outcome is Outcome.WON} == {"a", "b", "c"}
+    for replica in replicas:
+        await replica.stop()
+
+
+@virtual
+async def test_losing_a_race_costs_one_look_and_no_second_write() -> None:
+    store = FaultyStore()
+    first, second = Replica(store, "a"), Replica(store, "b")
+    await asyncio.sleep(1)
+    store.puts.clear()
+    store.peeks.clear()
+    first.move()
+    second.move()
+    await asyncio.sleep(0.9)
+    assert sorted(put.outcome.value for put in store.puts) == ["lost", "won"]
+    assert len(store.peeks) == 1
+    await first.stop()
+    await second.stop()
+
+
+@virtual
+async def test_a_policy_can_leave_a_key_to_another_replica_and_take_over() -> None:
+    @dataclass
+    class AfterHalfASecond:
+        asked: list[tuple[str, int]] = field(default_factory=list)
+
+        def leave(self, symbol: str, limit: int, behind_s: float) -> bool:
+            self.asked.append((symbol, limit))
+            return behind_s >= 0.5
+
+    store = FaultyStore()
+    first = Replica(store, "a")
+    standby = Replica(store, "b", policy=(policy := AfterHalfASecond()), watch_s=0.1)
+    for _ in range(20):
+        await asyncio.sleep(0.1)
+        first.move()
+        standby.move()
+    assert {put.replica for put in store.puts} == {"a"}
+    await first.stop()
+    await standby.stream(2.0)
+    assert (await store.stored(5) or Version(0, 0)) > (0, 45)
+    assert store.puts[-1].replica == "b"
+    assert (SYMBOL, 5) in policy.asked
+    await standby.stop()
+
+
+# Epochs
+
+
+async def watch_until(condition: Callable[[], bool], bound_s: float, replica: Replica) -> None:
+    """Stream updates until something is true."""
+    end = now() + bound_s
+    while not condition():
+        assert now() < end, "it did not happen"
+        await replica.stream(0.1)
+
+
+@virtual
+async def test_a_file_of_a_later_epoch_is_obeyed_once_and_nothing_is_written_until_the_book_is_new() -> None:
+    store = FaultyStore()
+    await store.place(5, Version(2, 3))
+    replica = Replica(store, limits=(5, 20))
+    await asyncio.sleep(0.01)
+    store.puts.clear()
+    await replica.stream(5.0)
+    assert replica.newer == [(SYMBOL, 2)]
+    assert not store.puts
+    replica.take(40, epoch=2)
+    await asyncio.sleep(1)
+    assert await store.stored(5) == await store.stored(20) == (2, 40)
+    await replica.stop()
+
+
+@virtual
+async def test_ids_that_went_down_claim_an_epoch_after_a_minute_on_the_largest_file_first() -> None:
+    store = FaultyStore()
+    for limit in (5, 5000):
+        await store.place(limit, Version(0, 1_000_000))
+    replica = Replica(store, limits=(5, 5000))
+
+    async def confirm() -> int:
+        await asyncio.sleep(0.2)
+        assert replica.live.book is not None
+        return replica.live.book.update_id
+
+    replica.confirm = confirm
+    await watch_until(lambda: bool(replica.newer), 90, replica)
+    assert 60 <= replica.confirmations[0] <= 63
+    assert len(replica.confirmations) == 1
+    (claim,) = store.puts
+    assert (claim.limit, claim.version.epoch, claim.outcome) == (5000, 1, Outcome.WON)
+    assert replica.heard.claims == [ClaimEvent.ASKED, ClaimEvent.WON]
+    assert replica.newer == [(SYMBOL, 1)]
+    replica.take(2_000, epoch=1)
+    await replica.stream(1.0)
+    await asyncio.sleep(0.1)
+    assert await store.stored(5) == (1, 2_010)
+    assert await store.stored(5000) == (1, 2_010)
+    await replica.stop()
+
+
+@virtual
+async def test_of_two_replicas_that_claim_one_wins_and_both_obey() -> None:
+    store = FaultyStore()
+    await store.place(5, Version(0, 1_000_000))
+    replicas = [Replica(store, name) for name in "ab"]
+    for replica in replicas:
+        replica.confirm = lambda: asyncio.sleep(0.1, 50)
+    streams = [asyncio.ensure_future(replica.stream(70.0)) for replica in replicas]
+    await asyncio.gather(*streams)
+    assert [put.outcome for put in store.puts].count(Outcome.WON) == 1
+    assert {replica.newer[0] for replica in replicas} == {(SYMBOL, 1)}
+    assert (await store.stored(5) or Version(0, 0)).epoch == 1
+    for replica in replicas:
+        await replica.stop()
+
+
+@pytest.mark.parametrize("fate", ["lost", "unanswered", "throttled", "late"])
+@virtual
+async def test_a_claim_whose_outcome_is_unknown_is_settled_by_what_is_seen(fate: str) -> None:
+    store = FaultyStore([fate])
+    await store.place(5, Version(0, 1_000_000))
+    replica = Replica(store)
+    replica.confirm = lambda: asyncio.sleep(0.1, 50)
+    await watch_until(lambda: bool(replica.newer), 200, replica)
+    assert (await store.stored(5) or Version(0, 0)).epoch == 1
+    await replica.stop()
+
+
+@virtual
+async def test_no_epoch_is_claimed_while_the_exchange_does_not_confirm_it() -> None:
+    store = FaultyStore()
+    await store.place(5, Version(0, 1_000_000))
+    replica = Replica(store)
+    await replica.stream(200.0)
+    assert replica.heard.claims[:2] == [ClaimEvent.ASKED, ClaimEvent.UNCONFIRMED]
+    assert 2 <= len(replica.confirmations) <= 3
+    replica.confirm = lambda: asyncio.sleep(0.1, 1_000_000)
+    await replica.stream(100.0)
+    assert replica.heard.claims[-1] is ClaimEvent.REFUTED
+    assert not store.puts
+    await replica.stop()
+
+
+@virtual
+async def test_no_epoch_is_claimed_over_a_file_that_moves() -> None:
+    store = FaultyStore()
+    await store.place(5, Version(0, 1_000_000))
+    replica = Replica(store)
+    replica.confirm = lambda: asyncio.sleep(0.1, 50)
+    for n in range(10):
+        await replica.stream(30.0)
+        await store.place(5, Version(0, 1_000_001 + n))
+    assert not replica.confirmations
+    assert not store.puts
+    await replica.stop()
+
+
+@virtual
+async def test_no_epoch_is_claimed_where_the_file_moves_while_the_exchange_is_asked() -> None:
+    store = FaultyStore()
+    await store.place(5, Version(0, 1_000_000))
+    replica = Replica(store)
+
+    async def confirm() -> int:
+        await asyncio.sleep(1)
+        await store.place(5, Version(0, 1_000_001))
+        await asyncio.sleep(3)
+        return 50
+
+    replica.confirm = confirm
+    await replica.stream(80.0)
+    assert replica.heard.claims == [ClaimEvent.ASKED, ClaimEvent.REFUTED]
+    assert not store.puts
+    await replica.stop()
+
+
+@pytest.mark.parametrize("how", ["silent", "being built"])
+@virtual
+async def test_no_epoch_is_claimed_for_a_book_that_is_not_alive(how: str) -> None:
+    store = FaultyStore()
+    await store.place(5, Version(0, 1_000_000))
+    replica = Replica(store)
+    replica.confirm = lambda: asyncio.sleep(0.1, 50)
+    if how == "silent":
+        await asyncio.sleep(200)
+    else:
+        replica.live.live = False
+        await replica.stream(200.0)
+    assert not replica.confirmations
+    await replica.stop()
+
+
+@virtual
+async def test_a_small_file_alone_that_is_ahead_frees_itself_by_a_claim_on_the_largest() -> None:
+    store = FaultyStore()
+    await store.place(5, Version(0, 1_000_000))
+    await store.place(5000, Version(0, 5))
+    replica = Replica(store, limits=(5, 5000))
+    replica.confirm = lambda: asyncio.sleep(0.1, 50)
+    await watch_until(lambda: bool(replica.newer), 90, replica)
+    assert {put.limit for put in store.puts} == {5000}
+    assert (await store.stored(5000) or Version(0, 0)).epoch == 1
+    await replica.stop()
+
+
+@virtual
+async def test_a_claim_is_dropped_where_the_book_itself_comes_to_the_new_epoch() -> None:
+    store = FaultyStore()
+    await store.place(5, Version(0, 1_000_000))
+    replica = Replica(store)
+
+    async def confirm() -> int:
+        replica.take(60, epoch=1)
+        return 50
+
+    replica.confirm = confirm
+    await watch_until(lambda: bool(replica.confirmations), 90, replica)
+    await replica.stream(1.0)
+    assert replica.heard.claims == [ClaimEvent.ASKED, ClaimEvent.REFUTED]
+    assert (await store.stored(5) or Version(0, 0)).epoch == 1
+    await replica.stop()
+
+
+# Ending
+
+
+@virtual
+async def test_stopping_finishes_what_is_in_flight_and_begins_nothing() -> None:
+    store = FaultyStore(latency_s=0.5)
+    replica = Replica(store)
+    await asyncio.sleep(0.7)
+    replica.publisher.stop()
+    replica.move()
+    await asyncio.wait_for(replica.task, 1.0)
+    assert [put.version.update_id for put in store.puts] == [10]
+    assert now() == pytest.approx(1.0)
+
+
+@virtual
+async def test_stopping_does_not_wait_for_a_confirmation() -> None:
+    store = FaultyStore()
+    await store.place(5, Version(0, 1_000_000))
+    replica = Replica(store)
+    replica.confirm = lambda: asyncio.sleep(1000, 50)
+    await watch_until(lambda: bool(replica.confirmations), 90, replica)
+    before = now()
+    await replica.stop()
+    assert now() - before < 1
+
+
+@virtual
+async def test_cancelled_it_gives_its_slots_back() -> None:
+    store = FaultyStore(latency_s=100.0)
+    slots = Slots(1)
+    replica = Replica(store, slots=slots)
+    await asyncio.sleep(1)
+    assert slots.taken == 1
+    replica.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await replica.task
+    assert slots.taken == 0
+
+
+@virtual
+async def test_a_mistake_in_the_program_is_not_swallowed() -> None:
+    class Broken(FaultyStore):
+        async def put_if(self, key: str, body: bytes, **more: Any) -> PutResult:
+            raise TypeError("a bug")
+
+    replica = Replica(Broken())
+    with pytest.raises(ExceptionGroup) as caught:
+        await replica.task
+    assert isinstance(caught.value.exceptions[0], TypeError)
+
+
+@virtual
+async def test_a_stalled_file_shows_its_age() -> None:
+    store = FaultyStore()
+    replica = Replica(store)
+    await asyncio.sleep(1)
+    (file,) = replica.publisher.files()
+    assert file == (5, (0, 10), 0.0)
+    store.down = True
+    replica.move()
+    await asyncio.sleep(3)
+    (file,) = replica.publisher.files()
+    assert file.behind_s == pytest.approx(3.0, abs=0.01)
+    await replica.stop()

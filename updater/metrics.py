@@ -1,0 +1,266 @@
+"""``Metrics``: what one replica counts, for Prometheus, for ``/status`` and for the log.
+
+It hears of everything: from the publishers (:class:`updater.publisher.Observer`), from the keeper
+(:class:`depthcast.keeper.Observer`) and from the feed. A fault that repeats is logged seldom, and counted
+each time. No metric has a symbol for a label, so that their number does not grow with the symbols;
+``/status`` has what is known of each. ``docs/metrics.md`` describes every metric; a test holds it to them.
+"""
+
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from depthcast import keeper
+from depthcast.book import Audit
+from depthcast.errors import BadFile, MalformedFrame, StoreError, VenueError
+from depthcast.keeper import Source
+from depthcast.logs import Seldom, get_logger
+from depthcast.store import Outcome, PutResult
+from depthcast.sync import Verdict
+from updater.publisher import ClaimEvent
+from updater.window import Window
+
+_log = get_logger("updater")
+
+_WRITE_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+
+class Metrics(keeper.Observer):
+    """The counts of one replica, in a registry of their own."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        seldom: Seldom | None = None,
+        window: Window | None = None,
+    ) -> None:
+        self._clock = clock
+        self._seldom = seldom or Seldom(clock=clock)
+        self.write_seconds = window or Window()
+        """The last while's won writes, in seconds."""
+        self.written: Tally[str] = Tally()
+        """Won writes by symbol."""
+        self.lost: Tally[str] = Tally()
+        """Lost writes by symbol: another replica was first."""
+        self.registry = registry = CollectorRegistry()
+
+        # What comes in
+        self._diffs = Counter(
+            "depthcast_diffs", "Diffs taken, by what became of them", ["verdict"], registry=registry
+        )
+        self._resyncs = Counter(
+            "depthcast_resyncs", "Books that had to be built anew, by reason", ["reason"], registry=registry
+        )
+        self._gaps = Counter("depthcast_gaps", "Diffs found missing in a stream", registry=registry)
+        self._malformed = Counter(
+            "depthcast_malformed_frames",
+            "Frames that the venue's documents do not describe",
+            registry=registry,
+        )
+        self._feed_errors = Counter(
+            "depthcast_feed_errors", "Faults of connections and subscriptions", registry=registry
+        )
+        self._snapshots = Counter(
+            "depthcast_snapshots",
+            "Books built, by where the snapshot came from",
+            ["source"],
+            registry=registry,
+        )
+        self._snapshot_failures = Counter(
+            "depthcast_snapshot_failures", "Attempts to find a snapshot that failed", registry=registry
+        )
+        self._sync_seconds = Histogram(
+            "depthcast_sync_seconds",
+            "From a book found missing or broken to the book live again",
+            buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+            registry=registry,
+        )
+        self._audit_levels = Counter(
+            "depthcast_audit_levels",
+            "Levels compared with a second snapshot, by how they agree",
+            ["result"],
+            registry=registry,
+        )
+
+        self._silences = Counter("depthcast_silences", "Times the venue asked for silence", registry=registry)
+
+        # What goes out
+        self._writes = Counter(
+            "depthcast_writes",
+            "Conditional writes, by outcome and limit",
+            ["outcome", "limit"],
+            registry=registry,
+        )
+        self._write_latency = Histogram(
+            "depthcast_write_seconds",
+            "How long a conditional write took, whatever came of it",
+            buckets=_WRITE_SECONDS,
+            registry=registry,
+        )
+        self._looks = Counter("depthcast_looks", "Heads of files read", ["result"], registry=registry)
+        self._damaged = Counter(
+            "depthcast_damaged_files", "Stored objects seen that are no files", registry=registry
+        )
+        self._newer_epochs = Counter(
+            "depthcast_newer_epochs", "Stored files of a later epoch than the book", registry=registry
+        )
+        self._claims = Counter(
+            "depthcast_epoch_claims",
+            "Steps of claims of an epoch, by what happened",
+            ["event"],
+            registry=registry,
+        )
+
+        # The process
+        self._loop_lag = Gauge(
+            "depthcast_event_loop_lag_seconds",
+            "The longest that the event loop was late since the last scrape",
+            registry=registry,
+        )
+        self._worst_lag_s = 0.0
+        self._loop_lag.set_function(self._take_worst_lag)
+
+        for verdict in Verdict:
+            self._diffs.labels(verdict.value)
+        for event in ClaimEvent:
+            self._claims.labels(event.value)
+        for source in ("file", "rest"):
+            self._snapshots.labels(source)
+        for result in ("matching", "different", "ghost", "missing"):
+            self._audit_levels.labels(result)
+
+    # From the keeper
+
+    def took(self, symbol: str, verdict: Verdict) -> None:
+        """A diff came in."""
+        self._diffs.labels(verdict.value).inc()
+        if verdict is Verdict.GAP:
+            self._gaps.inc()
+
+    def broke(self, symbol: str, reason: str) -> None:
+        """A book has to be built anew."""
+        self._resyncs.labels(reason).inc()
+        self._warn((symbol, reason), "book is built anew", symbol=symbol, reason=reason)
+
+    def synced(self, symbol: str, source: Source, after_ms: float) -> None:
+        """A book is live."""
+        self._snapshots.labels(source).inc()
+        self._sync_seconds.observe(after_ms / 1000)
+        _log.debug("book is live", symbol=symbol, source=source, after_ms=round(after_ms))
+
+    def audited(self, symbol: str, audit: Audit) -> None:
+        """A book was compared with a second snapshot."""
+        for result, levels in audit._asdict().items():
+            self._audit_levels.labels(result).inc(levels)
+        if not audit.clean:
+            self._warn(
+                ("audit", symbol), "book differs from the exchange's", symbol=symbol, **audit._asdict()
+            )
+
+    def failed(self, symbol: str, error: Exception) -> None:
+        """An attempt to find a snapshot failed."""
+        self._snapshot_failures.inc()
+        # An exchange or a store that is away fails for all symbols at once: that is one line, not a thousand.
+        scope = "all" if isinstance(error, VenueError | StoreError) else symbol
+        self._warn(("snapshot", scope, type(error)), "no snapshot yet", symbol=symbol, error=str(error))
+
+    # From the feed
+
+    def feed_error(self, symbol: str | None, error: Exception) -> None:
+        """Something went wrong on a connection."""
+        if isinstance(error, MalformedFrame):
+            self._malformed.inc()
+        else:
+            self._feed_errors.inc()
+        self._warn(("feed", type(error)), "feed", symbol=symbol, error=str(error))
+
+    def silenced(self, pause_ms: int) -> None:
+        """The venue asked for silence."""
+        self._silences.inc()
+        _log.warning("the exchange asks for silence; books go on", pause_s=round(pause_ms / 1000))
+
+    # From the publishers
+
+    def wrote(self, symbol: str, limit: int, result: PutResult, seconds: float) -> None:
+        """A conditional write ended."""
+        self._writes.labels(result.outcome.value, str(limit)).inc()
+        self._write_latency.observe(seconds)
+        if result.outcome is Outcome.WON:
+            self.written[symbol] += 1
+            self.write_seconds.add(self._clock(), seconds)
+        elif result.outcome is Outcome.LOST:
+            self.lost[symbol] += 1
+        else:
+            self._warn(
+                ("write", result.outcome),
+                "write failed, and is decided anew",
+                outcome=result.outcome.value,
+                symbol=symbol,
+                limit=limit,
+                reason=result.reason,
+            )
+
+    def looked(self, symbol: str, limit: int) -> None:
+        """The head of a file was read."""
+        self._looks.labels("read").inc()
+
+    def look_failed(self, symbol: str, limit: int, error: StoreError) -> None:
+        """The head of a file could not be read."""
+        self._looks.labels("failed").inc()
+        self._warn(
+            ("look", type(error)), "store cannot be read", symbol=symbol, limit=limit, error=str(error)
+        )
+
+    def damaged(self, symbol: str, limit: int, error: BadFile) -> None:
+        """A stored object is no file of ours."""
+        self._damaged.inc()
+        self._warn(("damaged", symbol, limit), "damaged file", symbol=symbol, limit=limit, error=str(error))
+
+    def newer_epoch(self, symbol: str, mine: int, stored: int) -> None:
+        """A stored file is of a later epoch than the book."""
+        self._newer_epochs.inc()
+        _log.warning("stored file is of a later epoch", symbol=symbol, mine=mine, stored=stored)
+
+    def claim(self, symbol: str, epoch: int, event: ClaimEvent) -> None:
+        """Something became of the claim of an epoch."""
+        self._claims.labels(event.value).inc()
+        _log.warning("epoch claim", symbol=symbol, epoch=epoch, event_=event.value)
+
+    # The process
+
+    def loop_was_late(self, seconds: float) -> None:
+        """The event loop ran a timer this late."""
+        self._worst_lag_s = max(self._worst_lag_s, seconds)
+
+    def _take_worst_lag(self) -> float:
+        worst, self._worst_lag_s = self._worst_lag_s, 0.0
+        return worst
+
+    def read_at_scrape(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
+        """Add gauges whose values ``read`` finds out when they are scraped."""
+        self.registry.register(_AtScrape(read))
+
+    def _warn(self, key: object, event: str, **fields: object) -> None:
+        held_back = self._seldom.held_back(key)
+        if held_back is None:
+            return
+        if held_back:
+            fields["repeats_not_shown"] = held_back
+        _log.warning(event, **fields)
+
+
+class _AtScrape(Collector):
+    def __init__(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield from self._read()
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        # Without this the registry would call collect() to learn the names, before there is anything to read.
+        return iter(())

@@ -1,0 +1,199 @@
+"""``Report``: one replica's state, read off its parts when somebody asks for ``/status`` or ``/metrics``."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client.core import GaugeMetricFamily
+
+import depthcast
+from depthcast.feed import Feed
+from depthcast.keeper import Keeper, LiveBook
+from depthcast.rest import Rest
+from updater.metrics import Metrics
+from updater.publisher import Publisher
+from updater.settings import UpdaterSettings
+from updater.slots import Slots
+from updater.status import (
+    ConnectionStatus,
+    FeedStatus,
+    FileStatus,
+    RestStatus,
+    Status,
+    SymbolStatus,
+    WriteStatus,
+)
+
+
+class Report:
+    """Reads the parts of one replica and changes nothing. ``publishers`` may grow after this was made."""
+
+    def __init__(
+        self,
+        settings: UpdaterSettings,
+        *,
+        store_url: str,
+        store_proven: Callable[[], bool],
+        keeper: Keeper,
+        feed: Feed,
+        rest: Rest,
+        rest_url: str,
+        slots: Slots,
+        publishers: Mapping[str, Publisher],
+        metrics: Metrics,
+        clock: Callable[[], float],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._store_url = store_url
+        self._store_proven = store_proven
+        self._keeper = keeper
+        self._feed = feed
+        self._rest = rest
+        self._rest_url = rest_url
+        self._slots = slots
+        self._publishers = publishers
+        self._metrics = metrics
+        self._clock = clock
+        self._wall_ms = wall_ms
+        self._started = clock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether each file of each symbol has been as new as its book once, whoever wrote it."""
+        return bool(self._publishers) and all(each.settled for each in self._publishers.values())
+
+    def status(self) -> Status:
+        """The answer of ``/status``. O(symbols)."""
+        now = self._clock()
+        p50_s, p99_s = self._metrics.write_seconds.quantiles(now, 0.5, 0.99)
+        return Status(
+            replica=self._settings.replica,
+            version=depthcast.__version__,
+            now_ms=self._wall_ms(),
+            uptime_ms=_ms(now - self._started),
+            ready=self.ready,
+            exchange=self._settings.exchange,
+            store_url=self._store_url,
+            store_proven=self._store_proven(),
+            writes=WriteStatus(
+                written=self._metrics.written.total(),
+                lost=self._metrics.lost.total(),
+                in_flight=self._slots.taken,
+                p50_ms=None if p50_s is None else round(p50_s * 1000, 2),
+                p99_ms=None if p99_s is None else round(p99_s * 1000, 2),
+            ),
+            feed=self._feed_status(),
+            rest=RestStatus(
+                url=self._rest_url,
+                weight_used=self._rest.weight_used,
+                weight_limit=self._rest.weight_limit,
+                waiting=self._rest.waiting,
+                silent_for_ms=_ms(self._rest.silent_for_s),
+            ),
+            symbols=[self._symbol_status(publisher, now) for publisher in self._publishers.values()],
+        )
+
+    def _feed_status(self) -> FeedStatus:
+        feed = self._feed.status()
+        return FeedStatus(
+            url=feed.url,
+            symbols=feed.symbols,
+            live=feed.live,
+            frames=feed.frames,
+            bytes=feed.bytes,
+            malformed=feed.malformed,
+            lost=feed.lost,
+            rotations=feed.rotations,
+            connections=[
+                ConnectionStatus(
+                    line=each.line,
+                    role=each.role,
+                    symbols=each.symbols,
+                    acked=each.acked,
+                    age_ms=_ms(each.age_s),
+                    last_frame_age_ms=_ms(each.last_frame_age_s),
+                    frames=each.frames,
+                    bytes=each.bytes,
+                )
+                for each in feed.connections
+            ],
+        )
+
+    def _symbol_status(self, publisher: Publisher, now: float) -> SymbolStatus:
+        live = self._keeper.books[publisher.symbol]
+        book = live.book
+        certainty = book.certainty if book is not None else None
+        bid, ask = (book.best_bid, book.best_ask) if book is not None else (None, None)
+        return SymbolStatus(
+            symbol=publisher.symbol,
+            state=_state(live),
+            epoch=live.epoch,
+            update_id=None if book is None else book.update_id,
+            best_bid=None if bid is None else list(bid),
+            best_ask=None if ask is None else list(ask),
+            age_ms=None if book is None else _ms(now - live.changed_at),
+            certain_bids=certainty.bids if certainty else 0,
+            certain_asks=certainty.asks if certainty else 0,
+            source=live.source,
+            resyncs=live.resyncs,
+            written=self._metrics.written[publisher.symbol],
+            lost=self._metrics.lost[publisher.symbol],
+            files=[
+                FileStatus(
+                    limit=each.limit,
+                    epoch=each.version.epoch if each.version else None,
+                    update_id=each.version.update_id if each.version else None,
+                    behind_ms=_ms(each.behind_s),
+                )
+                for each in publisher.files()
+            ],
+        )
+
+    def gauges(self) -> Iterator[GaugeMetricFamily]:
+        """The metrics that are read when they are scraped."""
+        states = dict.fromkeys(("live", "building", "starting"), 0)
+        behind_s = dict.fromkeys(self._settings.limits, 0.0)
+        for symbol, publisher in self._publishers.items():
+            live = self._keeper.books[symbol]
+            states[_state(live)] += 1
+            for each in publisher.files():
+                behind_s[each.limit] = max(behind_s[each.limit], each.behind_s)
+        yield _gauge("depthcast_books", "Books, by state", "state", states)
+        yield _gauge(
+            "depthcast_file_age_seconds",
+            "The longest that a file of this limit has been older than its book, over all symbols",
+            "limit",
+            {str(limit): seconds for limit, seconds in behind_s.items()},
+        )
+        feed = self._feed.status()
+        for name, help_text, value in (
+            ("depthcast_connections", "Open websocket connections", len(feed.connections)),
+            ("depthcast_streams_live", "Symbols whose stream is live", feed.live),
+            ("depthcast_requests_in_flight", "Requests to the store in flight", self._slots.taken),
+            ("depthcast_request_weight_used", "Weight used in this minute", self._rest.weight_used),
+            ("depthcast_request_weight_limit", "Weight allowed in a minute", self._rest.weight_limit),
+            ("depthcast_silence_seconds", "How long no REST request is sent", self._rest.silent_for_s),
+            (
+                "depthcast_store_proven",
+                "Whether the store has shown that it honours conditions",
+                self._store_proven(),
+            ),
+            ("depthcast_ready", "Whether each file was as new as its book once", self.ready),
+        ):
+            yield GaugeMetricFamily(name, help_text, value=float(value))
+
+
+def _gauge(name: str, text: str, label: str, values: dict[str, int] | dict[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, number in values.items():
+        family.add_metric([value], number)
+    return family
+
+
+def _state(live: LiveBook) -> str:
+    if live.live:
+        return "live"
+    return "starting" if live.book is None else "building"
+
+
+def _ms(seconds: float) -> int:
+    return max(0, round(seconds * 1000))

@@ -1,0 +1,127 @@
+"""What can be set for an updater replica. How settings are read is :mod:`depthcast.settings`'s."""
+
+import secrets
+import socket
+from os import getpid
+from typing import Annotated, ClassVar, Final, Self
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+
+from depthcast.files import LIMITS, MAX_LIMIT
+from depthcast.settings import Address, Counts, Listen, LogSettings, Names, StoreSettings, VenueSettings
+from updater.cadence import Cadence
+from updater.publisher import CACHE_CONTROL
+
+_SNAPSHOT_LIMITS: Final = (100, 500, 1000, MAX_LIMIT)
+"""The most levels that each weight of Binance's ``depth`` request buys: 5, 25, 50 and 250."""
+
+
+def _some(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    if not symbols:
+        raise ValueError("should name at least one symbol, or be all")
+    return symbols
+
+
+def _limits(limits: tuple[int, ...]) -> tuple[int, ...]:
+    if not limits or not all(1 <= limit <= MAX_LIMIT for limit in limits):
+        raise ValueError(f"should be one or more numbers between 1 and {MAX_LIMIT}")
+    return tuple(sorted(set(limits)))
+
+
+def _cadence(value: object) -> object:
+    return Cadence.parse(value) if isinstance(value, str) else value
+
+
+class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
+    """The settings of one replica."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    SECTION: ClassVar[str] = "updater"
+    TITLE: ClassVar[str] = "updater"
+
+    # What is published
+
+    symbols: Annotated[Names, AfterValidator(_some)] = Field(
+        ("BTCUSDT", "ETHUSDT"), description="symbols, globs such as *USDT, or all"
+    )
+    symbols_every_s: float = Field(
+        3600.0, ge=0, description="how often the exchange is asked for new symbols that match; 0: never again"
+    )
+    limits: Annotated[Counts, AfterValidator(_limits)] = Field(
+        LIMITS, description="levels a side, a file for each"
+    )
+    cache_control: str = Field(
+        CACHE_CONTROL, pattern=r"^[\x20-\x7e]*$", description="the Cache-Control of the files"
+    )
+
+    # How often
+
+    cadence: Annotated[Cadence, BeforeValidator(_cadence)] = Field(
+        Cadence(), description="limit:ms pairs: files up to this limit are written at most this often"
+    )
+    store_floor_ms: int = Field(
+        0, ge=0, description="no file is written more often than this; R2 and GCS want 1000"
+    )
+    same_levels_ms: int = Field(
+        1000, ge=0, description="a file whose levels did not change is written at most this often"
+    )
+
+    # Waits and bounds
+
+    writes_at_once: int = Field(
+        48, ge=1, le=64, description="requests to the store in flight for files; the client has 64 in all"
+    )
+    watch_ms: int = Field(
+        1000, ge=100, description="how often a file that is ahead of the own book is looked at"
+    )
+    patrol_s: float = Field(
+        300.0, gt=0, description="how often the file of a quiet symbol is looked at, in case it was damaged"
+    )
+    epoch_after_ms: int = Field(
+        60_000, ge=1000, description="a file ahead of a live book, unmoved so long, may begin a new epoch"
+    )
+    audit_every_s: float = Field(
+        3600.0, gt=0, description="how often each book is compared with a fresh snapshot at least"
+    )
+    weight_share: float = Field(
+        0.8, gt=0, le=1, description="the share of the exchange's request weight that may be used"
+    )
+    streams_per_connection: int = Field(200, ge=1, le=1024, description="symbols on one websocket connection")
+
+    # The process
+
+    create_bucket: bool = Field(False, description="whether a missing bucket is created at the start")
+    listen: Listen = Field(
+        Address("127.0.0.1", 0), description="where /healthz, /readyz, /metrics and /status answer"
+    )
+    replica: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,100}$",
+        description="this replica's name, unlike any other's; empty: made of host, process and chance",
+    )
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.replica:
+            host = "".join(letter for letter in socket.gethostname() if letter.isascii() and letter.isalnum())
+            # The model is frozen for its users; this is still its making.
+            object.__setattr__(self, "replica", f"{host[:40]}-{getpid()}-{secrets.token_hex(3)}")
+        return self
+
+    @property
+    def paced(self) -> Cadence:
+        """The cadence above the store's floor."""
+        return Cadence(self.cadence.steps_ms, self.store_floor_ms)
+
+    @property
+    def snapshot_limit(self) -> int:
+        """Levels a side asked of the exchange: twice the largest file's where it has as many."""
+        wanted = min(2 * self.limits[-1], MAX_LIMIT)
+        return next(limit for limit in _SNAPSHOT_LIMITS if limit >= wanted)
+
+    @property
+    def refill_below(self) -> int:
+        """A book certain of fewer levels is completed anew, before its largest file gets too short."""
+        largest, room = self.limits[-1], self.snapshot_limit - self.limits[-1]
+        return largest + room // 4 if room else largest * 19 // 20

@@ -1,0 +1,87 @@
+"""``WarmFiles``: a published file as the snapshot a book starts from, at no request weight.
+
+The largest file of a symbol holds the most levels, and is the first one of a new epoch. A file that is
+damaged is no file: the symbol then starts from the exchange, and the next write replaces it.
+"""
+
+from collections.abc import Callable
+
+import orjson
+
+from depthcast.errors import BadFile
+from depthcast.events import Snapshot
+from depthcast.files import PEEK_BYTES, FileInfo, depth_key, update_id_of
+from depthcast.keeper import WarmStart
+from depthcast.store import Store, StoredObject
+
+
+class WarmFiles:
+    """Reads the files of ``limit`` from ``store``; itself the ``warm`` of a :class:`depthcast.keeper.Keeper`.
+
+    ``on_damaged`` is told of objects that are no files.
+    """
+
+    def __init__(self, store: Store, limit: int, *, on_damaged: Callable[[str, int, BadFile], None]) -> None:
+        self._store = store
+        self._limit = limit
+        self._on_damaged = on_damaged
+        self._epochs: dict[str, int] = {}
+
+    def newer_epoch(self, symbol: str, epoch: int) -> None:
+        """Some file of ``symbol`` is of this epoch: start no book in an earlier one."""
+        self._epochs[symbol] = max(epoch, self._epochs.get(symbol, 0))
+
+    async def __call__(self, symbol: str, wanted_id: int) -> WarmStart | None:
+        """The stored version, with the file's content where its id is at least ``wanted_id``.
+
+        ``None`` where there is no file. Raises :class:`~depthcast.errors.StoreError`.
+        """
+        least = self._epochs.get(symbol, 0)
+        start = await self._read(symbol, wanted_id)
+        if start is None:
+            return WarmStart(least, 0, None) if least else None
+        if start.epoch < least:
+            return WarmStart(least, start.update_id, None)
+        return start
+
+    async def _read(self, symbol: str, wanted_id: int) -> WarmStart | None:
+        key = depth_key(symbol, self._limit)
+        head = await self._store.peek(key, PEEK_BYTES)
+        try:
+            if head is None:
+                return None
+            if update_id_of(key, head.body) < wanted_id:
+                return _start(key, head, content=False)
+            whole = await self._store.get(key)
+            return None if whole is None else _start(key, whole, content=True)
+        except BadFile as error:
+            self._on_damaged(symbol, self._limit, error)
+            return None
+
+
+def _start(key: str, found: StoredObject, *, content: bool) -> WarmStart:
+    info = FileInfo.from_metadata(key, found.metadata)
+    update_id = update_id_of(key, found.body)
+    return WarmStart(info.epoch, update_id, snapshot_of(key, found.body, info) if content else None)
+
+
+def snapshot_of(key: str, body: bytes, info: FileInfo) -> Snapshot:
+    """A file and its metadata as a snapshot. Raises :class:`~depthcast.errors.BadFile`.
+
+    A side is complete if the writer's book was, and the file shows all the levels that the book had. The
+    levels themselves are checked where they enter a book.
+    """
+    try:
+        parsed = orjson.loads(body)
+        update_id, bids, asks = parsed["lastUpdateId"], parsed["bids"], parsed["asks"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise BadFile(key, "it is not JSON of a book") from None
+    if not (isinstance(update_id, int) and isinstance(bids, list) and isinstance(asks, list)):
+        raise BadFile(key, "its members are of other types")
+    return Snapshot(
+        update_id,
+        bids,
+        asks,
+        info.bids_complete and len(bids) >= info.bids,
+        info.asks_complete and len(asks) >= info.asks,
+    )
