@@ -152,6 +152,11 @@ class Book:
         higher = float(bid[0]) - float(ask[0])
         return higher > 0 or (higher == 0 and Decimal(bid[0]) >= Decimal(ask[0]))
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether a side has levels beyond its certain price at most: nothing of it can be shown."""
+        return any(not side.complete and side.best() is None for side in (self._bids, self._asks))
+
     def body(self, limit: int) -> bytes:
         """The file for one limit; see :meth:`bodies`."""
         return self.bodies((limit,))[0]

@@ -107,6 +107,7 @@ class LiveBook:
     resyncs: int = 0
     last_audit: Audit | None = None
     _backoff: Backoff = field(default_factory=Backoff)
+    _spoiled: bool = False
     _audited_at: float = 0.0
     _refill_at: float = 0.0
     _suspect_at: float | None = None
@@ -114,8 +115,8 @@ class LiveBook:
 
     @property
     def book(self) -> Book | None:
-        """The book, or the last good one while it is built anew; ``None`` before the first."""
-        return self.sync.book
+        """The book, or the last good one while it is built anew; ``None`` where there is no good one."""
+        return None if self._spoiled else self.sync.book
 
     @property
     def live(self) -> bool:
@@ -314,6 +315,7 @@ class Keeper:
                 break
             await self._sleep(live._backoff.next_s())
         now = self._clock()
+        live._spoiled = False
         live.source = source
         live.synced_at = live.changed_at = live._audited_at = now
         self._observer.synced(live.symbol, source, (now - began) * 1000)
@@ -388,15 +390,10 @@ class Keeper:
         """Pass a change on, unless it shows that the book cannot be right or cannot be read."""
         book = live.book
         assert book is not None
-        if book.crossed:
-            self._break(live, "crossed", rest_only=True)
-            return
-        certainty = book.certainty
-        exhausted = (not certainty.bids and not certainty.bids_complete) or (
-            not certainty.asks and not certainty.asks_complete
-        )
-        if exhausted:
-            self._break(live, "exhausted", rest_only=True)
+        fault = "crossed" if book.crossed else "exhausted" if book.exhausted else None
+        if fault is not None:
+            live._spoiled = True
+            self._break(live, fault, rest_only=True)
             return
         try:
             self._on_change(live)

@@ -233,6 +233,7 @@ def test_a_small_chunk_beside_full_ones_stays_alone() -> None:
 def test_a_side_cut_off_before_its_first_level_is_certain_of_nothing() -> None:
     book = Book.of(snapshot([], [], bids_complete=False))
     book.apply(diff(2, [["1", "1"]], [["2", "1"]]))
+    assert book.exhausted
     assert book.best_bid is None
     assert book.body(5) == b'{"lastUpdateId":2,"bids":[],"asks":[["2","1"]]}'
 
@@ -373,6 +374,7 @@ def test_a_side_may_be_emptied_and_filled_again() -> None:
     book.apply(diff(2, [], [[price, "0"] for price, _ in many]))
     book.check()
     assert book.certainty == Certainty(0, 0, True, True)
+    assert not book.exhausted
     book.apply(diff(3, [], list(reversed(many))))
     book.check()
     assert json.loads(book.body(5000))["asks"] == many

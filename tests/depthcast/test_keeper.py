@@ -244,6 +244,10 @@ async def test_what_breaks_one_book_leaves_the_others_alone(breaking: Diff, reas
     world.keeper.take(breaking)
     assert not world.keeper.books["X"].live
     assert world.keeper.books["Y"].live
+    # The last good book stays readable; a crossed one is no good book.
+    last_good = world.keeper.books["X"].book
+    assert (last_good is None) == (reason == "crossed")
+    assert last_good is None or last_good.update_id == 9
     world.keeper.take(diff(8, 9, symbol="Y"))
     live = await world.live("X")
     assert live.resyncs == 1
@@ -261,6 +265,7 @@ async def test_a_book_of_which_nothing_certain_is_left_is_built_anew() -> None:
     world.rest.books["X"] = snapshot(9)
     world.keeper.take(diff(8, 8, bid="10", quantity="0"))
     assert world.log.broken == [("X", "exhausted")]
+    assert world.keeper.books["X"].book is None
     await world.live()
     assert world.changes["X"] == [7, 9]
 
