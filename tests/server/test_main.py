@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from depthcast.cli import main as depthcast_command
 from depthcast.errors import AccessDenied, SettingsError
 from depthcast.settings import Address
 from server.__main__ import listen, serve
@@ -193,6 +194,17 @@ def test_a_port_in_use_is_one_line_that_says_what_to_do() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*another --listen"):
             listen(Address("127.0.0.1", port))
+
+
+def test_the_verb_runs_the_server(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Log lines would go on being written to the stream captured here.
+    monkeypatch.setattr("depthcast.settings.configure", lambda *_: None)
+    with listen(Address("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert depthcast_command(["server", "--store-url", "memory:", "--listen", address]) == 2
+    assert capsys.readouterr().err.startswith(f"depthcast: cannot listen on {address}: ")
 
 
 def test_a_host_that_is_not_ours_is_one_line_too() -> None:
