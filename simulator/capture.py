@@ -1,0 +1,265 @@
+"""Recorded exchange messages, read and played again.
+
+Two formats, plain or gzipped, one record a line. Messages with local time in nanoseconds::
+
+    1723161254036052868 {"stream":"ethusdt@depth@100ms","data":{"e":"depthUpdate",…}}
+    1723161254100000000 {"lastUpdateId":35346513512,"bids":[…],"asks":[…]}
+
+and sessions with time in seconds, REST answers with their URL (other lines tell of the connection)::
+
+    1618677372.5104241: {"stream":"busdtry@depth@100ms","data":{"e":"depthUpdate",…}}
+    https://www.binance.com/api/v1/depth?symbol=BUSDTRY&limit=1000 -> 1618677372.508967: {"lastUpdateId":…}
+
+Files that share symbols are one :class:`Run`, merged by time; runs begin together when they are played.
+The world of a run is each symbol's recorded snapshot and the later diffs, nothing else: what lies beyond the
+snapshot's depth does not exist in it until a diff tells. Until the stream reaches the snapshot's id, REST
+answers the snapshot itself.
+"""
+
+import gzip
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import merge
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from simulator.exchange import BookTicker, Exchange
+from simulator.listing import Listing, split_assets
+from simulator.scale import Scale, scale_of
+from simulator.truth import ASK, BID, Change, TrueBook
+
+_NANOSECONDS: Final = re.compile(r"(\d{19}) (\{.*)")
+_SECONDS: Final = re.compile(r"(\d+\.\d+): (\{.*)")
+_ANSWER: Final = re.compile(r"(https?://\S+) -> (\d+\.\d+): (\{.*)")
+
+
+class CaptureError(ValueError):
+    """A file that cannot be played: which one, which line, and why."""
+
+
+class RecordedDiff(NamedTuple):
+    """A diff at ``at_s`` (local clock, seconds since 1970); levels are the recorded strings."""
+
+    at_s: float
+    symbol: str
+    first: int
+    last: int
+    time_ms: int
+    bids: Sequence[Sequence[str]]
+    asks: Sequence[Sequence[str]]
+
+
+class RecordedTicker(NamedTuple):
+    """A bookTicker at ``at_s``."""
+
+    at_s: float
+    ticker: BookTicker
+
+
+class RecordedSnapshot(NamedTuple):
+    """A REST depth answer at ``at_s``."""
+
+    at_s: float
+    symbol: str
+    update_id: int
+    bids: Sequence[Sequence[str]]
+    asks: Sequence[Sequence[str]]
+
+
+Record = RecordedDiff | RecordedTicker | RecordedSnapshot
+
+
+def read(path: Path) -> Iterator[Record]:
+    """The records of one file in their order. Raises :class:`CaptureError`, OSError.
+
+    A snapshot without an URL belongs to the one symbol that the file's stream names speak of.
+    """
+    symbol: str | None = None
+    nameless: list[RecordedSnapshot] = []
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            record = _record(line.rstrip("\n"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CaptureError(f"{path}, line {number}: {type(error).__name__} {error}") from None
+        if record is None:
+            continue
+        if isinstance(record, RecordedSnapshot) and not record.symbol:
+            if symbol is None:
+                nameless.append(record)
+                continue
+            record = record._replace(symbol=symbol)
+        elif symbol is None:
+            symbol = record.ticker.symbol if isinstance(record, RecordedTicker) else record.symbol
+            for snapshot in nameless:
+                yield snapshot._replace(symbol=symbol)
+        yield record
+
+
+@dataclass(slots=True)
+class Run:
+    """Recorded messages that belong together, in the order of their times.
+
+    ``snapshots`` holds each symbol's first recorded snapshot; symbols without one are left out.
+    """
+
+    snapshots: dict[str, RecordedSnapshot]
+    flow: list[RecordedDiff | RecordedTicker]
+    listings: dict[str, Listing] = field(default_factory=dict)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(self.snapshots)
+
+    @property
+    def seconds(self) -> float:
+        """From the first message to the last."""
+        return self.flow[-1].at_s - self.flow[0].at_s if self.flow else 0.0
+
+
+def load(paths: Iterable[Path]) -> list[Run]:
+    """The runs in these files. Raises :class:`CaptureError` for what cannot be played, OSError."""
+    groups: list[tuple[set[str], list[list[Record]]]] = []
+    for path in paths:
+        records = list(read(path))
+        symbols = {_symbol(record) for record in records}
+        files = [records]
+        for group in [group for group in groups if not symbols.isdisjoint(group[0])]:
+            groups.remove(group)
+            symbols |= group[0]
+            files = [*group[1], *files]
+        groups.append((symbols, files))
+    return [_run(files) for _, files in groups]
+
+
+class Player:
+    """Plays a run on an exchange, whose symbols it lists. Times are seconds since the run's first message."""
+
+    def __init__(self, run: Run, exchange: Exchange) -> None:
+        self._run = run
+        self._exchange = exchange
+        self._next = 0
+        self._start_s = run.flow[0].at_s if run.flow else 0.0
+        self.position_s = 0.0
+        for symbol, snapshot in run.snapshots.items():
+            listing = run.listings[symbol]
+            book = TrueBook(_units(listing.scale, snapshot.bids), _units(listing.scale, snapshot.asks))
+            exchange.add_recorded(listing, book, snapshot.update_id)
+
+    @property
+    def done(self) -> bool:
+        """Whether the run was played to its end."""
+        return self._next == len(self._run.flow)
+
+    @property
+    def next_s(self) -> float:
+        """When the next message is due. Not to be asked when all is done."""
+        return self._run.flow[self._next].at_s - self._start_s
+
+    @property
+    def heard(self) -> bool:
+        """Whether somebody listens to any of the symbols."""
+        return any(self._exchange.instruments[symbol].listeners for symbol in self._run.symbols)
+
+    @property
+    def heard_by_all(self) -> bool:
+        """Whether somebody listens to each of the symbols."""
+        return all(self._exchange.instruments[symbol].listeners for symbol in self._run.symbols)
+
+    def play_until(self, at_s: float) -> None:
+        """Play every message up to ``at_s``."""
+        while not self.done and self.next_s <= at_s:
+            self.play_next()
+        self.position_s = max(self.position_s, at_s)
+
+    def play_next(self) -> None:
+        """Play the next message."""
+        record = self._run.flow[self._next]
+        self._next += 1
+        if isinstance(record, RecordedTicker):
+            self._exchange.publish_ticker(record.ticker)
+            return
+        scale = self._run.listings[record.symbol].scale
+        changes = [
+            Change(side, price, quantity)
+            for side, levels in ((BID, record.bids), (ASK, record.asks))
+            for price, quantity in _units(scale, levels)
+        ]
+        self._exchange.replay(record.symbol, record.first, record.last, record.time_ms, changes)
+
+
+def _run(files: Sequence[list[Record]]) -> Run:
+    merged = list(merge(*files, key=lambda record: record.at_s))
+    snapshots: dict[str, RecordedSnapshot] = {}
+    for record in merged:
+        if isinstance(record, RecordedSnapshot):
+            snapshots.setdefault(record.symbol, record)
+    flow = [
+        record
+        for record in merged
+        if not isinstance(record, RecordedSnapshot) and _symbol(record) in snapshots
+    ]
+    if not flow:
+        raise CaptureError("a capture needs diffs, and a REST depth answer of the same symbols")
+    return Run(snapshots, flow, {symbol: _listing(snapshot) for symbol, snapshot in snapshots.items()})
+
+
+def _listing(snapshot: RecordedSnapshot) -> Listing:
+    """A listing with the precisions that the snapshot's own strings show."""
+    levels = [*snapshot.bids, *snapshot.asks]
+    if not levels:
+        raise CaptureError(f"the recorded book of {snapshot.symbol} is empty, so its precisions are unknown")
+    base, quote = split_assets(snapshot.symbol)
+    return Listing(snapshot.symbol, base, quote, scale_of(*levels[0]))
+
+
+def _units(scale: Scale, levels: Iterable[Sequence[str]]) -> list[tuple[int, int]]:
+    return [(scale.price_units(price), scale.quantity_units(quantity)) for price, quantity in levels]
+
+
+def _symbol(record: Record) -> str:
+    return record.ticker.symbol if isinstance(record, RecordedTicker) else record.symbol
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with (
+        gzip.open(path, "rt", encoding="utf-8")
+        if path.suffix == ".gz"
+        else path.open(encoding="utf-8") as file
+    ):
+        yield from file
+
+
+def _record(line: str) -> Record | None:
+    """One line; ``None`` for what is neither depth nor bookTicker."""
+    if match := _NANOSECONDS.fullmatch(line):
+        return _message(int(match[1]) / 1e9, json.loads(match[2]))
+    if match := _SECONDS.fullmatch(line):
+        return _message(float(match[1]), json.loads(match[2]))
+    if match := _ANSWER.fullmatch(line):
+        url = urlsplit(match[1])
+        if not url.path.endswith("/depth"):
+            return None
+        return _snapshot(float(match[2]), parse_qs(url.query)["symbol"][0], json.loads(match[3]))
+    return None
+
+
+def _message(at_s: float, message: Mapping[str, Any]) -> Record | None:
+    if "lastUpdateId" in message:
+        return _snapshot(at_s, "", message)
+    data = message.get("data", message)
+    if data.get("e") == "depthUpdate":
+        if "pu" in data:
+            raise CaptureError("a futures capture: only spot is spoken here")
+        return RecordedDiff(at_s, data["s"], data["U"], data["u"], data["E"], data["b"], data["a"])
+    if message.get("stream", "").endswith("@bookTicker"):
+        return RecordedTicker(
+            at_s, BookTicker(data["s"], data["u"], data["b"], data["B"], data["a"], data["A"])
+        )
+    return None
+
+
+def _snapshot(at_s: float, symbol: str, body: Mapping[str, Any]) -> RecordedSnapshot:
+    return RecordedSnapshot(at_s, symbol, body["lastUpdateId"], body["bids"], body["asks"])

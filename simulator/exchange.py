@@ -1,0 +1,325 @@
+"""The exchange: its symbols, their markets and books, the sessions that listen, and its clock's ticks.
+
+Sans-I/O: whoever owns an :class:`Exchange` calls :meth:`Exchange.tick` in the rhythm of the 100 ms streams,
+and sessions collect what is to be sent. The newest book (what REST answers) and the diffs go the same way
+as on the real exchange: usually a diff ends at the newest id, sometimes it ends earlier, and then REST
+shows a part of the diff that is still to come.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import Final, NamedTuple, Protocol
+
+from simulator.depth import DepthUpdate
+from simulator.faults import Fault, Faults, Kind
+from simulator.listing import STATUSES, Listing
+from simulator.market import Market, Profile
+from simulator.truth import ASK, BID, Change, Journal, TrueBook, Truth
+from simulator.weight import WeightMeter
+
+FIRST_ID: Final = 10_000_000_000
+"""Update ids begin above this: they need 64 bits, as on the real exchange."""
+
+PARTIAL_SHARE: Final = 0.1
+"""The share of diffs that end before the newest id (6 of 57 recorded snapshots fell inside a diff)."""
+
+
+class BookTicker(NamedTuple):
+    """The best bid and ask at an update id; texts as they are sent."""
+
+    symbol: str
+    update_id: int
+    bid: str
+    bid_quantity: str
+    ask: str
+    ask_quantity: str
+
+    def data(self) -> str:
+        return (
+            f'{{"u":{self.update_id},"s":"{self.symbol}","b":"{self.bid}","B":"{self.bid_quantity}",'
+            f'"a":"{self.ask}","A":"{self.ask_quantity}"}}'
+        )
+
+
+class Listener(Protocol):
+    """One subscription to one symbol."""
+
+    def on_update(self, update: DepthUpdate) -> None: ...
+
+    def on_ticker(self, ticker: BookTicker) -> None: ...
+
+    def on_tick(self, now_ms: int) -> None: ...
+
+
+class Connection(Protocol):
+    """One websocket connection, as far as the exchange acts on it."""
+
+    @property
+    def id(self) -> int: ...
+
+    def listens_to(self, symbol: str) -> bool: ...
+
+    def on_tick(self, now_ms: int) -> None: ...
+
+    def disconnect(self, form: str) -> None: ...
+
+    def freeze(self) -> None: ...
+
+    def shut_down(self, delay_s: float) -> None: ...
+
+    def silence(self, symbol: str | None) -> None: ...
+
+
+class Instrument:
+    """One listed symbol: its journal, and how far the diffs have told it.
+
+    ``sent_id`` is the last id of the last diff. ``id_shift`` is what re-basing added to the ids of a
+    capture, whose changes come with ids of their own.
+    """
+
+    def __init__(self, listing: Listing, journal: Journal, market: Market | None, rng: Random) -> None:
+        self.listing = listing
+        self.journal = journal
+        self.market = market
+        self.rng = rng
+        self.sent_id = journal.update_id
+        self.id_shift = 0
+        self.time_ms = 0
+        self.untold: list[Change] = []
+        self.listeners: dict[Listener, None] = {}
+
+    @property
+    def symbol(self) -> str:
+        return self.listing.symbol
+
+
+class Exchange:
+    """``seed`` settles every market; ``wall_ms`` is the exchange's clock, milliseconds since 1970."""
+
+    def __init__(
+        self,
+        *,
+        wall_ms: Callable[[], int],
+        seed: int = 1,
+        truth: Truth | None = None,
+        weights: WeightMeter | None = None,
+        partial_share: float = PARTIAL_SHARE,
+    ) -> None:
+        self.wall_ms = wall_ms
+        self.seed = seed
+        self.truth = truth or Truth()
+        self.weights = weights or WeightMeter()
+        self.faults = Faults(Random(f"{seed}/faults"), wall_ms, self._act)
+        self.partial_share = partial_share
+        self.instruments: dict[str, Instrument] = {}
+        self.connections: dict[int, Connection] = {}
+        self._by_stream: dict[str, Instrument] = {}
+        self._ticked_ms = wall_ms()
+
+    # Symbols
+
+    def add_market(self, listing: Listing, profile: Profile) -> Instrument:
+        """List a symbol with a synthetic market."""
+        market = Market(listing, profile, self._rng(listing.symbol, "market"))
+        first_id = FIRST_ID + self._rng(listing.symbol, "ids").randrange(FIRST_ID)
+        return self._add(listing, market.opening(), first_id, market)
+
+    def add_recorded(self, listing: Listing, book: TrueBook, update_id: int) -> Instrument:
+        """List a symbol whose changes come from a capture, by :meth:`replay` and :meth:`publish_ticker`."""
+        return self._add(listing, book, update_id, None)
+
+    def instrument_of_stream(self, lower: str) -> Instrument | None:
+        """The instrument whose stream names begin with ``lower``; only the lower-case spelling is known."""
+        return self._by_stream.get(lower)
+
+    def set_status(self, symbol: str, status: str) -> None:
+        """Change a symbol's status; its book moves only while it is TRADING. Raises KeyError, ValueError."""
+        instrument = self.instruments[symbol]
+        if status not in STATUSES:
+            raise ValueError(f"{status!r:.40} is not a status, only {', '.join(STATUSES)}")
+        instrument.listing.status = status
+
+    # The clock
+
+    def tick(self) -> None:
+        """100 ms (or what the owner makes of it) have passed: markets move and streams send."""
+        now_ms = self.wall_ms()
+        elapsed_s = max(0, now_ms - self._ticked_ms) / 1000
+        self._ticked_ms = now_ms
+        if self.faults.rates:
+            self._strike(elapsed_s)
+        for instrument in self.instruments.values():
+            if instrument.market is not None and instrument.listing.status == "TRADING":
+                self._trade(instrument, instrument.market, now_ms)
+            for listener in tuple(instrument.listeners):
+                listener.on_tick(now_ms)
+        for connection in tuple(self.connections.values()):
+            connection.on_tick(now_ms)
+
+    # Recorded flow
+
+    def replay(self, symbol: str, first: int, last: int, time_ms: int, changes: list[Change]) -> None:
+        """Publish a recorded diff. One that ends at or before the recorded snapshot changes no book."""
+        instrument = self.instruments[symbol]
+        journal, shift = instrument.journal, instrument.id_shift
+        first, last = first + shift, last + shift
+        if last > journal.update_id:
+            journal.append_diff(last, changes)
+            self.truth.mark_time(journal, time_ms)
+        self._publish(
+            instrument,
+            DepthUpdate(
+                symbol,
+                instrument.listing.scale,
+                journal.generation,
+                first,
+                last,
+                time_ms,
+                changes,
+                divisible=False,
+            ),
+        )
+
+    def publish_ticker(self, ticker: BookTicker) -> None:
+        """Publish a recorded bookTicker."""
+        instrument = self.instruments[ticker.symbol]
+        shifted = ticker._replace(update_id=ticker.update_id + instrument.id_shift)
+        for listener in tuple(instrument.listeners):
+            listener.on_ticker(shifted)
+
+    # Faults that concern the whole exchange
+
+    def rebase(self, symbol: str, ids: int) -> int:
+        """Let a symbol's ids go on from ``ids`` below the present one; returns the new present id.
+
+        The book stays as it is. Changes that no diff has told yet are never told, as after a restart.
+        """
+        instrument = self.instruments[symbol]
+        old = instrument.journal
+        base_id = max(1, old.update_id - ids)
+        book = TrueBook(old.head.sides[BID].items(), old.head.sides[ASK].items())
+        instrument.journal = self.truth.begin(
+            symbol, old.scale, book, base_id, divisible=old.divisible, time_ms=old.time_ms
+        )
+        instrument.id_shift += base_id - old.update_id
+        instrument.sent_id = base_id
+        instrument.untold.clear()
+        return base_id
+
+    def _add(self, listing: Listing, book: TrueBook, update_id: int, market: Market | None) -> Instrument:
+        symbol = listing.symbol
+        if symbol in self.instruments:
+            raise ValueError(f"{symbol} is listed twice")
+        journal = self.truth.begin(
+            symbol, listing.scale, book, update_id, divisible=market is not None, time_ms=self.wall_ms()
+        )
+        instrument = Instrument(listing, journal, market, self._rng(symbol, "diffs"))
+        self.instruments[symbol] = self._by_stream[symbol.lower()] = instrument
+        return instrument
+
+    def _rng(self, symbol: str, purpose: str) -> Random:
+        # Each has its own, so that adding a symbol or a fault leaves the other markets as they were.
+        return Random(f"{self.seed}/{symbol}/{purpose}")
+
+    def _trade(self, instrument: Instrument, market: Market, now_ms: int) -> None:
+        journal = instrument.journal
+        top = journal.head.best(BID), journal.head.best(ASK)
+        for change in market.tick(journal.head):
+            journal.append(change)
+            instrument.untold.append(change)
+        self.truth.mark_time(journal, now_ms)
+        if not instrument.untold:
+            return
+        if instrument.listeners and (journal.head.best(BID), journal.head.best(ASK)) != top:
+            ticker = _ticker(journal)
+            for listener in tuple(instrument.listeners):
+                listener.on_ticker(ticker)
+        told = len(instrument.untold)
+        if told > 1 and instrument.rng.random() < self.partial_share:
+            told = instrument.rng.randrange(1, told)
+        changes, instrument.untold = instrument.untold[:told], instrument.untold[told:]
+        first = instrument.sent_id + 1
+        self._publish(
+            instrument,
+            DepthUpdate(
+                instrument.symbol,
+                instrument.listing.scale,
+                journal.generation,
+                first,
+                first + told - 1,
+                now_ms,
+                changes,
+                divisible=True,
+            ),
+        )
+
+    def _publish(self, instrument: Instrument, update: DepthUpdate) -> None:
+        instrument.sent_id = update.last
+        instrument.time_ms = update.time_ms
+        for listener in tuple(instrument.listeners):
+            listener.on_update(update)
+
+    def _strike(self, elapsed_s: float) -> None:
+        for connection_id in tuple(self.connections):
+            self.faults.strike(
+                (Kind.DISCONNECT, Kind.HALF_OPEN, Kind.SHUTDOWN), elapsed_s, connection=connection_id
+            )
+        for symbol in self.instruments:
+            self.faults.strike((Kind.REBASE,), elapsed_s, symbol=symbol)
+        self.faults.strike((Kind.THROTTLE, Kind.BAN), elapsed_s)
+
+    def _act(self, fault: Fault) -> int:
+        """Do a fault that happens at once; returns how many times it did."""
+        now_ms = self.wall_ms()
+        match fault.kind:
+            case Kind.THROTTLE:
+                self.weights.throttle_all(int(fault.delay_s * 1000), now_ms)
+            case Kind.BAN:
+                self.weights.ban_all(int(fault.delay_s * 1000), now_ms)
+            case Kind.REBASE:
+                return self._act_on_ids(fault)
+            case _:
+                return self._act_on_connections(fault)
+        self.faults.record(fault, None, None, f"{fault.delay_s:.3f} s")
+        return 1
+
+    def _act_on_ids(self, fault: Fault) -> int:
+        symbols = [s for s in self.instruments if fault.symbol in (None, s)]
+        for symbol in symbols:
+            old_id = self.instruments[symbol].journal.update_id
+            new_id = self.rebase(symbol, fault.ids)
+            self.faults.record(fault, symbol, None, f"{old_id} -> {new_id}")
+        return len(symbols)
+
+    def _act_on_connections(self, fault: Fault) -> int:
+        happened = 0
+        for connection in tuple(self.connections.values()):
+            if fault.connection not in (None, connection.id):
+                continue
+            if fault.symbol is not None and not connection.listens_to(fault.symbol):
+                continue
+            match fault.kind:
+                case Kind.DISCONNECT:
+                    connection.disconnect(fault.form)
+                case Kind.HALF_OPEN:
+                    connection.freeze()
+                case Kind.SHUTDOWN:
+                    connection.shut_down(fault.delay_s)
+                case _:
+                    connection.silence(fault.symbol)
+            self.faults.record(fault, fault.symbol, connection.id)
+            happened += 1
+        return happened
+
+
+def _ticker(journal: Journal) -> BookTicker:
+    scale = journal.scale
+    bid, ask = (journal.head.best(side) or (0, 0) for side in (BID, ASK))
+    return BookTicker(
+        journal.symbol,
+        journal.update_id,
+        scale.price(bid[0]),
+        scale.quantity(bid[1]),
+        scale.price(ask[0]),
+        scale.quantity(ask[1]),
+    )

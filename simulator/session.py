@@ -1,0 +1,286 @@
+"""One websocket connection to the exchange, sans-I/O: what is received goes in, frames come out.
+
+Speaks Binance's stream protocol (web-socket-streams.md): ``/ws``, ``/ws/<name>`` and
+``/stream?streams=<name>/<name>`` with control messages; at most 1,024 streams and 5 incoming frames a second;
+a ping every 20 s and the end for who does not answer it within a minute; the end after 24 h.
+
+Leaves to others: sockets (:mod:`simulator.app`). :attr:`Session.outbox` holds what is to be sent, in order.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
+
+from simulator.control import Control, Failure, parse_control
+from simulator.exchange import Exchange
+from simulator.faults import Kind
+from simulator.streams import DiffStream, Stream, stream_of
+
+POLICY_VIOLATION: Final = 1008
+
+_TIME_UNITS: Final = {"MICROSECOND": True, "microsecond": True, "MILLISECOND": False, "millisecond": False}
+
+
+class Ping(NamedTuple):
+    """A ping frame to send."""
+
+    payload: bytes
+
+
+class Pong(NamedTuple):
+    """A pong frame to send."""
+
+    payload: bytes
+
+
+class Close(NamedTuple):
+    """A close frame to send; nothing comes after it."""
+
+    code: int
+    reason: str
+
+
+class Abort(NamedTuple):
+    """The TCP connection is to be cut without a word."""
+
+
+Frame = str | bytes | Ping | Pong | Close | Abort
+"""What :attr:`Session.outbox` holds; text and binary data frames are ``str`` and ``bytes``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """The exchange's limits for one connection, and the bound of what waits to be sent to it."""
+
+    streams: int = 1024
+    frames_a_second: int = 5
+    ping_interval_s: float = 20
+    pong_timeout_s: float = 60
+    life_s: float = 24 * 3600
+    outbox: int = 20_000
+
+
+class StreamRequest(NamedTuple):
+    """What a connection's path asks for."""
+
+    names: tuple[str, ...]
+    combined: bool
+    microseconds: bool
+
+
+def parse_target(path: str, query: str) -> StreamRequest | None:
+    """The request in a websocket's path (percent-decoded) and raw query; ``None``: no such path.
+
+    >>> parse_target("/stream", "streams=btcusdt@depth/ethusdt@depth@100ms")
+    StreamRequest(names=('btcusdt@depth', 'ethusdt@depth@100ms'), combined=True, microseconds=False)
+    """
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    microseconds = _TIME_UNITS.get(parameters.get("timeUnit", "MILLISECOND"), False)
+    if path == "/stream":
+        names = [name for name in parameters.get("streams", "").split("/") if name]
+        return StreamRequest(tuple(names), True, microseconds)
+    if path == "/ws" or path.startswith("/ws/"):
+        names = [name for name in path.removeprefix("/ws").split("/") if name]
+        return StreamRequest(tuple(names), False, microseconds)
+    return None
+
+
+class Session:
+    """One connection. ``wake`` is called whenever something was put into :attr:`outbox`."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        connection_id: int,
+        request: StreamRequest,
+        *,
+        limits: SessionLimits | None = None,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.exchange = exchange
+        self.id = connection_id
+        self.limits = limits or SessionLimits()
+        self.combined = request.combined
+        self.microseconds = request.microseconds
+        self.frozen = False
+        self.outbox: deque[Frame] = deque()
+        self.rng = Random(f"{exchange.seed}/connection/{connection_id}")
+        self._wake = wake
+        self._ended = False
+        self._streams: dict[str, Stream | None] = {}
+        self._arrivals: deque[float] = deque(maxlen=self.limits.frames_a_second + 1)
+        opened_ms = exchange.wall_ms()
+        self._pinged_ms = opened_ms
+        self._unanswered: tuple[bytes, int] | None = None
+        self._close_at_ms = opened_ms + int(self.limits.life_s * 1000)
+        grouping = exchange.faults.take((Kind.GROUPING,), None, self.id)
+        if grouping is not None:
+            exchange.faults.record(grouping, None, self.id)
+        self._own_cuts = grouping is not None
+        exchange.connections[self.id] = self
+        self._subscribe(request.names)
+
+    # What the connection's owner calls
+
+    def receive(self, text: str, now_s: float) -> None:
+        """A text frame came; ``now_s`` is a monotonic clock."""
+        if self.frozen or not self._allow(now_s):
+            return
+        self.send(self._answer(parse_control(text)))
+
+    def receive_binary(self, now_s: float) -> None:
+        """A binary frame came. The protocol has none: it counts, and says nothing."""
+        if not self.frozen:
+            self._allow(now_s)
+
+    def receive_ping(self, payload: bytes, now_s: float) -> None:
+        """A ping came: it counts, and is answered with its own payload."""
+        if not self.frozen and self._allow(now_s):
+            self.send(Pong(payload))
+
+    def receive_pong(self, payload: bytes, now_s: float) -> None:
+        """A pong came. One with another payload than the ping's is allowed, but answers nothing."""
+        if not self.frozen and self._allow(now_s) and self._unanswered and self._unanswered[0] == payload:
+            self._unanswered = None
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self._ended = True
+        self.exchange.connections.pop(self.id, None)
+        for stream in self._streams.values():
+            if stream is not None:
+                stream.instrument.listeners.pop(stream, None)
+        self._streams.clear()
+
+    @property
+    def subscriptions(self) -> tuple[str, ...]:
+        """The names of all streams that were acknowledged, real ones or not."""
+        return tuple(self._streams)
+
+    # What the exchange calls (simulator.exchange.Connection)
+
+    def listens_to(self, symbol: str) -> bool:
+        """Whether some stream of this connection delivers ``symbol``."""
+        return any(s is not None and s.instrument.symbol == symbol for s in self._streams.values())
+
+    def on_tick(self, now_ms: int) -> None:
+        """Send the pings that are due; end what has outlived its time."""
+        if self.frozen:
+            return
+        if self._unanswered and now_ms - self._unanswered[1] >= self.limits.pong_timeout_s * 1000:
+            self._end(Abort())
+        elif now_ms >= self._close_at_ms:
+            self._end(Close(1001, "Going away"))
+        elif now_ms - self._pinged_ms >= self.limits.ping_interval_s * 1000:
+            self._pinged_ms = now_ms
+            payload = str(now_ms).encode()
+            self._unanswered = self._unanswered or (payload, now_ms)
+            self.send(Ping(self._unanswered[0]))
+
+    def disconnect(self, form: str) -> None:
+        """End the connection: cut it (``abort``) or say goodbye (``close``)."""
+        self._end(Close(1001, "Going away") if form == "close" else Abort())
+
+    def freeze(self) -> None:
+        """Become a half-open socket: TCP stays, nothing is sent or answered any more."""
+        self.frozen = True
+        self.outbox.clear()
+
+    def shut_down(self, delay_s: float) -> None:
+        """*serverShutdown*, then the end after ``delay_s``."""
+        now_ms = self.exchange.wall_ms()
+        data = f'{{"e":"serverShutdown","E":{now_ms * 1000 if self.microseconds else now_ms}}}'
+        self.send(f'{{"stream":"!serverShutdown","data":{data}}}' if self.combined else data)
+        self._close_at_ms = min(self._close_at_ms, now_ms + int(delay_s * 1000))
+
+    def silence(self, symbol: str | None) -> None:
+        """Let the subscriptions to ``symbol`` (``None``: all) deliver nothing any more."""
+        for stream in self._streams.values():
+            if stream is not None and symbol in (None, stream.instrument.symbol):
+                stream.silent = True
+
+    # What the streams call
+
+    def send_data(self, stream: Stream, data: str) -> None:
+        """Send a stream's payload."""
+        if not stream.silent:
+            self.send(self.wrapped(stream, data))
+
+    def wrapped(self, stream: Stream, data: str) -> str:
+        """*"Combined stream events are wrapped as follows: {"stream":"<streamName>","data":<rawPayload>}"*"""
+        return f'{{"stream":"{stream.name}","data":{data}}}' if self.combined else data
+
+    def send(self, frame: Frame) -> None:
+        """Put a frame into the outbox; a reader that is too slow is cut off."""
+        if self.frozen or self._ended:
+            return
+        if len(self.outbox) >= self.limits.outbox:
+            self.outbox.clear()
+            self._end(Abort())
+            return
+        self.outbox.append(frame)
+        self._wake()
+
+    def _end(self, last: Close | Abort) -> None:
+        self.frozen = False
+        self.send(last)
+        self.close()
+
+    def _allow(self, now_s: float) -> bool:
+        """*"A limit of 5 incoming messages per second"*: ping, pong and JSON frames all count."""
+        arrivals = self._arrivals
+        arrivals.append(now_s)
+        if len(arrivals) > self.limits.frames_a_second and now_s - arrivals[0] < 1:
+            self._end(Close(POLICY_VIOLATION, "Too many requests"))
+            return False
+        return not self._ended
+
+    def _subscribe(self, names: Iterable[str]) -> None:
+        """Add the streams; more than there may be end the connection."""
+        wanted = dict.fromkeys(name for name in names if name not in self._streams)
+        if len(self._streams) + len(wanted) > self.limits.streams:
+            self.send('{"error":{"code":4,"msg":"Too many subscriptions"}}')
+            self._end(Close(POLICY_VIOLATION, "Too many subscriptions"))
+            return
+        for name in wanted:
+            # A wrong name is acknowledged like a right one and stays silent.
+            stream = self._streams[name] = self._stream(name)
+            if stream is not None:
+                stream.instrument.listeners[stream] = None
+
+    def _stream(self, name: str) -> Stream | None:
+        cuts = Random(f"{self.exchange.seed}/{self.id}/{name}") if self._own_cuts else None
+        stream = stream_of(self, self.exchange, name, cuts)
+        if isinstance(stream, DiffStream):
+            symbol = stream.instrument.symbol
+            silence = self.exchange.faults.take((Kind.SILENT,), symbol, self.id)
+            if silence is not None:
+                stream.silent = True
+                self.exchange.faults.record(silence, symbol, self.id)
+        return stream
+
+    def _unsubscribe(self, names: Iterable[str]) -> None:
+        for name in names:
+            stream = self._streams.pop(name, None)
+            if stream is not None:
+                stream.instrument.listeners.pop(stream, None)
+
+    def _answer(self, request: Control | Failure) -> str:
+        """Do what a control message asks for. An answer to a connection that this ended is not sent."""
+        if isinstance(request, Failure):
+            return request.text()
+        match request.method:
+            case "SUBSCRIBE":
+                self._subscribe(request.params)
+            case "UNSUBSCRIBE":
+                self._unsubscribe(request.params)
+            case "LIST_SUBSCRIPTIONS":
+                return request.result(list(self._streams))
+            case "GET_PROPERTY":
+                return request.result(self.combined)
+            case _:
+                self.combined = request.params[1]
+        return request.result(None)

@@ -1,0 +1,75 @@
+"""What a simulated exchange is made of: sizes, pace, captures, limits, faults. Plain values, checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from simulator.faults import Kind
+from simulator.session import SessionLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``symbols``: how many synthetic ones, or which (default: 20, or none where there is a capture).
+
+    ``speed`` plays a capture so many times as fast as it was recorded; 0: as fast as its readers take it.
+    A capture waits for a diff subscription to each of its symbols, at most ``patience_s`` after the first.
+    """
+
+    # Where
+    host: str = "127.0.0.1"
+    port: int = 0
+
+    # The synthetic market
+    seed: int = 1
+    symbols: int | tuple[str, ...] | None = None
+    depth: int = 6000
+    changes: float = 46
+    varied: bool = True
+    rate: float = 10
+    partial_share: float = 0.1
+    halted: tuple[str, ...] = ()
+
+    # Captures
+    captures: tuple[Path, ...] = ()
+    speed: float = 1
+    patience_s: float = 5
+
+    # What is remembered
+    history_s: float = 600
+    history_changes: int = 16_000_000
+
+    # The exchange's limits
+    weight_limit: int = 6000
+    ban_after: int = 20
+    ban_s: int = 120
+    connections_per_5min: int = 300
+    session: SessionLimits = field(default_factory=SessionLimits)
+
+    # Faults
+    rates: Mapping[Kind, float] = field(default_factory=dict)
+
+    # Waits
+    drain_timeout_s: float = 30
+    hang_s: float = 60
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= 1000:
+            raise ValueError(f"rate is a number of ticks a second up to 1000, not {self.rate}")
+        if self.depth < 2 or self.changes < 1:
+            raise ValueError("depth is at least 2 and changes at least 1")
+        if self.speed < 0:
+            raise ValueError(
+                f"speed is 0 (as fast as readers take it) or a positive factor, not {self.speed}"
+            )
+        if isinstance(self.symbols, int) and self.symbols < 0:
+            raise ValueError(f"symbols is a number of them or their names, not {self.symbols}")
+        if not 0 <= self.partial_share <= 1:
+            raise ValueError(f"partial_share is a share between 0 and 1, not {self.partial_share}")
+        if self.symbols == 0 and not self.captures:
+            raise ValueError("an exchange needs symbols or a capture")
+
+    @property
+    def tick_ms(self) -> int:
+        """What one tick adds to the clock."""
+        return max(1, round(1000 / self.rate))

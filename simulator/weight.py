@@ -1,0 +1,127 @@
+"""Request weight by address: the minute's account, 429 for who goes over it, 418 for who does not stop.
+
+Binance's rules: weight is counted per IP and UTC clock minute; a request that is refused costs weight too;
+*"bans scale in duration for repeat offenders, from 2 minutes to 3 days"*.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+DAY_S: Final = 86_400
+
+_TOO_MUCH: Final = (
+    "Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
+    "Please use WebSocket Streams for live updates to avoid polling the API."
+)
+_WAY_TOO_MUCH: Final = (
+    "Way too much request weight used; IP banned until {until}. "
+    "Please use WebSocket Streams for live updates to avoid bans."
+)
+
+
+class Refusal(NamedTuple):
+    """``status`` 429 or 418, whole seconds for ``Retry-After``, and the JSON body."""
+
+    status: int
+    retry_after_s: int
+    body: bytes
+
+
+class Charge(NamedTuple):
+    """The weight this address used in this minute, this request's included, and the refusal if it got one."""
+
+    used: int
+    refusal: Refusal | None
+
+
+@dataclass(slots=True)
+class _Account:
+    minute: int = -1
+    used: int = 0
+    refused: int = 0
+    bans: int = 0
+    banned_until_ms: int = 0
+
+
+class WeightMeter:
+    """``limit`` weight a minute and address; the request number ``ban_after`` that is refused in one minute
+    bans the address, for ``ban_s`` seconds at first, twice as long each further time, at most
+    ``max_ban_s``. Accounts of more than ``max_addresses`` addresses are not kept: the oldest goes.
+    """
+
+    def __init__(
+        self,
+        limit: int = 6000,
+        *,
+        ban_after: int = 20,
+        ban_s: int = 120,
+        max_ban_s: int = 3 * DAY_S,
+        max_addresses: int = 10_000,
+    ) -> None:
+        self.limit = limit
+        self.ban_after = ban_after
+        self.ban_s = ban_s
+        self.max_ban_s = max_ban_s
+        self.max_addresses = max_addresses
+        self._accounts: dict[str, _Account] = {}
+        self._throttled_until_ms = 0
+        self._banned_until_ms = 0
+
+    def charge(self, address: str, weight: int, now_ms: int) -> Charge:
+        """Enter a request into the account of ``address``."""
+        account = self._account(address)
+        minute = now_ms // 60_000
+        if account.minute != minute:
+            account.minute, account.used, account.refused = minute, 0, 0
+        banned_until_ms = max(account.banned_until_ms, self._banned_until_ms)
+        if now_ms < banned_until_ms:
+            return Charge(account.used, _banned(banned_until_ms, now_ms))
+        account.used += weight
+        if now_ms < self._throttled_until_ms:
+            return Charge(account.used, self._throttled(self._throttled_until_ms, now_ms))
+        if account.used <= self.limit:
+            return Charge(account.used, None)
+        account.refused += 1
+        if account.refused < self.ban_after:
+            return Charge(account.used, self._throttled((minute + 1) * 60_000, now_ms))
+        account.refused = 0
+        account.banned_until_ms = now_ms + 1000 * min(self.ban_s * 2**account.bans, self.max_ban_s)
+        account.bans += 1
+        return Charge(account.used, _banned(account.banned_until_ms, now_ms))
+
+    def throttle_all(self, for_ms: int, now_ms: int) -> None:
+        """Answer 429 to everybody for ``for_ms`` from now."""
+        self._throttled_until_ms = now_ms + for_ms
+
+    def ban_all(self, for_ms: int, now_ms: int) -> None:
+        """Answer 418 to everybody for ``for_ms`` from now."""
+        self._banned_until_ms = now_ms + for_ms
+
+    def forgive(self) -> None:
+        """End every pause and ban, and empty all accounts."""
+        self._accounts.clear()
+        self._throttled_until_ms = self._banned_until_ms = 0
+
+    def _account(self, address: str) -> _Account:
+        if address not in self._accounts and len(self._accounts) >= self.max_addresses:
+            del self._accounts[next(iter(self._accounts))]
+        return self._accounts.setdefault(address, _Account())
+
+    def _throttled(self, until_ms: int, now_ms: int) -> Refusal:
+        return Refusal(
+            429, _seconds(until_ms - now_ms), error_body(-1003, _TOO_MUCH.format(limit=self.limit))
+        )
+
+
+def error_body(code: int, msg: str) -> bytes:
+    """``{"code":…,"msg":…}``"""
+    return json.dumps({"code": code, "msg": msg}, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _banned(until_ms: int, now_ms: int) -> Refusal:
+    return Refusal(418, _seconds(until_ms - now_ms), error_body(-1003, _WAY_TOO_MUCH.format(until=until_ms)))
+
+
+def _seconds(ms: int) -> int:
+    return -(-ms // 1000)
