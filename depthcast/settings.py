@@ -304,7 +304,9 @@ def shown_default(field: FieldInfo) -> str:
         return ""
     if isinstance(value, tuple) and not isinstance(value, Address):
         return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _option(name: str) -> str:

@@ -1,14 +1,12 @@
 """``python -m updater``: one replica, from its settings to its exit status.
 
 SIGTERM and Ctrl-C stop it: no further update is taken, and the writes in flight are finished within
-:data:`STOP_WITHIN_S` seconds. A second one gives them up at once.
+:data:`STOP_WITHIN_S` seconds. A second signal gives them up at once.
 """
 
 import asyncio
-import os
 import signal
 import sys
-from asyncio import Task
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,6 +15,7 @@ import uvloop
 from depthcast.errors import BucketMissing, DepthcastError, SettingsError
 from depthcast.logs import get_logger
 from depthcast.store import Store
+from depthcast.store.bucket import ensure_bucket
 from depthcast.store.probe import probe
 from updater.health import Health
 from updater.replica import Replica
@@ -26,23 +25,35 @@ ABOUT: Final = "Keep the order books of many symbols and write their files to ob
 STOP_WITHIN_S: Final = 4.0
 """How long writes in flight may take after SIGTERM; closing what is idle needs a moment more."""
 
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _log = get_logger("updater")
 
 
 async def serve(settings: UpdaterSettings, store: Store) -> None:
-    """Run a replica with its HTTP side until SIGTERM or SIGINT; then close everything.
+    """Run a replica with its HTTP side until SIGTERM or SIGINT; then close everything, the store too.
 
-    Raises :class:`~depthcast.errors.DepthcastError` for what cannot be mended by waiting.
+    Raises :class:`~depthcast.errors.DepthcastError` for what waiting does not mend.
     """
 
-    replica = Replica(settings, store, prove=probe, stop_within_s=STOP_WITHIN_S)
+    async def prove(store: Store) -> None:
+        try:
+            await probe(store)
+        except BucketMissing:
+            if not settings.create_bucket:
+                raise
+            await asyncio.to_thread(ensure_bucket, settings.store_url)
+            await probe(store)
+
+    replica = Replica(settings, store, prove=prove, stop_within_s=STOP_WITHIN_S)
     health = Health(
         settings.listen,
         status=replica.report.status,
         ready=lambda: replica.report.ready,
         registry=replica.metrics.registry,
     )
-    _stop_on_signals(replica)
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, _stop, replica, loop)
     try:
         address = await health.start()
         _log.info("replica starts", replica=settings.replica, status=f"http://{address}/status")
@@ -50,18 +61,29 @@ async def serve(settings: UpdaterSettings, store: Store) -> None:
     finally:
         await health.close()
         await store.close()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
     _log.info("stopped", replica=settings.replica)
 
 
-def _stop_on_signals(replica: Replica) -> None:
-    loop = asyncio.get_running_loop()
-    running = asyncio.current_task()
-    assert running is not None
+def _stop(replica: Replica, loop: asyncio.AbstractEventLoop) -> None:
+    replica.stop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, replica.give_up)
 
-    def stop(task: Task[None] = running) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
-        replica.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a replica until it is told to stop; returns the exit status. Raises DepthcastError."""
+    settings = UpdaterSettings.load(argv, program="depthcast updater", about=ABOUT)
+    settings.configure_logs()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, settings.open_store()))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except DepthcastError as error:
+        print(f"depthcast updater: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)

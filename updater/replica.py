@@ -126,6 +126,11 @@ class Replica:
         """Take no further update, finish the writes in flight, and let :meth:`run` return."""
         self._stop.set()
 
+    def give_up(self) -> None:
+        """After :meth:`stop`: do not wait for the writes in flight either."""
+        for task in self._publishing:
+            task.cancel()
+
     async def run(self) -> None:
         """Keep books and publish them until :meth:`stop`.
 

@@ -203,6 +203,8 @@ def test_groups_hold_every_field_once() -> None:
         ("symbols", "ETHUSDT"),
         ("limits", "5,100"),
         ("create", "false"),
+        ("wait_ms", "250"),
+        ("share", "0.5"),
         ("listen", "127.0.0.1:0"),
         ("config", ""),
     ],
