@@ -42,7 +42,7 @@ class Running:
         writer.write(sent)
         received = b""
         with contextlib.suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await writer.drain()
                 while chunk := await reader.read(65536):
                     received += chunk
@@ -51,7 +51,7 @@ class Running:
 
     async def ask_until_it_fails(self) -> None:
         """New connections until one is refused; raises what httpx raises then."""
-        async with asyncio.timeout(5), httpx.AsyncClient() as client:
+        async with asyncio.timeout(30), httpx.AsyncClient(timeout=30) as client:
             while True:
                 await client.get(self.url + "/healthz", headers={"Connection": "close"})
                 await asyncio.sleep(0.01)
@@ -63,9 +63,9 @@ async def server(store: "WatchedStore") -> AsyncIterator[Running]:
     await store.publish("币安人生USDT", 10, 161)
     bound = listen(Address("127.0.0.1", 0))
     stop = asyncio.Event()
-    task = asyncio.create_task(serve(ServerSettings(), store, bound, stop))
+    task = asyncio.create_task(serve(ServerSettings(read_timeout_ms=30_000), store, bound, stop))
     running = Running(bound.getsockname()[1], stop, task)
-    async with asyncio.timeout(10), httpx.AsyncClient() as client:
+    async with asyncio.timeout(30), httpx.AsyncClient(timeout=30) as client:
         while True:
             with contextlib.suppress(httpx.TransportError):
                 if (await client.get(running.url + "/readyz")).status_code == 200:
@@ -73,13 +73,13 @@ async def server(store: "WatchedStore") -> AsyncIterator[Running]:
             await asyncio.sleep(0.01)
     yield running
     stop.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await asyncio.wait((task,))
 
 
 async def test_get_head_and_304_over_a_socket(server: Running, store: "WatchedStore") -> None:
     url = server.url + "/api/v3/depth?symbol=ETHUSDT&limit=5"
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         whole = await client.get(url)
         assert (whole.status_code, whole.content) == (200, store.body(160, 5))
         assert "date" in whole.headers
@@ -149,7 +149,7 @@ async def test_a_head_that_does_not_end_is_cut_off(server: Running, begin: bytes
     filler = b"A" * 64 if b"\r\n" not in begin or begin.endswith(b" ") else b"A: " + b"b" * 59 + b"\r\n"
     received = await server.talk(begin + filler * (4 * MAX_HEAD_BYTES // len(filler)))
     assert received == b"" or received.startswith(b"HTTP/1.1 431 ")
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         assert (await client.get(server.url + "/api/v3/ping")).status_code == 200
 
 
@@ -168,7 +168,7 @@ async def test_what_is_not_http_is_400(server: Running, sent: bytes) -> None:
 
 async def test_a_request_in_flight_is_finished_before_the_end(server: Running, store: "WatchedStore") -> None:
     store.gate = asyncio.Event()
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         url = server.url + "/api/v3/depth?symbol=ETHUSDT&limit=5"
         waiting = asyncio.create_task(client.get(url))
         await store.reading.wait()
@@ -183,7 +183,7 @@ async def test_a_request_in_flight_is_finished_before_the_end(server: Running, s
 
 async def test_refused_credentials_end_the_server(store: "WatchedStore") -> None:
     store.failure = AccessDenied("wrong credentials")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         with pytest.raises(AccessDenied):
             await serve(ServerSettings(), store, listen(Address("127.0.0.1", 0)))
     assert store.closed
@@ -228,7 +228,7 @@ async def start(*options: str) -> asyncio.subprocess.Process:
 async def test_the_process_ends_well_when_it_is_told_to(number: int) -> None:
     process = await start("--store-url", "memory:", "--listen", "127.0.0.1:0")
     assert process.stderr is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         line = b""
         while b"ready" not in line:
             line = await process.stderr.readline()
@@ -249,7 +249,7 @@ async def test_a_bad_setting_ends_the_process_with_one_line(
     options: list[str], status: int, words: str
 ) -> None:
     process = await start("--listen", "127.0.0.1:0", *options)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         _, stderr = await process.communicate()
     assert process.returncode == status
     assert words in stderr.decode()
@@ -260,7 +260,7 @@ async def test_a_port_in_use_ends_the_process_with_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = await start("--store-url", "memory:", "--listen", f"127.0.0.1:{port}")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             _, stderr = await process.communicate()
     assert process.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in stderr.decode()

@@ -41,7 +41,7 @@ async def running(service: Service, clock: "StillClock") -> AsyncIterator[Servic
 async def until_read(store: "WatchedStore", more: int) -> None:
     """Wait until the store was read so many times more."""
     reads = store.reads.total() + more
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while store.reads.total() < reads:  # noqa: ASYNC110 (the store's own counter is the point)
             await asyncio.sleep(0.001)
 
