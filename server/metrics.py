@@ -1,4 +1,4 @@
-"""The server's Prometheus metrics, in a registry of their own. ``docs/metrics.md`` explains each.
+"""The server's Prometheus metrics, in a registry of their own. ``docs/server-metrics.md`` explains each.
 
 Counters are told of events; what is a state is asked for only when somebody scrapes.
 """

@@ -1,4 +1,4 @@
-"""``docs/compatibility.md`` and the code say the same."""
+"""``docs/compatibility.md``, ``docs/server-metrics.md`` and the code say the same."""
 
 import re
 from pathlib import Path
@@ -10,14 +10,20 @@ from depthcast.store import StoredObject
 from depthcast.venues import binance_rest
 from depthcast.venues.binance_rest import ApiError
 from server.edition import Edition
+from server.hot import ReadOutcome
+from server.service import Service
+from server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from tests.server.conftest import WatchedStore
 
 
+DOCS = Path(__file__).parents[2] / "docs"
+
+
 @pytest.fixture(scope="module")
 def page() -> str:
-    return (Path(__file__).parents[2] / "docs" / "compatibility.md").read_text("utf-8")
+    return (DOCS / "compatibility.md").read_text("utf-8")
 
 
 def test_every_header_of_a_book_is_documented_and_no_other(page: str, store: "WatchedStore") -> None:
@@ -44,3 +50,13 @@ def test_every_error_of_the_scheme_is_documented_in_its_words(page: str) -> None
 @pytest.mark.parametrize("name", ["depth", "ping", "time"])
 def test_every_endpoint_is_documented(page: str, name: str) -> None:
     assert f"| `/api/v3/{name}` |" in page
+
+
+def test_every_metric_is_documented_and_no_other(store: "WatchedStore") -> None:
+    page = (DOCS / "server-metrics.md").read_text("utf-8")
+    documented = dict(re.findall(r"^\| `(depthcast_[a-z_]+)` \| (\w+) \|", page, re.MULTILINE))
+    families = Service(ServerSettings(), store).metrics.registry.collect()
+    built = {f"{each.name}{'_total' * (each.type == 'counter')}": each.type for each in families}
+    assert documented == built
+    for outcome in ReadOutcome:
+        assert f"`{outcome.value}`" in page
