@@ -17,6 +17,7 @@ import time
 from asyncio import TaskGroup, TimerHandle
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from random import Random
 from typing import Final, NamedTuple, Protocol
 
@@ -172,13 +173,13 @@ class Publisher:
         self._on_newer_epoch = on_newer_epoch
         self._ask_venue = confirm
         self._cache_control = cache_control
-        self._policy = policy or WriteAlways()
         self._slots = slots or Slots(64)
         self._epoch_after_s = epoch_after_s
         self._clock = clock
         self._wall_ms = wall_ms
 
         cadence = cadence or Cadence()
+        policy = policy or WriteAlways()
         rng = rng or Random()
         self._writers = {
             limit: KeyWriter(
@@ -187,15 +188,20 @@ class Publisher:
                 same_levels_s=same_levels_s,
                 watch_s=watch_s,
                 patrol_s=patrol_s,
+                leave=partial(policy.leave, live.symbol, limit),
                 backoff=Backoff(backoff_initial_s, maximum_s=backoff_maximum_s, rng=rng),
             )
             for limit in sorted(limits)
         }
         self._largest = max(self._writers)
-        self._changed = asyncio.Event()
+        self._awake = asyncio.Event()
+        self._all_due = True
+        self._ended: list[int] = []
         self._alarm: TimerHandle | None = None
+        self._alarm_at = NEVER
         self._stopping = False
 
+        self._newest_epoch = 0
         self._obeyed = 0
         self._claiming: int | None = None
         self._confirming: asyncio.Task[None] | None = None
@@ -205,31 +211,26 @@ class Publisher:
 
     def wake(self) -> None:
         """The book changed, or something else that may make a write possible."""
-        self._changed.set()
+        self._all_due = True
+        self._awake.set()
 
     def stop(self) -> None:
         """Begin nothing any more; :meth:`run` returns when what is in flight has ended."""
         self._stopping = True
         if self._confirming is not None:
             self._confirming.cancel()
-        self.wake()
+        self._awake.set()
 
     async def run(self) -> None:
         """Write until :meth:`stop`. Cancelled, it gives up what is in flight: its outcome stays unknown."""
-        loop = asyncio.get_running_loop()
         try:
             async with TaskGroup() as group:
                 while not self._stopping:
-                    self._changed.clear()
-                    until = self._round(group)
-                    if self._alarm is not None:
-                        self._alarm.cancel()
-                    if until < NEVER:
-                        self._alarm = loop.call_later(max(0.0, until - self._clock()), self.wake)
-                    await self._changed.wait()
+                    self._awake.clear()
+                    self._round(group)
+                    await self._awake.wait()
         finally:
-            if self._alarm is not None:
-                self._alarm.cancel()
+            self._set_alarm(NEVER)
             self._slots.withdraw(self.wake)
 
     @property
@@ -255,29 +256,26 @@ class Publisher:
 
     # One round: begin what is due
 
-    def _round(self, group: TaskGroup) -> float:
-        """Begin all that is due, and return when to come back if nothing happens before."""
+    def _round(self, group: TaskGroup) -> None:
+        """Begin what is due: of all files after a change, else of those whose request has just ended."""
+        everything, ended = self._all_due, self._ended
+        self._all_due, self._ended = False, []
         book = self._live.book
-        if book is None:
-            return NEVER
+        if book is None or self._overtaken(self._live.epoch):
+            return
         now = self._clock()
         mine = Version(self._live.epoch, book.update_id)
-        if self._overtaken(mine.epoch):
-            return NEVER
-        if self._claiming is not None and self._claiming <= mine.epoch:
-            self._claiming = None
-        self._consider_claim(now, mine, group)
-        until, denied = NEVER, False
+        again_at = NEVER if everything else self._alarm_at
+        denied = False
         due: list[_Due] = []
-        for limit, writer in self._writers.items():
-            target, leave = mine, True
+        for limit in self._writers if everything else ended:
+            writer = self._writers[limit]
+            target = mine
             if self._claiming is not None and limit == self._largest:
                 target = Version(self._claiming, mine.update_id)
-            else:
-                leave = self._policy.leave(self.symbol, limit, writer.behind_s(now, mine))
-            step = writer.next_step(now, target, leave=leave)
+            step = writer.next_step(now, target)
             if isinstance(step, Wait):
-                until = min(until, step.until)
+                again_at = min(again_at, step.until)
             elif not self._slots.take(self.wake):
                 denied = True
                 break
@@ -286,11 +284,28 @@ class Publisher:
                 group.create_task(self._look(limit, writer))
             else:
                 due.append(_Due(limit, writer, step.match, target))
-        if not denied:
+        if everything and not denied:
             self._slots.withdraw(self.wake)
         if due:
-            until = min(until, self._begin(due, book, now, group))
-        return until
+            again_at = min(again_at, self._begin(due, book, now, group))
+        self._set_alarm(again_at)
+        self._consider_claim(now, mine, group)
+
+    def _set_alarm(self, at: float) -> None:
+        """Wake at this time, and at no other."""
+        if at == self._alarm_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._alarm_at = at
+        if at < NEVER:
+            delay_s = max(0.0, at - self._clock())
+            self._alarm = asyncio.get_running_loop().call_later(delay_s, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm, self._alarm_at = None, NEVER
+        self.wake()
 
     def _begin(self, due: Sequence[_Due], book: Book, now: float, group: TaskGroup) -> float:
         """Render once for all that is due, and write what is worth it. Returns when the rest will be."""
@@ -324,17 +339,16 @@ class Publisher:
     async def _look(self, limit: int, writer: KeyWriter) -> None:
         try:
             found = await self._store.peek(writer.key, PEEK_BYTES)
+            damage = writer.saw(found, self._clock())
         except StoreError as error:
             writer.saw_nothing(self._clock())
             self._observer.look_failed(self.symbol, limit, error)
         else:
-            damage = writer.saw(found, self._clock())
             self._observer.looked(self.symbol, limit)
             if damage is not None:
                 self._observer.damaged(self.symbol, limit, damage)
         finally:
-            self._slots.give()
-            self.wake()
+            self._request_ended(limit, writer)
 
     async def _write(self, due: _Due, body: bytes, metadata: Mapping[str, str]) -> None:
         begun = self._clock()
@@ -347,36 +361,47 @@ class Publisher:
                 content_type=CONTENT_TYPE,
                 cache_control=self._cache_control,
             )
+            now = self._clock()
+            due.writer.done(result, now)
         finally:
-            self._slots.give()
-            self.wake()
-        now = self._clock()
-        due.writer.done(result, now)
+            self._request_ended(due.limit, due.writer)
         self._observer.wrote(self.symbol, due.limit, result, now - begun)
         if due.version.epoch == self._claiming:
             # Won or not, what is seen next decides: a claim is tried once for each confirmation.
             self._claiming = None
-            won = result.outcome is Outcome.WON
-            self._observer.claim(self.symbol, due.version.epoch, ClaimEvent.WON if won else ClaimEvent.LOST)
+            event = ClaimEvent.WON if result.outcome is Outcome.WON else ClaimEvent.LOST
+            self._observer.claim(self.symbol, due.version.epoch, event)
+
+    def _request_ended(self, limit: int, writer: KeyWriter) -> None:
+        self._slots.give()
+        if writer.stored is not None:
+            self._newest_epoch = max(self._newest_epoch, writer.stored.epoch)
+        self._ended.append(limit)
+        self._awake.set()
 
     # Epochs
 
     def _overtaken(self, epoch: int) -> bool:
         """Whether a stored file is of a later epoch than the book; has the book taken anew, once an epoch."""
-        stored = max((writer.stored.epoch for writer in self._writers.values() if writer.stored), default=0)
-        if stored <= epoch:
+        newest = self._newest_epoch
+        if self._claiming is not None and self._claiming <= max(epoch, newest):
+            self._claiming = None
+        if newest <= epoch:
             return False
-        self._claiming = None
-        if stored > self._obeyed:
-            self._obeyed = stored
-            self._observer.newer_epoch(self.symbol, epoch, stored)
-            self._on_newer_epoch(self.symbol, stored)
+        if newest > self._obeyed:
+            self._obeyed = newest
+            self._observer.newer_epoch(self.symbol, epoch, newest)
+            self._on_newer_epoch(self.symbol, newest)
         return True
 
     def _consider_claim(self, now: float, mine: Version, group: TaskGroup) -> None:
-        ahead_s = max(writer.ahead_s(now, mine) for writer in self._writers.values())
-        alive = self._live.live and self._live.changed_at >= now - ahead_s
-        if ahead_s < self._epoch_after_s or not alive or now < self._confirm_from:
+        """Begin to ask for a claim where a file has been ahead of a book that is alive for long enough."""
+        since = min(
+            (each.ahead_since for each in self._writers.values() if each.ahead_since is not None),
+            default=now,
+        )
+        alive = self._live.live and self._live.changed_at >= since
+        if now - since < self._epoch_after_s or not alive or now < self._confirm_from:
             return
         if self._claiming is None and self._confirming is None:
             self._observer.claim(self.symbol, mine.epoch + 1, ClaimEvent.ASKED)
@@ -404,10 +429,11 @@ class Publisher:
         book = self._live.book
         if book is None or self._live.epoch != epoch:
             return False
-        now, mine = self._clock(), Version(epoch, book.update_id)
+        ahead_from = self._clock() - self._epoch_after_s
         return any(
-            writer.ahead_s(now, mine) >= self._epoch_after_s
+            writer.ahead_since is not None
+            and writer.ahead_since <= ahead_from
             and writer.stored is not None
-            and writer.stored.update_id > confirmed
+            and writer.stored.update_id > max(confirmed, book.update_id)
             for writer in self._writers.values()
         )

@@ -30,6 +30,7 @@ no update does, that somebody deleted or damaged the object.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
@@ -91,7 +92,9 @@ class KeyWriter:
 
     The caller asks :meth:`next_step`, says what it began (:meth:`looking`, :meth:`writing`) and how it ended
     (:meth:`saw` or :meth:`saw_nothing`; :meth:`done`). ``every_s`` is the least time between two writes of
-    the object, by whichever replica. ``backoff`` belongs to this key alone.
+    the object, by whichever replica. ``leave`` is asked, before a write, whether it is this replica's to do;
+    it is told for how many seconds the stored file has been older than the caller's book. ``backoff`` belongs
+    to this key alone.
     """
 
     def __init__(
@@ -103,16 +106,23 @@ class KeyWriter:
         same_levels_s: float = 1.0,
         watch_s: float = 1.0,
         patrol_s: float = 300.0,
+        # Who writes
+        leave: Callable[[float], bool] | None = None,
         # Retries
         backoff: Backoff | None = None,
     ) -> None:
         self.key = key
+        self._leave = leave
         self._every_s = every_s
         self._same_levels_s = same_levels_s
         self._watch_s = watch_s
         self._patrol_s = patrol_s
         self._backoff = backoff or Backoff(0.1, maximum_s=10.0)
 
+        self.stored: Version | None = None
+        """The version of the stored file; ``None`` where it is unseen, missing or damaged."""
+        self.ahead_since: float | None = None
+        """Since when one unmoved object has been ahead of the caller's book within its epoch."""
         self.settled = False
         """Whether the stored file was as new as the caller's book at least once."""
         self._object: Held | Known = Known.UNSEEN
@@ -124,14 +134,8 @@ class KeyWriter:
         self._known_at = -math.inf
         self._paused_until = -math.inf
         self._behind_since: float | None = None
-        self._ahead_since: float | None = None
 
     # What is known
-
-    @property
-    def stored(self) -> Version | None:
-        """The version of the stored file; ``None`` where it is unseen, missing or damaged."""
-        return self._object.version if isinstance(self._object, Held) else None
 
     @property
     def in_flight(self) -> bool:
@@ -146,31 +150,23 @@ class KeyWriter:
         self._compare(now, mine)
         return 0.0 if self._behind_since is None else now - self._behind_since
 
-    def ahead_s(self, now: float, mine: Version) -> float:
-        """For how long one unmoved object has been ahead of ``mine`` within its epoch; 0 where it is not.
-
-        To be asked as :meth:`behind_s`.
-        """
-        self._compare(now, mine)
-        return 0.0 if self._ahead_since is None else now - self._ahead_since
-
     def _compare(self, now: float, mine: Version) -> None:
         stored = self.stored
         if stored is None or stored < mine:
-            self._ahead_since = None
+            self.ahead_since = None
             if self._behind_since is None:
                 self._behind_since = now
             return
         self._behind_since, self.settled = None, True
         if stored == mine or stored.epoch != mine.epoch:
-            self._ahead_since = None
-        elif self._ahead_since is None:
-            self._ahead_since = now
+            self.ahead_since = None
+        elif self.ahead_since is None:
+            self.ahead_since = now
 
     # What to do
 
-    def next_step(self, now: float, mine: Version, *, leave: bool = True) -> Step:
-        """The next step for a caller whose book is ``mine``; ``leave``: whether it may write at all."""
+    def next_step(self, now: float, mine: Version) -> Step:
+        """The next step for a caller whose book is ``mine``."""
         self._compare(now, mine)
         if self.in_flight:
             return Wait(NEVER)
@@ -181,10 +177,12 @@ class KeyWriter:
         stored = self.stored
         if stored == mine:
             return self._look_from(now, self._known_at + self._patrol_s)
-        if not leave or (stored is not None and stored > mine):
+        if stored is not None and stored > mine:
             return self._look_from(now, self._known_at + self._watch_s)
         if now < self._write_from:
             return Wait(self._write_from)
+        if self._leave is not None and not self._leave(self.behind_s(now, mine)):
+            return self._look_from(now, self._known_at + self._watch_s)
         return Write(self._object.etag if isinstance(self._object, Held) else None)
 
     @staticmethod
@@ -215,7 +213,7 @@ class KeyWriter:
         self._looking = False
         self._known_at = now
         if found is None:
-            self._object = Known.MISSING
+            self._object, self.stored, self.ahead_since = Known.MISSING, None, None
             return None
         damage = None
         try:
@@ -226,8 +224,8 @@ class KeyWriter:
         # An ETag may be made of the body alone, and then does not change with the epoch.
         if isinstance(held, Held) and (held.etag, held.version) == (found.etag, version):
             return None
-        self._object = Held(found.etag, version, now)
-        self._ahead_since = None
+        self._object, self.stored = Held(found.etag, version, now), version
+        self.ahead_since = None
         if self._seen_before and version is not None:
             # Somebody wrote it just now: the cadence is the object's, not the writer's.
             self._write_from = max(self._write_from, now + self._every_s)
@@ -255,9 +253,9 @@ class KeyWriter:
         self._seen_before = True
         if result.outcome is Outcome.WON and result.etag is not None:
             self._object = Held(result.etag, attempt.version, now)
-            self._known_at = now
+            self.stored, self._known_at = attempt.version, now
             # Where the book moved on meanwhile, the file has been behind it since then at the earliest.
-            self._behind_since, self._ahead_since, self.settled = attempt.begun, None, True
+            self._behind_since, self.ahead_since, self.settled = attempt.begun, None, True
             self._backoff.reset()
             return
         self._forget()
@@ -267,8 +265,8 @@ class KeyWriter:
             self._pause(now)
 
     def _forget(self) -> None:
-        self._object = Known.UNSEEN
-        self._ahead_since = None
+        self._object, self.stored = Known.UNSEEN, None
+        self.ahead_since = None
 
     def _pause(self, now: float) -> None:
         self._paused_until = now + self._backoff.next_s()
@@ -277,12 +275,14 @@ class KeyWriter:
 
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken."""
+        held = self._object if isinstance(self._object, Held) else None
+        assert self.stored == (held and held.version), "two opinions of what is stored"
         assert not (self._looking and self._writing), "two requests in flight"
-        assert self._ahead_since is None or self._behind_since is None, "both ahead and behind"
+        assert self.ahead_since is None or self._behind_since is None, "both ahead and behind"
         if self._writing is not None:
             assert self._object is not Known.UNSEEN, "writing what was never seen"
             assert self.stored is None or self.stored < self._writing.version, "writing an older file"
-        if self._ahead_since is not None:
+        if self.ahead_since is not None:
             assert self.stored is not None, "nothing known is ahead of nothing"
 
 

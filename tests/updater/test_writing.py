@@ -41,6 +41,12 @@ def holding(version: Version, *, at: float = 0.0, etag: str = '"e"', **more: Any
     return made
 
 
+def ahead_s(made: KeyWriter, at: float, mine: Version) -> float:
+    """For how long the file has been ahead, as is known after asking for the next step."""
+    made.next_step(at, mine)
+    return 0.0 if made.ahead_since is None else at - made.ahead_since
+
+
 def write(
     made: KeyWriter, version: Version, outcome: Outcome, *, at: float, until: float | None = None
 ) -> None:
@@ -163,10 +169,26 @@ def test_an_outcome_without_a_write_is_a_mistake_of_the_caller() -> None:
 
 
 def test_without_leave_it_watches_instead_of_writing() -> None:
-    made = holding(Version(0, 10), watch_s=0.5)
-    assert made.next_step(0.0, Version(0, 11), leave=False) == Wait(0.5)
-    assert made.next_step(0.5, Version(0, 11), leave=False) == Look()
-    assert made.next_step(0.5, Version(0, 11)) == Write('"e"')
+    asked = []
+
+    def leave(behind_s: float) -> bool:
+        asked.append(behind_s)
+        return behind_s >= 0.6
+
+    made = holding(Version(0, 10), watch_s=0.5, leave=leave)
+    assert made.next_step(0.0, Version(0, 11)) == Wait(0.5)
+    assert made.next_step(0.5, Version(0, 11)) == Look()
+    assert made.next_step(0.75, Version(0, 11)) == Write('"e"')
+    assert asked == [0.0, 0.5, 0.75]
+
+
+def test_leave_is_asked_for_a_write_alone() -> None:
+    def leave(behind_s: float) -> bool:
+        raise AssertionError("asked")
+
+    made = holding(Version(0, 10), leave=leave)
+    assert made.next_step(0.0, Version(0, 10)) == Wait(300.0)
+    assert made.next_step(0.0, Version(0, 9)) == Wait(1.0)
 
 
 def test_a_file_that_is_ahead_is_looked_at_once_in_a_while() -> None:
@@ -276,39 +298,39 @@ def test_it_is_settled_once_the_file_was_as_new_as_the_book() -> None:
 def test_a_file_is_ahead_for_as_long_as_it_does_not_move() -> None:
     made = holding(Version(0, 10))
     mine = Version(0, 5)
-    assert made.ahead_s(1.0, mine) == 0
+    assert ahead_s(made, 1.0, mine) == 0
     made.looking()
     made.saw(stored(0, 10), 5.0)
-    assert made.ahead_s(6.0, mine) == 5
+    assert ahead_s(made, 6.0, mine) == 5
     made.looking()
     made.saw(stored(0, 12, '"moved"'), 7.0)
-    assert made.ahead_s(8.0, mine) == 0
-    assert made.ahead_s(9.0, mine) == 1
+    assert ahead_s(made, 8.0, mine) == 0
+    assert ahead_s(made, 9.0, mine) == 1
     made.check()
 
 
 @pytest.mark.parametrize("mine", [Version(0, 10), Version(0, 11), Version(1, 5)])
 def test_a_file_is_not_ahead_of_a_book_that_reaches_it(mine: Version) -> None:
     made = holding(Version(0, 10))
-    made.ahead_s(0.0, Version(0, 5))
-    assert made.ahead_s(5.0, mine) == 0
-    assert made.ahead_s(6.0, Version(0, 5)) == 0
+    ahead_s(made, 0.0, Version(0, 5))
+    assert ahead_s(made, 5.0, mine) == 0
+    assert ahead_s(made, 6.0, Version(0, 5)) == 0
 
 
 def test_a_file_of_a_later_epoch_is_not_called_ahead() -> None:
     made = holding(Version(2, 10))
-    made.ahead_s(0.0, Version(1, 5))
-    assert made.ahead_s(9.0, Version(1, 5)) == 0
+    ahead_s(made, 0.0, Version(1, 5))
+    assert ahead_s(made, 9.0, Version(1, 5)) == 0
 
 
 def test_a_look_that_failed_ends_the_watch_over_a_file_that_is_ahead() -> None:
     made = holding(Version(0, 10))
-    made.ahead_s(0.0, Version(0, 5))
+    ahead_s(made, 0.0, Version(0, 5))
     made.looking()
     made.saw_nothing(1.0)
     made.looking()
     made.saw(stored(0, 10), 3.0)
-    assert made.ahead_s(3.0, Version(0, 5)) == 0
+    assert ahead_s(made, 3.0, Version(0, 5)) == 0
 
 
 # Any interleaving
@@ -328,8 +350,15 @@ class Replicas(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.leave = True
         self.writers = [
-            KeyWriter(KEY, every_s=0.1, patrol_s=10.0, backoff=Backoff(0.1, maximum_s=1.0, rng=Random(seed)))
+            KeyWriter(
+                KEY,
+                every_s=0.1,
+                patrol_s=10.0,
+                leave=lambda _behind_s: self.leave,
+                backoff=Backoff(0.1, maximum_s=1.0, rng=Random(seed)),
+            )
             for seed in range(3)
         ]
         self.mine = [Version(0, 1)] * 3
@@ -360,7 +389,8 @@ class Replicas(RuleBasedStateMachine):
     )
     def acts(self, who: int, fate: str, leave: bool) -> None:
         writer, mine = self.writers[who], self.mine[who]
-        match writer.next_step(self.now, mine, leave=leave):
+        self.leave = leave
+        match writer.next_step(self.now, mine):
             case Look():
                 writer.looking()
                 if fate == "lost":
