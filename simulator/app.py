@@ -153,7 +153,9 @@ class Simulator:
         for _ in range(count):
             self._clock.advance(self.settings.tick_ms)
             for player in self._players:
-                player.play_until(player.position_s + (self.settings.speed or 1) * self.settings.tick_ms / 1000)
+                player.play_until(
+                    player.position_s + (self.settings.speed or 1) * self.settings.tick_ms / 1000
+                )
             self.exchange.tick()
             await self.drain()
 

@@ -95,7 +95,10 @@ def read(path: Path) -> Iterator[Record]:
             symbol = record.ticker.symbol if isinstance(record, RecordedTicker) else record.symbol
             for snapshot in nameless:
                 yield snapshot._replace(symbol=symbol)
+            nameless.clear()
         yield record
+    if nameless:
+        raise CaptureError(f"{path}: a depth answer without a symbol, and no stream that tells which")
 
 
 @dataclass(slots=True)
@@ -120,17 +123,24 @@ class Run:
 
 
 def load(paths: Iterable[Path]) -> list[Run]:
-    """The runs in these files. Raises :class:`CaptureError` for what cannot be played, OSError."""
+    """The runs in these files; a file with nothing to play (a recorded ``exchangeInfo``) adds none.
+
+    Raises :class:`CaptureError` for what cannot be played, OSError.
+    """
+    paths = list(paths)
     groups: list[tuple[set[str], list[list[Record]]]] = []
     for path in paths:
         records = list(read(path))
-        symbols = {_symbol(record) for record in records}
-        files = [records]
+        if not records:
+            continue
+        symbols, files = {_symbol(record) for record in records}, [records]
         for group in [group for group in groups if not symbols.isdisjoint(group[0])]:
             groups.remove(group)
             symbols |= group[0]
             files = [*group[1], *files]
         groups.append((symbols, files))
+    if paths and not groups:
+        raise CaptureError(f"nothing to play in {', '.join(map(str, paths))}")
     return [_run(files) for _, files in groups]
 
 
@@ -224,12 +234,9 @@ def _symbol(record: Record) -> str:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    with (
-        gzip.open(path, "rt", encoding="utf-8")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8") as file
-    ):
-        yield from file
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        for line in file:
+            yield line.decode()
 
 
 def _record(line: str) -> Record | None:

@@ -28,6 +28,7 @@ _SPREAD: Final = 1.0
 _BURST_TICKS: Final = 5
 _BURST_FACTOR: Final = 6
 _HUGE: Final = 1_000_000
+_NEARBY: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,9 @@ class Market:
             side = 1 - side
         levels = book.sides[side]
         if not levels:
-            return Change(side, self._first_price(book, side), self._quantity())
+            # An empty side stays empty for a while; what is then deleted nobody ever saw.
+            quantity = self._quantity() if rng.random() < 0.5 else 0
+            return Change(side, self._first_price(book, side), quantity)
         # Log-uniform rank: most changes are near the best price, some are anywhere.
         rank = int(len(levels) ** rng.random()) - 1
         price: int = levels.peekitem(rank if side == ASK else -1 - rank)[0]
@@ -187,8 +190,8 @@ class Market:
     def _insert_share(levels: int, depth: int) -> float:
         """Of the 30 % of changes that insert or delete, how many insert: a thinned side fills up again."""
         if levels < 0.99 * depth:
-            return 0.26
-        return 0.04 if levels > 1.01 * depth else 0.15
+            return 0.22
+        return 0.08 if levels > 1.01 * depth else 0.15
 
     def _first_price(self, book: TrueBook, side: int) -> int:
         opposite = book.best(1 - side)
@@ -197,10 +200,13 @@ class Market:
         return anchor - away if side == BID else anchor + away
 
     def _price_beside(self, book: TrueBook, side: int, price: int) -> int:
-        """A price a few ticks from ``price``, on the right side of the other side's best one, above zero."""
-        beside = price + self._rng.choice((-4, -3, -2, -1, 1, 2, 3, 4)) * self._tick
-        opposite = book.best(1 - side)
-        if opposite is not None:
-            crosses = beside >= opposite[0] if side == BID else beside <= opposite[0]
-            return price if crosses or beside <= 0 else beside
-        return max(beside, self._tick)
+        """A free price near ``price``, not crossing the other side; ``price`` itself where there is none."""
+        levels, opposite = book.sides[side], book.best(1 - side)
+        step = self._tick if self._rng.random() < 0.5 else -self._tick
+        beside = price + step
+        for _ in range(_NEARBY):
+            if beside not in levels:
+                break
+            beside += step
+        crosses = opposite is not None and (beside >= opposite[0] if side == BID else beside <= opposite[0])
+        return price if crosses or beside <= 0 or beside in levels else beside

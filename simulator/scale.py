@@ -74,8 +74,9 @@ def _text(units: int, digits: int) -> str:
 
 
 def _units(text: str, digits: int) -> int:
-    whole, _, fraction = text.partition(".")
-    units = int(whole + fraction) if (whole + fraction).isdecimal() else -1
-    if not 0 <= units <= MAX_UNITS or _text(units, digits) != text:
+    whole, point, fraction = text.partition(".")
+    number = whole + fraction
+    plain = number.isascii() and number.isdecimal() and (whole == "0" or whole[:1] not in ("", "0"))
+    if not plain or len(fraction) != digits or bool(point) != bool(digits) or int(number) > MAX_UNITS:
         raise ValueError(f"{text!r:.60} is not a number with {digits} decimals")
-    return units
+    return int(number)

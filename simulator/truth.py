@@ -26,9 +26,6 @@ ASK: Final = 1
 MAX_DEPTH: Final = 5000
 """The most levels a side that ``GET /api/v3/depth`` shows."""
 
-KEYFRAME_CHANGES: Final = 20_000
-"""A whole book is kept every so many changes: the most that must be replayed to find a book."""
-
 
 CURSORS_A_JOURNAL: Final = 3
 """How many askers can walk one journal at different places without replaying from keyframes."""
@@ -133,8 +130,8 @@ class Journal:
         update_id: int,
         *,
         divisible: bool,
-        time_ms: int = 0,
-        keyframe_changes: int = KEYFRAME_CHANGES,
+        time_ms: int,
+        keyframe_changes: int,
     ) -> None:
         self.symbol = symbol
         self.scale = scale
@@ -264,14 +261,21 @@ class Truth:
     """The journals of all symbols, and every book in them.
 
     ``history_s`` bounds how long changes are remembered, ``history_changes`` how many over all symbols (16
-    bytes each); ``max_cursors`` how many books are kept ready for askers that walk forward.
+    bytes each). A whole book is kept every ``keyframe_changes``: the most that must be replayed to find one;
+    ``max_cursors`` books more are kept ready for askers that walk forward.
     """
 
     def __init__(
-        self, *, history_s: float = 600, history_changes: int = 16_000_000, max_cursors: int = 64
+        self,
+        *,
+        history_s: float = 600,
+        history_changes: int = 16_000_000,
+        keyframe_changes: int = 20_000,
+        max_cursors: int = 64,
     ) -> None:
         self.history_s = history_s
         self.history_changes = history_changes
+        self.keyframe_changes = keyframe_changes
         self.max_cursors = max_cursors
         self._journals: dict[str, list[Journal]] = {}
         self._cursors: list[_Cursor] = []  # the least recently used one first
@@ -289,6 +293,7 @@ class Truth:
             update_id,
             divisible=divisible,
             time_ms=time_ms,
+            keyframe_changes=self.keyframe_changes,
         )
         generations.append(journal)
         self._forget(journal, time_ms)

@@ -1,0 +1,244 @@
+"""Recorded messages come out of the exchange as they went in, and the truth is what they say."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from simulator.capture import CaptureError, Player, Run, load, read
+from simulator.depth import DepthUpdate
+from simulator.exchange import BookTicker, Exchange
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+ETHUSDT = [f"binance_spot/hftbacktest_spot_ethusdt_2024080{day}.gz" for day in (8, 9)]
+APRIL = [f"binance_spot/cf_20210417_{part}.txt.gz" for part in ("rest_depth", "ws", "exchangeInfo")]
+AUGUST = [f"binance_spot/cf_20210814_{part}.txt.gz" for part in ("ws", "rest_depth")]
+US_APRIL = [f"binance_us/cf_20210417_{part}.txt.gz" for part in ("ws", "rest_depth")]
+
+needs_captures = pytest.mark.skipif(not DATA.is_dir(), reason=f"no captured exchange data in {DATA}")
+
+
+def paths(names: list[str]) -> list[Path]:
+    return [DATA / name for name in names]
+
+
+class Follower:
+    """Follows a whole run in the simplest way there is, and compares the truth with what it sees."""
+
+    def __init__(self, exchange: Exchange, run: Run) -> None:
+        self.truth = exchange.truth
+        self.updates: list[str] = []
+        self.tickers: dict[tuple[str, int], BookTicker] = {}
+        self.ends: set[tuple[str, int]] = set()
+        self.gaps = 0
+        self.last: dict[str, int] = {}
+        self.begins = {symbol: snapshot.update_id for symbol, snapshot in run.snapshots.items()}
+        self.books = {s: (dict(snap.bids), dict(snap.asks)) for s, snap in run.snapshots.items()}
+        for instrument in exchange.instruments.values():
+            instrument.listeners[self] = None
+
+    def on_ticker(self, ticker: BookTicker) -> None:
+        self.tickers[ticker.symbol, ticker.update_id] = ticker
+
+    def on_tick(self, now_ms: int) -> None:
+        raise AssertionError("nobody ticks here")
+
+    def on_update(self, update: DepthUpdate) -> None:
+        self.updates.append(update.data())
+        diff = json.loads(self.updates[-1])
+        symbol, last = diff["s"], diff["u"]
+        self.gaps += diff["U"] != self.last.get(symbol, diff["U"] - 1) + 1
+        self.last[symbol] = last
+        if last <= self.begins[symbol]:
+            return
+        self.ends.add((symbol, last))
+        for book, changes in zip(self.books[symbol], (diff["b"], diff["a"]), strict=True):
+            book.update(changes)
+            for price in [price for price, quantity in changes if not float(quantity)]:
+                del book[price]
+        if len(self.ends) % 20 == 1:
+            assert self.truth.body(symbol, last, 5000) == self.body(symbol, last, 5000)
+
+    def body(self, symbol: str, update_id: int, limit: int) -> bytes:
+        """The REST body of this follower's own book."""
+        bids, asks = self.books[symbol]
+        return json.dumps(
+            {
+                "lastUpdateId": update_id,
+                "bids": sorted(bids.items(), key=lambda level: -float(level[0]))[:limit],
+                "asks": sorted(asks.items(), key=lambda level: float(level[0]))[:limit],
+            },
+            separators=(",", ":"),
+        ).encode()
+
+    def tops(self) -> tuple[int, int]:
+        """Of the tickers at ids where a diff ended: how many are the top of the true book, and all."""
+        common = sorted(self.ends & self.tickers.keys())
+        equal = 0
+        for symbol, update_id in common:
+            ticker = self.tickers[symbol, update_id]
+            top = {
+                "lastUpdateId": update_id,
+                "bids": [[ticker.bid, ticker.bid_quantity]],
+                "asks": [[ticker.ask, ticker.ask_quantity]],
+            }
+            equal += json.loads(self.truth.body(symbol, update_id, 1)) == top
+        return equal, len(common)
+
+
+def follow(names: list[str]) -> tuple[Run, Follower]:
+    [run] = load(paths(names))
+    exchange = Exchange(wall_ms=lambda: 0)
+    player = Player(run, exchange)
+    follower = Follower(exchange, run)
+    player.play_until(run.seconds + 1)
+    assert player.done
+    return run, follower
+
+
+@needs_captures
+@pytest.mark.captures
+@pytest.mark.parametrize(
+    ("names", "symbols", "diffs", "tops"),
+    [
+        (ETHUSDT, 1, 6470, 1056),
+        (APRIL, 10, 614, 199),
+        (AUGUST, 4, 546, 96),
+        (US_APRIL, 10, 807, 174),
+    ],
+    ids=["ETHUSDT 2024", "April 2021", "August 2021", "Binance.US"],
+)
+def test_a_capture_has_no_gap_and_its_truth_agrees_with_every_diff_and_book_ticker(
+    names: list[str], symbols: int, diffs: int, tops: int
+) -> None:
+    run, follower = follow(names)
+    assert len(run.symbols) == symbols
+    assert len(follower.updates) == diffs
+    assert follower.gaps == 0
+    assert follower.tops() == (tops, tops)
+
+
+@needs_captures
+@pytest.mark.captures
+@pytest.mark.parametrize("names", [APRIL, US_APRIL], ids=["Binance", "Binance.US"])
+def test_diffs_and_tickers_are_sent_in_the_very_bytes_that_were_recorded(names: list[str]) -> None:
+    _, follower = follow(names)
+    recorded = "".join(
+        gzip.decompress(path.read_bytes()).decode() for path in paths(names) if "_ws" in path.name
+    )
+    assert all(f'"data":{data}}}\n' in recorded for data in follower.updates)
+    assert all(f'"data":{ticker.data()}}}\n' in recorded for ticker in follower.tickers.values())
+
+
+@needs_captures
+@pytest.mark.captures
+def test_captures_of_different_exchanges_are_runs_that_play_side_by_side() -> None:
+    runs = load(paths([*US_APRIL, *APRIL, *AUGUST, *reversed(ETHUSDT)]))
+    assert sorted(len(run.symbols) for run in runs) == [1, 4, 10, 10]
+    exchange = Exchange(wall_ms=lambda: 0)
+    players = [Player(run, exchange) for run in runs]
+    for player in players:
+        player.play_until(5)
+    assert len(exchange.instruments) == 25
+    assert [player.position_s for player in players] == [5, 5, 5, 5]
+    assert exchange.instruments["USDTUSD"].listing.scale.price_digits == 4
+
+
+# Small captures of our own
+
+DIFF = '{"stream":"abcusd@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"ABCUSD","U":%d,"u":%d,"b":%s,"a":[]}}'
+BOOK = '{"lastUpdateId":12,"bids":[["1.50","2.0"]],"asks":[["1.60","1.0"]]}'
+BOOK_ANSWER = f"https://api.example.com/api/v1/depth?symbol=ABCUSD&limit=5 -> 1723161254.5: {BOOK}"
+
+
+def written(folder: Path, *lines: str, name: str = "capture") -> Path:
+    path = folder / name
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def nanoseconds(second: int, text: str) -> str:
+    return f"{1723161254 + second}000000000 {text}"
+
+
+def small(folder: Path) -> Path:
+    return written(
+        folder,
+        nanoseconds(0, DIFF % (8, 10, '[["1.40","9.0"]]')),
+        nanoseconds(1, BOOK),
+        nanoseconds(2, DIFF % (11, 14, '[["1.50","0.0"],["1.45","3.0"]]')),
+        nanoseconds(3, DIFF % (15, 15, '[["1.45","4.0"]]')),
+    )
+
+
+def test_until_the_stream_reaches_the_snapshot_the_book_is_the_snapshot(tmp_path: Path) -> None:
+    [run] = load([small(tmp_path)])
+    exchange = Exchange(wall_ms=lambda: 0)
+    player = Player(run, exchange)
+    follower = Follower(exchange, run)
+    player.play_next()
+    journal = exchange.instruments["ABCUSD"].journal
+    assert journal.update_id == 12
+    assert exchange.truth.body("ABCUSD", 12, 5) == BOOK.encode()
+    assert [json.loads(update)["u"] for update in follower.updates] == [10]
+
+
+def test_a_diff_across_the_snapshot_is_applied_whole_and_the_book_inside_it_is_unknown(
+    tmp_path: Path,
+) -> None:
+    [run] = load([small(tmp_path)])
+    exchange = Exchange(wall_ms=lambda: 0)
+    Player(run, exchange).play_until(10)
+    assert exchange.truth.body("ABCUSD", 14, 5) == (
+        b'{"lastUpdateId":14,"bids":[["1.45","3.0"]],"asks":[["1.60","1.0"]]}'
+    )
+    assert exchange.truth.body("ABCUSD", 15, 5).startswith(b'{"lastUpdateId":15,"bids":[["1.45","4.0"]]')
+    with pytest.raises(LookupError, match="13 is inside a recorded diff"):
+        exchange.truth.body("ABCUSD", 13, 5)
+
+
+def test_a_rebased_capture_goes_on_with_lower_ids_in_diffs_and_truth(tmp_path: Path) -> None:
+    [run] = load([small(tmp_path)])
+    exchange = Exchange(wall_ms=lambda: 0)
+    player = Player(run, exchange)
+    player.play_until(2)
+    assert exchange.rebase("ABCUSD", 6) == 8
+    player.play_until(3)
+    assert exchange.instruments["ABCUSD"].sent_id == 9
+    assert exchange.truth.body("ABCUSD", 9, 1).startswith(b'{"lastUpdateId":9,"bids":[["1.45","4.0"]]')
+
+
+def test_plain_and_gzipped_files_read_alike(tmp_path: Path) -> None:
+    plain = small(tmp_path)
+    packed = tmp_path / "capture.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert list(read(plain)) == list(read(packed))
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ([nanoseconds(0, '{"stream":')], "line 1"),
+        ([nanoseconds(0, '{"data":{"e":"depthUpdate","s":"A"}}')], "line 1: KeyError"),
+        ([nanoseconds(0, DIFF % (1, 2, "[]"))], "needs diffs, and a REST depth answer"),
+        ([nanoseconds(0, BOOK)], "without a symbol"),
+        ([BOOK_ANSWER], "needs diffs"),
+        (["configuration: {}"], "nothing to play"),
+        ([nanoseconds(0, DIFF.replace('"b"', '"pu":0,"b"') % (1, 2, "[]"))], "only spot"),
+    ],
+)
+def test_a_file_that_cannot_be_played_is_refused_with_the_reason(
+    tmp_path: Path, lines: list[str], why: str
+) -> None:
+    with pytest.raises(CaptureError, match=why):
+        load([written(tmp_path, *lines)])
+
+
+def test_a_level_in_another_precision_than_the_snapshot_is_refused(tmp_path: Path) -> None:
+    [run] = load(
+        [written(tmp_path, nanoseconds(0, BOOK), nanoseconds(1, DIFF % (13, 13, '[["1.400","9.0"]]')))]
+    )
+    with pytest.raises(ValueError, match=r"1\.400"):
+        Player(run, Exchange(wall_ms=lambda: 0)).play_until(9)
