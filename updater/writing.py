@@ -30,6 +30,7 @@ no update does, that somebody deleted or damaged the object.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -39,6 +40,9 @@ from depthcast.backoff import Backoff
 from depthcast.errors import BadFile
 from depthcast.files import Version, version_of
 from depthcast.store import Outcome, PutResult, StoredObject
+
+UNWRITTEN: Final = 64
+"""How many versions of the book newer than the file are remembered, to know how old the file is."""
 
 NEVER: Final = math.inf
 """A time the clock does not reach: something else has to happen first."""
@@ -80,11 +84,10 @@ class Held:
 
 
 class _Attempt(NamedTuple):
-    """A write: of which version, with which levels (``None``: not kept), begun when."""
+    """A write: of which version, with which levels (``None``: not kept)."""
 
     version: Version
     levels: bytes | None
-    begun: float
 
 
 class KeyWriter:
@@ -133,7 +136,8 @@ class KeyWriter:
         self._write_from = -math.inf
         self._known_at = -math.inf
         self._paused_until = -math.inf
-        self._behind_since: float | None = None
+        self._unwritten: deque[tuple[Version, float]] = deque()
+        """Versions of the caller's book that are newer than the file, and when each was first heard of."""
 
     # What is known
 
@@ -143,25 +147,42 @@ class KeyWriter:
         return self._looking or self._writing is not None
 
     def behind_s(self, now: float, mine: Version) -> float:
-        """For how long the stored file has been older than the caller's book ``mine``; 0 where it is not.
+        """For how long the stored file has been out of date: since the caller's book moved on from it.
 
-        To be asked, or :meth:`next_step`, whenever ``mine`` changes: the time runs from the first such call.
+        0 where the file is as new as the caller's book ``mine``. To be asked, or :meth:`next_step`, whenever
+        ``mine`` changes: a version counts from the first such call.
         """
         self._compare(now, mine)
-        return 0.0 if self._behind_since is None else now - self._behind_since
+        return now - self._unwritten[0][1] if self._unwritten else 0.0
 
     def _compare(self, now: float, mine: Version) -> None:
         stored = self.stored
         if stored is None or stored < mine:
             self.ahead_since = None
-            if self._behind_since is None:
-                self._behind_since = now
+            self._note_unwritten(now, mine)
             return
-        self._behind_since, self.settled = None, True
+        self._unwritten.clear()
+        self.settled = True
         if stored == mine or stored.epoch != mine.epoch:
             self.ahead_since = None
         elif self.ahead_since is None:
             self.ahead_since = now
+
+    def _note_unwritten(self, now: float, mine: Version) -> None:
+        versions = self._unwritten
+        if versions and versions[-1][0] == mine:
+            return
+        if versions and versions[-1][0] > mine:
+            versions.clear()  # another book, built anew
+        elif len(versions) == UNWRITTEN:
+            versions.pop()  # the oldest one tells the age
+        versions.append((mine, now))
+
+    def _hold(self, held: Held) -> None:
+        self._object, self.stored = held, held.version
+        self._known_at, self._seen_before, self.ahead_since = held.since, True, None
+        while held.version is not None and self._unwritten and self._unwritten[0][0] <= held.version:
+            self._unwritten.popleft()
 
     # What to do
 
@@ -214,6 +235,7 @@ class KeyWriter:
         self._known_at = now
         if found is None:
             self._object, self.stored, self.ahead_since = Known.MISSING, None, None
+            self._seen_before = True
             return None
         damage = None
         try:
@@ -224,12 +246,10 @@ class KeyWriter:
         # An ETag may be made of the body alone, and then does not change with the epoch.
         if isinstance(held, Held) and (held.etag, held.version) == (found.etag, version):
             return None
-        self._object, self.stored = Held(found.etag, version, now), version
-        self.ahead_since = None
         if self._seen_before and version is not None:
             # Somebody wrote it just now: the cadence is the object's, not the writer's.
             self._write_from = max(self._write_from, now + self._every_s)
-        self._seen_before = True
+        self._hold(Held(found.etag, version, now))
         return damage
 
     def saw_nothing(self, now: float) -> None:
@@ -241,7 +261,7 @@ class KeyWriter:
     def writing(self, now: float, version: Version, body: bytes) -> None:
         """The :class:`Write` was begun: ``body`` is the file of ``version``."""
         keep = self._every_s < self._same_levels_s
-        self._writing = _Attempt(version, _levels(body) if keep else None, now)
+        self._writing = _Attempt(version, _levels(body) if keep else None)
         self._write_from = now + self._every_s
 
     def done(self, result: PutResult, now: float) -> None:
@@ -250,12 +270,9 @@ class KeyWriter:
         if attempt is None:
             raise ValueError(f"no write of {self.key} was begun")
         self._writing, self._last = None, attempt
-        self._seen_before = True
         if result.outcome is Outcome.WON and result.etag is not None:
-            self._object = Held(result.etag, attempt.version, now)
-            self.stored, self._known_at = attempt.version, now
-            # Where the book moved on meanwhile, the file has been behind it since then at the earliest.
-            self._behind_since, self.ahead_since, self.settled = attempt.begun, None, True
+            self._hold(Held(result.etag, attempt.version, now))
+            self.settled = True
             self._backoff.reset()
             return
         self._forget()
@@ -278,7 +295,11 @@ class KeyWriter:
         held = self._object if isinstance(self._object, Held) else None
         assert self.stored == (held and held.version), "two opinions of what is stored"
         assert not (self._looking and self._writing), "two requests in flight"
-        assert self.ahead_since is None or self._behind_since is None, "both ahead and behind"
+        assert self.ahead_since is None or not self._unwritten, "both ahead and behind"
+        assert len(self._unwritten) <= UNWRITTEN, "too much is remembered"
+        newer = [version for version, _ in self._unwritten]
+        assert newer == sorted(set(newer)), "versions out of order"
+        assert not newer or self.stored is None or self.stored < newer[0], "what is written is not unwritten"
         if self._writing is not None:
             assert self._object is not Known.UNSEEN, "writing what was never seen"
             assert self.stored is None or self.stored < self._writing.version, "writing an older file"

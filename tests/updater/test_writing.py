@@ -278,9 +278,42 @@ def test_a_file_is_behind_from_when_the_book_moved_on() -> None:
     assert made.behind_s(2.0, Version(0, 11)) == 0
     assert made.behind_s(3.5, Version(0, 12)) == 1.5
     made.writing(4.0, Version(0, 12), body_of(12))
+    assert made.behind_s(4.5, Version(0, 13)) == 2.5
     made.done(PutResult(WON, '"a"'), 6.0)
-    assert made.behind_s(6.0, Version(0, 13)) == 2.0
-    assert made.behind_s(6.0, Version(0, 12)) == 0
+    assert made.behind_s(6.0, Version(0, 13)) == 1.5
+    made.looking()
+    made.saw(stored(0, 13), 7.0)
+    assert made.behind_s(7.0, Version(0, 13)) == 0
+
+
+def test_a_file_that_another_replica_keeps_moving_is_as_old_as_what_it_lacks() -> None:
+    made = holding(Version(0, 10))
+    for at in range(1, 100):
+        made.behind_s(float(at), Version(0, 10 + at))
+        made.check()
+        if at % 5 == 0:
+            write(made, Version(0, 10 + at), LOST, at=float(at))
+            made.looking()
+            made.saw(stored(0, 8 + at, f'"{at}"'), float(at))
+            assert made.behind_s(float(at), Version(0, 10 + at)) == 1.0
+
+
+def test_what_is_remembered_of_a_book_that_cannot_be_written_is_bounded() -> None:
+    made = holding(Version(0, 10))
+    for at in range(1000):
+        assert made.behind_s(float(at), Version(0, 11 + at)) == at
+        made.check()
+    made.looking()
+    made.saw(stored(0, 1009, '"other"'), 1000.0)
+    assert made.behind_s(1000.0, Version(0, 1010)) == 1.0
+
+
+def test_a_book_built_anew_at_a_lower_id_begins_to_count_anew() -> None:
+    made = holding(Version(0, 10))
+    made.behind_s(0.0, Version(0, 20))
+    assert made.behind_s(5.0, Version(0, 15)) == 0
+    assert made.behind_s(6.0, Version(0, 15)) == 1
+    made.check()
 
 
 def test_it_is_settled_once_the_file_was_as_new_as_the_book() -> None:
