@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, Protocol
 
+from depthcast.errors import StoreError
+
 
 class Outcome(Enum):
     """What became of a conditional write.
@@ -36,11 +38,15 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PutResult:
-    """The outcome of a write; ``etag`` is set if and only if it was won. ``reason`` is for people."""
+    """The outcome of a write; ``etag`` is set if and only if it was won. ``reason`` is for people.
+
+    ``error``: what a read would have raised, where the store or the way to it is at fault.
+    """
 
     outcome: Outcome
     etag: str | None = None
     reason: str = ""
+    error: StoreError | None = None
 
 
 @dataclass(frozen=True, slots=True)

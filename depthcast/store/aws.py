@@ -12,7 +12,6 @@ from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from depthcast.errors import BadKey, SettingsError
-from depthcast.logs import redact
 from depthcast.store.key import check_key
 
 # Amazon's naming rules, without the ones that only keep names apart from each other.
@@ -37,12 +36,12 @@ def parse_url(url: str) -> Location:
     scheme, _, rest = url.partition("://")
     if scheme != "s3":
         raise SettingsError(
-            f"the store URL {redact(url)!r:.120} names no store", hint="write s3://BUCKET[/PREFIX] or memory:"
+            f"the store URL {_shown(url)} names no store", hint="write s3://BUCKET[/PREFIX] or memory:"
         )
     bucket, _, prefix = rest.partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise SettingsError(
-            f"the store URL {redact(url)!r:.120} names no bucket",
+            f"the store URL {_shown(url)} names no bucket",
             hint="a bucket name has 3 to 63 characters of a-z, 0-9, '-' and '.'; write s3://BUCKET[/PREFIX]",
         )
     prefix = prefix.removesuffix("/")
@@ -135,10 +134,17 @@ def _endpoint(url: str | None) -> str | None:
         or parts.fragment
     ):
         raise SettingsError(
-            f"AWS_ENDPOINT_URL is not a URL: {redact(url)!r:.120}", hint="write http(s)://HOST[:PORT]"
+            f"AWS_ENDPOINT_URL is not a URL: {_shown(url)}", hint="write http(s)://HOST[:PORT]"
         )
     if parts.username or parts.password:
         raise SettingsError(
             "AWS_ENDPOINT_URL holds credentials", hint="use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     return url.rstrip("/")
+
+
+def _shown(url: str) -> str:
+    """A URL for people, without the password it may hold."""
+    from depthcast.logs import redact  # takes 0.2 s to import: only an error needs it
+
+    return f"{redact(url)!r:.120}"

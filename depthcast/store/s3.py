@@ -133,7 +133,8 @@ class S3Store:
             outcome = failure.outcome(matching=match is not None)
             if outcome is Outcome.LOST:
                 return PutResult(outcome, reason=f"{failure.status} {failure.code}")
-            return PutResult(outcome, reason=str(failure.error(self._where)))
+            fault = failure.error(self._where)
+            return PutResult(outcome, reason=str(fault), error=fault)
         etag = put["e_tag"]
         if etag is None:
             return PutResult(Outcome.UNKNOWN, reason="the store's answer has no ETag")
