@@ -148,7 +148,8 @@ def test_captures_of_different_exchanges_are_runs_that_play_side_by_side() -> No
 
 # Small captures of our own
 
-DIFF = '{"stream":"abcusd@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"ABCUSD","U":%d,"u":%d,"b":%s,"a":[]}}'
+UPDATE = '{"e":"depthUpdate","E":1,"s":"ABCUSD","U":%d,"u":%d,"b":%s,"a":[]}'
+DIFF = f'{{"stream":"abcusd@depth@100ms","data":{UPDATE}}}'
 BOOK = '{"lastUpdateId":12,"bids":[["1.50","2.0"]],"asks":[["1.60","1.0"]]}'
 BOOK_ANSWER = f"https://api.example.com/api/v1/depth?symbol=ABCUSD&limit=5 -> 1723161254.5: {BOOK}"
 
