@@ -1,7 +1,6 @@
 """``python -m depthcast``: the ``depthcast`` command."""
 
-import sys
+from depthcast.cli import command
 
-from depthcast.cli import main
-
-sys.exit(main())
+if __name__ == "__main__":
+    command()

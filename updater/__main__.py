@@ -13,9 +13,9 @@ from typing import Final
 import uvloop
 
 from depthcast.errors import BucketMissing, DepthcastError, SettingsError
+from depthcast.exit import run
 from depthcast.logs import get_logger
 from depthcast.store import Store
-from depthcast.store.bucket import ensure_bucket
 from depthcast.store.probe import probe
 from updater.health import Health
 from updater.replica import Replica
@@ -38,10 +38,15 @@ async def serve(settings: UpdaterSettings, store: Store) -> None:
     async def prove(store: Store) -> None:
         try:
             await probe(store)
-        except BucketMissing:
+        except BucketMissing as missing:
             if not settings.create_bucket:
-                raise
+                hint = f"create it, give another --store-url, or say --create-bucket ({missing.hint})"
+                raise BucketMissing(missing.message, hint=hint) from None
+            # boto3 takes half a second to import: only those who create a bucket wait for it.
+            from depthcast.store.bucket import ensure_bucket
+
             await asyncio.to_thread(ensure_bucket, settings.store_url)
+            _log.info("bucket was created", store=store.url)
             await probe(store)
 
     replica = Replica(settings, store, prove=prove, stop_within_s=STOP_WITHIN_S)
@@ -81,9 +86,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def _main() -> int:
     try:
-        sys.exit(main())
+        return main()
     except DepthcastError as error:
         print(f"depthcast updater: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, SettingsError) else 1)
+        return 2 if isinstance(error, SettingsError) else 1
+
+
+if __name__ == "__main__":
+    run(_main)

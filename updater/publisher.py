@@ -368,9 +368,8 @@ class Publisher:
         self._observer.wrote(self.symbol, due.limit, result, now - begun)
         if due.version.epoch == self._claiming:
             # Won or not, what is seen next decides: a claim is tried once for each confirmation.
-            self._claiming = None
             event = ClaimEvent.WON if result.outcome is Outcome.WON else ClaimEvent.LOST
-            self._observer.claim(self.symbol, due.version.epoch, event)
+            self._claim_ended(due.version.epoch, event)
 
     def _request_ended(self, limit: int, writer: KeyWriter) -> None:
         self._slots.give()
@@ -421,8 +420,12 @@ class Publisher:
             refusal = ClaimEvent.REFUTED
         finally:
             self._confirming = None
+        self._claim_ended(epoch + 1, refusal)
+
+    def _claim_ended(self, epoch: int, event: ClaimEvent) -> None:
+        self._claiming = None
         self._confirm_from = self._clock() + self._epoch_after_s
-        self._observer.claim(self.symbol, epoch + 1, refusal)
+        self._observer.claim(self.symbol, epoch, event)
 
     def _still_ahead(self, epoch: int, confirmed: int) -> bool:
         """Whether a file that has not moved all this time is ahead of the exchange's own id too."""

@@ -249,6 +249,9 @@ class KeyWriter:
         if self._seen_before and version is not None:
             # Somebody wrote it just now: the cadence is the object's, not the writer's.
             self._write_from = max(self._write_from, now + self._every_s)
+        if version is not None and self._last is not None and version >= self._last.version:
+            # What was lost to is as new as what this replica had.
+            self.settled = True
         self._hold(Held(found.etag, version, now))
         return damage
 

@@ -9,12 +9,14 @@ import difflib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, cast
+from typing import Final, NoReturn, Protocol, cast
 
 from depthcast import __version__
 from depthcast.errors import DepthcastError, SettingsError
+from depthcast.exit import run
 
 VERBS: Final[Mapping[str, str]] = {
+    "up": "depthcast.cli.up",
     "updater": "depthcast.cli.updater",
     "server": "depthcast.cli.server",
     "simulator": "depthcast.cli.simulator",
@@ -32,6 +34,11 @@ class Verb(Protocol):
     def main(self, argv: Sequence[str]) -> int:
         """Do it; ``argv`` is what followed the verb."""
         ...
+
+
+def command() -> NoReturn:
+    """The console script: run one verb and end the process, safely after the store's threads too."""
+    run(main)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

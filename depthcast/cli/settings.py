@@ -20,13 +20,13 @@ _INTRODUCTION: Final = """\
 
 Made by `depthcast settings`; a test holds this page and the code together.
 
-A setting `some_name` is the option `--some-name` on the command line, the variable `DEPTHCAST_SOME_NAME` in the
-environment, and the member `some_name` of the TOML file that `--config` or `DEPTHCAST_CONFIG` names. The command
-line goes before the environment, the environment before the file. Lists are comma-separated text or, in the file,
-arrays. One file may serve several services: members at its top hold for all of them, members in a table
-`[updater]` or `[server]` for that one alone. Object storage is reached with the usual AWS variables
-(`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`), which are
-environment variables only.
+A setting `some_name` is the option `--some-name` on the command line, the variable `DEPTHCAST_SOME_NAME`
+in the environment, and the member `some_name` of the TOML file that `--config` or `DEPTHCAST_CONFIG` names.
+The command line goes before the environment, the environment before the file. Lists are comma-separated text
+or, in the file, arrays. One file may serve several services: members at its top hold for all of them, members
+in a table `[updater]` or `[server]` for that one alone. Object storage is reached with the usual AWS
+variables (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`,
+`AWS_REGION`), which are environment variables only.
 """
 
 

@@ -8,11 +8,15 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import aiohttp
+import boto3
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from moto.server import ThreadedMotoServer
 
 Start = Callable[..., Awaitable[Process]]
 
@@ -96,6 +100,72 @@ async def test_what_is_wrong_is_the_last_line_and_the_exit_status(
     assert last.startswith("depthcast updater: ")
     assert words in last
     assert "Traceback" not in errors
+
+
+@pytest.fixture
+def s3() -> Iterator[dict[str, str]]:
+    """An S3 without a bucket, and the variables that name it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "name",
+        "AWS_SECRET_ACCESS_KEY": "hunter2",
+    }
+    server.stop()
+
+
+async def test_a_missing_bucket_ends_it_with_what_to_do(start: Start, s3: dict[str, str]) -> None:
+    code, errors = await ended(await start("--store-url", "s3://missing", **s3))
+    *_, last = errors.splitlines()
+    assert code == 1
+    assert "missing" in last
+    assert "--create-bucket" in last
+    assert "hunter2" not in errors
+
+
+async def test_wrong_credentials_end_it(start: Start) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        code = "SignatureDoesNotMatch"
+        return web.Response(status=403, text=f"<Error><Code>{code}</Code><Message>no</Message></Error>")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refuse)
+    async with TestServer(app) as server:
+        env = {
+            "AWS_ENDPOINT_URL": str(server.make_url("")),
+            "AWS_ACCESS_KEY_ID": "name",
+            "AWS_SECRET_ACCESS_KEY": "hunter2",
+        }
+        code, errors = await ended(await start("--store-url", "s3://bucket", **env))
+    *_, last = errors.splitlines()
+    assert code == 1
+    assert "AWS_SECRET_ACCESS_KEY" in last
+    assert "hunter2" not in errors
+
+
+async def test_a_missing_bucket_is_created_where_that_was_asked_for(start: Start, s3: dict[str, str]) -> None:
+    process = await start("--store-url", "s3://missing/books", "--create-bucket", **s3)
+    await line_with(process, "bucket was created")
+    await line_with(process, "store honours conditions")
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id=s3["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=s3["AWS_SECRET_ACCESS_KEY"],
+    )
+    key = "books/api/v3/depth?symbol=ETHUSDT&limit=5"
+    for _ in range(200):
+        listed = await asyncio.to_thread(client.list_objects_v2, Bucket="missing", Prefix=key)
+        if listed["KeyCount"]:
+            break
+        await asyncio.sleep(0.05)
+    held = await asyncio.to_thread(client.get_object, Bucket="missing", Key=key)
+    assert held["Body"].read().startswith(b'{"lastUpdateId":100,')
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 6) == 0
 
 
 async def test_an_exchange_and_a_store_that_do_not_answer_are_waited_for(start: Start, exchange: Any) -> None:

@@ -620,6 +620,7 @@ async def test_of_two_replicas_that_claim_one_wins_and_both_obey() -> None:
     await asyncio.gather(*streams)
     assert [put.outcome for put in store.puts].count(Outcome.WON) == 1
     assert {replica.newer[0] for replica in replicas} == {(SYMBOL, 1)}
+    assert [replica.heard.claims.count(ClaimEvent.ASKED) for replica in replicas] == [1, 1]
     assert (await store.stored(5) or Version(0, 0)).epoch == 1
     for replica in replicas:
         await replica.stop()

@@ -328,6 +328,16 @@ def test_it_is_settled_once_the_file_was_as_new_as_the_book() -> None:
     assert made.settled
 
 
+def test_it_is_settled_once_it_lost_to_a_version_as_new_as_its_own() -> None:
+    made = holding(Version(0, 10))
+    for seen, settled in ((11, False), (13, True)):
+        write(made, Version(0, seen + 1 - settled), LOST, at=0.0)
+        made.looking()
+        made.saw(stored(0, seen, f'"{seen}"'), 0.0)
+        made.next_step(0.0, Version(0, 99))
+        assert made.settled is settled
+
+
 def test_a_file_is_ahead_for_as_long_as_it_does_not_move() -> None:
     made = holding(Version(0, 10))
     mine = Version(0, 5)
