@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from random import Random
 
 from depthcast.backoff import Backoff
-from depthcast.errors import StoreUnavailable, VenueError
+from depthcast.errors import SettingsError, StoreUnavailable, VenueError
 from depthcast.events import Diff
 from depthcast.feed import Feed, FeedLimits
 from depthcast.keeper import Keeper, LiveBook
@@ -195,7 +195,13 @@ class Replica:
                 await asyncio.sleep(backoff.next_s())
                 continue
             backoff.reset()
-            self._take_up(select_symbols(self._settings.symbols, info), group)
+            try:
+                self._take_up(select_symbols(self._settings.symbols, info), group)
+            except SettingsError as error:
+                # At the start it is a mistake; later a symbol was delisted, and the others go on.
+                if not self._publishers:
+                    raise
+                _log.warning("symbols stay as they are", error=str(error))
             if not self._settings.symbols_every_s:
                 return
             await asyncio.sleep(self._settings.symbols_every_s)

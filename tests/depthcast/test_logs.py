@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from depthcast.logs import Seldom, configure, get_logger, redact
+from depthcast.settings import LogSettings
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +92,13 @@ def test_no_secret_passes_in_a_value_an_error_or_a_traceback(format: str) -> Non
 )
 def test_redaction_takes_secrets_and_leaves_the_rest(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+def test_the_settings_set_the_form(capsys: pytest.CaptureFixture[str]) -> None:
+    LogSettings.load(["--log-format", "json", "--log-level", "error"], {}).configure_logs()
+    get_logger("x").warning("quiet")
+    get_logger("x").error("loud")
+    assert json.loads(capsys.readouterr().err)["event"] == "loud"
 
 
 def test_a_repeated_event_is_shown_once_in_a_while_with_the_number_held_back() -> None:

@@ -733,6 +733,29 @@ async def test_a_claim_is_dropped_where_the_book_itself_comes_to_the_new_epoch()
     await replica.stop()
 
 
+@virtual
+async def test_a_claim_that_could_not_be_written_yet_is_dropped_where_the_book_comes_to_its_epoch() -> None:
+    store = FaultyStore()
+    await store.place(5, Version(0, 1_000_000))
+    slots = Slots(1)
+    replica = Replica(store, slots=slots, watch_s=100.0)
+
+    async def confirm() -> int:
+        assert slots.take(lambda: None)
+        return 50
+
+    replica.confirm = confirm
+    await watch_until(lambda: bool(replica.confirmations), 90, replica)
+    await replica.stream(1.0)
+    replica.take(60, epoch=1)
+    await replica.stream(1.0)
+    slots.give()
+    await replica.stream(1.0)
+    assert replica.heard.claims == [ClaimEvent.ASKED]
+    assert (await store.stored(5) or Version(0, 0)).epoch == 1
+    await replica.stop()
+
+
 # Ending
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from depthcast.errors import ConditionsIgnored, SettingsError, StoreUnavailable
 from depthcast.files import FileInfo, Version, depth_key, version_of
@@ -182,7 +183,8 @@ async def test_an_exchange_that_does_not_answer_is_waited_for(exchange: Any) -> 
     exchange.refuse = True
     store = MemoryStore()
     async with running(replica := replica_on(exchange, store)):
-        await until(lambda: exchange.asked["exchangeInfo"] >= 2)
+        with capture_logs() as logged:
+            await until(lambda: any(line["event"] == "waiting for the exchange" for line in logged), 30)
         assert replica.report.status()["symbols"] == []
         exchange.refuse = False
         await until(lambda: is_stored(store, Version(0, 100)), 40)
@@ -197,6 +199,19 @@ async def test_symbols_that_the_exchange_lists_later_are_taken_up(exchange: Any)
         del exchange.ids["BTCUSDT"]
         await asyncio.sleep(0.2)
         assert len(replica.report.status()["symbols"]) == 3
+
+
+async def test_a_named_symbol_that_is_delisted_ends_nothing(exchange: Any) -> None:
+    store = MemoryStore()
+    replica = replica_on(exchange, store, symbols=("ETHUSDT", "BTCUSDT"), symbols_every_s=0.05)
+    async with running(replica) as task:
+        await until(lambda: replica.report.ready)
+        del exchange.ids["BTCUSDT"]
+        asked = exchange.asked["exchangeInfo"]
+        await until(lambda: exchange.asked["exchangeInfo"] > asked + 2)
+        await exchange.tick("ETHUSDT")
+        await until(lambda: is_stored(store, Version(0, 101)))
+        assert not task.done()
 
 
 async def test_symbols_are_asked_for_once_where_that_is_wanted(exchange: Any) -> None:
@@ -237,6 +252,44 @@ async def test_stopping_gives_up_writes_that_hang(exchange: Any) -> None:
         before = time.monotonic()
     assert store.ended == 0
     assert time.monotonic() - before < 4
+
+
+async def test_writes_in_flight_can_be_given_up_at_once(exchange: Any) -> None:
+    store = SlowStore(1000)
+    async with running(replica := replica_on(exchange, store, stop_within_s=1000)) as task:
+        await until(lambda: store.begun == 2)
+        replica.stop()
+        await asyncio.sleep(0.1)
+        assert not task.done()
+        replica.give_up()
+        await asyncio.wait_for(task, 4)
+
+
+async def test_stopping_does_not_wait_for_a_store_that_was_never_proven(exchange: Any) -> None:
+    async def prove(_store: Store) -> None:
+        await asyncio.sleep(1000)
+
+    async with running(replica := replica_on(exchange, MemoryStore(), prove=prove, stop_within_s=1000)):
+        await until(lambda: bool(replica.report.status()["symbols"]))
+        before = time.monotonic()
+    assert time.monotonic() - before < 4
+
+
+async def test_its_gauges_are_read_from_its_books_and_files(exchange: Any) -> None:
+    store = SlowStore(0.0)
+    async with running(replica := replica_on(exchange, store)):
+        await until(lambda: replica.report.ready)
+        store.seconds = 0.5
+        await exchange.tick("ETHUSDT")
+        await until(lambda: store.begun > store.ended)
+        await asyncio.sleep(0.1)
+        value = replica.metrics.registry.get_sample_value
+        assert value("depthcast_books", {"state": "live"}) == 1
+        assert (value("depthcast_file_age_seconds", {"limit": "5"}) or 0) > 0.05
+        assert value("depthcast_streams_live") == value("depthcast_connections") == 1
+        assert value("depthcast_ready") == value("depthcast_store_proven") == 1
+        assert value("depthcast_request_weight_used") == 40
+        assert value("depthcast_requests_in_flight") == 2
 
 
 async def test_stopping_before_anything_began_is_quick(exchange: Any) -> None:
