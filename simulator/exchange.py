@@ -133,8 +133,10 @@ class Exchange:
         return self._by_stream.get(lower)
 
     def set_status(self, symbol: str, status: str) -> None:
-        """Change a symbol's status; its book moves only while it is TRADING. Raises KeyError, ValueError."""
-        instrument = self.instruments[symbol]
+        """Change a symbol's status; its book moves only while it is TRADING. Raises ValueError."""
+        instrument = self.instruments.get(symbol)
+        if instrument is None:
+            raise ValueError(f"no symbol {symbol!r:.80} is listed")
         if status not in STATUSES:
             raise ValueError(f"{status!r:.40} is not a status, only {', '.join(STATUSES)}")
         instrument.listing.status = status

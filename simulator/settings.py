@@ -59,9 +59,7 @@ class Settings:
         if self.depth < 2 or self.changes < 1:
             raise ValueError("depth is at least 2 and changes at least 1")
         if self.speed < 0:
-            raise ValueError(
-                f"speed is 0 (as fast as readers take it) or a positive factor, not {self.speed}"
-            )
+            raise ValueError(f"speed is a factor, or 0 for as fast as readers take it, not {self.speed}")
         if isinstance(self.symbols, int) and self.symbols < 0:
             raise ValueError(f"symbols is a number of them or their names, not {self.symbols}")
         if not 0 <= self.partial_share <= 1:

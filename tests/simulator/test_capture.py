@@ -35,7 +35,10 @@ class Follower:
         self.gaps = 0
         self.last: dict[str, int] = {}
         self.begins = {symbol: snapshot.update_id for symbol, snapshot in run.snapshots.items()}
-        self.books = {s: (dict(snap.bids), dict(snap.asks)) for s, snap in run.snapshots.items()}
+        self.books: dict[str, tuple[dict[str, str], ...]] = {
+            symbol: tuple({level[0]: level[1] for level in side} for side in (snapshot.bids, snapshot.asks))
+            for symbol, snapshot in run.snapshots.items()
+        }
         for instrument in exchange.instruments.values():
             instrument.listeners[self] = None
 
@@ -55,9 +58,10 @@ class Follower:
             return
         self.ends.add((symbol, last))
         for book, changes in zip(self.books[symbol], (diff["b"], diff["a"]), strict=True):
-            book.update(changes)
-            for price in [price for price, quantity in changes if not float(quantity)]:
-                del book[price]
+            for price, quantity in changes:
+                book[price] = quantity
+                if not float(quantity):
+                    del book[price]
         if len(self.ends) % 20 == 1:
             assert self.truth.body(symbol, last, 5000) == self.body(symbol, last, 5000)
 

@@ -13,7 +13,8 @@ def traded(
     profile: Profile, ticks: int, *, seed: int = 1, symbol: str = "ETHUSDT"
 ) -> tuple[TrueBook, list[list[Change]]]:
     market = Market(listing_of(symbol), profile, Random(seed))
-    book, flow = market.opening(), []
+    book = market.opening()
+    flow: list[list[Change]] = []
     for tick in range(ticks):
         flow.append([])
         for change in market.tick(book):

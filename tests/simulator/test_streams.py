@@ -1,13 +1,14 @@
 """What each stream sends, and what faults do to diffs on their way."""
 
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from simulator.faults import FORMS, Kind
+from simulator.faults import DIFF_KINDS, FORMS, Kind
 
 Take = Callable[[Any], list[Any]]
 
@@ -218,3 +219,50 @@ def test_after_a_rebase_no_straggler_of_the_old_ids_comes(bench: Any, taken: Tak
     seen = ids(taken(session))
     assert len(seen) == 8
     assert all(base < first for first, _ in seen)
+
+
+def test_with_all_faults_at_random_every_whole_frame_still_tells_the_truth(
+    make_bench: Callable[..., Any], taken: Take
+) -> None:
+    bench = make_bench(partial_share=0.2)
+    exchange = bench.exchange
+    rates = dict.fromkeys(DIFF_KINDS, 0.05) | {Kind.GROUPING: 0.7, Kind.REBASE: 0.1, Kind.SILENT: 0.1}
+    exchange.faults.set_rates(rates)
+    sessions = [bench.session("/stream?streams=ethusdt@depth@100ms/btcusdt@depth@100ms") for _ in range(4)]
+    bench.tick(300)
+    checked = 0
+    for session in sessions:
+        for frame in taken(session):
+            try:
+                diff = json.loads(frame)["data"]
+                symbol, last = diff["s"], diff["u"]
+                bodies = [json.loads(body) for body in exchange.truth.bodies(symbol, last, 5000)]
+                levels = [*map(tuple, diff["b"])], [*map(tuple, diff["a"])]
+                update_ids = diff["U"], last
+            except (ValueError, TypeError, KeyError):
+                continue  # a damaged one
+            if all(type(i) is int for i in update_ids) and all(
+                is_plain(level) for side in levels for level in side
+            ):
+                checked += 1
+                assert any(agrees(levels, body) for body in bodies), frame
+    assert checked > 1000
+    assert exchange.faults.counts.keys() == rates.keys()
+    assert exchange.instruments["ETHUSDT"].journal.generation > 0
+
+
+_PLAIN = re.compile(r"[0-9]+\.[0-9]{8}")
+
+
+def is_plain(level: tuple[Any, ...]) -> bool:
+    return len(level) == 2 and all(isinstance(n, str) and _PLAIN.fullmatch(n) for n in level)
+
+
+def agrees(levels: tuple[Any, Any], body: dict[str, Any]) -> bool:
+    """Whether every level of a diff stands in a book with just this quantity."""
+    books = dict(body["bids"]), dict(body["asks"])
+    return all(
+        book.get(price, quantity if not float(quantity) else None) == quantity
+        for book, changes in zip(books, levels, strict=True)
+        for price, quantity in changes
+    )
