@@ -177,7 +177,7 @@ class Metrics(keeper.Observer):
             self._malformed.inc()
         else:
             self._feed_errors.inc()
-        self._warn(("feed", type(error)), "feed", symbol=symbol, error=str(error))
+        self._warn(("feed", type(error)), "feed error", symbol=symbol, error=str(error))
 
     def silenced(self, pause_ms: int) -> None:
         """The venue asked for silence."""
@@ -229,7 +229,7 @@ class Metrics(keeper.Observer):
     def claim(self, symbol: str, epoch: int, event: ClaimEvent) -> None:
         """Something became of the claim of an epoch."""
         self._claims.labels(event.value).inc()
-        _log.warning("epoch claim", symbol=symbol, epoch=epoch, event_=event.value)
+        _log.warning("epoch claim", symbol=symbol, epoch=epoch, step=event.value)
 
     # The process
 
