@@ -1,0 +1,18 @@
+"""The service that writes: it keeps books from an exchange's streams and publishes them as files.
+
+=============  =====================================================================================
+``writing``    ``KeyWriter``: the write rule of one key. Pure
+``cadence``    ``Cadence``: how often a file may be written. Pure
+``slots``      ``Slots``: how many requests to the store at once
+``publisher``  ``Publisher``: one symbol's files
+``warm``       ``WarmFiles``: a published file as the snapshot that a book starts from
+``replica``    ``Replica``: one process, put together
+``metrics``    what it counts;  ``window``: percentiles of the last while
+``status``     what ``/status`` answers, as types;  ``report``: read off the parts
+``health``     the HTTP side
+``settings``   what can be set
+=============  =====================================================================================
+
+Run it as ``python -m updater`` or ``depthcast updater``. It imports ``depthcast``; nothing imports it but the
+command's lazy import.
+"""

@@ -110,7 +110,7 @@ class ClaimEvent(Enum):
     """The write that claims it was not won; who did is seen at the next look."""
 
 
-class FileStatus(NamedTuple):
+class FileState(NamedTuple):
     """One of a symbol's files: its version in the store as far as known, and its age against the book."""
 
     limit: int
@@ -238,14 +238,14 @@ class Publisher:
         """Whether each file has been as new as the book at least once, written here or elsewhere."""
         return all(writer.settled for writer in self._writers.values())
 
-    def files(self) -> list[FileStatus]:
+    def files(self) -> list[FileState]:
         """What is known of each file, smallest limit first."""
         book, now = self._live.book, self._clock()
         if book is None:
-            return [FileStatus(limit, writer.stored, 0.0) for limit, writer in self._writers.items()]
+            return [FileState(limit, writer.stored, 0.0) for limit, writer in self._writers.items()]
         mine = Version(self._live.epoch, book.update_id)
         return [
-            FileStatus(limit, writer.stored, writer.behind_s(now, mine))
+            FileState(limit, writer.stored, writer.behind_s(now, mine))
             for limit, writer in self._writers.items()
         ]
 
@@ -262,6 +262,7 @@ class Publisher:
         self._all_due, self._ended = False, []
         book = self._live.book
         if book is None or self._overtaken(self._live.epoch):
+            self._slots.withdraw(self.wake)
             return
         now = self._clock()
         mine = Version(self._live.epoch, book.update_id)

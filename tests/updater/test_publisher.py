@@ -416,6 +416,28 @@ async def test_requests_in_flight_are_bounded_over_all_symbols_and_nobody_starve
         await replica.stop()
 
 
+@pytest.mark.parametrize("how", ["its book is gone", "it is overtaken", "it ends"])
+@virtual
+async def test_who_no_longer_wants_a_slot_lets_others_in(how: str) -> None:
+    store = FaultyStore()
+    slots = Slots(1)
+    assert slots.take(lambda: None)
+    first, second = Replica(store, "a", slots=slots), Replica(store, "b", slots=slots, update_id=20)
+    await asyncio.sleep(1)
+    match how:
+        case "its book is gone":
+            first.live.book = None
+        case "it is overtaken":
+            first.publisher._newest_epoch = 1
+        case _:
+            first.publisher.stop()
+    slots.give()
+    await asyncio.sleep(1)
+    assert await store.stored(5) == (0, 20)
+    first.publisher.stop()
+    await second.stop()
+
+
 # Outcomes
 
 
