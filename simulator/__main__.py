@@ -27,6 +27,9 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
     )
     parser.add_argument("--seed", type=int, default=_DEFAULTS.seed, help="settles every market and fault")
     parser.add_argument(
+        "--first-id", type=int, default=_DEFAULTS.first_id, help="where update ids begin, about (%(default)s)"
+    )
+    parser.add_argument(
         "--symbols", help="how many synthetic symbols, or their names: A,B,C (20; none beside a capture)"
     )
     parser.add_argument("--depth", type=int, default=_DEFAULTS.depth, help="levels a side (%(default)s)")
@@ -65,6 +68,7 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
             host=host,
             port=port,
             seed=given.seed,
+            first_id=given.first_id,
             symbols=_symbols(given.symbols),
             depth=given.depth,
             changes=given.changes,

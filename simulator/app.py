@@ -20,7 +20,7 @@ from simulator.listing import Listing
 from simulator.market import Profile, listing_of, names, profile_of
 from simulator.oracle import Oracle
 from simulator.rest import Answer, Rest
-from simulator.session import Abort, Close, Ping, Pong, Session, StreamRequest, parse_target
+from simulator.session import Abort, Close, Frame, Ping, Pong, Session, StreamRequest, parse_target
 from simulator.settings import Settings
 from simulator.truth import Truth
 from simulator.weight import WeightMeter
@@ -53,6 +53,7 @@ class Simulator:
         self.exchange = Exchange(
             wall_ms=self._clock.wall_ms,
             seed=settings.seed,
+            first_id=settings.first_id,
             truth=Truth(history_s=settings.history_s, history_changes=settings.history_changes),
             weights=WeightMeter(settings.weight_limit, ban_after=settings.ban_after, ban_s=settings.ban_s),
             partial_share=settings.partial_share,
@@ -160,15 +161,9 @@ class Simulator:
             await self.drain()
 
     async def drain(self) -> None:
-        """Wait until all that is to be sent was handed to the sockets; who blocks it too long is cut off."""
-        for connection_id, line in tuple(self._lines.items()):
-            try:
-                async with asyncio.timeout(self.settings.drain_timeout_s):
-                    await line.idle.wait()
-            except TimeoutError:
-                connection = self.exchange.connections.get(connection_id)
-                if connection is not None:
-                    connection.disconnect("abort")
+        """Wait until all that is to be sent was handed to the sockets, or its reader cut off."""
+        for line in tuple(self._lines.values()):
+            await line.idle.wait()
 
     # Running mode
 
@@ -286,28 +281,22 @@ class Simulator:
     async def _write(
         self, request: web.Request, socket: web.WebSocketResponse, session: Session, line: _Line
     ) -> None:
-        """Send what waits until the connection ends."""
-        with contextlib.suppress(ConnectionError):
+        """Send what waits until the connection ends. A reader that blocks for too long is cut off."""
+        try:
             while True:
                 await line.ready.wait()
                 line.ready.clear()
                 while session.outbox:
-                    frame = session.outbox.popleft()
-                    match frame:
-                        case str():
-                            await socket.send_str(frame)
-                        case bytes():
-                            await socket.send_bytes(frame)
-                        case Ping(payload):
-                            await socket.ping(payload)
-                        case Pong(payload):
-                            await socket.pong(payload)
-                        case Close(code, reason):
-                            await socket.close(code=code, message=reason.encode())
-                        case Abort():
-                            _cut(request)
+                    async with asyncio.timeout(self.settings.send_timeout_s):
+                        await _send_frame(request, socket, session.outbox.popleft())
                 line.idle.set()
-        line.idle.set()
+        except TimeoutError:
+            session.close()
+            _cut(request)
+        except ConnectionError:
+            session.close()
+        finally:
+            line.idle.set()
 
     def _may_connect(self, address: str) -> bool:
         """*"300 connections per attempt every 5 minutes per IP"*"""
@@ -334,6 +323,22 @@ def _markets(settings: Settings) -> list[tuple[Listing, Profile]]:
         )
         for index, symbol in enumerate(chosen)
     ]
+
+
+async def _send_frame(request: web.Request, socket: web.WebSocketResponse, frame: Frame) -> None:
+    match frame:
+        case str():
+            await socket.send_str(frame)
+        case bytes():
+            await socket.send_bytes(frame)
+        case Ping(payload):
+            await socket.ping(payload)
+        case Pong(payload):
+            await socket.pong(payload)
+        case Close(code, reason):
+            await socket.close(code=code, message=reason.encode())
+        case Abort():
+            _cut(request)
 
 
 def _cut(request: web.Request) -> web.Response:

@@ -94,7 +94,10 @@ class Instrument:
 
 
 class Exchange:
-    """``seed`` settles every market; ``wall_ms`` is the exchange's clock, milliseconds since 1970."""
+    """``seed`` settles every market; ``wall_ms`` is the exchange's clock, milliseconds since 1970.
+
+    The update ids of a synthetic market begin up to :data:`FIRST_ID` above ``first_id``.
+    """
 
     def __init__(
         self,
@@ -104,9 +107,11 @@ class Exchange:
         truth: Truth | None = None,
         weights: WeightMeter | None = None,
         partial_share: float = PARTIAL_SHARE,
+        first_id: int = FIRST_ID,
     ) -> None:
         self.wall_ms = wall_ms
         self.seed = seed
+        self.first_id = first_id
         self.truth = truth or Truth()
         self.weights = weights or WeightMeter()
         self.faults = Faults(Random(f"{seed}/faults"), wall_ms, self._act)
@@ -121,7 +126,7 @@ class Exchange:
     def add_market(self, listing: Listing, profile: Profile) -> Instrument:
         """List a symbol with a synthetic market."""
         market = Market(listing, profile, self._rng(listing.symbol, "market"))
-        first_id = FIRST_ID + self._rng(listing.symbol, "ids").randrange(FIRST_ID)
+        first_id = self.first_id + self._rng(listing.symbol, "ids").randrange(FIRST_ID)
         return self._add(listing, market.opening(), first_id, market)
 
     def add_recorded(self, listing: Listing, book: TrueBook, update_id: int) -> Instrument:

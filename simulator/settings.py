@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simulator.exchange import FIRST_ID
 from simulator.faults import Kind
 from simulator.session import SessionLimits
 
@@ -14,6 +15,8 @@ class Settings:
 
     ``speed`` plays a capture so many times as fast as it was recorded; 0: as fast as its readers take it.
     A capture waits for a diff subscription to each of its symbols, at most ``patience_s`` after the first.
+    ``first_id``: about where the update ids of synthetic symbols begin. An exchange that readers are to take
+    for the one of an earlier run begins above the last id of that.
     """
 
     # Where
@@ -22,6 +25,7 @@ class Settings:
 
     # The synthetic market
     seed: int = 1
+    first_id: int = FIRST_ID
     symbols: int | tuple[str, ...] | None = None
     depth: int = 6000
     changes: float = 46
@@ -50,12 +54,14 @@ class Settings:
     rates: Mapping[Kind, float] = field(default_factory=dict)
 
     # Waits
-    drain_timeout_s: float = 30
+    send_timeout_s: float = 30
     hang_s: float = 60
 
     def __post_init__(self) -> None:
         if not 0 < self.rate <= 1000:
             raise ValueError(f"rate is a number of ticks a second up to 1000, not {self.rate}")
+        if self.first_id < 1:
+            raise ValueError(f"first_id is at least 1, not {self.first_id}")
         if self.depth < 2 or self.changes < 1:
             raise ValueError("depth is at least 2 and changes at least 1")
         if self.speed < 0:

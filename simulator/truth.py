@@ -330,7 +330,7 @@ class Truth:
 
         Raises :class:`TruthError`.
         """
-        journal = self._find(symbol, update_id, generation)
+        journal = self._journal(symbol, update_id, generation)
         return self._book(journal, update_id).body(update_id, limit, journal.scale)
 
     def bodies(self, symbol: str, update_id: int, limit: int) -> list[bytes]:
@@ -344,7 +344,7 @@ class Truth:
         self, symbol: str, update_id: int, generation: int | None = None
     ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """Bids and asks to their full depth, best first. Raises :class:`TruthError`."""
-        journal = self._find(symbol, update_id, generation)
+        journal = self._journal(symbol, update_id, generation)
         book, scale = self._book(journal, update_id), journal.scale
         bids, asks = (
             [(scale.price(price), scale.quantity(quantity)) for price, quantity in book.levels(side)]
@@ -352,19 +352,14 @@ class Truth:
         )
         return bids, asks
 
-    def _find(self, symbol: str, update_id: int, generation: int | None) -> Journal:
-        generations = self.generations(symbol)
+    def _journal(self, symbol: str, update_id: int, generation: int | None) -> Journal:
+        """The newest generation that has the id, and where none has it, the one that can say why."""
+        known = self.generations(symbol)
         if generation is not None:
-            named = [journal for journal in generations if journal.generation == generation]
-            if not named:
+            known = [journal for journal in known if journal.generation == generation]
+            if not known:
                 raise TruthError(f"{symbol} has no generation {generation} in memory")
-            named[0].position(update_id)
-            return named[0]
-        for journal in reversed(generations):
-            if _knows(journal, update_id):
-                return journal
-        generations[-1].position(update_id)
-        raise AssertionError("the newest generation said that it does not know the id")
+        return next((j for j in reversed(known) if _knows(j, update_id)), known[-1])
 
     def _book(self, journal: Journal, update_id: int) -> TrueBook:
         position = journal.position(update_id)

@@ -21,6 +21,11 @@ from simulator.settings import Settings
 SMALL = Settings(symbols=("ETHUSDT", "BTCUSDT"), depth=60, changes=8, varied=False)
 BOTH = "/stream?streams=ethusdt@depth@100ms/btcusdt@depth@100ms"
 
+UPGRADE = (
+    b"GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
 
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
@@ -200,10 +205,7 @@ async def test_a_plain_client_outlives_the_keepalive_and_one_without_pongs_does_
     settings = Settings(symbols=1, depth=5, session=SessionLimits(ping_interval_s=1, pong_timeout_s=3))
     async with Simulator(settings, manual=True) as sim, connect(sim, "/ws") as good:
         reader, writer = await asyncio.open_connection(*sim.ws_url.removeprefix("ws://").split(":"))
-        writer.write(
-            b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
+        writer.write(UPGRADE % b"/ws")
         await eventually(lambda: len(sim.exchange.connections) == 2)
         for _ in range(45):
             await sim.tick()
@@ -385,21 +387,21 @@ async def test_the_same_seed_sends_the_same_frames() -> None:
 
 
 async def test_a_reader_that_blocks_is_cut_off_and_the_others_go_on() -> None:
-    settings = Settings(symbols=1, depth=50, changes=1000, varied=False, drain_timeout_s=0.2)
+    limits = SessionLimits(ping_interval_s=86_400)
+    settings = Settings(
+        symbols=("BTCUSDT",), depth=3000, changes=1000, varied=False, send_timeout_s=0.1, session=limits
+    )
     async with Simulator(settings, manual=True) as sim, connect(sim, "/ws/btcusdt@depth@100ms") as good:
-        stuck = await websockets.connect(
-            sim.ws_url + "/ws/btcusdt@depth@100ms", max_queue=1, close_timeout=0.1
-        )
-        stuck.transport.pause_reading()
-        for _ in range(3000):
-            await sim.tick()
-            await asyncio.sleep(0)
-            if len(sim.exchange.connections) == 1:
-                break
+        _reader, writer = await asyncio.open_connection(*sim.ws_url.removeprefix("ws://").split(":"))
+        writer.write(UPGRADE % b"/ws/btcusdt@depth20@100ms")
+        await eventually(lambda: len(sim.exchange.connections) == 2)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        sim.exchange.connections[2].send("x" * 20_000_000)  # type: ignore[attr-defined]
+        await sim.drain()
         assert list(sim.exchange.connections) == [1]
-        stuck.transport.abort()
-        await sim.tick(2)
-        assert len(await frames(good, 50)) == 50
+        await sim.tick(3)
+        await frames(good, 2)
+        writer.close()
 
 
 async def test_stopping_ends_connections_and_requests_at_once() -> None:

@@ -62,7 +62,7 @@ class Follower:
                 book[price] = quantity
                 if not float(quantity):
                     del book[price]
-        if len(self.ends) % 20 == 1:
+        if len(self.ends) % 50 == 1:
             assert self.truth.body(symbol, last, 5000) == self.body(symbol, last, 5000)
 
     def body(self, symbol: str, update_id: int, limit: int) -> bytes:

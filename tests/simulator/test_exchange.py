@@ -94,6 +94,18 @@ def test_the_same_seed_gives_the_same_stream_whatever_else_is_listed(make_bench:
     assert stream("ETHUSDT") == stream("BTCUSDT", "ETHUSDT", "XLMUSD")
 
 
+def test_the_first_id_moves_the_ids_and_nothing_else() -> None:
+    def book(first_id: int) -> tuple[int, str]:
+        exchange = Exchange(wall_ms=lambda: 0, first_id=first_id)
+        journal = exchange.add_market(listing_of("ETHUSDT"), Profile(bids=50, asks=50)).journal
+        body = exchange.truth.body("ETHUSDT", journal.update_id, 50).decode()
+        return journal.update_id, body.partition(",")[2]
+
+    (early, before), (late, after) = book(1000), book(5000)
+    assert late - early == 4000
+    assert before == after
+
+
 def test_after_a_rebase_ids_go_on_from_the_lower_base_and_both_books_of_an_id_are_known(bench: Any) -> None:
     exchange, listener = bench.exchange, listen(bench)
     bench.tick(20)

@@ -21,7 +21,7 @@ def test_the_arguments_become_settings() -> None:
         [
             *("--listen", "127.0.0.1:9001", "--seed", "3", "--symbols", "5", "--depth", "70", "--rate", "20"),
             *("--capture", "a", "b.gz", "--speed", "0", "--halted", "ETHUSDT,BTCUSDT", "--uniform"),
-            *("--fault", "gap=0.5", "--faults", "0.1"),
+            *("--fault", "gap=0.5", "--faults", "0.1", "--first-id", "7"),
         ]
     )
     assert (settings.host, settings.port, settings.seed) == ("127.0.0.1", 9001, 3)
@@ -30,7 +30,7 @@ def test_the_arguments_become_settings() -> None:
     assert settings.halted == ("ETHUSDT", "BTCUSDT")
     assert settings.rates[Kind.GAP] == 0.5
     assert settings.rates[Kind.REBASE] == pytest.approx(0.1 * ALL_RATES[Kind.REBASE])
-    assert settings.tick_ms == 50
+    assert (settings.tick_ms, settings.first_id) == (50, 7)
 
 
 def test_symbols_are_a_number_or_names_and_faults_are_off_unless_asked_for() -> None:
@@ -48,6 +48,7 @@ def test_symbols_are_a_number_or_names_and_faults_are_off_unless_asked_for() -> 
         ("--fault earthquake=1", "--fault is KIND=RATE"),
         ("--faults -1", "--faults is a factor"),
         ("--rate 0", "rate is a number of ticks"),
+        ("--first-id 0", "first_id is at least 1"),
         ("--depth 1", "depth is at least 2"),
         ("--speed -1", "speed is a factor"),
         ("--symbols 0", "needs symbols or a capture"),

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from simulator.faults import DIFF_KINDS, FORMS, Kind
+from simulator.listing import Listing
+from simulator.scale import Scale
+from simulator.truth import BID, Change, TrueBook
 
 Take = Callable[[Any], list[Any]]
 
@@ -99,6 +102,22 @@ def test_a_connection_may_see_the_same_changes_cut_at_ids_of_its_own(bench: Any,
     assert ends[0] != ends[1] != ends[2] != ends[0]
     assert replayed(start, frames[0]) == replayed(start, frames[1]) == replayed(start, frames[2])
     assert bench.exchange.faults.counts == {Kind.GROUPING: 2}
+
+
+def test_recorded_diffs_are_joined_in_a_connections_own_way_but_never_cut(bench: Any, taken: Take) -> None:
+    exchange = bench.exchange
+    exchange.add_recorded(Listing("ABCUSD", "ABC", "USD", Scale(2, 2)), TrueBook(), 10)
+    exchange.faults.inject("grouping", connection=1)
+    own, natural = (bench.session("/ws/abcusd@depth@100ms") for _ in range(2))
+    for index in range(20):
+        exchange.replay("ABCUSD", 11 + 3 * index, 13 + 3 * index, index, [Change(BID, 100 + index, 5)])
+    bench.tick(2)
+    whole, seen = ids(taken(natural)), ids(taken(own))
+    assert len(whole) == 20
+    assert 2 < len(seen) < 20
+    assert unbroken(seen)
+    assert {last for _, last in seen} < {last for _, last in whole}
+    assert seen[-1][1] == whole[-1][1]
 
 
 # Faults, each on one of two connections
@@ -221,32 +240,20 @@ def test_after_a_rebase_no_straggler_of_the_old_ids_comes(bench: Any, taken: Tak
     assert all(base < first for first, _ in seen)
 
 
-def test_with_all_faults_at_random_every_whole_frame_still_tells_the_truth(
+def test_with_diffs_failing_in_every_way_each_whole_frame_still_tells_the_truth(
     make_bench: Callable[..., Any], taken: Take
 ) -> None:
     bench = make_bench(partial_share=0.2)
     exchange = bench.exchange
-    rates = dict.fromkeys(DIFF_KINDS, 0.05) | {Kind.GROUPING: 0.7, Kind.REBASE: 0.1, Kind.SILENT: 0.1}
+    rates = dict.fromkeys(DIFF_KINDS, 0.05) | {Kind.GROUPING: 0.7, Kind.REBASE: 0.1}
     exchange.faults.set_rates(rates)
     sessions = [bench.session("/stream?streams=ethusdt@depth@100ms/btcusdt@depth@100ms") for _ in range(4)]
     bench.tick(300)
-    checked = 0
-    for session in sessions:
-        for frame in taken(session):
-            try:
-                diff = json.loads(frame)["data"]
-                symbol, last = diff["s"], diff["u"]
-                bodies = [json.loads(body) for body in exchange.truth.bodies(symbol, last, 5000)]
-                levels = [*map(tuple, diff["b"])], [*map(tuple, diff["a"])]
-                update_ids = diff["U"], last
-            except (ValueError, TypeError, KeyError):
-                continue  # a damaged one
-            if all(type(i) is int for i in update_ids) and all(
-                is_plain(level) for side in levels for level in side
-            ):
-                checked += 1
-                assert any(agrees(levels, body) for body in bodies), frame
-    assert checked > 1000
+    whole = [diff for session in sessions for diff in map(whole_diff, taken(session)) if diff is not None]
+    assert len(whole) > 1000
+    for diff in whole:
+        bodies = exchange.truth.bodies(diff["s"], diff["u"], 5000)
+        assert any(agrees(diff, json.loads(body)) for body in bodies), diff
     assert exchange.faults.counts.keys() == rates.keys()
     assert exchange.instruments["ETHUSDT"].journal.generation > 0
 
@@ -254,15 +261,21 @@ def test_with_all_faults_at_random_every_whole_frame_still_tells_the_truth(
 _PLAIN = re.compile(r"[0-9]+\.[0-9]{8}")
 
 
-def is_plain(level: tuple[Any, ...]) -> bool:
-    return len(level) == 2 and all(isinstance(n, str) and _PLAIN.fullmatch(n) for n in level)
+def whole_diff(frame: Any) -> dict[str, Any] | None:
+    """The diff in a combined frame; ``None`` where it is damaged."""
+    try:
+        diff: dict[str, Any] = json.loads(frame)["data"]
+        levels = [[price, quantity] for side in "ba" for price, quantity in diff[side]]
+        numbers = all(_PLAIN.fullmatch(text) for level in levels for text in level)
+        return diff if numbers and diff["s"] and {type(diff["U"]), type(diff["u"])} == {int} else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
-def agrees(levels: tuple[Any, Any], body: dict[str, Any]) -> bool:
-    """Whether every level of a diff stands in a book with just this quantity."""
-    books = dict(body["bids"]), dict(body["asks"])
+def agrees(diff: dict[str, Any], body: dict[str, Any]) -> bool:
+    """Whether every level of a diff stands in a book with just this quantity, or not at all for zero."""
     return all(
-        book.get(price, quantity if not float(quantity) else None) == quantity
-        for book, changes in zip(books, levels, strict=True)
+        book.get(price, "0.00000000") == quantity
+        for book, changes in ((dict(body["bids"]), diff["b"]), (dict(body["asks"]), diff["a"]))
         for price, quantity in changes
     )
