@@ -15,8 +15,8 @@ What it leaves to others: which diff may follow which (:mod:`depthcast.sync`), a
 written.
 
 Why it is fast: a side is a list of chunks of about :data:`CHUNK` levels. Beside its sorted keys a chunk
-holds its levels as rendered bytes, ``["price","quantity"],``, and their concatenation, made anew only after
-a change. An update touches a few chunks near the top; a body is one join of the chunks' cached bytes, and
+holds its levels as rendered bytes, ``"price","quantity"``, and their concatenation, made anew only after a
+change. An update touches a few chunks near the top; a body is one join of the chunks' cached bytes, and
 every smaller limit is a slice of the largest one's.
 
 Pure: no I/O, no clock.
@@ -44,6 +44,7 @@ MAX_DIGITS: Final = 64
 # An IEEE double tells any two decimals of 15 significant digits apart and keeps their order.
 _FLOAT_DIGITS: Final = 15
 
+_NEXT_LEVEL: Final = b"],["
 _BETWEEN: Final = b'],"asks":['
 _END: Final = b"]}"
 
@@ -175,11 +176,13 @@ class Book:
         if len(ordered) == 1:
             return [largest] * len(limits)
         view = memoryview(largest)
-        start = len(head)
-        middle = start + bid_ends[-1]
-        asks_start = middle + len(_BETWEEN)
+        # A smaller file: some bids, then from the end of the bids to some way into the asks, then the end.
+        bids_start = len(head)
+        bids_close = bids_start + bid_ends[-1]
+        asks_start = bids_close + bool(bid_pieces) + len(_BETWEEN)
+        close = b"]" + _END if ask_pieces else _END
         made = {
-            limit: b"".join((view[: start + bid_end], view[middle : asks_start + ask_end], _END))
+            limit: b"".join((view[: bids_start + bid_end], view[bids_close : asks_start + ask_end], close))
             for limit, bid_end, ask_end in zip(ordered[:-1], bid_ends, ask_ends, strict=False)
         }
         made[ordered[-1]] = largest
@@ -219,10 +222,10 @@ class Book:
 class _Side:
     """One side, best level first.
 
-    Five parallel lists, an entry a chunk: ``_keys`` (sorted sort keys), ``_levels`` (the rendered levels,
-    each with a trailing comma), ``_texts`` (their concatenation, out of date where the chunk's index is in
-    ``_stale``), ``_sizes`` and ``_lasts`` (the last key). There is always at least one chunk; only a lone
-    one may be empty.
+    Parallel lists, an entry a chunk: ``_keys`` (sorted sort keys), ``_levels`` (the rendered levels,
+    ``"price","quantity"``), ``_texts`` and ``_lengths`` (the levels joined by ``],[``, and once more at the
+    end; out of date where the chunk's index is in ``_stale``), ``_sizes`` and ``_lasts`` (the last key).
+    There is always at least one chunk; only a lone one may be empty.
     """
 
     __slots__ = (
@@ -231,6 +234,7 @@ class _Side:
         "_exact",
         "_keys",
         "_lasts",
+        "_lengths",
         "_levels",
         "_sizes",
         "_stale",
@@ -249,6 +253,7 @@ class _Side:
         self._keys: list[_Keys] = [self._pack(keys[at : at + CHUNK]) for at in starts]
         self._levels = [levels[at : at + CHUNK] for at in starts]
         self._texts = [b""] * len(starts)
+        self._lengths = [0] * len(starts)
         self._stale = set(range(len(starts)))
         self._sizes = [len(chunk) for chunk in self._levels]
         self._lasts: list[_Key] = [chunk[-1] if chunk else 0.0 for chunk in self._keys]
@@ -259,10 +264,10 @@ class _Side:
 
     # Taking levels in
 
-    def read(self, levels: Sequence[Level]) -> tuple[Sequence[str], Sequence[str], list[_Key], list[float]]:
-        """Validate levels: their prices, quantities, sort keys, and quantities as floats (to tell zero)."""
+    def read(self, levels: Sequence[Level]) -> tuple[list[_Key], list[float], list[bytes]]:
+        """Validate levels: their sort keys, their quantities as floats (to tell zero), and them rendered."""
         if not levels:
-            return (), (), [], []
+            return [], [], []
         try:
             prices, quantities = zip(*levels, strict=True)
             price_list, quantity_list = ",".join(prices), ",".join(quantities)
@@ -276,7 +281,9 @@ class _Side:
                 raise ValueError
             amounts = _floats(quantities, quantity_list)
             keys = map(Decimal, prices) if self._exact else _floats(prices, price_list)
-            return prices, quantities, self._sort_keys(keys), amounts
+            # Plain numbers need no escapes, so that what a JSON writer makes of them is what is wanted.
+            rendered = orjson.dumps(levels)[2:-2].split(_NEXT_LEVEL)
+            return self._sort_keys(keys), amounts, rendered
         except (ValueError, TypeError, ArithmeticError):
             raise BadLevel(_first_bad(levels)) from None
 
@@ -310,15 +317,12 @@ class _Side:
         return list(map(negate, prices))
 
     def load(self, levels: Sequence[Level], *, complete: bool) -> None:
-        prices, quantities, keys, amounts = self.read(levels)
+        keys, amounts, rendered = self.read(levels)
         if not all(amounts):
             raise BadLevel(levels[amounts.index(0)])
         for index, (left, right) in enumerate(pairwise(keys)):
             if left >= right:
                 raise BadLevel([*levels[index], "is not better than", *levels[index + 1]])
-        rendered = [
-            f'["{price}","{quantity}"],'.encode() for price, quantity in zip(prices, quantities, strict=True)
-        ]
         # A side cut off before its first level would be certain of nothing at all.
         bound = None if complete else keys[-1] if keys else self._nowhere()
         self._fill(keys, rendered, bound)
@@ -326,12 +330,10 @@ class _Side:
     def _nowhere(self) -> _Key:
         return Decimal("-Infinity") if self._exact else float("-inf")
 
-    def apply(
-        self, prices: Sequence[str], quantities: Sequence[str], keys: list[_Key], amounts: list[float]
-    ) -> None:
+    def apply(self, new_keys: list[_Key], amounts: list[float], rendered: list[bytes]) -> None:
         """Apply what :meth:`read` returned."""
         chunks, levels, lasts, sizes, stale = self._keys, self._levels, self._lasts, self._sizes, self._stale
-        for price, quantity, key, amount in zip(prices, quantities, keys, amounts, strict=True):
+        for key, amount, level in zip(new_keys, amounts, rendered, strict=True):
             at = bisect_left(lasts, key)
             if at == len(lasts):
                 at -= 1
@@ -340,12 +342,12 @@ class _Side:
             if index < sizes[at] and chunk[index] == key:
                 stale.add(at)
                 if amount:
-                    levels[at][index] = f'["{price}","{quantity}"],'.encode()
+                    levels[at][index] = level
                 else:
                     self._remove(at, index)
             elif amount:
                 stale.add(at)
-                self._insert(at, index, key, f'["{price}","{quantity}"],'.encode())
+                self._insert(at, index, key, level)
 
     def _insert(self, at: int, index: int, key: _Key, level: bytes) -> None:
         keys, levels = self._keys[at], self._levels[at]
@@ -373,6 +375,7 @@ class _Side:
         self._sizes[at : at + 1] = [len(levels), len(self._levels[at + 1])]
         self._lasts.insert(at, keys[-1])
         self._texts.insert(at, b"")
+        self._lengths.insert(at, 0)
         self._restale({index + (index > at) for index in self._stale} | {at, at + 1})
 
     def _join(self, at: int) -> None:
@@ -386,7 +389,7 @@ class _Side:
         self._sizes[left] += self._sizes[right]
         self._lasts[left] = self._keys[left][-1]
         self._stale.add(left)
-        for column in (self._keys, self._levels, self._texts, self._sizes, self._lasts):
+        for column in (self._keys, self._levels, self._texts, self._lengths, self._sizes, self._lasts):
             del column[right]
         self._restale({index - (index > right) for index in self._stale if index != right})
 
@@ -419,30 +422,27 @@ class _Side:
         return _parse(self._levels[0][0])
 
     def pieces(self, limits: Sequence[int]) -> tuple[list[bytes], list[int]]:
-        """Byte strings that make the side for the last of ``limits`` (ascending), no comma at the end; and
-        for each limit, at which byte its levels end."""
-        texts, levels = self._texts, self._levels
+        """Byte strings that make the side for the last of ``limits`` (ascending), brackets of the levels
+        included; and for each limit the length of its part of that, without the last bracket.
+        """
+        texts, lengths, levels = self._texts, self._lengths, self._levels
         for at in self._stale:
-            texts[at] = b"".join(levels[at])
+            texts[at] = text = _NEXT_LEVEL.join(levels[at]) + _NEXT_LEVEL
+            lengths[at] = len(text)
         self._stale.clear()
         counts = list(accumulate(self._sizes, initial=0))
+        starts = list(accumulate(lengths, initial=1))
         certain = counts[-1] if self._bound is None else self.certain()
-        whole = bisect_right(counts, min(limits[-1], certain)) - 1
-        pieces = texts[:whole]
-        sizes = list(accumulate(map(len, pieces), initial=0))
+        if not certain:
+            return [], [0] * len(limits)
         ends = []
         for limit in limits:
             wanted = limit if limit < certain else certain
-            # Whole chunks first, then the beginning of one; the last comma is not part of it.
-            chunk = bisect_right(counts, wanted) - 1
-            rest = wanted - counts[chunk]
-            part = b"".join(levels[chunk][:rest]) if rest else b""
-            ends.append(sizes[chunk] + len(part) - 1 if wanted else 0)
-        pieces.append(part)
-        if ends[-1]:
-            at = -1 if part else -2
-            pieces[at] = pieces[at][:-1]
-        return pieces, ends
+            # Whole chunks first, then the beginning of one, which may be all of it.
+            chunk = bisect_left(counts, wanted) - 1
+            part = _NEXT_LEVEL.join(levels[chunk][: wanted - counts[chunk]])
+            ends.append(starts[chunk] + len(part))
+        return [b"[", *texts[:chunk], part, b"]"], ends
 
     # Comparing and refilling
 
@@ -485,7 +485,9 @@ class _Side:
             assert size or len(self._keys) == 1, "an empty chunk among others"
             assert size <= 2 * CHUNK, "a chunk is too large"
             assert not size or keys[-1] == last, "a chunk's last key is not its last key"
-            assert at in self._stale or text == b"".join(levels), "a chunk's text is not its levels'"
+            joined = _NEXT_LEVEL.join(levels) + _NEXT_LEVEL
+            assert at in self._stale or text == joined, "a chunk's text is not its levels'"
+            assert at in self._stale or self._lengths[at] == len(text), "a text's length is not its length"
             number = Decimal if self._exact else float
             parsed = [_parse(level) for level in levels]
             expected = self._sort_keys(number(price) for price, _ in parsed)
@@ -516,7 +518,7 @@ def _needs_exact(price: str) -> bool:
 
 def _parse(level: bytes) -> tuple[str, str]:
     """The price and quantity in a rendered level."""
-    price, quantity = level[2:-3].decode().split('","')
+    price, quantity = level[1:-1].decode().split('","')
     return price, quantity
 
 
