@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from simulator.exchange import Exchange
 from simulator.faults import Kind
+from simulator.market import Profile, listing_of
 from simulator.truth import Change
 
 

@@ -52,7 +52,7 @@ class Grid:
         return 1 + sum(self._widths[index] for index in kept) + gap * (len(kept) - 1)
 
     def _line(self, row: Sequence[Text], kept: Sequence[int], gap: str, width: int) -> Text:
-        line = Text(" ", no_wrap=True, overflow="ellipsis", end="")
+        line = Text(" ", no_wrap=True, overflow="ellipsis")
         for place, index in enumerate(kept):
             cell, room = row[index], self._widths[index] - row[index].cell_len
             before = room if self._columns[index].align == "right" else 0

@@ -16,6 +16,7 @@ import asyncio
 import re
 import socket
 import sys
+import time
 from asyncio import TaskGroup
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -144,7 +145,8 @@ class Machine:
         def argv() -> Sequence[str]:
             return (
                 *(sys.executable, "-m", "simulator", "--listen", listen[0]),
-                *("--seed", str(settings.simulator_seed), "--symbols", listed),
+                *("--seed", str(settings.simulator_seed), "--first-id", str(_next_first_id())),
+                *("--symbols", listed),
                 *("--depth", str(settings.simulator_depth), "--rate", f"{settings.simulator_rate:g}"),
                 *("--faults", f"{settings.simulator_faults:g}"),
             )
@@ -258,6 +260,14 @@ def check_free(address: Address) -> None:
             f"cannot listen on {address}: {error.strerror or error}",
             hint="choose another --listen, or stop the process that listens there",
         ) from None
+
+
+def _next_first_id() -> int:
+    """An update id above all those of earlier runs, so that their files are older and not from the future.
+
+    100,000 ids a second are more than a simulated symbol uses up.
+    """
+    return time.time_ns() // 10_000
 
 
 def _host(url: str) -> str:

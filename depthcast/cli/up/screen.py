@@ -42,8 +42,8 @@ _SERVICES: Final = (
     Column("p99", 7, 2),
     Column("lost", 8, 5),
     Column("weight", 11, 4),
-    Column("sockets", 7, 7),
-    Column("restarts", 8, 6),
+    Column("sockets", 7, 6),
+    Column("restarts", 8, 7),
 )
 
 _STATE_COLOURS: Final = {
@@ -108,7 +108,7 @@ class Screen:
 
     def _step(self, step: Step, width: int) -> Table:
         line = Table.grid(padding=(0, 1), pad_edge=True, expand=True)
-        line.add_column(width=max(9, *map(cell_len, self._board.steps)))
+        line.add_column(width=1 + max(map(cell_len, self._board.steps)))
         line.add_column(width=min(30, max(8, width // 5)))
         line.add_column(width=7, justify="right")
         line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
@@ -236,15 +236,15 @@ class Screen:
 def _totals(measured: Sequence[Measured], every: Sequence[Row]) -> Text:
     p50, p99 = (worst(getattr(each.reading, name) for each in measured) for name in ("p50_ms", "p99_ms"))
     parts = (
-        (f"{sum(row.state == 'live' for row in every)} of {len(every)}", "books live"),
-        (f"{sum(each.files_per_s for each in measured):,.0f}".rjust(5), "files/s"),
-        (milliseconds(p50).rjust(7), "write p50"),
-        (milliseconds(p99).rjust(7), "p99"),
-        (f"{sum(row.resyncs for row in every):,}", "resyncs"),
+        ("", f"{sum(row.state == 'live' for row in every)} of {len(every)}", " books live"),
+        ("", f"{sum(each.files_per_s for each in measured):,.0f}".rjust(5), " files/s"),
+        ("p50 ", milliseconds(p50).rjust(7), ""),
+        ("p99 ", milliseconds(p99).rjust(7), ""),
+        ("", f"{sum(row.resyncs for row in every):,}", " resyncs"),
     )
     text = Text(no_wrap=True, overflow="ellipsis")
-    for value, what in parts:
-        text.append(f" {value}", "bold").append(f" {what}  ", "dim")
+    for before, value, after in parts:
+        text.append(f" {before}", "dim").append(value, "bold").append(f"{after}  ", "dim")
     return text
 
 
