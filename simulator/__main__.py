@@ -43,7 +43,15 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument(
         "--speed", type=float, default=_DEFAULTS.speed, help="of a capture; 0: as fast as readers take it"
     )
-    parser.add_argument("--history", type=float, default=_DEFAULTS.history_s, help="seconds of truth kept")
+    parser.add_argument(
+        "--history", type=float, default=_DEFAULTS.history_s, help="seconds of truth kept (%(default)s)"
+    )
+    parser.add_argument(
+        "--history-changes",
+        type=int,
+        default=_DEFAULTS.history_changes,
+        help="changes kept at most, over all symbols, 16 bytes each (%(default)s)",
+    )
     parser.add_argument(
         "--weight-limit", type=int, default=_DEFAULTS.weight_limit, help="request weight a minute"
     )
@@ -78,6 +86,7 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
             captures=tuple(given.capture),
             speed=given.speed,
             history_s=given.history,
+            history_changes=given.history_changes,
             weight_limit=given.weight_limit,
             rates=_rates(given.faults, given.fault),
         )
@@ -94,7 +103,7 @@ async def run(settings: Settings) -> None:
     async with Simulator(settings) as simulator:
         count = len(simulator.exchange.instruments)
         print(f"simulator ready: rest={simulator.rest_url} ws={simulator.ws_url} symbols={count}", flush=True)
-        await stop.wait()
+        await simulator.serve_until(stop)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

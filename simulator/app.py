@@ -6,9 +6,8 @@ mode nothing moves until the test calls :meth:`Simulator.tick`.
 
 import asyncio
 import contextlib
-from collections import deque
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Self
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -23,9 +22,7 @@ from simulator.rest import Answer, Rest
 from simulator.session import Abort, Close, Frame, Ping, Pong, Session, StreamRequest, parse_target
 from simulator.settings import Settings
 from simulator.truth import Truth
-from simulator.weight import WeightMeter
-
-_FIVE_MINUTES_MS: Final = 300_000
+from simulator.weight import AttemptMeter, WeightMeter
 
 
 class _Line:
@@ -50,6 +47,8 @@ class Simulator:
         self.settings = settings = settings or Settings()
         self._manual = manual
         self._clock: Clock = clock or (ManualClock() if manual else SystemClock())
+        if manual and not isinstance(self._clock, ManualClock):
+            raise ValueError("in manual mode the clock is a ManualClock")
         self.exchange = Exchange(
             wall_ms=self._clock.wall_ms,
             seed=settings.seed,
@@ -67,7 +66,7 @@ class Simulator:
         self._rest = Rest(self.exchange)
         self._oracle = Oracle(self.exchange)
         self._lines: dict[int, _Line] = {}
-        self._attempts: dict[str, deque[int]] = {}
+        self._attempts = AttemptMeter(settings.connections_per_5min)
         self._opened = 0
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -131,25 +130,41 @@ class Simulator:
         host, port = self._runner.addresses[0][:2]
         self._address = (host, port)
         if not self._manual:
-            self._tasks = [asyncio.create_task(self._run()), *map(self._start_player, self._players)]
+            self._tasks = [
+                asyncio.create_task(work) for work in (self._run(), *map(self._play, self._players))
+            ]
+
+    async def serve_until(self, stop: asyncio.Event) -> None:
+        """Wait for ``stop``. Raises what ended the market or a capture before its time."""
+        stopped = asyncio.create_task(stop.wait())
+        running: set[asyncio.Task[Any]] = {stopped, *self._tasks}
+        try:
+            while not stopped.done():
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            stopped.cancel()
 
     async def stop(self) -> None:
-        """Cut every connection and stop listening; at once."""
-        for task in self._tasks:
+        """Cut every connection and stop listening; at once. Raises as :meth:`serve_until` does."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
         for connection in tuple(self.exchange.connections.values()):
             connection.disconnect("abort")
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
     # Manual mode
 
     async def tick(self, count: int = 1) -> None:
         """Let ``count`` ticks pass; returns when everything they sent was handed to the sockets."""
-        if not isinstance(self._clock, ManualClock):
+        if not self._manual or not isinstance(self._clock, ManualClock):
             raise RuntimeError("time passes by itself: ticks are for manual mode")
         for _ in range(count):
             self._clock.advance(self.settings.tick_ms)
@@ -176,9 +191,6 @@ class Simulator:
             due = max(due + interval_s, loop.time())
             await asyncio.sleep(due - loop.time())
             self.exchange.tick()
-
-    def _start_player(self, player: Player) -> asyncio.Task[None]:
-        return asyncio.create_task(self._play(player))
 
     async def _play(self, player: Player) -> None:
         loop = asyncio.get_running_loop()
@@ -232,7 +244,7 @@ class Simulator:
     # Websockets
 
     async def _socket(self, request: web.Request, target: StreamRequest) -> web.StreamResponse:
-        if not self._may_connect(request.remote or ""):
+        if not self._attempts.allow(request.remote or "", self._clock.wall_ms()):
             return web.Response(status=429, headers={"Retry-After": "300"})
         refused = self.faults.take((Kind.REFUSE,))
         if refused is not None:
@@ -246,7 +258,7 @@ class Simulator:
         self._lines[session.id] = line
         writer = asyncio.create_task(self._write(request, socket, session, line))
         try:
-            await self._read(socket, session)
+            await self._read(request, socket, session)
         finally:
             session.close()
             del self._lines[session.id]
@@ -256,7 +268,7 @@ class Simulator:
                 await writer
         return socket
 
-    async def _read(self, socket: web.WebSocketResponse, session: Session) -> None:
+    async def _read(self, request: web.Request, socket: web.WebSocketResponse, session: Session) -> None:
         """Hand over what comes until the connection ends."""
         loop = asyncio.get_running_loop()
         while True:
@@ -271,7 +283,9 @@ class Simulator:
                 case WSMsgType.PONG:
                     session.receive_pong(bytes(message.data), loop.time())
                 case WSMsgType.CLOSE if session.frozen:
-                    pass  # A half-open socket does not even say goodbye.
+                    # A half-open socket does not even say goodbye: it stays until TCP ends.
+                    await _until_gone(request)
+                    return
                 case WSMsgType.CLOSE:
                     await socket.close(code=message.data or WSCloseCode.OK)
                     return
@@ -298,17 +312,6 @@ class Simulator:
         finally:
             line.idle.set()
 
-    def _may_connect(self, address: str) -> bool:
-        """*"300 connections per attempt every 5 minutes per IP"*"""
-        now_ms = self._clock.wall_ms()
-        attempts = self._attempts.setdefault(address, deque())
-        while attempts and attempts[0] <= now_ms - _FIVE_MINUTES_MS:
-            attempts.popleft()
-        if len(attempts) >= self.settings.connections_per_5min:
-            return False
-        attempts.append(now_ms)
-        return True
-
 
 def _markets(settings: Settings) -> list[tuple[Listing, Profile]]:
     symbols = settings.symbols
@@ -323,6 +326,11 @@ def _markets(settings: Settings) -> list[tuple[Listing, Profile]]:
         )
         for index, symbol in enumerate(chosen)
     ]
+
+
+async def _until_gone(request: web.Request) -> None:
+    while request.transport is not None:  # noqa: ASYNC110 - aiohttp has no event for a transport's end
+        await asyncio.sleep(0.05)
 
 
 async def _send_frame(request: web.Request, socket: web.WebSocketResponse, frame: Frame) -> None:

@@ -1,10 +1,11 @@
-"""Request weight by address: the minute's account, 429 for who goes over it, 418 for who does not stop.
+"""Limits by address: request weight with its 429 and 418, and connection attempts.
 
 Binance's rules: weight is counted per IP and UTC clock minute; a request that is refused costs weight too;
 *"bans scale in duration for repeat offenders, from 2 minutes to 3 days"*.
 """
 
 import json
+from collections import deque
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -42,6 +43,31 @@ class _Account:
     refused: int = 0
     bans: int = 0
     banned_until_ms: int = 0
+
+
+class AttemptMeter:
+    """*"There is a limit of 300 connections per attempt every 5 minutes per IP."*
+
+    Attempts of more than ``max_addresses`` addresses are not kept: the oldest goes.
+    """
+
+    def __init__(self, limit: int = 300, *, window_ms: int = 300_000, max_addresses: int = 10_000) -> None:
+        self.limit = limit
+        self.window_ms = window_ms
+        self.max_addresses = max_addresses
+        self._attempts: dict[str, deque[int]] = {}
+
+    def allow(self, address: str, now_ms: int) -> bool:
+        """Whether ``address`` may connect now; if so the attempt is counted."""
+        if address not in self._attempts and len(self._attempts) >= self.max_addresses:
+            del self._attempts[next(iter(self._attempts))]
+        attempts = self._attempts.setdefault(address, deque())
+        while attempts and attempts[0] <= now_ms - self.window_ms:
+            attempts.popleft()
+        if len(attempts) >= self.limit:
+            return False
+        attempts.append(now_ms)
+        return True
 
 
 class WeightMeter:

@@ -319,6 +319,9 @@ async def test_a_half_open_socket_stays_open_and_says_nothing(sim: Simulator) ->
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(socket.recv(), 0.05)
         assert socket.close_code is None
+        await socket.close()
+        assert (await ending(socket)).rcvd is None  # no answer came to the goodbye
+    await eventually(lambda: not sim.exchange.connections)
 
 
 @pytest.mark.parametrize(("form", "error"), [("status", websockets.InvalidStatus), ("abort", Exception)])
@@ -466,6 +469,26 @@ async def test_a_capture_does_not_wait_for_a_symbol_that_nobody_wants(tmp_path: 
     settings = Settings(captures=(capture(tmp_path),), speed=0, patience_s=0.05)
     async with Simulator(settings) as sim, connect(sim, "/stream?streams=abcusd@depth@100ms") as socket:
         assert [d["u"] for d in await diffs(socket, 10)] == list(range(101, 111))
+
+
+async def test_a_capture_that_breaks_off_ends_the_service_with_the_reason(tmp_path: Path) -> None:
+    path = capture(tmp_path)
+    path.write_text(path.read_text().replace('"5.0"', '"5.000"'))
+    settings = Settings(captures=(path,), speed=0)
+    with pytest.raises(ValueError, match=r"'5\.000' is not a number with 1 decimals"):
+        async with Simulator(settings) as sim, connect(sim, CAPTURED), asyncio.timeout(5):
+            await sim.serve_until(asyncio.Event())
+
+
+async def test_the_service_goes_on_after_the_end_of_a_capture_until_it_is_stopped(tmp_path: Path) -> None:
+    stop = asyncio.Event()
+    async with Simulator(Settings(captures=(capture(tmp_path),), speed=0)) as sim:
+        serving = asyncio.create_task(sim.serve_until(stop))
+        async with connect(sim, CAPTURED):
+            await eventually(lambda: sim.captures_done)
+        assert not serving.done()
+        stop.set()
+        await asyncio.wait_for(serving, 5)
 
 
 async def test_in_manual_mode_a_tick_plays_its_part_of_a_capture(tmp_path: Path) -> None:

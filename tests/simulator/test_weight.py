@@ -1,8 +1,8 @@
-"""Request weight, 429 and 418."""
+"""Request weight, 429 and 418, and connection attempts."""
 
 import json
 
-from simulator.weight import WeightMeter
+from simulator.weight import AttemptMeter, WeightMeter
 
 MINUTE = 60_000
 START = 1_800_000_000_000 - 1_800_000_000_000 % MINUTE
@@ -75,3 +75,17 @@ def test_the_number_of_accounts_is_bounded() -> None:
         meter.charge(address, 5, START)
     assert meter.charge("c", 5, START).used == 10
     assert meter.charge("a", 5, START).used == 5
+
+
+def test_so_many_connection_attempts_are_allowed_to_an_address_in_any_five_minutes() -> None:
+    meter = AttemptMeter(limit=2, max_addresses=2)
+    assert [meter.allow("a", START + ms) for ms in (0, 100, 200)] == [True, True, False]
+    assert meter.allow("b", START + 200)
+    assert [meter.allow("a", START + ms) for ms in (299_999, 300_000, 300_050, 300_100)] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert meter.allow("c", START + 300_100)  # "a" is forgotten
+    assert meter.allow("a", START + 300_100)
