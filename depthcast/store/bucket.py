@@ -83,6 +83,22 @@ def ensure_bucket(url: str, env: Mapping[str, str] | None = None, *, timeout_s: 
     return True
 
 
+def first_write(url: str, env: Mapping[str, str] | None = None, *, timeout_s: float = 5.0) -> None:
+    """Show that the store takes writes by writing one small object, ``probe/first-write``.
+
+    Without a condition: a refused one would show nothing, and nobody reads this object. Raises as
+    :func:`bucket_exists`.
+    """
+    location, aws = _read(url, env)
+    key = "/".join(filter(None, (location.prefix, "probe/first-write")))
+    try:
+        _client(aws, timeout_s).put_object(Bucket=location.bucket, Key=key, Body=b"{}")
+    except ClientError as error:
+        raise _failure_of(error).error(aws.where(location)) from None
+    except BotoCoreError as error:
+        raise _unreached(error, aws.where(location)) from None
+
+
 def _read(url: str, env: Mapping[str, str] | None) -> tuple[Location, Aws]:
     return parse_url(url), Aws.from_env(os.environ if env is None else env)
 

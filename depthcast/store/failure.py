@@ -174,7 +174,10 @@ class Failure(NamedTuple):
                 f"the store {where} asks for fewer requests ({said})", hint="it is tried again after a pause"
             )
         if status >= 500:
-            return StoreUnavailable(f"the store {where} failed ({said})", hint="it is tried again")
+            return StoreUnavailable(
+                f"the store {where} failed ({said})",
+                hint="it is tried again; the store's log says why (a full disk is one reason)",
+            )
         return StoreError(f"the store {where} refused the request ({said})", hint="see the store's log")
 
 

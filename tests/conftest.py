@@ -1,0 +1,48 @@
+"""What several packages' tests need: a real store, and an end that does not abort."""
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from depthcast.exit import leave
+from depthcast.store.embedded import SeaweedFS
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A running SeaweedFS: one for each pytest process, started when the first test asks for it."""
+    with SeaweedFS(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_bucket(seaweedfs: SeaweedFS) -> Mapping[str, str]:
+    """An empty place in SeaweedFS: the environment that leads there, ``DEPTHCAST_STORE_URL`` included."""
+    return seaweedfs.aws.to_env() | {"DEPTHCAST_STORE_URL": f"{seaweedfs.store_url}/test-{uuid.uuid4().hex}"}
+
+
+def pytest_report_header() -> str:
+    named = os.environ.get("DEPTHCAST_TEST_S3_URL", "none; DEPTHCAST_TEST_S3_URL and AWS_… name one")
+    return f"further store for tests/conformance: {named}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "seaweedfs" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.store_process)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # This process has used obstore, which can abort while the interpreter is taken down (depthcast.exit).
+    if not hasattr(config, "workerinput") and _STATUS in config.stash:
+        leave(config.stash[_STATUS])
+
+
+_STATUS = pytest.StashKey[int]()
