@@ -90,7 +90,8 @@ class SeaweedFS:
 
     ``anonymous_read``: whoever reaches the S3 port may read the bucket's objects without credentials, as an
     edge does. ``volume_size_mb``: the size of a volume file; space is given back in such pieces. With less
-    than ``min_free_mb`` left on the disk nothing is written.
+    than ``min_free_mb`` left on the disk nothing is written. ``preexec_fn`` is called in the child before it
+    becomes SeaweedFS, for instance to tie its life to its parent's.
     ``preexec_fn`` is called in the child before it becomes SeaweedFS, as ``subprocess`` does it.
     """
 
@@ -122,6 +123,7 @@ class SeaweedFS:
         self._min_free_mb = min_free_mb
         self._port_attempts = port_attempts
         self._binary = binary
+        self._preexec_fn = preexec_fn
         self._preexec_fn = preexec_fn
         self._access: _Access | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -175,12 +177,15 @@ class SeaweedFS:
         raise self._died()
 
     def check(self) -> None:
-        """Raise :class:`~depthcast.errors.StoreUnavailable` if it has ended or its disk is full.
-
-        Over S3 SeaweedFS calls a full disk an internal error, like any other.
-        """
+        """Raise :class:`~depthcast.errors.StoreUnavailable`, with its last words, if it has ended."""
         if self._child is not None and self._child.poll() is not None:
             raise self._died()
+
+    def check_disk(self) -> None:
+        """Raise :class:`~depthcast.errors.StoreUnavailable` if its disk is too full to write.
+
+        Over S3 it calls that an internal error like any other; so whoever watches it asks here.
+        """
         free_mb = shutil.disk_usage(self._data_dir).free >> 20
         if free_mb < self._min_free_mb:
             raise StoreUnavailable(
@@ -274,6 +279,7 @@ class SeaweedFS:
                 pass_fds=(lock,),
                 # Ctrl-C is for us: we stop it when nobody writes any more.
                 start_new_session=True,
+                preexec_fn=self._preexec_fn,
                 preexec_fn=self._preexec_fn,
             )
 
