@@ -20,5 +20,6 @@ byte, so it shares no code with the programs it judges. Map of the package, from
 - :mod:`simulator.oracle`    the truth and the faults, for programs beside this one
 - :mod:`simulator.app`       sockets and the clock: :class:`~simulator.app.Simulator`
 
-Only ``app`` and ``__main__`` do I/O or know asyncio.
+Sizes, pace and limits are in :mod:`simulator.settings`, time is in :mod:`simulator.clock`. Only ``app`` and
+``__main__`` know asyncio and sockets; ``capture`` reads files; all else is values in, values out.
 """
