@@ -90,8 +90,7 @@ class SeaweedFS:
 
     ``anonymous_read``: whoever reaches the S3 port may read the bucket's objects without credentials, as an
     edge does. ``volume_size_mb``: the size of a volume file; space is given back in such pieces. With less
-    than ``min_free_mb`` left on the disk nothing is written. ``preexec_fn`` is called in the child before it
-    becomes SeaweedFS, for instance to tie its life to its parent's.
+    than ``min_free_mb`` left on the disk nothing is written.
     ``preexec_fn`` is called in the child before it becomes SeaweedFS, as ``subprocess`` does it.
     """
 
@@ -123,7 +122,6 @@ class SeaweedFS:
         self._min_free_mb = min_free_mb
         self._port_attempts = port_attempts
         self._binary = binary
-        self._preexec_fn = preexec_fn
         self._preexec_fn = preexec_fn
         self._access: _Access | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -279,7 +277,6 @@ class SeaweedFS:
                 pass_fds=(lock,),
                 # Ctrl-C is for us: we stop it when nobody writes any more.
                 start_new_session=True,
-                preexec_fn=self._preexec_fn,
                 preexec_fn=self._preexec_fn,
             )
 
