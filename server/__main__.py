@@ -16,6 +16,7 @@ import uvicorn
 import uvloop
 
 from depthcast.errors import DepthcastError, SettingsError
+from depthcast.exit import run
 from depthcast.logs import get_logger
 from depthcast.settings import Address
 from depthcast.store import Store
@@ -110,9 +111,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def _main() -> int:
     try:
-        sys.exit(main())
+        return main()
     except DepthcastError as error:
         print(f"depthcast server: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, SettingsError) else 1)
+        return 2 if isinstance(error, SettingsError) else 1
+
+
+if __name__ == "__main__":
+    run(_main)
