@@ -175,6 +175,15 @@ class Simulator:
             self.exchange.tick()
             await self.drain()
 
+    async def play_next(self) -> None:
+        """Play the next message of each capture, and return as :meth:`tick` does; the clock stands still."""
+        if not self._manual:
+            raise RuntimeError("captures play by themselves: single messages are for manual mode")
+        for player in self._players:
+            if not player.done:
+                player.play_next()
+        await self.drain()
+
     async def drain(self) -> None:
         """Wait until all that is to be sent was handed to the sockets, or its reader cut off."""
         for line in tuple(self._lines.values()):

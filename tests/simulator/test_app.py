@@ -503,3 +503,23 @@ async def test_in_manual_mode_a_tick_plays_its_part_of_a_capture(tmp_path: Path)
             await sim.tick()
         assert sim.captures_done
         assert set(sim.exchange.instruments) == {"ABCUSD", "XYZUSD"}
+
+
+async def test_a_capture_can_be_played_message_by_message(tmp_path: Path) -> None:
+    capture = tmp_path / "capture.txt"
+    depth = '{"lastUpdateId":4,"bids":[["9.00","1.0"]],"asks":[["10.00","1.0"]]}'
+    diffs = (
+        f'2.{at}: {{"stream":"abusdt@depth@100ms","data":{{"e":"depthUpdate","E":{at},"s":"ABUSDT",'
+        f'"U":{at},"u":{at},"b":[["9.00","{at}.0"]],"a":[]}}}}'
+        for at in (5, 6)
+    )
+    answer = f"https://api.binance.com/api/v3/depth?symbol=ABUSDT&limit=1000 -> 1.0: {depth}"
+    capture.write_text("\n".join((answer, *diffs)) + "\n")
+    settings = Settings(captures=(capture,))
+    async with Simulator(settings, manual=True) as sim:
+        for sent in (5, 6, 6):
+            await sim.play_next()
+            assert sim.exchange.instruments["ABUSDT"].sent_id == sent
+        assert sim.captures_done
+    with pytest.raises(RuntimeError, match="manual"):
+        await Simulator(settings).play_next()
