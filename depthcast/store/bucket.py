@@ -57,7 +57,7 @@ def ensure_bucket(url: str, env: Mapping[str, str] | None = None, *, timeout_s: 
     if _exists(client, location, aws):
         return False
     try:
-        if aws.endpoint is None and aws.region != "us-east-1":
+        if aws.region != "us-east-1":
             # S3: every region but us-east-1 has to be named, and that one must not be.
             region: BucketLocationConstraintType = aws.region  # type: ignore[assignment]
             client.create_bucket(

@@ -110,6 +110,8 @@ class Failure(NamedTuple):
             code = _CODE.search(answer["body"])
             return cls(int(answer["status"]), code[1] if code else "", Cause.OTHER, "")
         head, _, debug = text.partition(_DEBUG)
+        if "BareRedirect" in debug:  # 301 to another region, without saying where
+            return cls(301, "", Cause.OTHER, _line(head))
         for mark, cause in _CAUSES:
             if mark in debug:
                 return cls(None, "", cause, _line(head))

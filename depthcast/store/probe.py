@@ -17,7 +17,7 @@ from depthcast.store import UNCHANGED, Outcome, PutResult, Store, StoredObject
 
 PREFIX: Final = "probe/"
 
-SLOTS: Final = 32
+SLOTS: Final = 256
 """How many sets of names there are; each probe takes one at random."""
 
 _ATTEMPTS: Final = 3
@@ -77,7 +77,7 @@ async def examine(
     # Two probes may meet in one slot, each the other's stale writer. Not three times running, but a store
     # that ignores conditions does so every time.
     for slot in rng.sample(range(SLOTS), _ATTEMPTS):
-        attempt = _Attempt(store, f"{PREFIX}{slot:02}", writers, races, throttle_pause_s, rng)
+        attempt = _Attempt(store, f"{PREFIX}{slot:03}", writers, races, throttle_pause_s, rng)
         report = await _run(attempt, store.url, deadline, clock)
         if not isinstance(report.fault, _Unkept):
             return report
@@ -124,7 +124,8 @@ class _Attempt:
         self._store = store
         self._slot = slot
         self._object = f"{slot}/object"
-        self._never = f"{PREFIX}never-written"
+        # Random, for a careless store writes it.
+        self._never = f"{slot}/never-written-{rng.getrandbits(64):016x}"
         self._odd = f"{slot}/depth?symbol=币安人生USDT&limit=5*~"
         self._writers = writers
         self._races = races
@@ -149,7 +150,7 @@ class _Attempt:
 
     async def _reads_missing(self) -> None:
         if await self._store.get(self._never) is not None:
-            raise self._unkept("it has an object that nobody wrote")
+            raise self._unkept("has an object that nobody wrote")
 
     async def _creates(self) -> None:
         held = await self._store.peek(self._object, 64)
