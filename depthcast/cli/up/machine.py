@@ -257,7 +257,7 @@ def check_free(address: Address) -> None:
         socket.create_server(address, family=family).close()
     except OSError as error:
         raise SettingsError(
-            f"cannot listen on {address}: {error.strerror or error}",
+            f"cannot listen on {address}: {str(error.strerror or error).partition(' (')[0]}",
             hint="choose another --listen, or stop the process that listens there",
         ) from None
 
