@@ -20,6 +20,15 @@ def age(ms: int | None) -> str:
     return f"{ms // 60_000} m" if ms < 36_000_000 else f"{ms // 3_600_000} h"
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "book"), counted(2000, "book")
+    ('1 book', '2,000 books')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def clock_text(seconds: float) -> str:
     """A duration as on a clock.
 

@@ -37,9 +37,8 @@ class DataFolder:
             self._take(lock)
         except OSError as error:
             self._release()
-            raise SettingsError(
-                f"the data folder {self.path} cannot be used: {error.strerror}", hint=_HINT
-            ) from None
+            why = "it is not a folder" if isinstance(error, FileExistsError) else error.strerror
+            raise SettingsError(f"the data folder {self.path} cannot be used: {why}", hint=_HINT) from None
         except SettingsError:
             self._release()
             raise

@@ -2,8 +2,8 @@
 
 ::
 
-    store ─┐
-           ├─▶ updater-1 … updater-N ─▶ server
+    store ───┐
+             ├─▶ updater-1 … updater-N ─▶ server
     exchange ┘
 
 Store and exchange come first and at the same time; the updaters need both. The stop goes the other way
@@ -13,6 +13,7 @@ write, then the simulator, and the store last. A service that dies is started ag
 """
 
 import asyncio
+import contextlib
 import re
 import socket
 import sys
@@ -24,6 +25,7 @@ from typing import Final
 from depthcast.cli.up import exchange
 from depthcast.cli.up.board import EXCHANGE, SERVER, STORE, Board
 from depthcast.cli.up.exchange import Chosen
+from depthcast.cli.up.figures import counted
 from depthcast.cli.up.folder import DataFolder
 from depthcast.cli.up.service import Service
 from depthcast.cli.up.settings import UpSettings
@@ -35,9 +37,13 @@ from depthcast.settings import Address
 BOOKS_PATIENCE_S: Final = 120.0
 """How long the first books are waited for, until the screen goes on to what there is."""
 
+FILES_PATIENCE_S: Final = 15.0
+"""How long the server waits for the first updater to have published everything."""
+
 _SIMULATED: Final = "simulator"
+# Log lines, as text or as JSON.
 _UPDATER_READY: Final = re.compile(r"(?P<url>http://[^\s\"]+)/status\b")
-_SERVER_READY: Final = re.compile(r"\blistening\b.*?\burl\"?[=:]\"?(?P<url>http://[^\s\",]+)")
+_SERVER_READY: Final = re.compile(r"^(?=.*\blistening\b).*\burl\"?[=:]\"?(?P<url>http://[^\s\",]+)")
 _SIMULATOR_READY: Final = re.compile(r"^simulator ready: rest=(?P<url>\S+)")
 _ANY_PORT: Final = "127.0.0.1:0"
 
@@ -59,6 +65,7 @@ class Machine:
         self._simulator: Service | None = None
         self._updaters: list[Service] = []
         self._server: Service | None = None
+        self._published = asyncio.Event()
         self._updater_names = [f"updater-{number}" for number in range(1, settings.updaters + 1)]
         board.plan(STORE, EXCHANGE, *self._updater_names, SERVER)
         board.data = str(folder.path)
@@ -91,8 +98,10 @@ class Machine:
                 await storing
                 chosen = await choosing
                 await self._start_updaters(group, chosen)
+                books = group.create_task(self._await_books(chosen))
+                await self._await_files()
                 await self._start_server(group)
-                await self._await_books(chosen)
+                await books
                 self._board.phase = "live"
         except BaseExceptionGroup as errors:
             # The first one ended the others.
@@ -127,12 +136,14 @@ class Machine:
                 why = str(error)
             else:
                 board.exchange = f"Binance at {_host(url)}"
-                board.finish(EXCHANGE, f"{board.exchange}: {chosen.count} symbols")
+                board.finish(EXCHANGE, f"{board.exchange}: {counted(chosen.count, 'symbol')}")
                 return chosen
         board.warning = (
             f"BINANCE CANNOT BE REACHED at {_host(url)}: these books are SIMULATED, their prices are made up."
         )
-        board.say("warning", f"{board.warning} Going on with the simulator.", why=why)
+        board.say(
+            "warning", "BINANCE CANNOT BE REACHED: going on with the SIMULATOR, prices are made up", why=why
+        )
         return await self._start_simulator(group, instead=True)
 
     async def _start_simulator(self, group: TaskGroup, *, instead: bool) -> Chosen:
@@ -166,7 +177,7 @@ class Machine:
         listen[0] = rest_url.removeprefix("http://")
         chosen = await exchange.choose_symbols(rest_url, rest_url.replace("http", "ws", 1), kept)
         board.exchange = f"the simulator at {_host(rest_url)}"
-        board.finish(EXCHANGE, f"{board.exchange}: {chosen.count} symbols")
+        board.finish(EXCHANGE, f"{board.exchange}: {counted(chosen.count, 'symbol')}")
         return chosen
 
     async def _start_updaters(self, group: TaskGroup, chosen: Chosen) -> None:
@@ -212,6 +223,12 @@ class Machine:
         self._board.server_url = await server.ready()
         self._board.finish(SERVER, f"answers at {self._board.server_url}")
 
+    async def _await_files(self) -> None:
+        """The server lists the published symbols when it starts, then every few seconds: let there be some."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FILES_PATIENCE_S):
+                await self._published.wait()
+
     async def _await_books(self, chosen: Chosen) -> None:
         """Show how many books there are, until all were published or patience ends."""
         board = self._board
@@ -225,10 +242,11 @@ class Machine:
                 reading = measured.reading
                 total = len(reading.books) or chosen.count
                 if reading.ready:
-                    board.finish(name, f"{reading.built} books built and published")
+                    self._published.set()
+                    board.finish(name, f"{counted(reading.built, 'book')} built and published")
                     waiting.discard(name)
                 else:
-                    text = f"{reading.built} of {total} books built" + (
+                    text = f"{reading.built:,} of {counted(total, 'book')} built" + (
                         ", publishing" if reading.built == total else ""
                     )
                     board.advance(name, reading.built, total, text)
@@ -237,9 +255,11 @@ class Machine:
     def _common_arguments(self) -> Sequence[str]:
         settings = self._settings
         config = ("--config", str(settings.config)) if settings.config is not None else ()
+        # Where they answer is one of their lines of level info, so they say no less than that.
+        level = "debug" if settings.log_level == "debug" else "info"
         return (
             *("--store-url", self._store.url),
-            *("--log-format", settings.log_format, "--log-level", settings.log_level),
+            *("--log-format", settings.log_format, "--log-level", level),
             *config,
         )
 

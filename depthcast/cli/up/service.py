@@ -34,6 +34,14 @@ class ServiceFailed(DepthcastError):
         self.status = status
 
 
+class ServiceSilent(DepthcastError):
+    """A service that runs and never said that it is ready."""
+
+    def __init__(self, name: str, waited_s: float, log: Path) -> None:
+        super().__init__(f"{name} was not ready within {waited_s:.0f} s", hint=f"its log is {log}")
+        self.name = name
+
+
 class Service:
     """``argv`` is asked for at each start. ``ready`` is looked for in what the process says; its group
     ``url`` is then known as :attr:`url`.
@@ -51,6 +59,7 @@ class Service:
         board: Board,
         *,
         ready: re.Pattern[str],
+        ready_within_s: float = 60.0,
         stop_within_s: float = 5.0,
         quick_s: float = 10.0,
         quick_deaths: int = 3,
@@ -69,6 +78,7 @@ class Service:
         self._log = LogFile(log)
         self._board = board
         self._ready_pattern = ready
+        self._ready_within_s = ready_within_s
         self._stop_within_s = stop_within_s
         self._quick_s = quick_s
         self._quick_deaths = quick_deaths
@@ -108,8 +118,12 @@ class Service:
             self.restarts += 1
 
     async def ready(self) -> str:
-        """Wait until it answers for the first time; returns :attr:`url`."""
-        await self._ready.wait()
+        """Wait until it answers for the first time; returns :attr:`url`. Raises :class:`ServiceSilent`."""
+        try:
+            async with asyncio.timeout(self._ready_within_s):
+                await self._ready.wait()
+        except TimeoutError:
+            raise ServiceSilent(self.name, self._ready_within_s, self._log.path) from None
         return self.url
 
     async def stop(self, hurry: asyncio.Event) -> None:

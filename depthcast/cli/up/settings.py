@@ -30,6 +30,12 @@ def _limits(limits: tuple[int, ...]) -> tuple[int, ...]:
     return limits
 
 
+def _listed(symbols: str) -> str:
+    if (symbols.isdecimal() and not 1 <= int(symbols) <= 3000) or not symbols.replace(",", "").strip():
+        raise ValueError("should be a number up to 3000, or names such as BTCUSDT,ETHUSDT")
+    return symbols
+
+
 class UpSettings(LogSettings):
     """The settings of ``depthcast up``; those of the services it starts are read by the services."""
 
@@ -74,10 +80,8 @@ class UpSettings(LogSettings):
     # The simulator
 
     simulator_seed: int = Field(1, description="settles what the simulated market does")
-    simulator_symbols: str = Field(
-        "8",
-        pattern=r"^([1-9][0-9]{0,3}|[^\d,][^,]*(,[^,]+)*)$",
-        description="how many symbols, or their names: A,B",
+    simulator_symbols: Annotated[str, AfterValidator(_listed)] = Field(
+        "8", description="how many symbols, or their names: A,B"
     )
     simulator_depth: int = Field(6000, ge=2, description="levels a side of a simulated book")
     simulator_rate: float = Field(10.0, gt=0, le=1000, description="diffs a second of a simulated symbol")
