@@ -169,7 +169,7 @@ class Machine:
             self._folder.log("simulator"),
             board,
             ready=_SIMULATOR_READY,
-            stop_within_s=2.0,
+            stop_within_s=1.0,
         )
         self._show_services()
         group.create_task(service.run())
@@ -217,6 +217,7 @@ class Machine:
             self._folder.log(SERVER),
             self._board,
             ready=_SERVER_READY,
+            stop_within_s=3.0,
         )
         self._show_services()
         group.create_task(server.run())
@@ -224,7 +225,7 @@ class Machine:
         self._board.finish(SERVER, f"answers at {self._board.server_url}")
 
     async def _await_files(self) -> None:
-        """The server lists the published symbols when it starts, then every few seconds: let there be some."""
+        """The server lists the published symbols at its start, then every few seconds: let there be some."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FILES_PATIENCE_S):
                 await self._published.wait()

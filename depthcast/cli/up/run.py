@@ -39,33 +39,35 @@ async def up(settings: UpSettings, folder: DataFolder, env: Mapping[str, str]) -
     """Everything, shown on this process's standard output."""
     stop, hurry = asyncio.Event(), asyncio.Event()
     console = Console(highlight=False)
-    on_screen = console.is_terminal and not console.is_dumb_terminal
-    with folder.log("up").open("w", encoding="utf-8", buffering=1) as log:
-        # A line of a log would spoil the screen.
-        configure(settings.log_format, settings.log_level, stream=log if on_screen else sys.stdout)
-        board = Board(log=_logger(stop))
-        display: Display = (
-            Terminal(board, console) if on_screen else Lines(board, every_s=settings.summary_every_s)
-        )
-        machine = Machine(settings, folder, board, env)
-        loop = asyncio.get_running_loop()
+    on_screen = sys.stdout.isatty() and not console.is_dumb_terminal
+    # A log line would spoil the screen.
+    stream = folder.log("up").open("w", encoding="utf-8", buffering=1) if on_screen else sys.stdout
+    configure(settings.log_format, settings.log_level, stream=stream)
+    board = Board(log=_logger(stop))
+    display: Display = (
+        Terminal(board, console) if on_screen else Lines(board, every_s=settings.summary_every_s)
+    )
+    machine = Machine(settings, folder, board, env)
+    loop = asyncio.get_running_loop()
 
-        def interrupt() -> None:
-            if stop.is_set():
-                hurry.set()
-            stop.set()
+    def interrupt() -> None:
+        if stop.is_set():
+            hurry.set()
+        stop.set()
 
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, interrupt)
-        try:
-            async with display:
-                await machine.run(stop, hurry)
-        finally:
-            for number in _SIGNALS:
-                loop.remove_signal_handler(number)
-        board.log("info", "everything is stopped", {"data": str(folder.path)})
-        if on_screen:
-            console.print(f"depthcast: everything is stopped; the data stays in {folder.path}")
+    # Under nohup the end of the terminal means nothing.
+    signals = [number for number in _SIGNALS if number != signal.SIGHUP or not _ignored(number)]
+    for number in signals:
+        loop.add_signal_handler(number, interrupt)
+    try:
+        async with display:
+            await machine.run(stop, hurry)
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+    board.log("info", "everything is stopped", {"data": str(folder.path)})
+    if on_screen and sys.stdout.isatty():  # which it is no more after a SIGHUP
+        console.print(f"depthcast: everything is stopped; the data stays in {folder.path}")
 
 
 def own_variables(env: Mapping[str, str]) -> dict[str, str]:
@@ -77,6 +79,10 @@ def own_variables(env: Mapping[str, str]) -> dict[str, str]:
         if name not in UpSettings.model_fields
     }
     return {name: value for name, value in env.items() if name not in services}
+
+
+def _ignored(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 def _logger(stop: asyncio.Event) -> Callable[[Level, str, Mapping[str, object]], None]:
