@@ -75,7 +75,7 @@ def ensure_bucket(url: str, env: Mapping[str, str] | None = None, *, timeout_s: 
                 return False
             raise AccessDenied(
                 f"the bucket name {location.bucket} is taken by someone else",
-                hint="bucket names are shared by all of Amazon's customers; choose another one",
+                hint="bucket names are shared by all of a store's customers; choose another one",
             ) from None
         raise failure.error(aws.where(location)) from None
     except BotoCoreError as error:

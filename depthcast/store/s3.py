@@ -136,7 +136,7 @@ class S3Store:
             fault = failure.error(self._where)
             return PutResult(outcome, reason=str(fault), error=fault)
         etag = put["e_tag"]
-        if etag is None:
+        if etag is None:  # the client raises for this by itself; its types do not say so
             return PutResult(Outcome.UNKNOWN, reason="the store's answer has no ETag")
         return PutResult(Outcome.WON, etag)
 

@@ -12,11 +12,13 @@ import pytest
 class Script:
     """What the server does with each request, and the requests it got.
 
-    ``answer`` is the whole HTTP answer; ``b""`` cuts the connection, ``None`` never answers.
+    ``answer`` is the whole HTTP answer; ``b""`` cuts the connection, ``None`` never answers. Those in
+    ``first`` are given before it, one to a request.
     """
 
     port: int = 0
     answer: bytes | None = b""
+    first: list[bytes] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
 
     @property
@@ -24,11 +26,19 @@ class Script:
         return f"http://127.0.0.1:{self.port}"
 
     def says(self, status: int, code: str = "", *headers: str, body: bytes | None = None) -> None:
-        """Answer with S3's error document, or with ``body``."""
+        """Answer with S3's error document, or with ``body``, from now on."""
+        self.answer = self.form(status, code, *headers, body=body)
+
+    def says_first(self, status: int, code: str = "", *headers: str, body: bytes | None = None) -> None:
+        """Answer so once."""
+        self.first.append(self.form(status, code, *headers, body=body))
+
+    @staticmethod
+    def form(status: int, code: str, *headers: str, body: bytes | None) -> bytes:
         if body is None:
             body = f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode() if code else b""
         lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(body)}", *headers, "", ""]
-        self.answer = "\r\n".join(lines).encode() + body
+        return "\r\n".join(lines).encode() + body
 
 
 @pytest.fixture
@@ -60,11 +70,12 @@ async def _converse(script: Script, reader: asyncio.StreamReader, writer: asynci
         lines = [line.lower() for line in head.split(b"\r\n")]
         lengths = [int(line[15:]) for line in lines if line.startswith(b"content-length:")]
         script.requests.append(head + await reader.readexactly(sum(lengths)))
-        if script.answer is None:
+        answer = script.first.pop(0) if script.first else script.answer
+        if answer is None:
             await asyncio.Event().wait()
-        if not script.answer:
+        if not answer:
             return
-        writer.write(script.answer)
+        writer.write(answer)
         await writer.drain()
-        if b"Connection: close" in script.answer:
+        if b"Connection: close" in answer:
             return

@@ -1,8 +1,10 @@
 """The bucket: looked for, created where asked, and what is said where that fails."""
 
+import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -47,6 +49,54 @@ def test_the_variables_of_this_process_are_the_default(moto: str, monkeypatch: p
         monkeypatch.setitem(os.environ, name, value)
     assert ensure_bucket("s3://from-environment")
     assert bucket_exists("s3://from-environment")
+
+
+class Script(Protocol):
+    """The fixture ``script``; see ``conftest.py``."""
+
+    endpoint: str
+    answer: bytes | None
+
+    def says(self, status: int, code: str = "", *headers: str, body: bytes | None = None) -> None: ...
+    def says_first(self, status: int, code: str = "", *headers: str, body: bytes | None = None) -> None: ...
+
+
+LISTED = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+
+
+@pytest.mark.parametrize("code", ["BucketAlreadyOwnedByYou", "BucketAlreadyExists"])
+async def test_a_bucket_that_another_process_creates_meanwhile_is_no_error(script: Script, code: str) -> None:
+    script.says_first(404, "NoSuchBucket")
+    script.says_first(409, code)
+    script.says(200, body=LISTED)
+    assert await asyncio.to_thread(ensure_bucket, "s3://books", env(script.endpoint)) is False
+
+
+async def test_a_name_that_someone_else_has_is_named(script: Script) -> None:
+    script.says_first(404, "NoSuchBucket")
+    script.says_first(409, "BucketAlreadyExists")
+    script.says(404, "NoSuchBucket")
+    with pytest.raises(AccessDenied, match=r"taken by someone else; .* choose another one"):
+        await asyncio.to_thread(ensure_bucket, "s3://books", env(script.endpoint))
+
+
+async def test_a_bucket_that_may_not_be_created_is_named(script: Script) -> None:
+    script.says_first(404, "NoSuchBucket")
+    script.says(403, "AccessDenied")
+    with pytest.raises(AccessDenied, match="denies access"):
+        await asyncio.to_thread(ensure_bucket, "s3://books", env(script.endpoint))
+
+
+async def test_a_connection_cut_while_a_bucket_is_created_is_named(script: Script) -> None:
+    script.says_first(404, "NoSuchBucket")
+    with pytest.raises(StoreUnavailable, match="the connection broke"):
+        await asyncio.to_thread(ensure_bucket, "s3://books", env(script.endpoint))
+
+
+async def test_no_answer_in_time_is_named(script: Script) -> None:
+    script.answer = None
+    with pytest.raises(StoreUnavailable, match="did not answer in time"):
+        await asyncio.to_thread(bucket_exists, "s3://books", env(script.endpoint), timeout_s=0.2)
 
 
 def test_a_first_write_needs_the_bucket_and_may_be_done_again(seaweedfs: SeaweedFS) -> None:

@@ -72,6 +72,52 @@ class ChecksThenWrites(Careless):
         return await self.forced(key, body, **options)
 
 
+class HoldsWhatNobodyWrote(Careless):
+    async def get(self, key: str) -> StoredObject | None:
+        return await super().get(key) or StoredObject(b"", '"e"')
+
+
+class GivesAllTheSameETag(Careless):
+    async def peek(self, key: str, length: int) -> StoredObject | None:
+        held = await super().peek(key, length)
+        return held and StoredObject(held.body, '"same"', held.metadata)
+
+    async def put_if(self, key: str, body: bytes, *, match: str | None, **options: Any) -> PutResult:
+        if match is None and await self.peek(key, 0) is not None:
+            return PutResult(Outcome.LOST)
+        await self.forced(key, body, **options)
+        return PutResult(Outcome.WON, '"same"')
+
+    async def forced(self, key: str, body: bytes, **options: Any) -> PutResult:
+        held = await MemoryStore.peek(self, key, 0)
+        return await MemoryStore.put_if(self, key, body, match=None if held is None else held.etag, **options)
+
+
+class LetsNobodyWinARace(Careless):
+    async def put_if(self, key: str, body: bytes, *, match: str | None, **options: Any) -> PutResult:
+        if "race" in key and match is not None:
+            return PutResult(Outcome.LOST)
+        return await super().put_if(key, body, match=match, **options)
+
+
+class ForgetsTheWinnerOfARace(Careless):
+    def __init__(self) -> None:
+        super().__init__()
+        self._promised: set[str] = set()
+
+    async def put_if(self, key: str, body: bytes, *, match: str | None, **options: Any) -> PutResult:
+        if "race" in key and match is not None:
+            first = match not in self._promised
+            self._promised.add(match)
+            return PutResult(Outcome.WON, '"promised"') if first else PutResult(Outcome.LOST)
+        return await super().put_if(key, body, match=match, **options)
+
+
+class LosesObjects(Careless):
+    async def get(self, key: str) -> StoredObject | None:
+        return None if key.endswith("/object") else await super().get(key)
+
+
 class NeverLetsAnyoneReplace(Careless):
     async def put_if(self, key: str, body: bytes, *, match: str | None, **options: Any) -> PutResult:
         if match is not None:
@@ -101,11 +147,16 @@ class CutsKeysAtQuestionMarks(Careless):
 
 
 FAULTS: Mapping[type[Careless], str] = {
+    HoldsWhatNobodyWrote: "a missing object reads as missing",
     CreatesTwice: "a second create is refused",
+    GivesAllTheSameETag: "the right ETag replaces",
     NeverLetsAnyoneReplace: "the right ETag replaces",
     IgnoresStaleness: "a stale ETag is refused",
     WritesWhereNothingIs: "an ETag without an object is refused",
     ChecksThenWrites: "of 4 writers at once one wins",
+    LetsNobodyWinARace: "of 4 writers at once one wins",
+    ForgetsTheWinnerOfARace: "of 4 writers at once one wins",
+    LosesObjects: "body, metadata and headers come back",
     AlwaysSends: "an unchanged object is not sent again",
     DropsMetadata: "body, metadata and headers come back",
     DropsCacheControl: "body, metadata and headers come back",
