@@ -139,7 +139,11 @@ class Screen:
         states = [(line.name, line.state) for line in self._board.services]
         return [
             Text(),
-            Text(" Stopping everything, in order. A second Ctrl-C does it at once."),
+            Text(
+                " Stopping everything, in order. A second Ctrl-C does it at once.",
+                no_wrap=True,
+                overflow="ellipsis",
+            ),
             Text(),
             *(
                 Text.assemble(f" {name:<12}", (state, _STATE_COLOURS.get(state, "dim")))

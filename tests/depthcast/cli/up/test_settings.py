@@ -1,0 +1,73 @@
+"""What ``depthcast up`` may be told, and the one line it answers to what makes no sense."""
+
+from pathlib import Path
+
+import pytest
+
+from depthcast.cli.up.run import own_variables
+from depthcast.cli.up.settings import UpSettings
+from depthcast.errors import SettingsError
+from depthcast.files import LIMITS
+from depthcast.settings import Address
+from updater.settings import UpdaterSettings
+
+
+def load(*argv: str, **env: str) -> UpSettings:
+    return UpSettings.load(argv, env, warn=lambda line: None)
+
+
+def test_nothing_needs_to_be_said() -> None:
+    settings = load()
+    assert (settings.exchange, settings.store_url, settings.symbols) == ("binance", "", ())
+    assert (settings.listen, settings.updaters) == (Address("127.0.0.1", 8080), 2)
+    assert settings.data == Path("depthcast-data")
+    assert settings.limits == LIMITS
+
+
+def test_binance_is_where_the_updater_looks_for_it() -> None:
+    ours, theirs = load(), UpdaterSettings.load([], {})
+    assert ours.binance_rest_url == theirs.binance_rest_url
+    assert ours.binance_ws_url == theirs.binance_ws_url
+
+
+def test_every_way_to_say_it_counts(tmp_path: Path) -> None:
+    config = tmp_path / "depthcast.toml"
+    config.write_text('symbols = ["ADAUSDT"]\n[up]\nupdaters = 3\ndata = "here"\n[updater]\nreplica = "a"\n')
+    settings = load("--config", str(config), "--updaters", "4", DEPTHCAST_LIMITS="5,20")
+    assert (settings.symbols, settings.limits) == (("ADAUSDT",), (5, 20))
+    assert (settings.updaters, settings.data) == (4, Path("here"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--exchange", "kraken"], "--exchange = 'kraken'"),
+        (["--updaters", "0"], "--updaters = '0'"),
+        (["--limits", "5,5001"], "between 1 and 5000"),
+        (["--limits", ""], "between 1 and 5000"),
+        (["--binance-rest-url", "ws://x"], "--binance-rest-url = 'ws://x'"),
+        (["--binance-ws-url", "https://x"], "--binance-ws-url = 'https://x'"),
+        (["--simulator-symbols", "0"], "a number up to 3000, or names"),
+        (["--simulator-symbols", "3001"], "a number up to 3000, or names"),
+        (["--simulator-symbols", ","], "a number up to 3000, or names"),
+        (["--simulator-rate", "0"], "--simulator-rate = '0'"),
+        (["--symbol", "ETHUSDT"], "did you mean --symbols?"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_that_names_it(argv: list[str], said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(*argv)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_variables_of_the_services_are_no_mistake_and_misspelled_ones_are() -> None:
+    env = {"DEPTHCAST_CADENCE": "100:0", "DEPTHCAST_REFRESH_MS": "50", "DEPTHCAST_SYMBOLZ": "A", "PATH": "/"}
+    assert own_variables(env) == {"DEPTHCAST_SYMBOLZ": "A", "PATH": "/"}
+    warnings: list[str] = []
+    UpSettings.load([], own_variables(env), warn=warnings.append)
+    assert ["DEPTHCAST_SYMBOLZ" in line for line in warnings] == [True]
+
+
+def test_a_variable_that_up_reads_too_stays() -> None:
+    assert own_variables({"DEPTHCAST_LISTEN": "x"}) == {"DEPTHCAST_LISTEN": "x"}
