@@ -28,7 +28,7 @@ from depthcast.files import CONTENT_TYPE, LIMITS, PEEK_BYTES, FileInfo, Version,
 from depthcast.store import Outcome, PutResult, Store
 from updater.cadence import Cadence
 from updater.slots import Slots
-from updater.writing import NEVER, KeyWriter, Look, Wait
+from updater.writing import NEVER, KeyWriter, Look, Wait, Write
 
 CACHE_CONTROL: Final = "public, max-age=0, s-maxage=1"
 """What may be kept of a file, by default. A client asks again each time (an unchanged file costs a 304); an
@@ -267,30 +267,39 @@ class Publisher:
         now = self._clock()
         mine = Version(self._live.epoch, book.update_id)
         again_at = NEVER if everything else self._alarm_at
-        denied = False
-        due: list[_Due] = []
+        ready: list[tuple[float, int, Look | Write]] = []
         for limit in self._writers if everything else ended:
-            writer = self._writers[limit]
-            target = mine
-            if self._claiming is not None and limit == self._largest:
-                target = Version(self._claiming, mine.update_id)
-            step = writer.next_step(now, target)
+            target = self._target(limit, mine)
+            step = self._writers[limit].next_step(now, target)
             if isinstance(step, Wait):
                 again_at = min(again_at, step.until)
-            elif not self._slots.take(self.wake):
+            else:
+                ready.append((self._writers[limit].behind_s(now, target), limit, step))
+        # The oldest file first: where slots are scarce, small ones are due again before a large one's turn.
+        ready.sort(key=lambda each: (-each[0], each[1]))
+        denied = False
+        due: list[_Due] = []
+        for _, limit, step in ready:
+            if not self._slots.take(self.wake):
                 denied = True
                 break
-            elif isinstance(step, Look):
-                writer.looking()
-                group.create_task(self._look(limit, writer))
+            if isinstance(step, Look):
+                self._writers[limit].looking()
+                group.create_task(self._look(limit, self._writers[limit]))
             else:
-                due.append(_Due(limit, writer, step.match, target))
+                due.append(_Due(limit, self._writers[limit], step.match, self._target(limit, mine)))
         if everything and not denied:
             self._slots.withdraw(self.wake)
         if due:
             again_at = min(again_at, self._begin(due, book, now, group))
         self._set_alarm(again_at)
         self._consider_claim(now, mine, group)
+
+    def _target(self, limit: int, mine: Version) -> Version:
+        """What the file of ``limit`` is to become: the book's version, or the epoch that is claimed."""
+        if self._claiming is not None and limit == self._largest:
+            return Version(self._claiming, mine.update_id)
+        return mine
 
     def _set_alarm(self, at: float) -> None:
         """Wake at this time, and at no other."""

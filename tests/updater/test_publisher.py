@@ -416,6 +416,18 @@ async def test_requests_in_flight_are_bounded_over_all_symbols_and_nobody_starve
         await replica.stop()
 
 
+@virtual
+async def test_no_limit_starves_where_the_store_is_too_slow_for_all_of_them() -> None:
+    store = FaultyStore(latency_s=0.05)
+    limits = (5, 10, 20, 50)
+    replica = Replica(store, limits=limits, slots=Slots(1))
+    await replica.stream(10)
+    for limit in limits:
+        times = [at for at, _ in store.won(limit)]
+        assert max(later - at for at, later in pairwise([0.0, *times, now()])) < 0.6
+    await replica.stop()
+
+
 @pytest.mark.parametrize("how", ["its book is gone", "it is overtaken", "it ends"])
 @virtual
 async def test_who_no_longer_wants_a_slot_lets_others_in(how: str) -> None:
