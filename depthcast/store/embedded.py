@@ -152,27 +152,15 @@ class SeaweedFS:
         """Start it and return when it has taken a first write.
 
         Raises :class:`~depthcast.errors.SettingsError` for a folder that cannot be used or is in use, and
-        :class:`~depthcast.errors.StoreUnavailable` with the end of its log where it does not come up.
+        :class:`~depthcast.errors.StoreUnavailable` with the end of its log where it does not come up; nothing
+        is left running then.
         """
         self._stopping.clear()
-        binary = self._find_binary()
-        deadline = time.monotonic() + self._start_timeout_s
-        with _locked(self._data_dir) as lock:
-            known = _Access.read(self._data_dir / "access.json") or _Access(_random(20), _random(40), ())
-            _remove_sockets(known.ports)
-            ports = known.ports
-            for _ in range(self._port_attempts):
-                if len(ports) != 2 * len(_PARTS) or not all(map(_is_free, ports)):
-                    ports = _free_ports(2 * len(_PARTS))
-                self._access = replace(known, ports=ports)
-                self._access.write(self._data_dir / "access.json")
-                self._write_identities()
-                self._child = self._spawn(binary, lock)
-                (self._data_dir / "pid").write_text(f"{self._child.pid}\n", "ascii")
-                if self._came_up(deadline):
-                    return
-                ports = ()
-        raise self._died()
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
 
     def check(self) -> None:
         """Raise :class:`~depthcast.errors.StoreUnavailable`, with its last words, if it has ended."""
@@ -212,15 +200,31 @@ class SeaweedFS:
             _remove_sockets(self._access.ports)
 
     def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _start(self) -> None:
+        binary = self._find_binary()
+        deadline = time.monotonic() + self._start_timeout_s
+        with _locked(self._data_dir) as lock:
+            known = _Access.read(self._data_dir / "access.json") or _Access(_random(20), _random(40), ())
+            _remove_sockets(known.ports)
+            ports = known.ports
+            for _ in range(self._port_attempts):
+                if len(ports) != 2 * len(_PARTS) or not all(map(_is_free, ports)):
+                    ports = _free_ports(2 * len(_PARTS))
+                self._access = replace(known, ports=ports)
+                self._access.write(self._data_dir / "access.json")
+                self._write_identities()
+                self._child = self._spawn(binary, lock)
+                (self._data_dir / "pid").write_text(f"{self._child.pid}\n", "ascii")
+                if self._came_up(deadline):
+                    return
+                ports = ()
+        raise self._died()
 
     def _find_binary(self) -> Path:
         # Beside the interpreter of this environment first: PATH may lead to another one's.
@@ -237,6 +241,7 @@ class SeaweedFS:
         assert self._access is not None
         logs = self._data_dir / "logs"
         logs.mkdir(exist_ok=True)
+        (logs / "weed.INFO").unlink(missing_ok=True)  # a link to the log of the last run
         command = [
             str(binary),
             f"-logdir={logs}",
