@@ -34,11 +34,11 @@ from depthcast.cli.up.watch import Watch
 from depthcast.errors import SettingsError, VenueError
 from depthcast.settings import Address
 
-BOOKS_PATIENCE_S: Final = 120.0
-"""How long the first books are waited for, until the screen goes on to what there is."""
-
 FILES_PATIENCE_S: Final = 15.0
 """How long the server waits for the first updater to have published everything."""
+
+BOOKS_PATIENCE_S: Final = 10.0
+"""How long the others are waited for then, until the screen goes on to what there is."""
 
 _SIMULATED: Final = "simulator"
 # Log lines, as text or as JSON.
@@ -101,7 +101,7 @@ class Machine:
                 books = group.create_task(self._await_books(chosen))
                 await self._await_files()
                 await self._start_server(group)
-                await books
+                await asyncio.wait({books}, timeout=BOOKS_PATIENCE_S)
                 self._board.phase = "live"
         except BaseExceptionGroup as errors:
             # The first one ended the others.
@@ -231,11 +231,10 @@ class Machine:
                 await self._published.wait()
 
     async def _await_books(self, chosen: Chosen) -> None:
-        """Show how many books there are, until all were published or patience ends."""
+        """Show how many books there are, until all were published."""
         board = self._board
         waiting = set(self._updater_names)
-        give_up_s = board.clock() + BOOKS_PATIENCE_S
-        while waiting and board.clock() < give_up_s:
+        while waiting:
             for name in sorted(waiting):
                 measured = board.readings.get(name)
                 if measured is None:
