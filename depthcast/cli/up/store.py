@@ -108,6 +108,7 @@ class EmbeddedStore:
         self._prefix = ""
         self._seaweed: SeaweedFS | None = None
         self._release = threading.Event()
+        self._disk_full = False
 
     @property
     def url(self) -> str:
@@ -149,6 +150,7 @@ class EmbeddedStore:
             await asyncio.sleep(self._check_every_s)
             try:
                 self._running.check()
+                self.watch_disk()
                 continue
             except StoreUnavailable as died:
                 quick = quick + 1 if self._clock() - began < self._quick_s else 0
@@ -165,6 +167,22 @@ class EmbeddedStore:
                     f"SeaweedFS cannot come back at {endpoint}: another program took its port",
                     hint="start again",
                 )
+
+    def watch_disk(self) -> None:
+        """Say once that the disk is full, and once that it no longer is.
+
+        Writing stops meanwhile and goes on by itself; the last files stay readable.
+        """
+        try:
+            self._running.check_disk()
+        except StoreUnavailable as full:
+            if not self._disk_full:
+                self._board.say("error", str(full))
+            self._disk_full = True
+        else:
+            if self._disk_full:
+                self._board.say("info", "the disk has room again")
+            self._disk_full = False
 
     async def stop(self) -> None:
         """End it; a start under way is given up."""

@@ -13,6 +13,7 @@ from depthcast.cli.up.settings import UpSettings
 from depthcast.cli.up.store import EmbeddedStore, OwnStore, open_part
 from depthcast.errors import BucketMissing, SettingsError, StoreUnavailable
 from depthcast.store.bucket import bucket_exists
+from depthcast.store.embedded import SeaweedFS
 
 
 @pytest.fixture
@@ -91,3 +92,18 @@ def test_the_embedded_store_keeps_simulated_books_apart_and_credentials_to_itsel
         store.child_env()
     asyncio.run(store.stop())
     assert store.state == "stopped"
+
+
+def test_a_full_disk_is_said_once_and_so_is_its_end(
+    planned: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EmbeddedStore(DataFolder(tmp_path), planned, {})
+    monkeypatch.setattr(store, "_seaweed", SeaweedFS(tmp_path, min_free_mb=10**9))
+    for _ in range(3):
+        store.watch_disk()
+    assert [note.level for note in planned.notes] == ["error"]
+    assert "is full" in planned.notes[0].text
+    monkeypatch.setattr(store, "_seaweed", SeaweedFS(tmp_path, min_free_mb=0))
+    for _ in range(3):
+        store.watch_disk()
+    assert [note.text for note in planned.notes][1:] == ["the disk has room again"]
