@@ -1,15 +1,40 @@
 """``python -m bench.sink``: an S3 that takes every PUT and keeps nothing, in a process of its own.
 
-It prints its port and serves until its standard input ends. It answers as fast as Python can, so that what
-is measured beside it is the client's work.
+It prints its port and serves until its standard input ends; a read finds nothing. It answers as fast as
+Python can, so that what is measured beside it is the client's work. :func:`started` starts it as a child.
 """
 
 import asyncio
+import subprocess
 import sys
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, cast
 
-_ANSWER: Final = b'HTTP/1.1 200 OK\r\nETag: "00000000000000000000000000000000"\r\nContent-Length: 0\r\n\r\n'
+import uvloop
+
+from depthcast.store.aws import Aws
+
+_TAKEN: Final = b'HTTP/1.1 200 OK\r\nETag: "00000000000000000000000000000000"\r\nContent-Length: 0\r\n\r\n'
+_MISSING: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@contextmanager
+def started(place: Callable[[int], None] = lambda _pid: None) -> Iterator[Aws]:
+    """The sink as a child of this process; ``place`` is told its process id, to choose its cores."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bench.sink"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        place(child.pid)
+        port = int(child.stdout.readline())
+        yield Aws(f"http://127.0.0.1:{port}", access_key_id="bench", secret_access_key="bench")
+    finally:
+        child.stdin.close()
+        child.wait(10)
 
 
 class Sink(asyncio.Protocol):
@@ -20,8 +45,7 @@ class Sink(asyncio.Protocol):
         self._left = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)
 
     def data_received(self, data: bytes) -> None:
         while data:
@@ -30,19 +54,24 @@ class Sink(asyncio.Protocol):
                 self._left -= taken
                 data = data[taken:]
                 if not self._left:
-                    self._transport.write(_ANSWER)
+                    self._transport.write(_TAKEN)
                 continue
             self._head += data
             head, found, data = bytes(self._head).partition(b"\r\n\r\n")
             if not found:
                 return
             self._head.clear()
-            head = head.lower()
-            self._left = int(head.partition(b"\ncontent-length:")[2].partition(b"\r\n")[0] or 0)
-            if b"\nexpect: 100-continue" in head:
-                self._transport.write(_CONTINUE)
-            if not self._left:
-                self._transport.write(_ANSWER)
+            self._begin(head.lower())
+
+    def _begin(self, head: bytes) -> None:
+        if not head.startswith(b"put "):
+            self._transport.write(_MISSING)
+            return
+        self._left = int(head.partition(b"\ncontent-length:")[2].partition(b"\r\n")[0] or 0)
+        if b"\nexpect: 100-continue" in head:
+            self._transport.write(_CONTINUE)
+        if not self._left:
+            self._transport.write(_TAKEN)
 
 
 async def serve() -> None:
@@ -53,4 +82,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    uvloop.run(serve())

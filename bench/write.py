@@ -14,8 +14,6 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +28,7 @@ from botocore.config import Config
 from rich.console import Console
 from rich.table import Table
 
+from bench.sink import started
 from depthcast.exit import run
 from depthcast.files import CONTENT_TYPE, FileInfo
 from depthcast.store.aws import Aws
@@ -132,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     table = Table(title=f"Conditional writes, {CONCURRENCY} at a time: client CPU, and writes a second")
     for column in ("store", "body", "depthcast", "boto3", "CPU ratio"):
         table.add_column(column, justify="left" if column in ("store", "body") else "right")
-    for name, place in (("null", _sink), ("seaweedfs", _seaweedfs)):
+    for name, place in (("null", started), ("seaweedfs", _seaweedfs)):
         with place() as aws:
             ours, theirs = Ours(aws), Boto3(aws)
             for label, size, each in (("3kB", 3_000, 60), ("300kB", 300_000, 15)):
@@ -175,21 +174,6 @@ def _timed(write: Callable[[bytes, int], None], body: bytes, each: int) -> Turn:
 def _cell(turns: list[Turn]) -> str:
     cpu_ms = statistics.median(turn.cpu_ms for turn in turns)
     return f"{cpu_ms:.3f} ms, {statistics.median(turn.rate for turn in turns):,.0f}/s"
-
-
-@contextmanager
-def _sink() -> Iterator[Aws]:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "bench.sink"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdin is not None
-    assert child.stdout is not None
-    try:
-        port = int(child.stdout.readline())
-        yield Aws(f"http://127.0.0.1:{port}", access_key_id="bench", secret_access_key="bench")
-    finally:
-        child.stdin.close()
-        child.wait(10)
 
 
 @contextmanager

@@ -1,0 +1,45 @@
+"""Each measurement runs, and ends with one line of JSON that others can read; here its figures mean nothing."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def figures_of(bench: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", f"bench.{bench}", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures.pop("bench") == bench
+    assert all(math.isfinite(figure) for figure in figures.values()), figures
+    return dict(figures)
+
+
+def test_book_ends_with_its_ratios() -> None:
+    figures = figures_of("book")
+    assert {"hot_vs_sorteddict", "hot_vs_two_lists", "in_turn_vs_sorteddict", "mb_a_book"} <= figures.keys()
+
+
+@pytest.mark.store_process
+def test_write_ends_with_its_ratios() -> None:
+    assert {"cpu_3kB_vs_boto3_null", "cpu_3kB_vs_boto3_seaweedfs"} <= figures_of("write").keys()
+
+
+@pytest.mark.store_process
+def test_capacity_ends_with_its_figures() -> None:
+    figures = figures_of("capacity")
+    assert {"symbols_one_core", "puts_a_symbol_second", "symbols_one_seaweedfs"} <= figures.keys()
+    assert figures["symbols_one_core"] > 0
+    assert figures["verified_updates_a_symbol_second"] > 0
