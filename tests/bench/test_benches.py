@@ -1,4 +1,4 @@
-"""Each measurement runs and ends with one line of JSON that others can read; here its figures mean nothing."""
+"""Each measurement runs and ends with one line of JSON that others can read; figures mean nothing here."""
 
 import json
 import math
