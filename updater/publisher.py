@@ -118,6 +118,14 @@ class FileState(NamedTuple):
     behind_s: float
 
 
+class _Ready(NamedTuple):
+    """A request that may begin now, for a file that has been out of date since ``since``."""
+
+    since: float
+    limit: int
+    step: Look | Write
+
+
 class _Due(NamedTuple):
     """A write that may begin now: of ``version``, if the object's ETag is ``match``."""
 
@@ -267,31 +275,22 @@ class Publisher:
         now = self._clock()
         mine = Version(self._live.epoch, book.update_id)
         again_at = NEVER if everything else self._alarm_at
-        ready: list[tuple[float, int, Look | Write]] = []
+        ready: list[_Ready] = []
         for limit in self._writers if everything else ended:
-            target = self._target(limit, mine)
-            step = self._writers[limit].next_step(now, target)
+            writer = self._writers[limit]
+            step = writer.next_step(now, self._target(limit, mine))
             if isinstance(step, Wait):
                 again_at = min(again_at, step.until)
             else:
-                ready.append((self._writers[limit].behind_s(now, target), limit, step))
+                ready.append(_Ready(writer.behind_since, limit, step))
         # The oldest file first: where slots are scarce, small ones are due again before a large one's turn.
-        ready.sort(key=lambda each: (-each[0], each[1]))
-        denied = False
-        due: list[_Due] = []
-        for _, limit, step in ready:
-            if not self._slots.take(self.wake):
-                denied = True
-                break
-            if isinstance(step, Look):
-                self._writers[limit].looking()
-                group.create_task(self._look(limit, self._writers[limit]))
-            else:
-                due.append(_Due(limit, self._writers[limit], step.match, self._target(limit, mine)))
-        if everything and not denied:
+        ready.sort()
+        if everything and not ready:
             self._slots.withdraw(self.wake)
-        if due:
-            again_at = min(again_at, self._begin(due, book, now, group))
+        # Who is in the queue has its turn there, and looks at everything then.
+        if ready and (everything or not self._slots.queued(self.wake)):
+            del ready[self._slots.take(len(ready), self.wake) :]
+            again_at = min(again_at, self._begin(ready, book, mine, now, group))
         self._set_alarm(again_at)
         self._consider_claim(now, mine, group)
 
@@ -317,18 +316,32 @@ class Publisher:
         self._alarm, self._alarm_at = None, NEVER
         self.wake()
 
-    def _begin(self, due: Sequence[_Due], book: Book, now: float, group: TaskGroup) -> float:
-        """Render once for all that is due, and write what is worth it. Returns when the rest will be."""
+    def _begin(
+        self, steps: Sequence[_Ready], book: Book, mine: Version, now: float, group: TaskGroup
+    ) -> float:
+        """Look, or render once for all writes, and write what is worth it. Returns when the rest will be."""
+        due: list[_Due] = []
+        for _, limit, step in steps:
+            writer = self._writers[limit]
+            if isinstance(step, Look):
+                writer.looking()
+                group.create_task(self._look(limit, writer))
+            else:
+                due.append(_Due(limit, writer, step.match, self._target(limit, mine)))
+        if not due:
+            return NEVER
         until = NEVER
+        held = 0
         metadata = {epoch: self._metadata(book, epoch) for epoch in {each.version.epoch for each in due}}
         for each, body in zip(due, book.bodies([each.limit for each in due]), strict=True):
             held_until = each.writer.hold_until(now, each.version, body)
-            if held_until is not None:
+            if held_until is None:
+                each.writer.writing(now, each.version, body)
+                group.create_task(self._write(each, body, metadata[each.version.epoch]))
+            else:
                 until = min(until, held_until)
-                self._slots.give()
-                continue
-            each.writer.writing(now, each.version, body)
-            group.create_task(self._write(each, body, metadata[each.version.epoch]))
+                held += 1
+        self._slots.give(held)
         return until
 
     def _metadata(self, book: Book, epoch: int) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from asyncio import Task, TaskGroup
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from random import Random
 
 from depthcast.backoff import Backoff
@@ -34,7 +35,8 @@ _log = get_logger("updater")
 class Replica:
     """One replica. :meth:`run` it once; ``store`` stays the caller's to close.
 
-    ``prove`` shows that a store honours conditions or raises what is wrong with it.
+    ``prove`` shows that a store honours conditions or raises what is wrong with it. ``feed_limits`` are the
+    websockets' bounds; how many symbols go on one of them is the settings' to say.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Replica:
         retry_initial_s: float = 1.0,
         retry_maximum_s: float = 15.0,
         lag_every_s: float = 0.25,
+        feed_limits: FeedLimits | None = None,
         # Surroundings
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -59,6 +62,9 @@ class Replica:
         self._stop_within_s = stop_within_s
         self._retry_s = (retry_initial_s, retry_maximum_s)
         self._lag_every_s = lag_every_s
+        self._feed_limits = replace(
+            feed_limits or FeedLimits(), streams_per_connection=settings.streams_per_connection
+        )
         self._clock = clock
         self._wall_ms = wall_ms
         self._rng = rng or Random()
@@ -114,7 +120,7 @@ class Replica:
             on_diff=take,
             on_error=self.metrics.feed_error,
             on_connection_lost=lost,
-            limits=FeedLimits(streams_per_connection=self._settings.streams_per_connection),
+            limits=self._feed_limits,
             clock=self._clock,
             rng=self._rng,
         )

@@ -153,7 +153,12 @@ class KeyWriter:
         ``mine`` changes: a version counts from the first such call.
         """
         self._compare(now, mine)
-        return now - self._unwritten[0][1] if self._unwritten else 0.0
+        return max(0.0, now - self.behind_since)
+
+    @property
+    def behind_since(self) -> float:
+        """When the stored file became out of date; :data:`NEVER` where, as far as was asked, it did not."""
+        return self._unwritten[0][1] if self._unwritten else NEVER
 
     def _compare(self, now: float, mine: Version) -> None:
         stored = self.stored
@@ -202,7 +207,7 @@ class KeyWriter:
             return self._look_from(now, self._known_at + self._watch_s)
         if now < self._write_from:
             return Wait(self._write_from)
-        if self._leave is not None and not self._leave(self.behind_s(now, mine)):
+        if self._leave is not None and not self._leave(max(0.0, now - self.behind_since)):
             return self._look_from(now, self._known_at + self._watch_s)
         return Write(self._object.etag if isinstance(self._object, Held) else None)
 

@@ -433,7 +433,7 @@ async def test_no_limit_starves_where_the_store_is_too_slow_for_all_of_them() ->
 async def test_who_no_longer_wants_a_slot_lets_others_in(how: str) -> None:
     store = FaultyStore()
     slots = Slots(1)
-    assert slots.take(lambda: None)
+    assert slots.take(1, lambda: None)
     first, second = Replica(store, "a", slots=slots), Replica(store, "b", slots=slots, update_id=20)
     await asyncio.sleep(1)
     match how:
@@ -775,7 +775,7 @@ async def test_a_claim_that_could_not_be_written_yet_is_dropped_where_the_book_c
     replica = Replica(store, slots=slots, watch_s=100.0)
 
     async def confirm() -> int:
-        assert slots.take(lambda: None)
+        assert slots.take(1, lambda: None)
         return 50
 
     replica.confirm = confirm
