@@ -94,7 +94,7 @@ class Book:
     def __init__(self) -> None:
         self.update_id = 0
         self.event_time_ms = 0
-        """The venue's clock of the last applied diff, in ms since 1970; 0 before the first one."""
+        """The venue's clock of the last diff in it, in ms since 1970; 0 where that is not known."""
         self._bids = _Side(descending=True)
         self._asks = _Side(descending=False)
 
@@ -107,6 +107,7 @@ class Book:
         """
         book = cls()
         book.update_id = snapshot.update_id
+        book.event_time_ms = snapshot.event_time_ms
         book._bids.load(snapshot.bids, complete=snapshot.bids_complete)
         book._asks.load(snapshot.asks, complete=snapshot.asks_complete)
         return book

@@ -30,7 +30,8 @@ class Snapshot(NamedTuple):
     """A book at one update id, best level first on both sides.
 
     ``bids_complete``: no bid exists beyond the last one shown (the venue had fewer than it was asked for).
-    Where it is false, levels beyond the last price shown are *unknown*, not absent.
+    Where it is false, levels beyond the last price shown are *unknown*, not absent. ``event_time_ms`` is the
+    venue's clock of the last diff in it, 0 where that is not known: the venue's own snapshots do not tell.
     """
 
     update_id: int
@@ -38,3 +39,4 @@ class Snapshot(NamedTuple):
     asks: Sequence[Level]
     bids_complete: bool
     asks_complete: bool
+    event_time_ms: int = 0

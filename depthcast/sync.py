@@ -9,13 +9,15 @@ state    input          condition                             verdict, and what 
 WAITING  diff           follows the buffer (or is its first)  BUFFERED
 WAITING  diff           leaves a hole after the buffer        BUFFERED; what was buffered before is dropped
 WAITING  diff           u <= last buffered u                  STRAGGLER, or REBASED (below)
+WAITING  diff           goes on where stragglers ended        BUFFERED, or REBASED (below)
 WAITING  snapshot       id + 1 < U of the first buffered      TOO_OLD; the buffer stays, take another one
 WAITING  file           nothing buffered yet                  UNPROVEN; wait for a diff or ask the venue
+WAITING  file           of an earlier count of ids (below)    UNPROVEN
 WAITING  snapshot, file otherwise                             SYNCED; the buffer is applied; now LIVE
 LIVE     diff           u <= id                               STRAGGLER, or REBASED (below)
 LIVE     diff           U > id + 1                            GAP; buffered, not applied; now WAITING
 LIVE     diff           a level is not a level                BAD; dropped; now WAITING
-LIVE     diff           U <= id + 1 <= u                      APPLIED
+LIVE     diff           U <= id + 1 <= u                      APPLIED, or REBASED (below)
 =======  =============  ====================================  =============================================
 
 The documents want ``lastUpdateId`` inside ``[U, u]`` of the first diff applied. That fails in the usual case
@@ -27,7 +29,13 @@ A hole *inside* the buffer counts like any other: only a snapshot from behind it
 **Re-based ids.** A venue may begin to count anew from lower ids. Every diff then looks like a straggler, for
 ever. So a run of :data:`REBASED_AFTER` stragglers that follow on each other, all younger by the venue's clock
 than the book, and none of them interrupted by a diff that could be applied, is taken for the new stream: it
-becomes the buffer, and only a snapshot from the venue itself will do.
+becomes the buffer, and only a snapshot from the venue itself will do. So is a run of :data:`PASSING_AFTER`
+that goes on beyond the book's id: ids that went down by little come to where they were before the run is
+long, and the diff there would fit the book by its ids alone. Ids that went down by less than so many diffs
+are beyond what a stream can tell; the audit of a refill finds out.
+
+A published file may be of the earlier count, and the buffer of the new one has passed the file's id. Then the
+diffs up to that id are younger than the file, by the venue's clock, by more than :data:`FILE_LAG_MS`.
 
 **Refills.** A LIVE book can be compared with, and completed from, a second snapshot without a break:
 :meth:`Sync.begin_refill`, then :meth:`Sync.refill`. Diffs are recorded between the two, applied to the
@@ -50,6 +58,13 @@ BUFFER: Final = 10_000
 
 REBASED_AFTER: Final = 10
 """So many stragglers in one unbroken run are a new count of ids."""
+
+PASSING_AFTER: Final = 2
+"""So many are one too, where the run goes on beyond the book. A single straggler younger than the book may
+come from another connection, which tells the same changes in other pieces."""
+
+FILE_LAG_MS: Final = 1000
+"""Connections that tell changes in other pieces tell one at most so much later than another does."""
 
 
 class State(Enum):
@@ -131,7 +146,10 @@ class Sync:
         assert self.book is not None
         relation = _relation(diff, self.book.update_id)
         if relation is _Relation.NEXT:
-            return self._apply(self.book, diff)
+            # A book fresh from a snapshot knows no time: to it, old diffs look young.
+            return (
+                self._rebased(diff) if self.book.event_time_ms and self._passes(diff) else self._apply(diff)
+            )
         if relation is _Relation.OLD:
             return self._straggler(diff, self.book.event_time_ms)
         self._wait([diff])
@@ -146,7 +164,7 @@ class Sync:
         """
         if self.state is State.LIVE:
             raise ValueError(f"{self.symbol} is live; it needs no first snapshot")
-        if not self._buffer and not proven:
+        if not proven and (not self._buffer or self._outlived(snapshot)):
             return Verdict.UNPROVEN
         if snapshot.update_id < self.wanted_id:
             return Verdict.TOO_OLD
@@ -220,7 +238,9 @@ class Sync:
 
     # Steps
 
-    def _apply(self, book: Book, diff: Diff) -> Verdict:
+    def _apply(self, diff: Diff) -> Verdict:
+        book = self.book
+        assert book is not None
         try:
             book.apply(diff)
         except BadLevel:
@@ -240,6 +260,8 @@ class Sync:
             relation = _relation(diff, newest.last)
             if relation is _Relation.OLD:
                 return self._straggler(diff, newest.event_time_ms)
+            if relation is _Relation.NEXT and self._passes(diff):
+                return self._rebased(diff)
             if relation is _Relation.HOLE:
                 self._buffer.clear()
         self._buffer.append(diff)
@@ -252,11 +274,24 @@ class Sync:
             return Verdict.STRAGGLER
         if run and _relation(diff, run[-1].last) is not _Relation.NEXT:
             run.clear()
+        if len(run) == REBASED_AFTER - 1:
+            return self._rebased(diff)
         run.append(diff)
-        if len(run) < REBASED_AFTER:
-            return Verdict.STRAGGLER
-        self._wait(run)
+        return Verdict.STRAGGLER
+
+    def _passes(self, diff: Diff) -> bool:
+        """Whether a run of stragglers goes on with ``diff``, which is none."""
+        run = self._run
+        return len(run) >= PASSING_AFTER and _relation(diff, run[-1].last) is _Relation.NEXT
+
+    def _rebased(self, diff: Diff) -> Verdict:
+        self._wait([*self._run, diff])
         return Verdict.REBASED
+
+    def _outlived(self, file: Snapshot) -> bool:
+        """Whether diffs up to the file's id were told long after the last one that is in the file."""
+        passed = (diff.event_time_ms for diff in self._buffer if diff.first <= file.update_id)
+        return 0 < file.event_time_ms < max(passed, default=0) - FILE_LAG_MS
 
     def _wait(self, buffer: list[Diff]) -> None:
         self.state = State.WAITING

@@ -84,4 +84,5 @@ def snapshot_of(key: str, body: bytes, info: FileInfo) -> Snapshot:
         asks,
         info.bids_complete and len(bids) >= info.bids,
         info.asks_complete and len(asks) >= info.asks,
+        info.event_time_ms,
     )

@@ -249,6 +249,56 @@ def test_a_run_of_stragglers_is_ended_by_progress_or_by_a_hole_in_it() -> None:
     assert sync.state is State.LIVE
 
 
+def test_ids_that_went_down_by_less_than_a_run_are_noticed_where_they_pass_the_old_ones() -> None:
+    sync = live(7)
+    sync.diff(diff(8, 9, time=5000))
+    # From here on the venue counts from 4 again, and its diffs are not those that led to 9.
+    verdicts = [sync.diff(diff(n, n + 1, time=5000 + n)) for n in (5, 7, 9)]
+    assert verdicts == [Verdict.STRAGGLER, Verdict.STRAGGLER, Verdict.REBASED]
+    assert shown(sync) == body(9)
+    assert sync.snapshot(snapshot(6)) is Verdict.SYNCED
+    assert shown(sync) == body(10)
+
+
+def test_ids_that_went_down_by_less_than_a_run_are_noticed_in_the_buffer_too() -> None:
+    sync = Sync("X")
+    sync.diff(diff(8, 9, time=5000))
+    verdicts = [sync.diff(diff(n, n + 1, time=5000 + n)) for n in (5, 7, 9)]
+    assert verdicts == [Verdict.STRAGGLER, Verdict.STRAGGLER, Verdict.REBASED]
+    assert sync.wanted_id == 4
+
+
+def test_another_connections_diffs_that_end_at_other_ids_are_not_taken_for_new_ids() -> None:
+    sync = live(7)
+    sync.diff(diff(8, 9, time=5000))
+    # Its successor tells the same changes in other pieces, one of them a little later.
+    assert sync.diff(diff(6, 8, time=5100)) is Verdict.STRAGGLER
+    assert sync.diff(diff(9, 12, time=5200)) is Verdict.APPLIED
+    assert shown(sync) == body(12)
+
+
+def test_a_book_whose_time_is_not_known_yet_takes_diffs_that_it_is_ahead_of() -> None:
+    sync = live(9)
+    verdicts = [sync.diff(diff(n, n + 1, time=5000 + n)) for n in (5, 7, 9)]
+    assert verdicts == [Verdict.STRAGGLER, Verdict.STRAGGLER, Verdict.APPLIED]
+
+
+@pytest.mark.parametrize(("later_ms", "verdict"), [(1000, Verdict.SYNCED), (1001, Verdict.UNPROVEN)])
+def test_a_file_of_an_earlier_count_of_ids_is_not_believed(later_ms: int, verdict: Verdict) -> None:
+    sync = Sync("X")
+    for change in (diff(5, 8, time=6000 + later_ms - 100), diff(9, 9, time=6000 + later_ms), diff(10, 12)):
+        sync.diff(change)
+    assert sync.snapshot(snapshot(9)._replace(event_time_ms=6000), proven=False) is verdict
+
+
+def test_a_file_before_a_long_silence_is_believed() -> None:
+    sync = Sync("X")
+    sync.diff(diff(10, 12, time=10**9))
+    assert sync.snapshot(snapshot(9)._replace(event_time_ms=6000), proven=False) is Verdict.SYNCED
+    assert sync.book is not None
+    assert sync.book.event_time_ms == 10**9
+
+
 # Refills
 
 

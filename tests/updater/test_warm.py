@@ -31,7 +31,7 @@ def warm(store: MemoryStore) -> tuple[WarmFiles, list[tuple[str, int]]]:
 
 async def test_a_file_is_a_snapshot_whose_sides_are_complete_if_it_shows_all_of_them() -> None:
     files, damaged = warm(await stored())
-    assert await files("ETHUSDT", 160) == WarmStart(3, 160, Snapshot(160, BIDS[:2], ASKS, False, True))
+    assert await files("ETHUSDT", 160) == WarmStart(3, 160, Snapshot(160, BIDS[:2], ASKS, False, True, 1))
     assert not damaged
 
 
