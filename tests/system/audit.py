@@ -6,29 +6,39 @@ import json
 import os
 import socket
 import sys
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final, Literal
 
 import aiohttp
 
-from depthcast.files import FileInfo, Version, depth_key, parse_key, update_id_of
-from depthcast.store import Outcome, PutResult, Store
+from depthcast.errors import BadFile
+from depthcast.feed import FeedLimits
+from depthcast.files import FileInfo, Version, depth_key, parse_key, update_id_of, version_of
+from depthcast.store import Outcome, PutResult, Store, StoredObject, Unchanged
 from simulator import truth
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
+
+REMEMBERED: Final = 256
+"""So many ETags of a key are known at a time: a write names one that was seen a moment ago."""
 
 
 class Auditor:
     """Compares every file with the true book at its id, byte for byte, and sees to it that none goes back.
 
-    ``truth`` is the simulator's. A file may be shorter than the true book only where it says so.
+    ``truth`` is the simulator's. A file may be shorter than the true book only where it says so. Answers of
+    a store arrive in any order, so a write is held against the version of the object whose ETag it named.
     """
 
     def __init__(self, book_at: truth.Truth) -> None:
         self._truth = book_at
-        self.versions: dict[str, Version] = {}
+        self.newest: dict[str, tuple[Version, bytes, FileInfo]] = {}
+        """What was written of each key at its greatest version."""
         self.checked: Counter[str] = Counter()
         self.shorter = 0
+        self._by_etag: dict[str, OrderedDict[str, Version | None]] = {}
+        self._created: set[str] = set()
         self.bodies: dict[tuple[str, int, int], bytes] = {}
         self.keep_limit: int | None = None
         """Bodies of this limit are kept in ``bodies``, by symbol, limit and id."""
@@ -36,12 +46,28 @@ class Auditor:
         """Answers of a server among those checked."""
         self._waiting: dict[tuple[str, int], tuple[int, asyncio.Event]] = {}
 
-    def check_written(self, key: str, body: bytes, metadata: Mapping[str, str]) -> None:
-        """A write was won."""
+    def note(self, key: str, etag: str, version: Version | None) -> None:
+        """An object of this version (``None``: no file of ours) was seen under this ETag."""
+        known = self._by_etag.setdefault(key, OrderedDict())
+        known[etag] = version
+        if len(known) > REMEMBERED:
+            known.popitem(last=False)
+
+    def check_written(
+        self, key: str, body: bytes, metadata: Mapping[str, str], *, match: str | None, etag: str
+    ) -> None:
+        """A write was won: it replaced the object whose ETag was ``match``, or there was none."""
         info = FileInfo.from_metadata(key, metadata)
         version = Version(info.epoch, update_id_of(key, body))
-        assert version > self.versions.get(key, Version(-1, -1)), f"{key} went back to {version}"
-        self.versions[key] = version
+        if match is None:
+            assert key not in self._created, f"{key} was created twice"
+            self._created.add(key)
+        else:
+            replaced = self._by_etag[key][match]
+            assert replaced is None or version > replaced, f"{key} went back from {replaced} to {version}"
+        self.note(key, etag, version)
+        if key not in self.newest or version > self.newest[key][0]:
+            self.newest[key] = (version, body, info)
         symbol, limit = parse_key(key)
         self.check_body(symbol, limit, body, info)
         if limit == self.keep_limit:
@@ -52,8 +78,8 @@ class Auditor:
 
     async def reached(self, symbol: str, limit: int, update_id: int, bound_s: float = 30.0) -> None:
         """Wait until the file is at ``update_id`` or beyond it."""
-        held = self.versions.get(depth_key(symbol, limit))
-        if held is None or held.update_id < update_id:
+        held = self.newest.get(depth_key(symbol, limit))
+        if held is None or held[0].update_id < update_id:
             event = asyncio.Event()
             self._waiting[symbol, limit] = (update_id, event)
             async with asyncio.timeout(bound_s):
@@ -72,6 +98,19 @@ class Auditor:
         )
         self.shorter += 1
 
+    def is_current(self, key: str, update_id: int) -> bool:
+        """Whether a file is of its symbol's present count of ids, and at ``update_id`` or beyond."""
+        version, body, info = self.newest.get(key, (Version(0, 0), b"", None))
+        if info is None or version.update_id < update_id:
+            return False
+        symbol, limit = parse_key(key)
+        generation = self._truth.generations(symbol)[-1].generation
+        try:
+            true = self._truth.body(symbol, version.update_id, limit, generation)
+        except truth.TruthError:
+            return False
+        return body == true or self._is_shorter(body, true, info)
+
     @staticmethod
     def _is_shorter(body: bytes, true_body: bytes, info: FileInfo | None) -> bool:
         file, true = json.loads(body), json.loads(true_body)
@@ -88,15 +127,33 @@ class Auditor:
 
 
 class Audited:
-    """A store whose every won write is shown to an auditor."""
+    """A store whose every won write is shown to an auditor, and what its writers see beforehand."""
 
     def __init__(self, store: Store, auditor: Auditor) -> None:
         self._store = store
         self._auditor = auditor
         self.url = store.url
-        self.get, self.peek, self.list, self.close = store.get, store.peek, store.list, store.close
-        self.get_if_changed = store.get_if_changed
+        self.list, self.close = store.list, store.close
         self.outcomes: Counter[Outcome] = Counter()
+
+    async def get(self, key: str) -> StoredObject | None:
+        return self._seen(key, await self._store.get(key))
+
+    async def peek(self, key: str, length: int) -> StoredObject | None:
+        return self._seen(key, await self._store.peek(key, length))
+
+    async def get_if_changed(self, key: str, etag: str) -> StoredObject | Literal[Unchanged.UNCHANGED] | None:
+        found = await self._store.get_if_changed(key, etag)
+        return found if isinstance(found, Unchanged) else self._seen(key, found)
+
+    def _seen(self, key: str, found: StoredObject | None) -> StoredObject | None:
+        if found is not None:
+            try:
+                version = version_of(key, found.body, found.metadata)
+            except BadFile:
+                version = None
+            self._auditor.note(key, found.etag, version)
+        return found
 
     async def put_if(
         self,
@@ -112,20 +169,22 @@ class Audited:
             key, body, match=match, metadata=metadata, content_type=content_type, cache_control=cache_control
         )
         self.outcomes[result.outcome] += 1
-        if result.outcome is Outcome.WON:
-            self._auditor.check_written(key, body, metadata or {})
+        if result.etag is not None:
+            self._auditor.check_written(key, body, metadata or {}, match=match, etag=result.etag)
         return result
 
 
 @contextlib.asynccontextmanager
-async def running_replica(store: Store, *argv: str) -> AsyncIterator[Replica]:
+async def running_replica(
+    store: Store, *argv: str, feed_limits: FeedLimits | None = None
+) -> AsyncIterator[Replica]:
     """One replica with settings as on the command line; stopped in order at the end."""
 
     async def proven(store: Store) -> None:
         """The conformance suite proves stores."""
 
     settings = UpdaterSettings.load(argv, {})
-    replica = Replica(settings, store, prove=proven)
+    replica = Replica(settings, store, prove=proven, feed_limits=feed_limits)
     running = asyncio.ensure_future(replica.run())
     try:
         yield replica
