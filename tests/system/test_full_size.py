@@ -27,7 +27,7 @@ from simulator.settings import Settings
 from tests.system.audit import Audited, Auditor, running_replica, running_server, until
 from updater.replica import Replica
 
-SECONDS: Final = 60 * float(os.environ.get("DEPTHCAST_SOAK_MINUTES") or 0) or 20.0
+SECONDS: Final = 60 * float(os.environ.get("DEPTHCAST_SOAK_MINUTES") or 0) or 12.0
 
 SYMBOLS: Final = 20
 ODD: Final = {
@@ -63,12 +63,13 @@ RATES: Final = {
     Kind.THROTTLE: 1 / 30,
     Kind.BAN: 1 / 60,
 }
-RECOVERED_WITHIN_S: Final = 60.0
-"""Pauses between attempts at a book that keeps breaking grow to 15 s, a ban and its echo last 7 s."""
+RECOVERED_WITHIN_S: Final = 180.0
+"""Pauses between attempts at a book that keeps breaking grow to 15 s, a ban and its echo last 7 s, and then an
+epoch may have to be claimed; on a busy machine each step takes its time."""
 
 pytestmark = [
     pytest.mark.store_process,
-    pytest.mark.timeout(0 if SECONDS > 20 else 240),
+    pytest.mark.timeout(0 if SECONDS > 12 else 420),
 ]
 
 
