@@ -18,13 +18,21 @@ import aiohttp
 import pytest
 
 from depthcast.feed import FeedLimits
-from depthcast.files import Version, depth_key
+from depthcast.files import Version
 from depthcast.store import open_store
 from simulator.app import Simulator
 from simulator.faults import ALL_RATES, TIMED_KINDS, Kind
 from simulator.market import Profile, listing_of
 from simulator.settings import Settings
-from tests.system.audit import Audited, Auditor, running_replica, running_server, until
+from tests.system.audit import (
+    Audited,
+    Auditor,
+    Totals,
+    all_are_current,
+    running_replica,
+    running_server,
+    until,
+)
 from updater.replica import Replica
 
 SECONDS: Final = 60 * float(os.environ.get("DEPTHCAST_SOAK_MINUTES") or 0) or 12.0
@@ -64,8 +72,8 @@ RATES: Final = {
     Kind.BAN: 1 / 60,
 }
 RECOVERED_WITHIN_S: Final = 180.0
-"""Pauses between attempts at a book that keeps breaking grow to 15 s, a ban and its echo last 7 s, and then an
-epoch may have to be claimed; on a busy machine each step takes its time."""
+"""Pauses between attempts at a book that keeps breaking grow to 15 s, a ban and its echo last 7 s, then an epoch
+may have to be claimed; on a busy machine each step takes its time."""
 
 pytestmark = [
     pytest.mark.store_process,
@@ -111,7 +119,7 @@ async def test_at_full_size_with_every_fault_at_once(s3_bucket: Mapping[str, str
 
         sim.faults.clear()
         recovering = time.monotonic()
-        await all_are_current(sim, auditor)
+        await all_are_current(sim, auditor, LIMITS, RECOVERED_WITHIN_S)
         took = time.monotonic() - recovering
         if reading.done():
             await reading
@@ -167,17 +175,6 @@ async def everything_goes_wrong(sim: Simulator, seconds: float) -> None:
     await until(lambda: not faults.waiting, 30)
 
 
-async def all_are_current(sim: Simulator, auditor: Auditor) -> None:
-    """Each file comes to where its symbol is now, or further."""
-    marks = {symbol: each.journal.update_id for symbol, each in sim.exchange.instruments.items()}
-    old = {depth_key(symbol, limit): mark for symbol, mark in marks.items() for limit in LIMITS}
-    end = time.monotonic() + RECOVERED_WITHIN_S
-    while old:
-        assert time.monotonic() < end, f"still not current: {sorted(old)}"
-        await asyncio.sleep(0.1)
-        old = {key: mark for key, mark in old.items() if not auditor.is_current(key, mark)}
-
-
 async def read_answers(url: str, sim: Simulator, auditor: Auditor) -> None:
     """Ask the server for any symbol and limit: its answers too are true, and never go back."""
     rng = Random(2)
@@ -223,20 +220,6 @@ def state_of(replica: Replica, symbol: str) -> str:
 
 def frames_of(replicas: Sequence[Replica]) -> int:
     return sum(replica.report.status()["feed"]["frames"] for replica in replicas)
-
-
-class Totals(Counter[tuple[str, str]]):
-    """Counters by name and first label, summed over replicas."""
-
-    def __init__(self, replicas: Sequence[Replica]) -> None:
-        super().__init__()
-        for replica in replicas:
-            for metric in replica.metrics.registry.collect():
-                for name, labels, value, *_ in metric.samples:
-                    self[name, next(iter(labels.values()), "")] += value  # type: ignore[assignment]
-
-    def of(self, name: str) -> str:
-        return ", ".join(f"{label} {value:.0f}" for (n, label), value in sorted(self.items()) if n == name)
 
 
 def report(sim: Simulator, auditor: Auditor, totals: Totals, pace: float, took: float) -> None:
