@@ -9,6 +9,7 @@ each time. No metric has a symbol for a label, so that their number does not gro
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -125,8 +126,9 @@ class Metrics(keeper.Observer):
         self._worst_lag_s = 0.0
         self._loop_lag.set_function(self._take_worst_lag)
 
-        for verdict in Verdict:
-            self._diffs.labels(verdict.value)
+        # Found once: these two are counted at every diff and every write.
+        self._diffs_with = {verdict: self._diffs.labels(verdict.value) for verdict in Verdict}
+        self._writes_with = cache(lambda outcome, limit: self._writes.labels(outcome.value, str(limit)))
         for event in ClaimEvent:
             self._claims.labels(event.value)
         for source in ("file", "rest"):
@@ -138,7 +140,7 @@ class Metrics(keeper.Observer):
 
     def took(self, symbol: str, verdict: Verdict) -> None:
         """A diff came in."""
-        self._diffs.labels(verdict.value).inc()
+        self._diffs_with[verdict].inc()
         if verdict is Verdict.GAP:
             self._gaps.inc()
 
@@ -188,7 +190,7 @@ class Metrics(keeper.Observer):
 
     def wrote(self, symbol: str, limit: int, result: PutResult, seconds: float) -> None:
         """A conditional write ended."""
-        self._writes.labels(result.outcome.value, str(limit)).inc()
+        self._writes_with(result.outcome, limit).inc()
         self._write_latency.observe(seconds)
         if result.outcome is Outcome.WON:
             self.written[symbol] += 1

@@ -6,6 +6,7 @@ resolve ``..``. Such keys are refused here, alike for all stores, before anythin
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from depthcast.errors import BadKey
@@ -40,8 +41,13 @@ def check_key(key: str) -> str:
 def check_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
     """``metadata`` itself; raises ``ValueError`` for names or values that a header cannot carry intact."""
     for name, value in metadata.items():
-        if not _NAME.fullmatch(name) or name in _HEADERS:
+        if not _names_metadata(name):
             raise ValueError(f"metadata name {name!r:.80} is not made of a-z, 0-9 and '-', or names a header")
         if not _VALUE.fullmatch(value):
             raise ValueError(f"metadata value of {name} is empty or not printable ASCII: {value!r:.80}")
     return metadata
+
+
+@lru_cache(maxsize=256)
+def _names_metadata(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and name not in _HEADERS
