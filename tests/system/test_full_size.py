@@ -72,8 +72,8 @@ RATES: Final = {
     Kind.BAN: 1 / 60,
 }
 RECOVERED_WITHIN_S: Final = 180.0
-"""Pauses between attempts at a book that keeps breaking grow to 15 s, a ban and its echo last 7 s, then an epoch
-may have to be claimed; on a busy machine each step takes its time."""
+"""Pauses between attempts at a book that keeps breaking grow to 15 s, a ban and its echo last 7 s; then an
+epoch may have to be claimed, and on a busy machine each step takes its time."""
 
 pytestmark = [
     pytest.mark.store_process,
