@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final, Literal
 
 import aiohttp
@@ -17,6 +17,7 @@ from depthcast.feed import FeedLimits
 from depthcast.files import FileInfo, Version, depth_key, parse_key, update_id_of, version_of
 from depthcast.store import Outcome, PutResult, Store, StoredObject, Unchanged
 from simulator import truth
+from simulator.app import Simulator
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
 
@@ -224,3 +225,31 @@ async def until(condition: Callable[[], object], bound_s: float = 30.0, step_s: 
     while not condition():
         assert asyncio.get_running_loop().time() < end, "it never came true"
         await asyncio.sleep(step_s)
+
+
+async def all_are_current(
+    sim: Simulator, auditor: Auditor, limits: Sequence[int], bound_s: float = 30.0
+) -> None:
+    """Each file comes to where its symbol is now, or further."""
+    marks = {symbol: each.journal.update_id for symbol, each in sim.exchange.instruments.items()}
+    old = {depth_key(symbol, limit): mark for symbol, mark in marks.items() for limit in limits}
+    loop = asyncio.get_running_loop()
+    end = loop.time() + bound_s
+    while old:
+        assert loop.time() < end, f"still not current: {sorted(old)}"
+        await asyncio.sleep(0.05)
+        old = {key: mark for key, mark in old.items() if not auditor.is_current(key, mark)}
+
+
+class Totals(Counter[tuple[str, str]]):
+    """Counters by name and first label, summed over replicas."""
+
+    def __init__(self, replicas: Sequence[Replica]) -> None:
+        super().__init__()
+        for replica in replicas:
+            for metric in replica.metrics.registry.collect():
+                for name, labels, value, *_ in metric.samples:
+                    self[name, next(iter(labels.values()), "")] += value  # type: ignore[assignment]
+
+    def of(self, name: str) -> str:
+        return ", ".join(f"{label} {value:.0f}" for (n, label), value in sorted(self.items()) if n == name)
