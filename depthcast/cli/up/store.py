@@ -1,7 +1,6 @@
 """Where the files go: a SeaweedFS that is started here, or an S3 of the user's own, shown to be fit."""
 
 import asyncio
-import signal
 import threading
 import time
 from asyncio import AbstractEventLoop, Future
@@ -126,12 +125,7 @@ class EmbeddedStore:
             loop.call_soon_threadsafe(self._show, done, total, text)
 
         self._board.begin(STORE, "starting SeaweedFS")
-        self._seaweed = SeaweedFS(
-            self._folder.store,
-            on_progress=on_progress,
-            # SIGTERM would keep it for a quarter of a minute, and the folder with it.
-            preexec_fn=tether(signal.SIGKILL),
-        )
+        self._seaweed = SeaweedFS(self._folder.store, on_progress=on_progress, preexec_fn=tether())
         await self._start()
         aws = self._seaweed.aws
         self._board.store = f"{self._seaweed.store_url} at {aws.endpoint}"

@@ -95,25 +95,22 @@ async def descendants(pid: int) -> set[int]:
     return every - {found.pid}
 
 
-async def gone(pids: set[int]) -> set[int]:
-    """Those of ``pids`` that still run after a while."""
+def program(pid: int) -> str:
+    """The state and the command line of a process; empty where it has ended."""
+    ps = ("ps", "-o", "stat=,args=", "-p", str(pid))
+    line = subprocess.run(ps, capture_output=True, text=True, check=False).stdout.strip()
+    return "" if line.startswith("Z") else line
+
+
+async def left(pids: set[int]) -> list[str]:
+    """Those of ``pids`` that still run after a while, as :func:`program` shows them."""
     running = pids
-    for _ in range(300):
-        running = {pid for pid in running if _runs(pid)}
+    for _ in range(100):
+        running = {pid for pid in running if program(pid)}
         if not running:
             break
-        await asyncio.sleep(0.05)
-    return running
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = subprocess.run(
-            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
-        return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
-    except FileNotFoundError:
-        return False
+        await asyncio.sleep(0.1)
+    return [program(pid) for pid in running]
 
 
 @pytest.mark.store_process
@@ -140,9 +137,15 @@ async def test_from_an_exchange_that_is_not_there_to_books_that_are_served_and_b
     assert process.pid is not None
     started = await descendants(process.pid)
     assert len(started) >= 5  # store, simulator, two updaters, server
+    (store,) = [pid for pid in started if "weed" in program(pid)]
+    os.kill(store, signal.SIGKILL)
+    await line_with(process, "the store is started again")
+    await served(book, above=await served(book, above=later))
+
+    started |= await descendants(process.pid)
     process.send_signal(signal.SIGINT)
     assert await asyncio.wait_for(process.wait(), 30) == 0
-    assert await gone(started) == set()
+    assert await left(started) == []
     logs = {path.name for path in (tmp_path / "data" / "logs").iterdir()}
     assert logs >= {"updater-1.log", "updater-2.log", "server.log", "simulator.log"}
 
@@ -156,7 +159,7 @@ async def served(url: str, above: Mapping[str, Any] | None = None) -> dict[str, 
             document: dict[str, Any] = json.loads(body)
             return document
         await asyncio.sleep(0.05)
-    raise AssertionError(f"{url} answers {status} {body[:200]!r}")
+    raise AssertionError(f"{url} answers {status} {body[:200]!r}, and nothing above {least}")
 
 
 async def test_a_service_that_is_killed_comes_back_and_none_outlives_up(
@@ -183,7 +186,7 @@ async def test_a_service_that_is_killed_comes_back_and_none_outlives_up(
     process.kill()
     await process.wait()
     if sys.platform == "linux":
-        assert await gone(after) == set()
+        assert await left(after) == []
 
 
 async def test_on_a_terminal_it_has_a_screen_and_gives_it_back(
