@@ -427,23 +427,26 @@ class _Side:
         included; and for each limit the length of its part of that, without the last bracket.
         """
         texts, lengths, levels = self._texts, self._lengths, self._levels
-        for at in self._stale:
-            texts[at] = text = _NEXT_LEVEL.join(levels[at]) + _NEXT_LEVEL
-            lengths[at] = len(text)
-        self._stale.clear()
         counts = list(accumulate(self._sizes, initial=0))
-        starts = list(accumulate(lengths, initial=1))
         certain = counts[-1] if self._bound is None else self.certain()
         if not certain:
             return [], [0] * len(limits)
+        # Whole chunks first, then the beginning of one, which may be all of it.
+        last = bisect_left(counts, min(limits[-1], certain)) - 1
+        # What nobody asks for may change on: it is joined once it is wanted.
+        stale = [at for at in self._stale if at < last]
+        for at in stale:
+            texts[at] = text = _NEXT_LEVEL.join(levels[at]) + _NEXT_LEVEL
+            lengths[at] = len(text)
+        self._stale.difference_update(stale)
+        starts = list(accumulate(lengths[:last], initial=1))
         ends = []
         for limit in limits:
             wanted = limit if limit < certain else certain
-            # Whole chunks first, then the beginning of one, which may be all of it.
             chunk = bisect_left(counts, wanted) - 1
             part = _NEXT_LEVEL.join(levels[chunk][: wanted - counts[chunk]])
             ends.append(starts[chunk] + len(part))
-        return [b"[", *texts[:chunk], part, b"]"], ends
+        return [b"[", *texts[:last], part, b"]"], ends
 
     # Comparing and refilling
 
