@@ -35,7 +35,7 @@ class Slots:
         """
         batch = min(wanted, self.total)
         free = self._free
-        for other, theirs in islice(self._waiting.items(), self._free):
+        for other, theirs in islice(self._waiting.items(), free):
             if other == wake:
                 break
             free -= theirs
@@ -53,7 +53,8 @@ class Slots:
         self._free += count
         if self._free > self.total:
             raise ValueError("more slots were given back than taken")
-        self._wake_first()
+        if self._waiting:
+            self._wake_first()
 
     def queued(self, wake: Wake) -> bool:
         """Whether ``wake`` is to be called."""
