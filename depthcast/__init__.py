@@ -8,6 +8,8 @@ A map of the package, from the pure core outwards:
 ``depthcast.book``        ``Book``: one symbol's two sides; apply, render any limit, certainty
 ``depthcast.sync``        ``Sync``: snapshot + diffs -> an unbroken book; sans-I/O state machine
 ``depthcast.files``       the contract: request <-> key, key -> bytes, version of a file
+``depthcast.heartbeat``   what a replica says of itself once a second
+``depthcast.fleet``       which replicas live, and who comes first for a symbol
 ``depthcast.venues``      one module an exchange: urls, frames -> events, its REST scheme
 ``depthcast.store``       get and put_if on object storage; the outcome of a write
 ``depthcast.backoff``     retry delays, as values
@@ -19,8 +21,8 @@ A map of the package, from the pure core outwards:
 ``depthcast.cli``         the ``depthcast`` command, one module a verb
 ========================  =====================================================================
 
-``errors``, ``events``, ``book``, ``sync``, ``files`` and ``venues`` are pure: bytes and values in, values
-out, no asyncio, no clock. The services that write (``updater``) and read (``server``) stand beside this
+``errors``, ``events``, ``book``, ``sync``, ``files``, ``heartbeat``, ``fleet`` and ``venues`` are pure: bytes
+and values in, values out, no asyncio, no clock. The services that write (``updater``) and read (``server``) stand beside this
 package and import it, never the other way round; only ``depthcast.cli`` names them.
 """
 

@@ -33,10 +33,15 @@ PEEK_BYTES: Final = 64
 
 DEPTH_PREFIX: Final = "api/v3/depth?symbol="
 
+FLEET_PREFIX: Final = "fleet/"
+"""Where replicas' heartbeats are (:mod:`depthcast.heartbeat`)."""
+
 # A symbol as Binance spells one since December 2025: 1 to 50 word characters (any alphabet), '-', '.', '_',
 # none of them a lower-case ASCII letter. Binance's own words: '^[\w\-._&&[^a-z]]{1,50}$'.
 _SYMBOL = re.compile(r"(?:(?![a-z])[\w\-.]){1,50}")
 _KEY = re.compile(r"api/v3/depth\?symbol=(?P<symbol>[^&=]+)&limit=(?P<limit>[1-9][0-9]{0,3})")
+_REPLICA = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_HEARTBEAT = re.compile(rf"{FLEET_PREFIX}(?P<replica>{_REPLICA.pattern})\.json")
 _HEAD = re.compile(rb'\{"lastUpdateId":(0|[1-9][0-9]{0,18}),"bids":\[')
 
 _ASKS = b'],"asks":['
@@ -102,6 +107,30 @@ def parse_key(key: str) -> DepthKey:
     if not valid_symbol(parsed.symbol) or parsed.limit > MAX_LIMIT:
         raise BadKey(key, "the symbol is misspelled or the limit too large")
     return parsed
+
+
+def heartbeat_key(replica: str) -> str:
+    """The key of a replica's heartbeat. Raises :class:`~depthcast.errors.BadKey` for a misspelled name.
+
+    >>> heartbeat_key("a")
+    'fleet/a.json'
+    """
+    key = f"{FLEET_PREFIX}{replica}.json"
+    if _REPLICA.fullmatch(replica) is None:
+        raise BadKey(key, "a replica's name is 1 to 100 letters, digits, '.', '_' and '-'")
+    return key
+
+
+def parse_heartbeat_key(key: str) -> str:
+    """The reverse of :func:`heartbeat_key`.
+
+    >>> parse_heartbeat_key("fleet/a.json")
+    'a'
+    """
+    match = _HEARTBEAT.fullmatch(key)
+    if match is None:
+        raise BadKey(key, "not of the form fleet/REPLICA.json")
+    return match["replica"]
 
 
 def covering_limit(limit: int, published: tuple[int, ...] = LIMITS) -> int | None:

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("depthcast", "updater", "server", "simulator")
-PURE = ("errors", "events", "book", "sync", "files", "backoff", "weight", "venues")
+PURE = ("errors", "events", "book", "sync", "files", "heartbeat", "fleet", "backoff", "weight", "venues")
 SDKS = {"obstore", "boto3", "botocore", "moto"}
 
 
