@@ -20,7 +20,8 @@ from typing import Final
 from depthcast.heartbeat import Heartbeat, State
 
 BEAT_EVERY_S: Final = 1.0
-DEAD_AFTER_S: Final = 2.0
+DEAD_AFTER_S: Final = 1.9
+"""Four readings at two a second: a crash is noticed within three seconds of it, reading times included."""
 DEAD_AFTER_ROUNDS: Final = 3
 
 
@@ -122,11 +123,16 @@ def holders(symbol: str, candidates: Collection[str], redundancy: int) -> list[s
     return order[:redundancy] if redundancy else order
 
 
-def candidates(symbol: str, living: Mapping[str, Heartbeat], selection: str) -> list[str]:
-    """Which replicas can hold ``symbol``: those that stay and are set to the same symbols as the caller
-    (``selection``), and of the others those that hold it already."""
+def candidates(symbol: str, living: Mapping[str, Heartbeat], own: Heartbeat) -> list[str]:
+    """Which of the ``living`` replicas can hold ``symbol`` as well as the one that beats ``own``.
+
+    They stay, publish the same limits, and are set to the same symbols or hold this one already: while
+    settings are being changed from one replica to the next, nobody leaves work to one that will not do it.
+    """
     return [
         name
         for name, beat in living.items()
-        if beat.state is State.LIVE and (beat.selection == selection or symbol in beat.symbols)
+        if beat.state is State.LIVE
+        and beat.limits == own.limits
+        and (beat.selection == own.selection or symbol in beat.symbols)
     ]

@@ -114,6 +114,8 @@ class Heartbeat(_Part):
     version: str = ""
     selection: str = ""
     """Equal for replicas that are set to the same symbols."""
+    limits: tuple[Count, ...] = ()
+    """The limits it publishes, ascending."""
     redundancy: Count = 0
     """How many replicas hold each symbol; 0: all."""
     takeover_after_ms: Count = 0
