@@ -33,6 +33,15 @@ PEEK_BYTES: Final = 64
 
 DEPTH_PREFIX: Final = "api/v3/depth?symbol="
 
+TRADING: Final = "TRADING"
+"""The status of a symbol that is traded; any other one means that its book stands still."""
+
+STATUS_NAME: Final = "status"
+"""The name of the status among the metadata."""
+
+DELISTED: Final = "DELISTED"
+"""Our own word for a symbol that the venue lists no more."""
+
 FLEET_PREFIX: Final = "fleet/"
 """Where replicas' heartbeats are (:mod:`depthcast.heartbeat`)."""
 
@@ -40,6 +49,7 @@ FLEET_PREFIX: Final = "fleet/"
 # none of them a lower-case ASCII letter. Binance's own words: '^[\w\-._&&[^a-z]]{1,50}$'.
 _SYMBOL = re.compile(r"(?:(?![a-z])[\w\-.]){1,50}")
 _KEY = re.compile(r"api/v3/depth\?symbol=(?P<symbol>[^&=]+)&limit=(?P<limit>[1-9][0-9]{0,3})")
+_STATUS = re.compile(r"[A-Z][A-Z0-9_]{0,31}")
 _REPLICA = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _HEARTBEAT = re.compile(rf"{FLEET_PREFIX}(?P<replica>{_REPLICA.pattern})\.json")
 _HEAD = re.compile(rb'\{"lastUpdateId":(0|[1-9][0-9]{0,18}),"bids":\[')
@@ -76,6 +86,15 @@ def valid_symbol(text: str) -> bool:
     (True, True, False, False)
     """
     return _SYMBOL.fullmatch(text) is not None
+
+
+def valid_status(text: str) -> bool:
+    """Whether ``text`` is spelled like a symbol's status: up to 32 upper-case letters, digits and ``_``.
+
+    >>> valid_status("CANCEL_ONLY"), valid_status("halt"), valid_status("")
+    (True, False, False)
+    """
+    return _STATUS.fullmatch(text) is not None
 
 
 def depth_key(symbol: str, limit: int) -> str:
@@ -214,7 +233,8 @@ class FileInfo:
     ``bids`` and ``asks`` count the levels that are *certain* on each side: below them the writer's book
     is complete. ``bids_complete``: no bid exists beyond them. Times are milliseconds since 1970;
     ``event_time_ms`` is the venue's clock of the last applied diff (0 where none came yet),
-    ``publish_time_ms`` the writer's own.
+    ``publish_time_ms`` the writer's own. ``status`` is the venue's word for what the symbol does, or
+    :data:`DELISTED`; it alone may change while the version stays (:mod:`depthcast.marking`).
     """
 
     epoch: int
@@ -225,6 +245,7 @@ class FileInfo:
     event_time_ms: int
     publish_time_ms: int
     replica: str
+    status: str = TRADING
 
     def to_metadata(self) -> dict[str, str]:
         """As S3 user metadata: lower-case names, ASCII values."""
@@ -235,11 +256,13 @@ class FileInfo:
             "event-time": str(self.event_time_ms),
             "publish-time": str(self.publish_time_ms),
             "replica": self.replica,
+            STATUS_NAME: self.status,
         }
 
     @classmethod
     def from_metadata(cls, key: str, metadata: Mapping[str, str]) -> Self:
-        """The reverse of :meth:`to_metadata`; names in any case.
+        """The reverse of :meth:`to_metadata`; names in any case. Without a status it is :data:`TRADING`:
+        files written before there was one.
 
         Raises :class:`~depthcast.errors.BadFile` where a member is missing or malformed.
         """
@@ -255,6 +278,7 @@ class FileInfo:
                 event_time_ms=_count(fields["event-time"]),
                 publish_time_ms=_count(fields["publish-time"]),
                 replica=fields["replica"],
+                status=_status(fields.get(STATUS_NAME, TRADING)),
             )
         except KeyError as missing:
             raise BadFile(key, f"its metadata has no {missing.args[0]!r}") from None
@@ -266,6 +290,12 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise ValueError(f"{text!r:.40} is not a whole number")
     return int(text)
+
+
+def _status(text: str) -> str:
+    if not valid_status(text):
+        raise ValueError(f"{text!r:.40} is not a status")
+    return text
 
 
 def version_of(key: str, head: bytes, metadata: Mapping[str, str]) -> Version:

@@ -201,6 +201,7 @@ class TestFileInfo:
             event_time_ms=st.integers(0, 10**14),
             publish_time_ms=st.integers(0, 10**14),
             replica=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1),
+            status=st.from_regex(r"[A-Z][A-Z0-9_]{0,31}", fullmatch=True),
         )
     )
     def test_metadata_parses_back_in_any_case_of_names(self, original: FileInfo) -> None:
@@ -219,7 +220,12 @@ class TestFileInfo:
     def test_members_of_others_are_ignored(self) -> None:
         assert FileInfo.from_metadata("k", info().to_metadata() | {"x-cache": "hit"}) == info()
 
-    @pytest.mark.parametrize("name", sorted(info().to_metadata()))
+    def test_a_file_of_before_there_was_a_status_is_of_a_symbol_that_trades(self) -> None:
+        metadata = info().to_metadata()
+        assert metadata.pop("status") == "TRADING"
+        assert FileInfo.from_metadata("k", metadata) == info()
+
+    @pytest.mark.parametrize("name", sorted(set(info().to_metadata()) - {"status"}))
     def test_a_missing_member_is_named(self, name: str) -> None:
         metadata = info().to_metadata()
         del metadata[name]
