@@ -12,6 +12,10 @@ readable meanwhile; what a callback raises does not stop the stream.
 *before* the snapshot is asked for, and no book is built while the store cannot be read (nothing could be
 published then either).
 
+**Sharing.** Replicas that keep the same books need not each ask the venue for them. Where ``may_ask`` says
+no, a book waits for the file that another replica writes; where no file will do, it asks the venue behind
+those that cannot wait. How long others are relied on is up to ``may_ask``, which is asked at every look.
+
 Leaves to others: sockets (:mod:`depthcast.feed`), pacing (:mod:`depthcast.rest`), reading and writing files
 (whoever passes ``warm`` and ``on_change``).
 """
@@ -21,6 +25,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from random import Random
 from typing import Final, Literal, Protocol
@@ -70,6 +75,15 @@ class WarmStart:
 Warm = Callable[[str, int], Awaitable[WarmStart | None]]
 """``(symbol, wanted_id)`` -> the stored file, with its content if its id is at least ``wanted_id``; ``None``
 where there is no file. Raises :class:`~depthcast.errors.StoreError`."""
+
+
+class _Trust(Enum):
+    """Which published files a book may begin from."""
+
+    ANY = "any"
+    LATER_EPOCH = "later epoch"
+    """Those of a later epoch than the book's, while another replica is to ask the venue."""
+    NONE = "none"
 
 
 class Observer:
@@ -128,7 +142,8 @@ class Keeper:
     """Keeps books. For use in one event loop: :meth:`subscribe`, then :meth:`run` until cancelled.
 
     ``make_feed`` is called once with the function that takes diffs and the one that is told of symbols whose
-    connection was lost; ``on_change`` after each change of a live book.
+    connection was lost; ``on_change`` after each change of a live book. ``may_ask`` tells whether this
+    replica may ask the venue for a symbol's book now, or leaves it to another one.
     """
 
     def __init__(
@@ -139,6 +154,7 @@ class Keeper:
         on_change: Callable[[LiveBook], None],
         warm: Warm | None = None,
         observer: Observer | None = None,
+        may_ask: Callable[[str], bool] = lambda _: True,
         # Limits
         snapshot_limit: int = 5000,
         refill_below: int = 4750,
@@ -147,6 +163,7 @@ class Keeper:
         # Times
         warm_wait_s: float = 3.0,
         warm_poll_s: float = 0.5,
+        warm_poll_maximum_s: float = 1.0,
         check_every_s: float = 1.0,
         refill_every_s: float = 30.0,
         audit_every_s: float = 3600.0,
@@ -163,12 +180,14 @@ class Keeper:
         self._on_change = on_change
         self._warm = warm
         self._observer = observer or Observer()
+        self._may_ask = may_ask
         self._snapshot_limit = snapshot_limit
         self._refill_below = refill_below
         self._refills_at_once = refills_at_once
         self._file_reads = asyncio.Semaphore(file_reads_at_once)
         self._warm_wait_s = warm_wait_s
         self._warm_poll_s = warm_poll_s
+        self._warm_poll_maximum_s = warm_poll_maximum_s
         self._check_every_s = check_every_s
         self._refill_every_s = refill_every_s
         self._audit_every_s = audit_every_s
@@ -198,7 +217,7 @@ class Keeper:
             self._books[symbol] = LiveBook(symbol, Sync(symbol), _backoff=backoff)
         self.feed.subscribe(new)
         for symbol in new:
-            self._build(self._books[symbol], rest_only=False)
+            self._build(self._books[symbol], _Trust.ANY)
 
     def unsubscribe(self, symbols: Iterable[str]) -> None:
         """Stop keeping these symbols' books."""
@@ -227,7 +246,8 @@ class Keeper:
         elif verdict is Verdict.BUFFERED:
             live._arrived.set()
         elif verdict.broken:
-            self._break(live, verdict.value, rest_only=verdict is Verdict.REBASED)
+            # The published file may still count in the old ids, whoever wrote it.
+            self._break(live, verdict.value, _Trust.NONE if verdict is Verdict.REBASED else _Trust.ANY)
 
     def lost(self, symbols: Iterable[str]) -> None:
         """Note that diffs of these symbols may be missing from now on, without another one to show it."""
@@ -240,10 +260,14 @@ class Keeper:
     # What the publisher finds out
 
     def resync(self, symbol: str, reason: str, *, rest_only: bool) -> None:
-        """Build a book anew: from the venue alone, or from the published file where that will do."""
+        """Build a book anew: from the venue alone, or from the published file where that will do.
+
+        ``rest_only``: no file of the book's own epoch will do. Where this replica may not ask the venue, the
+        book waits for a file of a later epoch, which another replica began from the venue.
+        """
         live = self._books.get(symbol)
         if live is not None:
-            self._break(live, reason, rest_only=rest_only)
+            self._break(live, reason, _Trust.LATER_EPOCH if rest_only else _Trust.ANY)
 
     async def confirm(self, symbol: str) -> int:
         """The update id of a fresh snapshot of the venue's, with which the book is audited in passing.
@@ -277,27 +301,27 @@ class Keeper:
 
     # Building a book
 
-    def _break(self, live: LiveBook, reason: str, *, rest_only: bool) -> None:
+    def _break(self, live: LiveBook, reason: str, trust: _Trust) -> None:
         self._observer.broke(live.symbol, reason)
         live.resyncs += 1
         live.sync.restart()
-        self._build(live, rest_only=rest_only)
+        self._build(live, trust)
 
-    def _build(self, live: LiveBook, *, rest_only: bool) -> None:
+    def _build(self, live: LiveBook, trust: _Trust) -> None:
         running = self._building.get(live.symbol)
         if running is not None and not running.done():
-            if not rest_only:
+            if trust is _Trust.ANY:
                 return
             running.cancel()
         live._suspect_at = None
         live._arrived.clear()
         if live.sync.buffered:
             live._arrived.set()
-        task = asyncio.ensure_future(self._find_snapshot(live, rest_only=rest_only))
+        task = asyncio.ensure_future(self._find_snapshot(live, trust))
         self._building[live.symbol] = task
         task.add_done_callback(partial(_forget, self._building, live.symbol))
 
-    async def _find_snapshot(self, live: LiveBook, *, rest_only: bool) -> None:
+    async def _find_snapshot(self, live: LiveBook, trust: _Trust) -> None:
         began = self._clock()
         if live.source is not None and began - live.synced_at < self._settled_after_s:
             # Broken again so soon: a venue, or a book, that keeps breaking is not hammered.
@@ -307,7 +331,7 @@ class Keeper:
         while True:
             try:
                 await self._streaming(live)
-                source = await self._try_sources(live, rest_only=rest_only)
+                source = await self._try_sources(live, trust)
             except Exception as error:
                 self._failed(live.symbol, error)
                 source = None
@@ -343,46 +367,74 @@ class Keeper:
             for wait in waits:
                 wait.cancel()
 
-    async def _try_sources(self, live: LiveBook, *, rest_only: bool) -> Source | None:
+    async def _try_sources(self, live: LiveBook, trust: _Trust) -> Source | None:
         epoch = 0
         if self._warm is not None:
-            stored = await self._from_file(live, self._warm, rest_only=rest_only)
+            stored = await self._from_file(live, self._warm, trust)
             epoch = stored.epoch if stored else 0
             if live.live:
                 live.epoch = epoch
                 return "file"
-        snapshot = await self._rest.snapshot(live.symbol, self._snapshot_limit)
+        # Who need not ask but must, because no file will do, lets those go first who have to.
+        background = not self._may_ask(live.symbol)
+        snapshot = await self._rest.snapshot(live.symbol, self._snapshot_limit, background)
         if live.sync.snapshot(snapshot) is not Verdict.SYNCED:
             return None
         live.epoch = epoch
         return "rest"
 
-    async def _from_file(self, live: LiveBook, warm: Warm, *, rest_only: bool) -> WarmStart | None:
+    async def _from_file(self, live: LiveBook, warm: Warm, trust: _Trust) -> WarmStart | None:
         """What is stored; and the book live where the file will do.
 
         A file is some ticks behind the stream. If another replica keeps writing it, it soon reaches back to
-        the buffer; if it stands still it never will.
+        the buffer; if it stands still it never will. Returns without a live book once the venue is to be
+        asked: no file may be used, or this one will not do and the replica may ask.
         """
         end = self._clock() + self._warm_wait_s
+        poll_s = self._warm_poll_s
         seen: int | None = None
+        damaged: tuple[int, int] | None = None
         while True:
-            use = bool(live.sync.buffered) and not rest_only
+            # Read anew in each round: another replica may have stopped asking the venue meanwhile.
+            may_ask = self._may_ask(live.symbol)
+            use = trust is _Trust.ANY or (trust is _Trust.LATER_EPOCH and not may_ask)
+            wanted_id = live.sync.wanted_id if use and live.sync.buffered else _NO_FILE
+            waited_s = -self._clock()
             async with self._file_reads:
-                stored = await warm(live.symbol, live.sync.wanted_id if use else _NO_FILE)
-            if stored is None or rest_only:
+                waited_s += self._clock()
+                stored = await warm(live.symbol, wanted_id)
+            if not use:
                 return stored
-            if stored.snapshot is not None:
+            # Where many books begin at once, the wait for a turn to read is not the file's.
+            end += waited_s
+            if stored is not None and stored.snapshot is not None and self._usable(live, stored, trust):
+                version = stored.epoch, stored.update_id
                 try:
-                    if live.sync.snapshot(stored.snapshot, proven=False) is Verdict.SYNCED:
+                    if version != damaged and (
+                        live.sync.snapshot(stored.snapshot, proven=False) is Verdict.SYNCED
+                    ):
                         return stored
                 except BookError as error:
                     self._observer.failed(live.symbol, error)
-                    return stored
-            stands_still = use and stored.update_id == seen and self._clock() > end - self._warm_wait_s / 2
-            if stands_still or self._clock() >= end:
+                    damaged = version
+            if may_ask and (stored is None or damaged is not None):
                 return stored
-            seen = stored.update_id if use else None
-            await self._arrival(live, self._warm_poll_s)
+            now = self._clock()
+            stands_still = (
+                stored is not None
+                and wanted_id != _NO_FILE
+                and stored.update_id == seen
+                and now > end - self._warm_wait_s / 2
+            )
+            if may_ask and (stands_still or now >= end):
+                return stored
+            seen = stored.update_id if stored is not None and wanted_id != _NO_FILE else None
+            await self._arrival(live, poll_s)
+            if now >= end:
+                poll_s = min(poll_s * 1.5, self._warm_poll_maximum_s)
+
+    def _usable(self, live: LiveBook, stored: WarmStart, trust: _Trust) -> bool:
+        return trust is _Trust.ANY or stored.epoch > live.epoch
 
     # After a change
 
@@ -393,7 +445,8 @@ class Keeper:
         fault = "crossed" if book.crossed else "exhausted" if book.exhausted else None
         if fault is not None:
             live._spoiled = True
-            self._break(live, fault, rest_only=True)
+            # A file may have been written by a replica whose book went wrong in the same way.
+            self._break(live, fault, _Trust.NONE)
             return
         try:
             self._on_change(live)
@@ -411,7 +464,7 @@ class Keeper:
                 and now - suspect_at >= self._suspect_after_s
                 and self.feed.live(live.symbol)
             ):
-                self._break(live, "silent since its connection was lost", rest_only=False)
+                self._break(live, "silent since its connection was lost", _Trust.ANY)
 
     # Refills and audits
 

@@ -5,8 +5,12 @@ foreground before background, first come first served; silence for everybody whi
 (429, 418), longer each time it has to ask again; bounded retries of what failed by network or on the
 venue's side.
 
-Leaves to others: what a path, a body or a status means (:mod:`depthcast.venues`), how much weight is left
-(:mod:`depthcast.weight`), and telling other replicas of a pause (``on_silence`` and :meth:`Rest.silence`).
+Replicas that reach the venue from one address share its limits: :attr:`Rest.peers` divides the weight and the
+requests at once among them, and a pause that one was asked for holds for all (``on_silence``,
+:meth:`Rest.silence`). Who they are, and the telling, is the caller's.
+
+Leaves to others: what a path, a body or a status means (:mod:`depthcast.venues`), and how much weight is left
+(:mod:`depthcast.weight`).
 """
 
 import asyncio
@@ -53,6 +57,13 @@ class Rest:
     for a silence longer than ``max_silence_wait_s``, calls do not wait but raise
     :class:`~depthcast.errors.RateLimited`, so that a book can be looked for elsewhere.
 
+    A ``cautious`` client shares its address with others and hears of them a little late. It sends one request
+    at a time until :attr:`peers` is set, and for ``cautious_s`` whenever it begins to ask: what broke its
+    books may have broken everybody's, and until the others are heard of, only the reports tell of them.
+
+    ``on_silence`` is told, in milliseconds, of pauses that the venue asked this client for. Those heard of by
+    :meth:`silence` are not told on: each would come back a little longer, round and round.
+
     All calls raise :class:`~depthcast.errors.VenueError`: Refused and MalformedAnswer at once,
     VenueUnavailable and RateLimited after ``attempts``. A cancelled call gives its turn back; its weight
     counts as used where the request was already sent.
@@ -69,10 +80,12 @@ class Rest:
         concurrency: int = 4,
         max_waiting: int = 10_000,
         max_body_bytes: int = 64 * 1024 * 1024,
+        cautious: bool = False,
         # Timeouts
         connect_timeout_s: float = 5.0,
         answer_timeout_s: float = 30.0,
         max_silence_wait_s: float = 600.0,
+        cautious_s: float = 2.0,
         # Retries
         attempts: int = 5,
         retry_initial_s: float = 0.25,
@@ -90,6 +103,8 @@ class Rest:
         self._venue = venue
         self._budget = WeightBudget(weight_limit, share=share, background_share=background_share)
         self._concurrency = concurrency
+        self._cautious_s = cautious_s if cautious else 0.0
+        self._peers_known = not cautious
         self._max_waiting = max_waiting
         self._max_body_bytes = max_body_bytes
         self._timeout = aiohttp.ClientTimeout(total=answer_timeout_s, connect=connect_timeout_s)
@@ -109,6 +124,8 @@ class Rest:
         self._waiting: list[_Waiter] = []
         self._numbers = count()
         self._in_flight = 0
+        self._answered = 0
+        self._began_at = float("-inf")
         self._silent_until = float("-inf")
         self._limited = False
         self._waker: asyncio.Task[None] | None = None
@@ -166,22 +183,59 @@ class Rest:
         return len(self._waiting)
 
     @property
+    def pending(self) -> int:
+        """How many requests wait for their turn or for their answer."""
+        return len(self._waiting) + self._in_flight
+
+    @property
+    def answered(self) -> int:
+        """How many requests the venue has answered as they were meant; it grows where there is progress."""
+        return self._answered
+
+    @property
     def silent_for_s(self) -> float:
         """How long no request will be sent; 0 where none is held back."""
         return max(0.0, self._silent_until - self._clock())
 
+    @property
+    def peers(self) -> int:
+        """How many replicas, this one included, ask from the same address now; 1 until it is set.
+
+        Setting it divides the weight and the requests at once; raises :class:`ValueError` for less than 1.
+        """
+        return self._budget.peers
+
+    @peers.setter
+    def peers(self, peers: int) -> None:
+        self._budget.peers = peers
+        self._peers_known = True
+        self._admit()
+
     def expected_wait_ms(self, weight: int, background: bool = False) -> int:
         """How long it takes until requests of ``weight`` in all, asked for now, have been sent.
 
-        Counts those that wait before them; 20 snapshots of 5,000 levels are ``20 * 250``.
+        Counts those that wait before them; 20 snapshots of 5,000 levels are ``20 * 250``, and 0 tells how
+        long those take that wait already.
         """
-        before = sum(waiter.weight for waiter in self._waiting if background or not waiter.background)
-        pacing_ms = self._budget.time_for_ms(before + weight, background=background, now_ms=self._wall_ms())
-        return max(round(self.silent_for_s * 1000), pacing_ms)
+        before = [waiter.weight for waiter in self._waiting if background or not waiter.background]
+        return self._budget.time_for_ms(
+            sum(before) + weight,
+            background=background,
+            now_ms=self._wall_ms(),
+            each=max(before, default=1),
+            after_ms=round(self.silent_for_s * 1000),
+        )
 
     def silence(self, ms: int) -> None:
-        """Send nothing for ``ms`` milliseconds: the venue asked another user of this address to pause."""
-        self._silent_until = max(self._silent_until, self._clock() + ms / 1000)
+        """Send nothing for ``ms`` milliseconds: the venue asked another user of this address to pause.
+
+        A pause only ever gets longer by this. After it one request goes first, as after a pause of our own.
+        """
+        until = self._clock() + ms / 1000
+        if ms <= 0 or until <= self._silent_until:
+            return
+        self._silent_until = until
+        self._limited = True
         if self.silent_for_s > self._max_silence_wait_s:
             for waiter in self._waiting:
                 if not waiter.turn.done():
@@ -231,8 +285,11 @@ class Rest:
             self._admit()
         error = self._venue.refusal(status, headers, body, url=url, now_ms=self._wall_ms())
         if error is None:
-            self._limited = False
-            self._growing_pause.reset()
+            self._answered += 1
+            if self.silent_for_s == 0:
+                # An answer from before a pause tells nothing of the time after it.
+                self._limited = False
+                self._growing_pause.reset()
             self._admit()
             return body
         if isinstance(error, RateLimited):
@@ -295,6 +352,8 @@ class Rest:
             raise VenueUnavailable(
                 f"{self._max_waiting} requests wait for the exchange already", hint="ask again later"
             )
+        if self.pending == 0:
+            self._began_at = self._clock()
         turn: asyncio.Future[Reservation] = asyncio.get_running_loop().create_future()
         waiter = _Waiter(background, next(self._numbers), weight, turn)
         heapq.heappush(self._waiting, waiter)
@@ -315,9 +374,8 @@ class Rest:
 
     def _admit(self) -> None:
         """Give turns to those in front while the pace allows, and come back when it will."""
-        # After a 429 one request goes first and the others follow once it was answered well.
-        concurrency = 1 if self._limited else self._concurrency
-        while self._waiting and self._in_flight < concurrency:
+        at_once = self._at_once()
+        while self._waiting and self._in_flight < at_once:
             waiter = self._waiting[0]
             if waiter.turn.done():
                 # Cancelled a moment ago, its call has not come round to leave the queue.
@@ -334,6 +392,13 @@ class Rest:
             heapq.heappop(self._waiting)
             self._in_flight += 1
             waiter.turn.set_result(self._budget.reserve(waiter.weight, now_ms))
+
+    def _at_once(self) -> int:
+        """How many requests may be in flight now."""
+        # After a 429 one request goes first and the others follow once it was answered well.
+        if self._limited or not self._peers_known or self._clock() - self._began_at < self._cautious_s:
+            return 1
+        return max(1, self._concurrency // self._budget.peers)
 
     async def _wake(self, after_s: float) -> None:
         await self._sleep(after_s)

@@ -301,6 +301,159 @@ async def test_rebased_ids_are_not_looked_for_in_the_store() -> None:
     assert world.changes["X"][-1] == REBASED_AFTER
 
 
+# Where another replica asks the venue
+
+
+class Shelf:
+    """A published file, as the store shows it: a version, and its content where it is new enough."""
+
+    def __init__(self) -> None:
+        self.epoch, self.update_id = 0, 0
+        self.content: Snapshot | None = None
+        self.wanted: list[int] = []
+
+    def put(self, epoch: int, content: Snapshot) -> None:
+        self.epoch, self.update_id, self.content = epoch, content.update_id, content
+
+    async def __call__(self, symbol: str, wanted_id: int) -> WarmStart | None:
+        self.wanted.append(wanted_id)
+        if self.content is None:
+            return None
+        return WarmStart(self.epoch, self.update_id, self.content if self.update_id >= wanted_id else None)
+
+
+async def test_a_book_that_may_not_ask_waits_for_the_file_of_who_may() -> None:
+    shelf = Shelf()
+    world = World(shelf, may_ask=lambda symbol: False, warm_poll_s=0.5)
+    world.keeper.subscribe(["X"])
+    world.keeper.take(diff(8, 9))
+    await world.until(lambda: world.now > 100)  # nothing is stored
+    shelf.put(3, snapshot(4))
+    await world.until(lambda: world.now > 200)  # it stands still, behind the buffer
+    assert len(shelf.wanted) < 10 + world.now, "waiting costs the store a look a second"
+    shelf.put(3, snapshot(8))
+    live = await world.live()
+    assert (live.source, live.epoch) == ("file", 3)
+    assert world.rest.asked == []
+    assert world.log.failures == [], "waiting is no failure"
+    assert world.changes["X"] == [9]
+
+
+async def test_a_book_that_waited_asks_as_soon_as_it_may() -> None:
+    shelf = Shelf()
+    shelf.put(6, snapshot(3))
+    allowed = {"Y"}
+    world = World(shelf, may_ask=lambda symbol: symbol in allowed)
+    world.rest.books["X"] = world.rest.books["Y"] = snapshot(8)
+    world.keeper.subscribe(["X", "Y"])
+    for symbol in "XY":
+        world.keeper.take(diff(8, 9, symbol=symbol))
+    assert (await world.live("Y")).source == "rest"
+    await world.until(lambda: world.now > 100)
+    assert world.rest.asked == [("Y", False)]
+    shelf.epoch = 7
+    allowed.add("X")
+    live = await world.live("X")
+    assert (live.source, live.epoch) == ("rest", 7)
+    assert world.rest.asked == [("Y", False), ("X", False)]
+
+
+async def test_a_quiet_book_that_may_not_ask_waits_for_its_first_diff() -> None:
+    shelf = Shelf()
+    shelf.put(0, snapshot(7))
+    world = World(shelf, may_ask=lambda symbol: False)
+    world.keeper.subscribe(["X"])
+    await world.until(lambda: world.now > 100)
+    assert not world.keeper.books["X"].live
+    world.keeper.take(diff(8, 8))
+    assert (await world.live()).source == "file"
+    assert world.rest.asked == []
+
+
+async def test_a_damaged_file_is_told_of_once_while_another_one_is_waited_for() -> None:
+    shelf = Shelf()
+    shelf.put(0, Snapshot(8, [["1", "x"]], [], True, True))
+    world = World(shelf, may_ask=lambda symbol: False)
+    world.keeper.subscribe(["X"])
+    world.keeper.take(diff(8, 9))
+    await world.until(lambda: world.now > 100)
+    assert len(world.log.failures) == 1
+    shelf.put(0, snapshot(9))
+    assert (await world.live()).source == "file"
+
+
+async def test_a_newer_epoch_is_taken_from_its_own_file_by_those_who_may_not_ask() -> None:
+    shelf = Shelf()
+    allowed = {"X"}
+    world = World(shelf, may_ask=lambda symbol: symbol in allowed)
+    world.rest.books["X"] = snapshot(5000)
+    world.keeper.subscribe(["X"])
+    await world.live()
+    allowed.clear()
+    shelf.put(0, snapshot(5000))
+    world.keeper.resync("X", "newer epoch", rest_only=True)
+    world.keeper.take(diff(8, 9))
+    await world.until(lambda: world.now > 100)
+    assert not world.keeper.books["X"].live, "the file of the old ids looks newer than all diffs"
+    shelf.put(1, snapshot(7))
+    live = await world.live()
+    assert (live.source, live.epoch) == ("file", 1)
+    assert len(world.rest.asked) == 1
+    assert world.changes["X"] == [5000, 9]
+
+
+async def test_a_newer_epoch_is_taken_from_the_venue_by_who_may_ask() -> None:
+    shelf = Shelf()
+    world = World(shelf)
+    world.rest.books["X"] = snapshot(5000)
+    world.keeper.subscribe(["X"])
+    await world.live()
+    shelf.put(1, snapshot(8))
+    world.rest.books["X"] = snapshot(9)
+    world.keeper.resync("X", "newer epoch", rest_only=True)
+    world.keeper.take(diff(8, 9))
+    live = await world.live()
+    assert (live.source, live.epoch) == ("rest", 1)
+
+
+async def test_a_book_that_no_file_can_mend_goes_behind_those_who_cannot_wait() -> None:
+    shelf = Shelf()
+    shelf.put(0, snapshot(9))
+    allowed = {"X"}
+    world = World(shelf, may_ask=lambda symbol: symbol in allowed)
+    world.rest.books["X"] = snapshot(7)
+    world.keeper.subscribe(["X"])
+    await world.live()
+    allowed.clear()
+    world.rest.books["X"] = snapshot(9)
+    world.keeper.take(diff(8, 8, bid="11.5"))
+    assert world.log.broken == [("X", "crossed")]
+    assert (await world.live()).source == "rest"
+    assert world.rest.asked == [("X", False), ("X", True)]
+
+
+async def test_the_wait_for_a_turn_to_read_is_not_taken_for_a_file_that_stands_still() -> None:
+    """Many books begin at once, and each file moves: all of them begin from files in the end."""
+    now = 0
+    world: World
+
+    async def warm(symbol: str, wanted_id: int) -> WarmStart:
+        nonlocal now
+        world.now += 0.5  # a slow store
+        now += 1
+        await asyncio.sleep(0)
+        return WarmStart(0, now, snapshot(now) if now >= wanted_id else None)
+
+    world = World(warm, file_reads_at_once=1)
+    symbols = [f"S{n}" for n in range(40)]
+    world.keeper.subscribe(symbols)
+    for symbol in symbols:
+        world.keeper.take(diff(60, 1000, symbol=symbol))
+    for symbol in symbols:
+        assert (await world.live(symbol)).source == "file"
+    assert world.rest.asked == []
+
+
 async def test_a_gap_while_a_file_is_read_goes_to_the_venue_if_it_must() -> None:
     world = World()
     slow = asyncio.Event()

@@ -89,6 +89,84 @@ def test_many_snapshots_take_as_many_minutes_as_their_weight_fills() -> None:
         assert weights.time_for_ms(weight, background=False, now_ms=MINUTE_7) == time_ms
 
 
+def test_whole_requests_are_what_a_minute_takes() -> None:
+    weights = budget(limit=1250)  # 1,000 to spend: three requests of 300
+    times = [weights.time_for_ms(n * 300, background=False, now_ms=MINUTE_7, each=300) for n in (3, 4, 6, 7)]
+    assert times == [0, 60_000, 60_000, 120_000]
+
+
+def test_a_pause_before_it_is_part_of_the_time() -> None:
+    weights = budget()
+    weights.settle(weights.reserve(5, MINUTE_7), 800, MINUTE_7)
+    assert weights.time_for_ms(800, background=False, now_ms=MINUTE_7, after_ms=10_000) == 60_000
+    assert weights.time_for_ms(800, background=False, now_ms=MINUTE_7, after_ms=90_000) == 90_000
+    assert weights.time_for_ms(801, background=False, now_ms=MINUTE_7, after_ms=90_000) == 120_000
+    assert weights.time_for_ms(0, background=False, now_ms=MINUTE_7) == 0
+    assert weights.used(MINUTE_7) == 800, "a look ahead turns no minute"
+
+
+def test_peers_share_the_weight_before_any_report_could_tell() -> None:
+    weights = budget()
+    weights.peers = 4
+    weights.reserve(150, MINUTE_7)
+    assert weights.wait_ms(50, background=False, now_ms=MINUTE_7) == 0
+    assert weights.wait_ms(51, background=False, now_ms=MINUTE_7) == MINUTE_MS
+    assert weights.wait_ms(50, background=True, now_ms=MINUTE_7) == MINUTE_MS
+    assert weights.time_for_ms(50, background=False, now_ms=MINUTE_7) == 0
+    assert weights.time_for_ms(250, background=False, now_ms=MINUTE_7) == 60_000
+    assert weights.time_for_ms(251, background=False, now_ms=MINUTE_7) == 120_000
+    weights.check()
+
+
+def test_what_peers_were_seen_to_use_counts_for_all_of_them() -> None:
+    weights = budget()
+    weights.peers = 2
+    weights.settle(weights.reserve(5, MINUTE_7), 790, MINUTE_7)
+    assert weights.wait_ms(10, background=False, now_ms=MINUTE_7) == 0
+    assert weights.wait_ms(11, background=False, now_ms=MINUTE_7) > 0
+
+
+def test_a_part_is_whole_again_in_the_next_minute_but_for_what_is_in_flight() -> None:
+    weights = budget()
+    weights.peers = 4
+    answered, unanswered = weights.reserve(120, MINUTE_7), weights.reserve(80, MINUTE_7)
+    weights.settle(answered, 120, MINUTE_7)
+    turned = MINUTE_7 + MINUTE_MS
+    assert weights.wait_ms(120, background=False, now_ms=turned) == 0
+    assert weights.wait_ms(121, background=False, now_ms=turned) > 0
+    weights.withdraw(unanswered)
+    assert weights.wait_ms(200, background=False, now_ms=turned) == 0
+    weights.check()
+
+
+def test_a_request_heavier_than_a_part_is_paid_back_in_the_next_minutes() -> None:
+    weights = budget()
+    weights.peers = 8  # 100 a minute each
+    sent = []
+    for minute in range(12):
+        now_ms = MINUTE_7 + minute * MINUTE_MS
+        while weights.wait_ms(250, background=False, now_ms=now_ms) == 0:
+            weights.settle(weights.reserve(250, now_ms), 250, now_ms)
+            sent.append(minute)
+            weights.check()
+    assert sent == [0, 3, 6, 9]
+    later = MINUTE_7 + 100 * MINUTE_MS
+    assert weights.wait_ms(250, background=False, now_ms=later) == 0
+
+
+def test_a_heavy_request_that_was_not_sent_is_not_paid() -> None:
+    weights = budget()
+    weights.peers = 8
+    weights.withdraw(weights.reserve(250, MINUTE_7))
+    assert weights.wait_ms(250, background=False, now_ms=MINUTE_7) == 0
+    assert weights.wait_ms(100, background=False, now_ms=MINUTE_7 + MINUTE_MS) == 0
+
+
+def test_a_replica_among_its_peers_counts_itself() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        budget().peers = 0
+
+
 def test_shares_in_the_wrong_order_are_refused() -> None:
     with pytest.raises(ValueError, match="ordered"):
         WeightBudget(6000, share=0.4, background_share=0.8)
@@ -117,3 +195,33 @@ def test_no_minute_of_the_venue_sees_more_than_the_share(seed: int) -> None:
             reservation, reported = in_flight.pop(rng.randrange(len(in_flight)))
             weights.settle(reservation, None if rng.random() < 0.1 else reported, now_ms)
     assert sent > 5 * 4000
+
+
+@pytest.mark.parametrize("peers", [2, 3, 6])
+def test_peers_that_begin_together_stay_below_the_share_together(peers: int) -> None:
+    """Each hears of the others only when its own answers come, and all of them want to spend at once."""
+    rng = Random(peers)
+    replicas = [budget(limit=6000) for _ in range(peers)]
+    for each in replicas:
+        each.peers = peers
+    now_ms, counted_minute, counted = MINUTE_7, 7, 0
+    in_flight: list[tuple[WeightBudget, Reservation, int]] = []
+    minutes: list[int] = []
+    for _ in range(6000):
+        now_ms += rng.randrange(80)
+        if now_ms // MINUTE_MS != counted_minute:
+            minutes.append(counted)
+            counted_minute, counted = now_ms // MINUTE_MS, 0
+        each = rng.choice(replicas)
+        weight = rng.choice((5, 50, 250))
+        background = rng.random() < 0.2
+        if len(in_flight) < 4 * peers and each.wait_ms(weight, background=background, now_ms=now_ms) == 0:
+            counted += weight
+            in_flight.append((each, each.reserve(weight, now_ms), counted))
+            assert counted <= 0.8 * 6000
+        elif in_flight:
+            sender, reservation, reported = in_flight.pop(rng.randrange(len(in_flight)))
+            sender.settle(reservation, None if rng.random() < 0.1 else reported, now_ms)
+        each.check()
+    assert len(minutes) >= 2
+    assert min(minutes) > 0.9 * 0.8 * 6000, "the share is used, too"
