@@ -12,6 +12,7 @@ A map of the package, from the pure core outwards:
 ``depthcast.fleet``       which replicas live, and who comes first for a symbol
 ``depthcast.venues``      one module an exchange: urls, frames -> events, its REST scheme
 ``depthcast.store``       get and put_if on object storage; the outcome of a write
+``depthcast.roster``      the heartbeats in the store, read into ``fleet.Members``
 ``depthcast.backoff``     retry delays, as values
 ``depthcast.feed``        the I/O skin around a venue's websocket
 ``depthcast.rest``        the I/O skin around a venue's REST interface, paced by request weight
@@ -22,8 +23,8 @@ A map of the package, from the pure core outwards:
 ========================  =====================================================================
 
 ``errors``, ``events``, ``book``, ``sync``, ``files``, ``heartbeat``, ``fleet`` and ``venues`` are pure: bytes
-and values in, values out, no asyncio, no clock. The services that write (``updater``) and read (``server``) stand beside this
-package and import it, never the other way round; only ``depthcast.cli`` names them.
+and values in, values out, no asyncio, no clock. The services that write (``updater``) and read (``server``)
+stand beside this package and import it, never the other way round; only ``depthcast.cli`` names them.
 """
 
 __version__ = "0.1.0"

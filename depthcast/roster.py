@@ -1,0 +1,122 @@
+"""``Roster``: the heartbeats in the store, read again and again into :class:`depthcast.fleet.Members`.
+
+One reading is one listing of ``fleet/`` and a GET of each heartbeat that has changed since. The updaters read
+so to know each other, ``depthcast fleet`` to show them.
+"""
+
+import time
+from asyncio import TaskGroup
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Final
+
+from depthcast.errors import BadFile, BadKey, StoreError
+from depthcast.files import FLEET_PREFIX, heartbeat_key, parse_heartbeat_key
+from depthcast.fleet import Members
+from depthcast.heartbeat import Heartbeat
+from depthcast.store import Entry, Store
+
+READS_AT_ONCE: Final = 8
+
+
+class Roster:
+    """Reads all heartbeats of a store, at most ``reads_at_once`` at a time.
+
+    ``own`` is the caller's replica: it knows its heartbeat without reading it. ``on_damaged`` is told the key
+    of an object that is no heartbeat, or another replica's, once for each time it was written; the replica
+    counts as one whose heartbeat stands still. Keys that name no replica are passed over.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        members: Members | None = None,
+        own: str | None = None,
+        reads_at_once: int = READS_AT_ONCE,
+        on_damaged: Callable[[str, BadFile], None] = lambda key, error: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.members: Final = Members() if members is None else members
+        self.modified_ms: Mapping[str, int] = {}
+        """When each heartbeat was written, by the store's clock, the caller's own among them."""
+        self._store = store
+        self._own = own
+        self._reads_at_once = reads_at_once
+        self._on_damaged = on_damaged
+        self._clock = clock
+        self._damaged: dict[str, str] = {}
+        """The ETags of objects that are no heartbeats, by replica: they are not read twice."""
+
+    async def read(self) -> None:
+        """Do one reading. It takes no time limit of its own: cancel it.
+
+        Raises :class:`~depthcast.errors.StoreError`. A reading that failed or was cancelled counts for
+        nothing: :meth:`depthcast.fleet.Members.interrupted`.
+        """
+        try:
+            entries = await self._list()
+            self.modified_ms = {name: entry.last_modified_ms for name, entry in entries.items()}
+            self._damaged = {name: etag for name, etag in self._damaged.items() if name in entries}
+            await self._read_changed({name: each for name, each in entries.items() if name != self._own})
+        except BaseException:
+            self.members.interrupted()
+            raise
+        self.members.read_all()
+
+    async def _list(self) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {}
+        async for entry in self._store.list(FLEET_PREFIX):
+            with suppress(BadKey):
+                entries[parse_heartbeat_key(entry.key)] = entry
+        return entries
+
+    async def _read_changed(self, entries: Mapping[str, Entry]) -> None:
+        changed: list[str] = []
+        for name, entry in entries.items():
+            known = self.members.etag(name)
+            if entry.etag not in (known, self._damaged.get(name)):
+                changed.append(name)
+            elif known is not None:
+                self.members.saw(name, known, None, self._clock())
+        names = iter(changed)
+        error: StoreError | None = None
+        try:
+            async with TaskGroup() as group:
+                for _ in range(min(self._reads_at_once, len(changed))):
+                    group.create_task(self._read_each(names))
+        except* StoreError as several:
+            error = next(each for each in several.exceptions if isinstance(each, StoreError))
+        if error is not None:
+            raise error
+
+    async def _read_each(self, names: Iterator[str]) -> None:
+        for name in names:
+            await self._read_one(name)
+
+    async def _read_one(self, replica: str) -> None:
+        key = heartbeat_key(replica)
+        found = await self._store.get(key)
+        if found is None:
+            return
+        try:
+            heartbeat = Heartbeat.from_body(key, found.body)
+            if heartbeat.replica != replica:
+                raise BadFile(key, f"it is the heartbeat of {heartbeat.replica!r:.100}")
+        except BadFile as error:
+            if self._damaged.get(replica) != found.etag:
+                self._damaged[replica] = found.etag
+                self._on_damaged(key, error)
+            known = self.members.etag(replica)
+            if known is not None:
+                self.members.saw(replica, known, None, self._clock())
+            return
+        self._damaged.pop(replica, None)
+        self.members.saw(replica, found.etag, heartbeat, self._clock())
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` where an invariant is broken."""
+        self.members.check()
+        names = {member.heartbeat.replica for member in self.members}
+        assert self._own not in names, "the caller's own heartbeat was read"
+        assert self._damaged.keys() <= self.modified_ms.keys()
