@@ -13,6 +13,7 @@ A map of the package, from the pure core outwards:
 ``depthcast.venues``      one module an exchange: urls, frames -> events, its REST scheme
 ``depthcast.store``       get and put_if on object storage; the outcome of a write
 ``depthcast.roster``      the heartbeats in the store, read into ``fleet.Members``
+``depthcast.marking``     what a symbol does, said beside its files, whose books stay as they are
 ``depthcast.backoff``     retry delays, as values
 ``depthcast.feed``        the I/O skin around a venue's websocket
 ``depthcast.rest``        the I/O skin around a venue's REST interface, paced by request weight
