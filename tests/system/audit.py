@@ -65,9 +65,11 @@ class Auditor:
             self._created.add(key)
         else:
             replaced = self._by_etag[key][match]
-            assert replaced is None or version > replaced, f"{key} went back from {replaced} to {version}"
+            newer = replaced is None or version > replaced
+            is_mark = version == replaced and self._is_mark(key, version, body, metadata)
+            assert newer or is_mark, f"{key} went back from {replaced} to {version}"
         self.note(key, etag, version)
-        if key not in self.newest or version > self.newest[key][0]:
+        if key not in self.newest or version >= self.newest[key][0]:
             self.newest[key] = (version, body, info)
         symbol, limit = parse_key(key)
         self.check_body(symbol, limit, body, info)
@@ -76,6 +78,13 @@ class Auditor:
         update_id, event = self._waiting.get((symbol, limit), (0, None))
         if event is not None and version.update_id >= update_id:
             event.set()
+
+    def _is_mark(self, key: str, version: Version, body: bytes, metadata: Mapping[str, str]) -> bool:
+        """Whether a write of a version that was there may have changed nothing but the status."""
+        newest, written, info = self.newest.get(key, (None, b"", None))
+        if newest != version or info is None:
+            return True  # a newer one was heard of first; the book itself is checked all the same
+        return body == written and info.to_metadata() | {"status": ""} == {**metadata, "status": ""}
 
     async def reached(self, symbol: str, limit: int, update_id: int, bound_s: float = 30.0) -> None:
         """Wait until the file is at ``update_id`` or beyond it."""
