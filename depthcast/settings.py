@@ -39,7 +39,7 @@ from typing import (
     get_origin,
 )
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from depthcast.errors import SettingsError
@@ -266,7 +266,14 @@ class VenueSettings(Settings):
 
     TITLE: ClassVar[str] = "exchange"
 
-    exchange: Literal["binance"] = Field("binance", description="whose books")
+    exchange: Literal["binance", "simulator"] = Field(
+        "binance", description="whose books; simulator: the one at simulator_url, in Binance's place"
+    )
+    simulator_url: str = Field(
+        "http://127.0.0.1:9000",
+        description="base URL of a simulator; used where the exchange is simulator",
+        pattern=r"^https?://[^/\s]+",
+    )
     binance_rest_url: str = Field(
         "https://data-api.binance.vision",
         description="base URL of its REST interface",
@@ -277,6 +284,20 @@ class VenueSettings(Settings):
         description="base URL of its websocket",
         pattern=r"^wss?://[^/\s]+",
     )
+
+    @model_validator(mode="after")
+    def _simulated(self) -> Self:
+        # A simulator speaks Binance's protocol, so only the addresses differ; those given by name stay.
+        if self.exchange == "simulator":
+            simulated = {
+                "binance_rest_url": self.simulator_url,
+                "binance_ws_url": self.simulator_url.replace("http", "ws", 1),
+            }
+            for name, url in simulated.items():
+                if name not in self.model_fields_set:
+                    # The model is frozen for its users; this is still its making.
+                    object.__setattr__(self, name, url)
+        return self
 
 
 class LogSettings(Settings):

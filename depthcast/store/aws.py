@@ -71,7 +71,8 @@ class Aws:
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """From ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``, ``AWS_REGION`` or ``AWS_DEFAULT_REGION``,
         ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``, ``AWS_PROFILE`` and
-        ``AWS_CA_BUNDLE``; an empty variable counts as absent.
+        ``AWS_CA_BUNDLE``; an empty variable counts as absent. Instead of a key, secret or token a variable of
+        its name with ``_FILE`` behind it may name a file that holds it, as secrets are handed to containers.
 
         Raises :class:`~depthcast.errors.SettingsError` where one cannot be used.
         """
@@ -80,8 +81,8 @@ class Aws:
             return next((env[name] for name in names if env.get(name)), None)
 
         ignored = (env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") or "").lower() in _TRUE
-        access_key_id = value("AWS_ACCESS_KEY_ID")
-        secret_access_key = value("AWS_SECRET_ACCESS_KEY")
+        access_key_id = _secret("AWS_ACCESS_KEY_ID", env)
+        secret_access_key = _secret("AWS_SECRET_ACCESS_KEY", env)
         if (access_key_id is None) != (secret_access_key is None):
             missing = "AWS_SECRET_ACCESS_KEY" if secret_access_key is None else "AWS_ACCESS_KEY_ID"
             raise SettingsError(f"{missing} is not set", hint="access key id and secret go together")
@@ -93,7 +94,7 @@ class Aws:
             region=value("AWS_REGION", "AWS_DEFAULT_REGION") or "us-east-1",
             access_key_id=access_key_id,
             secret_access_key=secret_access_key,
-            session_token=value("AWS_SESSION_TOKEN"),
+            session_token=_secret("AWS_SESSION_TOKEN", env),
             profile=value("AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
             ca_bundle=Path(ca_bundle) if ca_bundle else None,
         )
@@ -115,6 +116,23 @@ class Aws:
         """A bucket's name and place, for people."""
         path = f"s3://{location.bucket}" + (f"/{location.prefix}" if location.prefix else "")
         return f"{path} at {self.endpoint or f'Amazon S3 ({self.region})'}"
+
+
+def _secret(name: str, env: Mapping[str, str]) -> str | None:
+    """The variable, or the one line in the file that the variable with ``_FILE`` behind it names."""
+    if env.get(name):
+        return env[name]
+    path = env.get(f"{name}_FILE")
+    if not path:
+        return None
+    try:
+        held = Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise SettingsError(f"{name}_FILE: cannot read {path}: {why}") from None
+    if not held or not held.isprintable():
+        raise SettingsError(f"{name}_FILE: {path} does not hold one line", hint="put nothing else into it")
+    return held
 
 
 def _endpoint(url: str | None) -> str | None:

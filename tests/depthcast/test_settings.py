@@ -226,3 +226,16 @@ def test_settings_cannot_be_changed_afterwards() -> None:
 
 def test_a_store_is_opened_from_its_url_and_the_aws_variables() -> None:
     assert load(["--store-url", "memory:"]).open_store({}).url == "memory:"
+
+
+def test_a_simulator_takes_the_exchanges_place_at_its_own_address() -> None:
+    settings = load(
+        [], {"DEPTHCAST_EXCHANGE": "simulator", "DEPTHCAST_SIMULATOR_URL": "http://simulator:9000"}
+    )
+    assert settings.binance_rest_url == "http://simulator:9000"
+    assert settings.binance_ws_url == "ws://simulator:9000"
+    # Without it the address changes nothing, and an address of Binance's that was given stays.
+    assert load(["--simulator-url", "http://other:1"]).binance_rest_url == "https://data-api.binance.vision"
+    kept = load(["--exchange", "simulator", "--binance-ws-url", "wss://proxy"])
+    assert (kept.binance_rest_url, kept.binance_ws_url) == ("http://127.0.0.1:9000", "wss://proxy")
+    assert "should be 'binance' or 'simulator'" in error_of(["--exchange", "kraken"])

@@ -95,6 +95,27 @@ def test_half_a_pair_of_credentials_is_refused(missing: str) -> None:
         Aws.from_env({name: value for name, value in KEYS.items() if name != missing})
 
 
+def test_a_secret_may_be_handed_over_in_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("FROM/FILE+=\n")
+    env = {"AWS_ACCESS_KEY_ID": "AKEY", "AWS_SECRET_ACCESS_KEY_FILE": str(secret)}
+    assert Aws.from_env(env).secret_access_key == "FROM/FILE+="
+    # What the variable itself says goes first.
+    assert Aws.from_env(env | KEYS).secret_access_key == "TOPSECRET"
+
+
+@pytest.mark.parametrize(("held", "why"), [(None, "cannot read"), ("", "one line"), ("a\nb", "one line")])
+def test_a_file_that_holds_no_secret_is_named_and_not_shown(
+    tmp_path: Path, held: str | None, why: str
+) -> None:
+    path = tmp_path / "secret"
+    if held is not None:
+        path.write_text(held)
+    with pytest.raises(SettingsError, match=f"AWS_SECRET_ACCESS_KEY_FILE: .*{why}") as raised:
+        Aws.from_env({"AWS_ACCESS_KEY_ID": "AKEY", "AWS_SECRET_ACCESS_KEY_FILE": str(path)})
+    assert "\n" not in str(raised.value)
+
+
 def test_a_certificate_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="AWS_CA_BUNDLE names no file"):
         Aws.from_env({"AWS_CA_BUNDLE": str(tmp_path / "none.pem")})
