@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from random import Random
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from depthcast.backoff import Backoff
 from depthcast.book import Audit, Book
@@ -164,6 +164,7 @@ class Keeper:
         warm_wait_s: float = 3.0,
         warm_poll_s: float = 0.5,
         warm_poll_maximum_s: float = 1.0,
+        look_again_s: float = 5.0,
         check_every_s: float = 1.0,
         refill_every_s: float = 30.0,
         audit_every_s: float = 3600.0,
@@ -188,6 +189,7 @@ class Keeper:
         self._warm_wait_s = warm_wait_s
         self._warm_poll_s = warm_poll_s
         self._warm_poll_maximum_s = warm_poll_maximum_s
+        self._look_again_s = look_again_s
         self._check_every_s = check_every_s
         self._refill_every_s = refill_every_s
         self._audit_every_s = audit_every_s
@@ -368,16 +370,19 @@ class Keeper:
                 wait.cancel()
 
     async def _try_sources(self, live: LiveBook, trust: _Trust) -> Source | None:
-        epoch = 0
-        if self._warm is not None:
-            stored = await self._from_file(live, self._warm, trust)
-            epoch = stored.epoch if stored else 0
+        while True:
+            epoch = 0
+            if self._warm is not None:
+                stored = await self._from_file(live, self._warm, trust)
+                epoch = stored.epoch if stored else 0
+                if live.live:
+                    live.epoch = epoch
+                    return "file"
+            snapshot = await self._from_venue(live, trust)
             if live.live:
-                live.epoch = epoch
                 return "file"
-        # Who need not ask but must, because no file will do, lets those go first who have to.
-        background = not self._may_ask(live.symbol)
-        snapshot = await self._rest.snapshot(live.symbol, self._snapshot_limit, background)
+            if snapshot is not None:
+                break
         if live.sync.snapshot(snapshot) is not Verdict.SYNCED:
             return None
         live.epoch = epoch
@@ -390,51 +395,97 @@ class Keeper:
         the buffer; if it stands still it never will. Returns without a live book once the venue is to be
         asked: no file may be used, or this one will not do and the replica may ask.
         """
-        end = self._clock() + self._warm_wait_s
         poll_s = self._warm_poll_s
+        end = self._clock() + self._warm_wait_s
         seen: int | None = None
         damaged: tuple[int, int] | None = None
+        waited = False
         while True:
-            # Read anew in each round: another replica may have stopped asking the venue meanwhile.
+            # Asked anew at each look: who asked the venue may have stopped, or just have got the book.
             may_ask = self._may_ask(live.symbol)
-            use = trust is _Trust.ANY or (trust is _Trust.LATER_EPOCH and not may_ask)
+            use = _uses_files(trust, may_ask)
             wanted_id = live.sync.wanted_id if use and live.sync.buffered else _NO_FILE
-            waited_s = -self._clock()
+            began = self._clock()
             async with self._file_reads:
-                waited_s += self._clock()
+                # Where many books begin at once, the wait for a turn to read is not the file's.
+                end += self._clock() - began
                 stored = await warm(live.symbol, wanted_id)
             if not use:
                 return stored
-            # Where many books begin at once, the wait for a turn to read is not the file's.
-            end += waited_s
-            if stored is not None and stored.snapshot is not None and self._usable(live, stored, trust):
-                version = stored.epoch, stored.update_id
+            version = (stored.epoch, stored.update_id) if stored is not None else None
+            if stored is not None and version != damaged:
                 try:
-                    if version != damaged and (
-                        live.sync.snapshot(stored.snapshot, proven=False) is Verdict.SYNCED
-                    ):
+                    if self._begin_from(live, stored, trust):
                         return stored
                 except BookError as error:
                     self._observer.failed(live.symbol, error)
                     damaged = version
-            if may_ask and (stored is None or damaged is not None):
-                return stored
             now = self._clock()
-            stands_still = (
-                stored is not None
-                and wanted_id != _NO_FILE
-                and stored.update_id == seen
-                and now > end - self._warm_wait_s / 2
-            )
-            if may_ask and (stands_still or now >= end):
+            if not may_ask:
+                # Whoever is waited for has the usual time to write its file, once it got the book.
+                waited, end = True, now + self._warm_wait_s
+            elif now >= end or (not waited and (stored is None or damaged is not None)):
                 return stored
+            else:
+                stands_still = stored is not None and stored.update_id == seen
+                if stands_still and wanted_id != _NO_FILE and now > end - self._warm_wait_s / 2:
+                    return stored
             seen = stored.update_id if stored is not None and wanted_id != _NO_FILE else None
             await self._arrival(live, poll_s)
-            if now >= end:
+            if waited:
                 poll_s = min(poll_s * 1.5, self._warm_poll_maximum_s)
 
-    def _usable(self, live: LiveBook, stored: WarmStart, trust: _Trust) -> bool:
-        return trust is _Trust.ANY or stored.epoch > live.epoch
+    async def _from_venue(self, live: LiveBook, trust: _Trust) -> Snapshot | None:
+        """A snapshot of the venue's; ``None`` where the file does by now, with the book live, or where
+        another replica is to ask now.
+
+        The queue for the venue may be minutes long, so what was true at its end is looked at again in it.
+        """
+        # Who need not ask but must, because no file will do, lets those go first who cannot wait.
+        background = not self._may_ask(live.symbol)
+        asked = asyncio.ensure_future(self._rest.snapshot(live.symbol, self._snapshot_limit, background))
+        try:
+            while not await self._ended(asked, self._look_again_s):
+                if self._warm is None:
+                    continue
+                may_ask = self._may_ask(live.symbol)
+                if trust is _Trust.ANY and not may_ask:
+                    return None
+                if _uses_files(trust, may_ask) and await self._file_came(live, self._warm, trust):
+                    return None
+            return asked.result()
+        finally:
+            asked.cancel()
+
+    async def _file_came(self, live: LiveBook, warm: Warm, trust: _Trust) -> bool:
+        if not live.sync.buffered:
+            return False
+        try:
+            async with self._file_reads:
+                stored = await warm(live.symbol, live.sync.wanted_id)
+            if stored is None or not self._begin_from(live, stored, trust):
+                return False
+        except DepthcastError as error:
+            self._observer.failed(live.symbol, error)
+            return False
+        live.epoch = stored.epoch
+        return True
+
+    def _begin_from(self, live: LiveBook, stored: WarmStart, trust: _Trust) -> bool:
+        """Make the book live from a file, where that will do. Raises BookError for what is not a book."""
+        if stored.snapshot is None or (trust is not _Trust.ANY and stored.epoch <= live.epoch):
+            return False
+        return live.sync.snapshot(stored.snapshot, proven=False) is Verdict.SYNCED
+
+    async def _ended(self, task: asyncio.Future[Snapshot], bound_s: float) -> bool:
+        """Wait for ``task``, ``bound_s`` at most; whether it is done."""
+        timer = asyncio.ensure_future(self._sleep(bound_s))
+        try:
+            either: set[asyncio.Future[Any]] = {task, timer}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+        return task.done()
 
     # After a change
 
@@ -521,3 +572,8 @@ def _forget(tasks: dict[str, asyncio.Task[None]], symbol: str, task: asyncio.Tas
     """Drop a task that is done, unless another one has taken its place."""
     if tasks.get(symbol) is task:
         del tasks[symbol]
+
+
+def _uses_files(trust: _Trust, may_ask: bool) -> bool:
+    """Whether a look at the file may do; who may ask the venue asks it where the ids have changed."""
+    return trust is _Trust.ANY or (trust is _Trust.LATER_EPOCH and not may_ask)

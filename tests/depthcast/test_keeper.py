@@ -76,9 +76,13 @@ class World:
     """A keeper among fakes. Its clock runs only when somebody sleeps."""
 
     def __init__(
-        self, warm: Callable[[str, int], Awaitable[WarmStart | None]] | None = None, **settings: Any
+        self,
+        warm: Callable[[str, int], Awaitable[WarmStart | None]] | None = None,
+        *,
+        rest: Rest | None = None,
+        **settings: Any,
     ):
-        self.rest, self.log = Rest(), Log()
+        self.rest, self.log = rest or Rest(), Log()
         self.changes: dict[str, list[int]] = defaultdict(list)
         self.now = 0.0
 
@@ -175,13 +179,17 @@ async def test_a_published_file_that_stands_still_gives_only_its_epoch() -> None
     async def warm(symbol: str, wanted_id: int) -> WarmStart:
         return WarmStart(5, 3, snapshot(3) if wanted_id <= 3 else None)
 
-    world = World(warm)
-    world.rest.books["X"] = snapshot(8)
+    def answer() -> Snapshot:
+        assert world.now < 4
+        return snapshot(8)
+
+    world = World(warm, look_again_s=0.01)
+    world.rest.books["X"] = answer
     world.keeper.subscribe(["X"])
     world.keeper.take(diff(8, 9))
     live = await world.live()
     assert (live.source, live.epoch) == ("rest", 5)
-    assert world.now < 4
+    assert world.log.failures == []
 
 
 async def test_a_damaged_file_is_passed_over() -> None:
@@ -380,6 +388,111 @@ async def test_a_damaged_file_is_told_of_once_while_another_one_is_waited_for() 
     assert len(world.log.failures) == 1
     shelf.put(0, snapshot(9))
     assert (await world.live()).source == "file"
+
+
+async def test_who_may_ask_because_another_got_the_book_gives_its_file_time_to_come() -> None:
+    shelf = Shelf()
+    allowed_at: list[float] = []
+
+    async def warm(symbol: str, wanted_id: int) -> WarmStart | None:
+        if allowed_at and world.now >= allowed_at[0] + 2:
+            shelf.put(0, snapshot(9))
+        elif not allowed_at and world.now > 100:
+            allowed_at.append(world.now)
+        return await shelf(symbol, wanted_id)
+
+    world = World(warm, may_ask=lambda symbol: bool(allowed_at))
+    world.keeper.subscribe(["X"])
+    world.keeper.take(diff(8, 9))
+    assert (await world.live()).source == "file"
+    assert world.rest.asked == []
+
+
+class Queue(Rest):
+    """A venue with a long queue in front of it: nobody has a turn before ``turn`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn = asyncio.Event()
+        self.left = 0
+
+    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot:
+        self.asked.append((symbol, background))
+        try:
+            await self.turn.wait()
+        except asyncio.CancelledError:
+            self.left += 1
+            raise
+        self.asked.pop()
+        return await super().snapshot(symbol, limit, background)
+
+
+async def test_a_file_that_comes_while_the_book_waits_in_the_venues_queue_is_taken() -> None:
+    shelf = Shelf()
+    queue = Queue()
+    world = World(shelf, rest=queue)
+    world.keeper.subscribe(["X"])
+    await world.until(lambda: queue.asked)
+    shelf.put(2, snapshot(8))
+    world.keeper.take(diff(8, 9))
+    live = await world.live()
+    assert (live.source, live.epoch) == ("file", 2)
+    assert queue.left == 1, "the turn is left to others"
+
+
+async def test_a_file_of_the_old_ids_is_not_taken_in_the_queue_either() -> None:
+    shelf = Shelf()
+    world = World(shelf)
+    world.rest.books["X"] = snapshot(5000)
+    world.keeper.subscribe(["X"])
+    await world.live()
+    queue = Queue()
+    world.keeper._rest = queue
+    shelf.put(0, snapshot(5000))
+    for n in range(1, REBASED_AFTER + 1):
+        world.keeper.take(diff(n, n, time=6000 + n))
+    await world.until(lambda: queue.asked and world.now > 100)
+    assert not world.keeper.books["X"].live
+    queue.books["X"] = snapshot(3)
+    queue.turn.set()
+    assert (await world.live()).source == "rest"
+
+
+async def test_a_book_leaves_the_queue_when_another_replica_is_to_ask() -> None:
+    shelf = Shelf()
+    allowed = {"X"}
+    queue = Queue()
+    world = World(shelf, rest=queue, may_ask=lambda symbol: symbol in allowed)
+    world.keeper.subscribe(["X"])
+    world.keeper.take(diff(8, 9))
+    await world.until(lambda: queue.asked)
+    allowed.clear()
+    await world.until(lambda: queue.left == 1)
+    await world.until(lambda: world.now > 1000)
+    assert len(queue.asked) == 1
+    allowed.add("X")
+    queue.books["X"] = snapshot(9)
+    queue.turn.set()
+    assert (await world.live()).source == "rest"
+    assert world.log.failures == []
+
+
+async def test_a_store_that_fails_does_not_cost_the_place_in_the_queue() -> None:
+    queue = Queue()
+
+    async def warm(symbol: str, wanted_id: int) -> WarmStart | None:
+        if queue.asked:
+            raise StoreUnavailable("away")
+        return None
+
+    world = World(warm, rest=queue)
+    world.keeper.subscribe(["X"])
+    world.keeper.take(diff(8, 9))
+    await world.until(lambda: len(world.log.failures) > 2)
+    assert (len(queue.asked), queue.left) == (1, 0)
+    queue.books["X"] = snapshot(9)
+    queue.turn.set()
+    assert (await world.live()).source == "rest"
 
 
 async def test_a_newer_epoch_is_taken_from_its_own_file_by_those_who_may_not_ask() -> None:
