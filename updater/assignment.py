@@ -1,0 +1,57 @@
+"""Which symbols a replica holds, and how it ranks for each. Pure: heartbeats in, places out.
+
+============  ========================================================================================
+rank          among the replicas that can hold the symbol, by rendezvous hashing
+holder        one of the ``redundancy`` first (0: all); rank 0 writes, the others stand by
+leaving       a replica that was told to stop ranks behind all who stay
+============  ========================================================================================
+
+A holder that is one no longer lets go when those before it have the book and one of them was seen to write
+(:func:`may_let_go`), so a symbol that moves is never without a writer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from depthcast.fleet import candidates, holders
+from depthcast.heartbeat import Heartbeat, State
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A replica's place for a symbol: ``before`` are the holders in front of it, the writer first."""
+
+    rank: int
+    holder: bool
+    before: tuple[str, ...]
+
+
+def place(symbol: str, living: Mapping[str, Heartbeat], own: Heartbeat) -> Place:
+    """The place of the replica that beats ``own``; ``living`` are all replicas that live, it among them.
+
+    O(replicas log replicas).
+    """
+    order = holders(symbol, candidates(symbol, living, own), own.redundancy)
+    if own.replica in order:
+        rank = order.index(own.replica)
+        return Place(rank, True, tuple(order[:rank]))
+    return Place(len(order), False, tuple(order))
+
+
+def may_let_go(
+    symbol: str, here: Place, living: Mapping[str, Heartbeat], own: Heartbeat, *, yielded: bool
+) -> bool:
+    """Whether the replica at ``here`` can stop to hold ``symbol``.
+
+    ``yielded``: another replica was seen to write since this one last did. One that moves to others waits
+    for all of its new holders; one that leaves has not the time and waits for one.
+    """
+    if here.holder or not yielded:
+        return False
+    live = [_has_book(living.get(name), symbol) for name in here.before]
+    return any(live) if own.state is State.LEAVING else bool(live) and all(live)
+
+
+def _has_book(beat: Heartbeat | None, symbol: str) -> bool:
+    held = beat.symbols.get(symbol) if beat is not None else None
+    return held is not None and held.live
