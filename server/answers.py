@@ -33,7 +33,7 @@ COMMON: Final[Sequence[Header]] = (
     (
         b"access-control-expose-headers",
         b"etag, depthcast-version, depthcast-state, depthcast-certain, depthcast-event-time, "
-        b"depthcast-publish-time",
+        b"depthcast-publish-time, depthcast-status",
     ),
     (b"x-content-type-options", b"nosniff"),
 )

@@ -38,7 +38,7 @@ class Cold(NamedTuple):
     """An answer that needs the store first."""
 
     key: str
-    limit: int
+    request: DepthRequest
     if_none_match: bytes | None
 
 
@@ -63,6 +63,7 @@ class Depth:
         self._clock = clock
         self._parse_cached = lru_cache(maxsize=_CACHED_QUERIES)(parse_depth)
         self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
+        self._status_mismatch = refusal(STATUS_MISMATCH)
         self._unavailable = refusal(UNAVAILABLE)
 
     def answer(self, asked: Asked) -> Answer | Cold:
@@ -82,8 +83,8 @@ class Depth:
             return key
         file = self._hot.get(key)
         if file is None:
-            return Cold(key, request.limit, asked.if_none_match)
-        return self._from(file, request.limit, asked.if_none_match)
+            return Cold(key, request, asked.if_none_match)
+        return self._from(file, request, asked.if_none_match)
 
     async def wait(self, cold: Cold) -> Answer:
         """The answer after reading the file: 503 where neither the store nor memory has it."""
@@ -93,7 +94,7 @@ class Depth:
             return self._unavailable
         if file is None:
             return self._unavailable
-        return self._from(file, cold.limit, cold.if_none_match)
+        return self._from(file, cold.request, cold.if_none_match)
 
     def _key(self, request: DepthRequest) -> str | Answer:
         """The key of the file that holds the answer, or the refusal where there is none."""
@@ -101,9 +102,6 @@ class Depth:
         if limits is None:
             # Before the first listing nobody can say that a symbol does not exist.
             return self._unknown_symbol if self._catalogue.known else self._unavailable
-        # Until symbols' states are published, what is published counts as trading.
-        if request.symbol_status not in (None, "TRADING"):
-            return refusal(STATUS_MISMATCH)
         covering = covering_limit(request.limit, limits)
         if covering is None:
             # Fewer levels than asked for would look like a thin book. Where other symbols have such a file,
@@ -112,7 +110,9 @@ class Depth:
             return self._unavailable if coming else refusal(LIMIT_NOT_VALID)
         return depth_key(request.symbol, covering)
 
-    def _from(self, file: HotFile, limit: int, if_none_match: bytes | None) -> Answer:
+    def _from(self, file: HotFile, request: DepthRequest, if_none_match: bytes | None) -> Answer:
         assert file.edition is not None  # what HotFiles hands out has been read
+        if request.symbol_status not in (None, file.edition.info.status):
+            return self._status_mismatch
         stale = self._clock() - file.confirmed_at > self._stale_after_s
-        return file.edition.answer(limit, if_none_match, stale=stale)
+        return file.edition.answer(request.limit, if_none_match, stale=stale)

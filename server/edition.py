@@ -6,7 +6,7 @@ smaller limits are cut from the body and kept, but no more of them than the body
 
 from typing import Final, NamedTuple, Self
 
-from depthcast.files import FileInfo, Version, check_body, cut, parse_key, version_of
+from depthcast.files import TRADING, FileInfo, Version, check_body, cut, parse_key, version_of
 from depthcast.store import StoredObject
 from server.answers import COMMON, JSON_TYPE, Answer, Header
 
@@ -17,10 +17,12 @@ _OVERHEAD_BYTES: Final = 4096
 
 
 class _Answers(NamedTuple):
+    """``confirmed`` by the store a moment ago, or ``stale``."""
+
     tag: bytes
-    live: Answer
+    confirmed: Answer
     stale: Answer
-    live_not_modified: Answer
+    confirmed_not_modified: Answer
     stale_not_modified: Answer
 
 
@@ -54,16 +56,17 @@ class Edition:
     def answer(self, limit: int, if_none_match: bytes | None = None, *, stale: bool = False) -> Answer:
         """The answer to a request for ``limit`` levels (at most :attr:`limit`); 304 where the reader has it.
 
-        ``stale``: the store has not confirmed this edition for a while.
+        ``stale``: the store has not confirmed this edition for a while. It is what the answer then says of
+        a halted symbol too, for that may trade again and the store not tell.
         """
         answers = self._answers.get(limit) or self._prepare(limit)
         if if_none_match is not None and _matches(if_none_match, answers.tag):
-            return answers.stale_not_modified if stale else answers.live_not_modified
-        return answers.stale if stale else answers.live
+            return answers.stale_not_modified if stale else answers.confirmed_not_modified
+        return answers.stale if stale else answers.confirmed
 
     def check(self) -> None:
         """Raise ``AssertionError`` where the cut answers take more than they may. O(answers)."""
-        bodies = [answers.live.body for answers in self._answers.values()]
+        bodies = [answers.confirmed.body for answers in self._answers.values()]
         assert self._cut_bytes == sum(len(body) for body in bodies if body is not self._body)
         assert len(self._body) + self._cut_bytes <= self.cost_bytes
 
@@ -83,15 +86,16 @@ class Edition:
             (b"depthcast-certain", self._certain()),
             (b"depthcast-event-time", b"%d" % self.info.event_time_ms),
             (b"depthcast-publish-time", b"%d" % self.info.publish_time_ms),
+            (b"depthcast-status", self.info.status.encode()),
         ]
         whole = [JSON_TYPE, (b"content-length", b"%d" % len(body)), *headers]
-        live: Header = (b"depthcast-state", b"live")
+        confirmed: Header = (b"depthcast-state", b"live" if self.info.status == TRADING else b"halted")
         stale: Header = (b"depthcast-state", b"stale")
         answers = _Answers(
             tag,
-            live=Answer(200, (*whole, live), body),
+            confirmed=Answer(200, (*whole, confirmed), body),
             stale=Answer(200, (*whole, stale), body),
-            live_not_modified=Answer(304, (*headers, live), b""),
+            confirmed_not_modified=Answer(304, (*headers, confirmed), b""),
             stale_not_modified=Answer(304, (*headers, stale), b""),
         )
         self._answers[limit] = answers

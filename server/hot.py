@@ -5,6 +5,10 @@ at a time, for as long as somebody asked within ``hot_for_s``. Later it *cools*:
 ``keep_for_s`` after the last request, or until room is needed, but the next reader waits for the store to
 confirm it.
 
+Where an ETag is the MD5 of the body, as on Amazon's S3 and SeaweedFS, a conditional read does not show that
+the metadata alone changed. So once in ``describe_s`` a refresh reads the head of the file, without a
+condition, and what has cooled for so long is read whole: a mark (:mod:`depthcast.marking`) is seen in time.
+
 Promises: at most one read of a key is under way, whoever waits for it; a lower version never replaces a
 higher one (a cache in between may be behind); what the store cannot give (an outage, a damaged object) leaves
 the last good edition in place; memory, parallel reads and waiting are bounded.
@@ -13,17 +17,19 @@ the last good edition in place; memory, parallel reads and waiting are bounded.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
 from depthcast.backoff import Backoff
 from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
+from depthcast.files import PEEK_BYTES
 from depthcast.store import UNCHANGED, Store, StoredObject, Unchanged
 from server.edition import Edition
 
 DEFAULT_REFRESH_S: Final = 0.1
+DEFAULT_DESCRIBE_S: Final = 10.0
 DEFAULT_HOT_FOR_S: Final = 30.0
 DEFAULT_KEEP_FOR_S: Final = 600.0
 DEFAULT_READ_TIMEOUT_S: Final = 2.0
@@ -56,13 +62,25 @@ OnRead = Callable[[str, ReadOutcome, float, DepthcastError | None], None]
 class HotFile:
     """One key's place in memory. ``edition`` is set once the first read has succeeded."""
 
-    __slots__ = ("_seen_as", "asked_at", "confirmed_at", "edition", "key", "refresher", "seen_etag")
+    __slots__ = (
+        "_seen_as",
+        "asked_at",
+        "confirmed_at",
+        "described_at",
+        "edition",
+        "key",
+        "refresher",
+        "seen_etag",
+        "seen_metadata",
+    )
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.edition: Edition | None = None
         # The last object seen, good or not: one that is damaged or older is not fetched again and again.
         self.seen_etag: str | None = None
+        self.seen_metadata: Mapping[str, str] = {}
+        self.described_at = 0.0
         self._seen_as = ReadOutcome.MISSING
         self.confirmed_at = 0.0
         self.asked_at = 0.0
@@ -80,9 +98,9 @@ class HotFile:
         """Learn what the store answered. Raises :class:`~depthcast.errors.BadFile`; nothing held is lost."""
         if found is None:
             return ReadOutcome.MISSING
-        if found is UNCHANGED:
+        if found is UNCHANGED or (found.etag, found.metadata) == (self.seen_etag, self.seen_metadata):
             return ReadOutcome.UNCHANGED if self._seen_as is ReadOutcome.CHANGED else self._seen_as
-        self.seen_etag = found.etag
+        self.seen_etag, self.seen_metadata = found.etag, found.metadata
         self._seen_as = ReadOutcome.DAMAGED
         edition = edition_of(self.key, found)
         if self.edition is not None and edition.version < self.edition.version:
@@ -116,6 +134,7 @@ class HotFiles:
         on_read: OnRead = lambda *_: None,
         # Times
         refresh_s: float = DEFAULT_REFRESH_S,
+        describe_s: float = DEFAULT_DESCRIBE_S,
         hot_for_s: float = DEFAULT_HOT_FOR_S,
         keep_for_s: float = DEFAULT_KEEP_FOR_S,
         read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
@@ -130,6 +149,7 @@ class HotFiles:
         self._edition_of = edition_of
         self._on_read = on_read
         self._refresh_s = refresh_s
+        self._describe_s = describe_s
         self._hot_for_s = hot_for_s
         self._keep_for_s = keep_for_s
         self._read_timeout_s = read_timeout_s
@@ -213,7 +233,7 @@ class HotFiles:
 
     async def _read(self, key: str) -> HotFile | None:
         file = self._files.get(key) or HotFile(key)
-        error = await self._fetch(file, self._reads)
+        error = await self._fetch(file, behind=False)
         if file.edition is None:
             if error is not None:
                 raise error
@@ -247,7 +267,7 @@ class HotFiles:
             while self._clock() - file.asked_at < self._hot_for_s:
                 await self._sleep(pause_s)
                 began = self._clock()
-                if isinstance(await self._fetch(file, self._refreshes), StoreError):
+                if isinstance(await self._fetch(file, behind=True), StoreError):
                     pause_s = retry.next_s()
                 else:
                     retry.reset()
@@ -255,15 +275,17 @@ class HotFiles:
         finally:
             file.refresher = None
 
-    async def _fetch(self, file: HotFile, slots: asyncio.Semaphore) -> DepthcastError | None:
-        """Read the store once and learn from it; returns what went wrong instead of raising it."""
+    async def _fetch(self, file: HotFile, *, behind: bool) -> DepthcastError | None:
+        """Read the store and learn from it; returns what went wrong instead of raising it. ``behind``: nobody
+        waits for it."""
+        slots = self._refreshes if behind else self._reads
         began = self._clock()
         error: DepthcastError | None = None
         before = file.cost_bytes
         try:
             async with asyncio.timeout(self._read_timeout_s), slots:
                 began = self._clock()
-                found = await self._get(file)
+                found = await self._get(file, behind)
             outcome = file.take(found, self._edition_of)
         except BadFile as bad:
             outcome, error = ReadOutcome.DAMAGED, bad
@@ -280,10 +302,19 @@ class HotFiles:
         self._on_read(file.key, outcome, self._clock() - began, error)
         return error
 
-    async def _get(self, file: HotFile) -> StoredObject | Literal[Unchanged.UNCHANGED] | None:
-        if file.seen_etag is None:
-            return await self._store.get(file.key)
-        return await self._store.get_if_changed(file.key, file.seen_etag)
+    async def _get(self, file: HotFile, behind: bool) -> StoredObject | Literal[Unchanged.UNCHANGED] | None:
+        now = self._clock()
+        if file.seen_etag is not None:
+            if now - file.described_at < self._describe_s:
+                return await self._store.get_if_changed(file.key, file.seen_etag)
+            if behind:
+                head = await self._store.peek(file.key, PEEK_BYTES)
+                if head is None or (head.etag, head.metadata) == (file.seen_etag, file.seen_metadata):
+                    file.described_at = now
+                    return UNCHANGED if head else None
+        found = await self._store.get(file.key)
+        file.described_at = now
+        return found
 
     def _make_room(self) -> None:
         """Drop what was asked for longest ago until the rest fits; the last file may be of any size."""

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -20,13 +21,14 @@ class WatchedStore:
     """A ``MemoryStore`` behind a door: counts what passes, and can be shut, slow or wrong.
 
     ``failure``: every read and listing raises it. ``gate``: reads wait for it. ``instead``: what is read of a
-    key in place of the truth, as from a cache in between.
+    key in place of the truth, as from a cache in between. ``content_etags``: an ETag is the MD5 of the body.
     """
 
-    def __init__(self) -> None:
-        self.inner = MemoryStore()
+    def __init__(self, *, content_etags: bool = False) -> None:
+        self.inner = MemoryStore(content_etags=content_etags)
         self.reads: Counter[str] = Counter()
         self.conditional: Counter[str] = Counter()
+        self.peeks: Counter[str] = Counter()
         self.listings = 0
         self.failure: StoreError | None = None
         self.gate: asyncio.Event | None = None
@@ -47,7 +49,10 @@ class WatchedStore:
         return self.instead[key] if key in self.instead else await self.inner.get(key)
 
     async def peek(self, key: str, length: int) -> StoredObject | None:
-        raise NotImplementedError
+        self.peeks[key] += 1
+        await self._pass(key)
+        found = self.instead[key] if key in self.instead else await self.inner.get(key)
+        return found and replace(found, body=found.body[:length])
 
     async def get_if_changed(self, key: str, etag: str) -> StoredObject | Literal[Unchanged.UNCHANGED] | None:
         self.conditional[key] += 1
@@ -110,7 +115,7 @@ class WatchedStore:
         return json.dumps(members, separators=(",", ":")).encode()
 
     @staticmethod
-    def metadata(epoch: int = 1, levels: int = 5000) -> dict[str, str]:
+    def metadata(epoch: int = 1, levels: int = 5000, status: str = "TRADING") -> dict[str, str]:
         info = FileInfo(
             epoch=epoch,
             bids=levels,
@@ -120,15 +125,23 @@ class WatchedStore:
             event_time_ms=1_723_161_253_000,
             publish_time_ms=1_723_161_253_021,
             replica="r1",
+            status=status,
         )
         return info.to_metadata()
 
     async def publish(
-        self, symbol: str, limit: int, update_id: int, *, epoch: int = 1, levels: int | None = None
+        self,
+        symbol: str,
+        limit: int,
+        update_id: int,
+        *,
+        epoch: int = 1,
+        levels: int | None = None,
+        status: str = "TRADING",
     ) -> bytes:
         """Put a file in place of whatever is there; returns its body."""
         body = self.body(update_id, limit if levels is None else levels)
-        await self.put(depth_key(symbol, limit), body, self.metadata(epoch))
+        await self.put(depth_key(symbol, limit), body, self.metadata(epoch, status=status))
         return body
 
     async def put(self, key: str, body: bytes, metadata: Mapping[str, str]) -> None:
@@ -174,6 +187,12 @@ class StillClock:
 @pytest.fixture
 def store() -> WatchedStore:
     return WatchedStore()
+
+
+@pytest.fixture
+def body_etag_store() -> WatchedStore:
+    """One whose ETags are made of the bodies alone, as Amazon's S3 and SeaweedFS make them."""
+    return WatchedStore(content_etags=True)
 
 
 @pytest.fixture

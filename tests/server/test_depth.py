@@ -104,19 +104,43 @@ async def test_before_the_first_listing_no_symbol_is_called_unknown(
 
 
 @pytest.mark.parametrize(
-    ("query", "expected"),
+    ("status", "asked", "expected"),
     [
-        ("symbol=ETHUSDT&limit=5&symbolStatus=TRADING", 200),
-        ("symbol=ETHUSDT&limit=5&symbolStatus=HALT", (400, -1220)),
-        ("symbol=ETHUSDT&limit=5&symbolStatus=BREAK", (400, -1220)),
-        ("symbol=NOSUCH&symbolStatus=BREAK", (400, -1121)),
+        ("TRADING", "TRADING", 200),
+        ("TRADING", "HALT", (400, -1220)),
+        ("TRADING", "BREAK", (400, -1220)),
+        ("BREAK", "BREAK", 200),
+        ("BREAK", "TRADING", (400, -1220)),
+        ("DELISTED", "TRADING", (400, -1220)),
+        ("DELISTED", "BREAK", (400, -1220)),
     ],
 )
-async def test_what_is_published_counts_as_trading(
-    depth: Depth, query: str, expected: int | tuple[int, int]
+async def test_the_status_asked_for_is_compared_with_the_file_s(
+    depth: Depth, store: "WatchedStore", status: str, asked: str, expected: int | tuple[int, int]
 ) -> None:
-    answer = await fetch(depth, query)
-    assert (answer.status if isinstance(expected, int) else code(answer)) == expected
+    await store.publish("ETHUSDT", 10, 160, status=status)
+    assert (await fetch(depth, "symbol=ETHUSDT&limit=5")).status == 200
+    for _ in ("from the store, then", "from memory"):
+        answer = await fetch(depth, f"symbol=ETHUSDT&limit=5&symbolStatus={asked}")
+        assert (answer.status if isinstance(expected, int) else code(answer)) == expected
+
+
+async def test_a_symbol_that_is_not_there_has_no_status(depth: Depth) -> None:
+    assert code(await fetch(depth, "symbol=NOSUCH&symbolStatus=BREAK")) == (400, -1121)
+
+
+async def test_a_mark_is_seen_by_who_has_the_book_and_taken_back(
+    depth: Depth, store: "WatchedStore", clock: "StillClock"
+) -> None:
+    query = "symbol=ETHUSDT&limit=10"
+    first = await fetch(depth, query)
+    tag = (header(first, "etag") or "").encode()
+    for status, state in (("BREAK", "halted"), ("TRADING", "live")):
+        await store.publish("ETHUSDT", 10, 160, status=status)
+        await clock.advance(0.1)
+        answer = await fetch(depth, query, tag)
+        assert answer.status == 304
+        assert (header(answer, "depthcast-state"), header(answer, "depthcast-status")) == (state, status)
 
 
 async def test_fewer_levels_than_asked_for_are_never_given(depth: Depth, store: "WatchedStore") -> None:

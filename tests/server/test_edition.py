@@ -41,12 +41,13 @@ def test_the_whole_file_is_answered_with_what_is_known_of_it(found: StoredObject
         "cache-control": "no-cache",
         "access-control-allow-origin": "*",
         "access-control-expose-headers": "etag, depthcast-version, depthcast-state, depthcast-certain, "
-        "depthcast-event-time, depthcast-publish-time",
+        "depthcast-event-time, depthcast-publish-time, depthcast-status",
         "x-content-type-options": "nosniff",
         "depthcast-version": "3:160",
         "depthcast-certain": "bids=5000, asks=5000;complete",
         "depthcast-event-time": "1723161253000",
         "depthcast-publish-time": "1723161253021",
+        "depthcast-status": "TRADING",
         "depthcast-state": "live",
     }
 
@@ -82,6 +83,22 @@ def test_a_stale_answer_says_so_and_is_the_same_otherwise(found: StoredObject) -
     live, stale = edition.answer(5), edition.answer(5, stale=True)
     assert stale.body is live.body
     assert headers(stale) == headers(live) | {"depthcast-state": "stale"}
+
+
+@pytest.mark.parametrize("status", ["HALT", "BREAK", "CANCEL_ONLY", "DELISTED"])
+def test_a_symbol_that_does_not_trade_is_marked_and_its_book_and_tag_stay(
+    found: StoredObject, store: "WatchedStore", status: str
+) -> None:
+    marked = Edition.of(KEY, StoredObject(found.body, '"x"', store.metadata(epoch=3, status=status)))
+    answer, before = marked.answer(5), Edition.of(KEY, found).answer(5)
+    assert answer.body == before.body
+    assert headers(answer) == headers(before) | {"depthcast-state": "halted", "depthcast-status": status}
+    not_modified = marked.answer(5, headers(before)["etag"].encode())
+    assert not_modified.status == 304
+    assert headers(not_modified)["depthcast-state"] == "halted"
+    assert headers(not_modified)["depthcast-status"] == status
+    stale = headers(marked.answer(5, stale=True))
+    assert (stale["depthcast-state"], stale["depthcast-status"]) == ("stale", status)
 
 
 @pytest.mark.parametrize(

@@ -436,3 +436,64 @@ async def test_whatever_the_store_does_no_reader_ever_sees_an_older_version(
             last[symbol] = version(file)
         hot.check()
     assert min(last.values()) > (1, 1)
+
+
+async def test_a_mark_is_seen_in_time_where_etags_are_made_of_the_body_alone(
+    clock: "StillClock", body_etag_store: "WatchedStore"
+) -> None:
+    same = body_etag_store
+    hot = HotFiles(same, clock=clock, sleep=clock.sleep, refresh_s=0.1, describe_s=10.0)
+    await same.publish("ETHUSDT", 5, 160)
+    file = await hot.read(KEY)
+    assert file is not None
+    for status in ("BREAK", "TRADING"):
+        await same.publish("ETHUSDT", 5, 160, status=status)
+        assert hot.get(KEY) is file
+        await clock.advance(10.2)
+        assert file.edition is not None
+        assert (file.edition.version, file.edition.info.status) == ((1, 160), status)
+    hot.check()
+    await hot.close()
+
+
+async def test_the_head_is_read_once_in_describe_s_in_place_of_a_conditional_read(
+    make: Make, store: "WatchedStore", clock: "StillClock", seen: Seen
+) -> None:
+    await store.publish("ETHUSDT", 5, 160)
+    hot = make(refresh_s=0.1, describe_s=1.0, hot_for_s=60.0)
+    await hot.read(KEY)
+    await clock.advance(10.05)
+    assert 9 <= store.peeks[KEY] <= 10
+    assert store.peeks[KEY] + store.conditional[KEY] + 1 == store.reads[KEY] == len(seen)
+    assert {outcome for _, outcome, _ in seen[1:]} == {ReadOutcome.UNCHANGED}
+
+
+async def test_a_version_that_came_with_the_mark_is_read_whole(
+    make: Make, store: "WatchedStore", clock: "StillClock"
+) -> None:
+    await store.publish("ETHUSDT", 5, 160)
+    hot = make(refresh_s=0.1, describe_s=0.05)
+    await hot.read(KEY)
+    for update_id in range(161, 165):
+        await store.publish("ETHUSDT", 5, update_id)
+        await clock.advance(0.1)
+        assert version(hot.get(KEY)) == (1, update_id)
+    store.instead[KEY] = None
+    await clock.advance(0.3)
+    assert version(hot.get(KEY)) == (1, 164)
+
+
+async def test_a_file_that_cooled_is_not_had_again_with_an_old_mark(
+    clock: "StillClock", body_etag_store: "WatchedStore"
+) -> None:
+    same = body_etag_store
+    hot = HotFiles(same, clock=clock, sleep=clock.sleep, hot_for_s=1.0)
+    await same.publish("ETHUSDT", 5, 160)
+    await hot.read(KEY)
+    await clock.advance(60)
+    await same.publish("ETHUSDT", 5, 160, status="BREAK")
+    file = await hot.read(KEY)
+    assert file is not None
+    assert file.edition is not None
+    assert file.edition.info.status == "BREAK"
+    await hot.close()
