@@ -2,7 +2,10 @@
 
 One task a symbol, one request in flight a key. Nothing queues: a book is rendered when a write begins, so a
 slow store makes files less frequent, never old. The limits that are due together are rendered together. What
-may be written, and under which condition, :class:`~updater.writing.KeyWriter` decides; this is its thin rim.
+may be written, and under which condition, :class:`~updater.writing.KeyWriter` decides, and whether this
+replica writes the symbol at all :class:`~updater.duty.Duty`; this is their thin rim. A standby writes
+nothing: it reads one small file, the largest of those that are written most often, once or twice a second
+(:class:`~updater.watch.Watch`), and takes over where that lags its book.
 
 Epochs. Update ids can go down (relisting, maintenance), and "only if greater" would then freeze a symbol for
 good. So where a stored file of this book's epoch has stayed ahead of a book that is alive, unmoved for
@@ -17,23 +20,38 @@ import time
 from asyncio import TaskGroup, TimerHandle
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
-from functools import partial
 from random import Random
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from depthcast.backoff import Backoff
 from depthcast.book import Book
 from depthcast.errors import BadFile, StoreError, VenueError
-from depthcast.files import CONTENT_TYPE, LIMITS, PEEK_BYTES, FileInfo, Version, depth_key
-from depthcast.store import Outcome, PutResult, Store
+from depthcast.files import (
+    CONTENT_TYPE,
+    LIMITS,
+    PEEK_BYTES,
+    TRADING,
+    FileInfo,
+    Version,
+    check_body,
+    depth_key,
+    version_of,
+)
+from depthcast.heartbeat import Role
+from depthcast.store import UNCHANGED, Outcome, PutResult, Store, StoredObject, Unchanged
 from updater.cadence import Cadence
+from updater.duty import Duty
 from updater.slots import Slots
-from updater.writing import NEVER, KeyWriter, Look, Wait, Write
+from updater.watch import Watch
+from updater.writing import NEVER, KeyWriter, Look, Wait, Write, levels_of
 
 CACHE_CONTROL: Final = "public, max-age=0, s-maxage=1"
 """What may be kept of a file, by default. A client asks again each time (an unchanged file costs a 304); an
 edge answers one second's readers with one request to the store, and so adds a second of age at most. Nothing
 stale is allowed on errors: who reads from an edge alone could not tell."""
+
+LOOK_EVERY_S: Final = 0.5
+"""A standby looks at no file more often, on average over two looks."""
 
 
 class LiveBook(Protocol):
@@ -59,21 +77,6 @@ class LiveBook(Protocol):
         """When it last changed, on the monotonic clock, in seconds."""
 
 
-class Policy(Protocol):
-    """Whether this replica writes a key itself or leaves it to another one, for now."""
-
-    def leave(self, symbol: str, limit: int, behind_s: float) -> bool:
-        """``behind_s``: for how long the stored file has been older than this replica's book."""
-
-
-class WriteAlways:
-    """Every replica writes every key it can; the write rule picks the winner."""
-
-    def leave(self, symbol: str, limit: int, behind_s: float) -> bool:
-        """Always."""
-        return True
-
-
 class Observer(Protocol):
     """Hears what publishers do. Implemented by :class:`updater.metrics.Metrics`."""
 
@@ -81,10 +84,10 @@ class Observer(Protocol):
         """A conditional write ended."""
 
     def looked(self, symbol: str, limit: int) -> None:
-        """The head of a stored file was read."""
+        """A stored file, or its head, was read."""
 
     def look_failed(self, symbol: str, limit: int, error: StoreError) -> None:
-        """The head of a stored file could not be read."""
+        """A stored file, or its head, could not be read."""
 
     def damaged(self, symbol: str, limit: int, error: BadFile) -> None:
         """A stored object is no file of ours."""
@@ -94,6 +97,12 @@ class Observer(Protocol):
 
     def claim(self, symbol: str, epoch: int, event: "ClaimEvent") -> None:
         """Something became of the claim of an epoch."""
+
+    def took_over(self, symbol: str, rank: int, behind_s: float) -> None:
+        """This replica begins to write a symbol whose file was older than its book for so long."""
+
+    def yielded(self, symbol: str) -> None:
+        """It stops, for another replica was seen to write."""
 
 
 class ClaimEvent(Enum):
@@ -141,8 +150,9 @@ class Publisher:
     ``limits`` are the files written. The caller shares ``slots`` among all its publishers. ``on_newer_epoch``
     is called with the symbol and an epoch greater than the book's: the book is to be taken anew from the
     venue, in this epoch or a later one. ``confirm`` returns the update id of a snapshot that the venue makes
-    now, or raises :class:`~depthcast.errors.VenueError`. Raises :class:`~depthcast.errors.BadKey` where there
-    is no key for a symbol and a limit.
+    now, or raises :class:`~depthcast.errors.VenueError`. ``rank`` is the replica's among those that hold the
+    symbol (:meth:`set_rank`), ``status`` the venue's word for what the symbol does. Raises
+    :class:`~depthcast.errors.BadKey` where there is no key for a symbol and a limit.
     """
 
     def __init__(
@@ -158,7 +168,10 @@ class Publisher:
         limits: Sequence[int] = LIMITS,
         cadence: Cadence | None = None,
         cache_control: str = CACHE_CONTROL,
-        policy: Policy | None = None,
+        status: Callable[[], str] = lambda: TRADING,
+        # Who writes
+        rank: int = 0,
+        takeover_after_s: float = 0.5,
         # Limits
         slots: Slots | None = None,
         # Waits
@@ -181,13 +194,13 @@ class Publisher:
         self._on_newer_epoch = on_newer_epoch
         self._ask_venue = confirm
         self._cache_control = cache_control
+        self._status = status
         self._slots = slots or Slots(64)
         self._epoch_after_s = epoch_after_s
         self._clock = clock
         self._wall_ms = wall_ms
 
         cadence = cadence or Cadence()
-        policy = policy or WriteAlways()
         rng = rng or Random()
         self._writers = {
             limit: KeyWriter(
@@ -196,12 +209,24 @@ class Publisher:
                 same_levels_s=same_levels_s,
                 watch_s=watch_s,
                 patrol_s=patrol_s,
-                leave=partial(policy.leave, live.symbol, limit),
                 backoff=Backoff(backoff_initial_s, maximum_s=backoff_maximum_s, rng=rng),
             )
             for limit in sorted(limits)
         }
         self._largest = max(self._writers)
+        # Its levels change at nearly every update, and it is small.
+        self._watched = min(self._writers, key=lambda limit: (cadence.every_s(limit), -limit))
+        self._duty = Duty(takeover_after_s=takeover_after_s, rank=rank)
+        self._watch = Watch(
+            patience_s=self._duty.patience_s,
+            every_s=cadence.every_s(self._watched),
+            look_every_s=max(LOOK_EVERY_S, takeover_after_s),
+            same_levels_s=same_levels_s,
+            ahead_s=watch_s,
+            patrol_s=patrol_s,
+            backoff=Backoff(backoff_initial_s, maximum_s=backoff_maximum_s, rng=rng),
+        )
+        self._watched_etag: str | None = None
         self._awake = asyncio.Event()
         self._all_due = True
         self._ended: list[int] = []
@@ -241,17 +266,63 @@ class Publisher:
             self._set_alarm(NEVER)
             self._slots.withdraw(self.wake)
 
+    def set_rank(self, rank: int) -> None:
+        """The replica's rank among those that hold the symbol is this from now on; 0: it is to write."""
+        if rank == self._duty.rank:
+            return
+        wrote = self._duty.writes
+        self._duty.set_rank(rank, self._mine)
+        self._watch.patience_s = self._duty.patience_s
+        if not wrote and self._duty.writes:
+            self._begin_writing()
+        self.wake()
+
+    @property
+    def rank(self) -> int:
+        """As it was set last."""
+        return self._duty.rank
+
+    @property
+    def role(self) -> Role:
+        """What the replica does for the symbol."""
+        return self._duty.role
+
+    @property
+    def yielded(self) -> bool:
+        """Whether the replica may leave: another one was seen to write since it was to, or it never was."""
+        return self._duty.yielded
+
+    def behind_s(self) -> float:
+        """For how long the watched file has been older than the book, as far as is known."""
+        mine, now = self._mine, self._clock()
+        if mine is None:
+            return 0.0
+        if not self._duty.writes:
+            return self._watch.behind_s(now)
+        return self._writers[self._watched].behind_s(now, mine)
+
     @property
     def settled(self) -> bool:
-        """Whether each file has been as new as the book at least once, written here or elsewhere."""
-        return all(writer.settled for writer in self._writers.values())
+        """Whether each file has been as new as the book at least once, written here or elsewhere.
+
+        A standby judges by the file that it watches.
+        """
+        return self._watch.settled or all(writer.settled for writer in self._writers.values())
+
+    @property
+    def _mine(self) -> Version | None:
+        book = self._live.book
+        return None if book is None else Version(self._live.epoch, book.update_id)
 
     def files(self) -> list[FileState]:
-        """What is known of each file, smallest limit first."""
-        book, now = self._live.book, self._clock()
-        if book is None:
+        """What is known of each file, smallest limit first; by a standby, of the one it watches."""
+        mine, now = self._mine, self._clock()
+        if not self._duty.writes:
+            watched = FileState(self._watched, self._watch.stored, self._watch.behind_s(now))
+            unknown = (FileState(limit, None, 0.0) for limit in self._writers)
+            return [watched if each.limit == self._watched else each for each in unknown]
+        if mine is None:
             return [FileState(limit, writer.stored, 0.0) for limit, writer in self._writers.items()]
-        mine = Version(self._live.epoch, book.update_id)
         return [
             FileState(limit, writer.stored, writer.behind_s(now, mine))
             for limit, writer in self._writers.items()
@@ -261,6 +332,9 @@ class Publisher:
         """Raise ``AssertionError`` where an invariant is broken."""
         for writer in self._writers.values():
             writer.check()
+        self._duty.check()
+        self._watch.check()
+        assert self._duty.writes or self._claiming is None, "a standby claims no epoch"
 
     # One round: begin what is due
 
@@ -274,6 +348,9 @@ class Publisher:
             return
         now = self._clock()
         mine = Version(self._live.epoch, book.update_id)
+        if not self._duty.writes:
+            self._stand_by(now, mine, group)
+            return
         again_at = NEVER if everything else self._alarm_at
         ready: list[_Ready] = []
         for limit in self._writers if everything else ended:
@@ -355,7 +432,96 @@ class Publisher:
             event_time_ms=book.event_time_ms,
             publish_time_ms=self._wall_ms(),
             replica=self._replica,
+            status=self._status(),
         ).to_metadata()
+
+    # Standing by
+
+    def _stand_by(self, now: float, mine: Version, group: TaskGroup) -> None:
+        """One round of a standby: look at the watched file where that is due."""
+        self._watch.note(now, mine, self._levels)
+        # A book that is being built takes nothing over: there is nothing to find out.
+        look_at = self._watch.look_at if self._live.live else NEVER
+        if now < look_at:
+            self._slots.withdraw(self.wake)
+            self._set_alarm(look_at)
+            return
+        self._set_alarm(NEVER)
+        if self._slots.take(1, self.wake):
+            self._watch.looking(now, self._levels)
+            group.create_task(self._look_at_watched())
+
+    def _levels(self) -> int:
+        """Stands for the levels that the watched file is to have."""
+        book = self._live.book
+        assert book is not None
+        return hash(levels_of(book.body(self._watched)))
+
+    async def _look_at_watched(self) -> None:
+        key, watch = self._writers[self._watched].key, self._watch
+        found: StoredObject | Literal[Unchanged.UNCHANGED] | None
+        try:
+            if self._watched_etag is None:
+                found = await self._store.get(key)
+            else:
+                found = await self._store.get_if_changed(key, self._watched_etag)
+        except StoreError as error:
+            watch.saw_nothing(self._clock())
+            self._observer.look_failed(self.symbol, self._watched, error)
+        else:
+            self._observer.looked(self.symbol, self._watched)
+            if found is UNCHANGED:
+                watch.saw_the_same(self._clock())
+            else:
+                self._saw_watched(key, found)
+            self._consider_takeover()
+        finally:
+            self._slots.give()
+            self.wake()
+
+    def _saw_watched(self, key: str, found: StoredObject | None) -> None:
+        version = levels = None
+        if found is not None:
+            try:
+                check_body(key, found.body)
+                version, levels = version_of(key, found.body, found.metadata), hash(levels_of(found.body))
+                self._newest_epoch = max(self._newest_epoch, version.epoch)
+            except BadFile as error:
+                self._observer.damaged(self.symbol, self._watched, error)
+        self._watched_etag = None if found is None else found.etag
+        self._watch.saw(version, levels, self._clock())
+
+    def _consider_takeover(self) -> None:
+        """Take over where the look that has just ended showed that the watched file lags."""
+        mine, lag_s = self._mine, self._watch.lag_s
+        if lag_s is None or mine is None or self._duty.writes or self._stopping:
+            return
+        if self._live.live and self._newest_epoch <= mine.epoch:
+            self._duty.take_over(mine)
+            self._begin_writing()
+            self._observer.took_over(self.symbol, self._duty.rank, lag_s)
+
+    def _begin_writing(self) -> None:
+        for writer in self._writers.values():
+            writer.doubt()
+
+    def _consider_yielding(self, found: StoredObject | None, stored: Version | None) -> None:
+        """The watched file was looked at: stand back where another replica writes it."""
+        if found is None or stored is None or found.metadata.get("replica") == self._replica:
+            return
+        wrote = self._duty.writes
+        self._duty.saw_another(stored)
+        if wrote and not self._duty.writes:
+            self._stop_writing(stored)
+
+    def _stop_writing(self, stored: Version) -> None:
+        self._slots.withdraw(self.wake)
+        if self._confirming is not None:
+            self._confirming.cancel()
+        self._claiming = None
+        self._watched_etag = None
+        self._watch.restart(self._clock(), stored)
+        self._observer.yielded(self.symbol)
 
     # Requests
 
@@ -370,6 +536,8 @@ class Publisher:
             self._observer.looked(self.symbol, limit)
             if damage is not None:
                 self._observer.damaged(self.symbol, limit, damage)
+            if limit == self._watched:
+                self._consider_yielding(found, writer.stored)
         finally:
             self._request_ended(limit, writer)
 
@@ -386,6 +554,8 @@ class Publisher:
             )
             now = self._clock()
             due.writer.done(result, now)
+            if due.limit == self._watched and result.outcome is Outcome.WON:
+                self._duty.wrote(due.version)
         finally:
             self._request_ended(due.limit, due.writer)
         self._observer.wrote(self.symbol, due.limit, result, now - begun)

@@ -31,7 +31,6 @@ no update does, that somebody deleted or damaged the object.
 
 import math
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
@@ -95,9 +94,7 @@ class KeyWriter:
 
     The caller asks :meth:`next_step`, says what it began (:meth:`looking`, :meth:`writing`) and how it ended
     (:meth:`saw` or :meth:`saw_nothing`; :meth:`done`). ``every_s`` is the least time between two writes of
-    the object, by whichever replica. ``leave`` is asked, before a write, whether it is this replica's to do;
-    it is told for how many seconds the stored file has been older than the caller's book. ``backoff`` belongs
-    to this key alone.
+    the object, by whichever replica. ``backoff`` belongs to this key alone.
     """
 
     def __init__(
@@ -109,13 +106,10 @@ class KeyWriter:
         same_levels_s: float = 1.0,
         watch_s: float = 1.0,
         patrol_s: float = 300.0,
-        # Who writes
-        leave: Callable[[float], bool] | None = None,
         # Retries
         backoff: Backoff | None = None,
     ) -> None:
         self.key = key
-        self._leave = leave
         self._every_s = every_s
         self._same_levels_s = same_levels_s
         self._watch_s = watch_s
@@ -207,8 +201,6 @@ class KeyWriter:
             return self._look_from(now, self._known_at + self._watch_s)
         if now < self._write_from:
             return Wait(self._write_from)
-        if self._leave is not None and not self._leave(max(0.0, now - self.behind_since)):
-            return self._look_from(now, self._known_at + self._watch_s)
         return Write(self._object.etag if isinstance(self._object, Held) else None)
 
     @staticmethod
@@ -224,7 +216,7 @@ class KeyWriter:
         if not isinstance(held, Held) or last is None or held.version != last.version:
             return None
         until = held.since + self._same_levels_s
-        if now >= until or last.version.epoch != mine.epoch or last.levels != _levels(body):
+        if now >= until or last.version.epoch != mine.epoch or last.levels != levels_of(body):
             return None
         return until
 
@@ -269,7 +261,7 @@ class KeyWriter:
     def writing(self, now: float, version: Version, body: bytes) -> None:
         """The :class:`Write` was begun: ``body`` is the file of ``version``."""
         keep = self._every_s < self._same_levels_s
-        self._writing = _Attempt(version, _levels(body) if keep else None)
+        self._writing = _Attempt(version, levels_of(body) if keep else None)
         self._write_from = now + self._every_s
 
     def done(self, result: PutResult, now: float) -> None:
@@ -288,6 +280,16 @@ class KeyWriter:
             self._backoff.reset()
         else:
             self._pause(now)
+
+    def doubt(self) -> None:
+        """Others may have written for a while: look before the next write, and count ages from then.
+
+        A request in flight goes on; its end tells what is known.
+        """
+        self._seen_before = False
+        self._unwritten.clear()
+        if not self.in_flight:
+            self._forget()
 
     def _forget(self) -> None:
         self._object, self.stored = Known.UNSEEN, None
@@ -315,6 +317,6 @@ class KeyWriter:
             assert self.stored is not None, "nothing known is ahead of nothing"
 
 
-def _levels(body: bytes) -> bytes:
-    """A file without its first member, the update id."""
+def levels_of(body: bytes) -> bytes:
+    """A file's body without its first member, the update id."""
     return body[body.index(b",") :]

@@ -165,30 +165,7 @@ def test_an_outcome_without_a_write_is_a_mistake_of_the_caller() -> None:
         writer().done(PutResult(WON, '"e"'), 0.0)
 
 
-# Who may write, and watching
-
-
-def test_without_leave_it_watches_instead_of_writing() -> None:
-    asked = []
-
-    def leave(behind_s: float) -> bool:
-        asked.append(behind_s)
-        return behind_s >= 0.6
-
-    made = holding(Version(0, 10), watch_s=0.5, leave=leave)
-    assert made.next_step(0.0, Version(0, 11)) == Wait(0.5)
-    assert made.next_step(0.5, Version(0, 11)) == Look()
-    assert made.next_step(0.75, Version(0, 11)) == Write('"e"')
-    assert asked == [0.0, 0.5, 0.75]
-
-
-def test_leave_is_asked_for_a_write_alone() -> None:
-    def leave(behind_s: float) -> bool:
-        raise AssertionError("asked")
-
-    made = holding(Version(0, 10), leave=leave)
-    assert made.next_step(0.0, Version(0, 10)) == Wait(300.0)
-    assert made.next_step(0.0, Version(0, 9)) == Wait(1.0)
+# Watching
 
 
 def test_a_file_that_is_ahead_is_looked_at_once_in_a_while() -> None:
@@ -206,6 +183,30 @@ def test_a_file_that_is_the_books_is_looked_at_now_and_then_in_case_somebody_dam
     assert made.next_step(30.0, Version(0, 10)) == Look()
     write(made, Version(0, 11), WON, at=35.0)
     assert made.next_step(40.0, Version(0, 11)) == Wait(65.0)
+
+
+def test_what_is_doubted_is_looked_at_before_it_is_written() -> None:
+    made = holding(Version(0, 10), every_s=1.0)
+    made.next_step(0.0, Version(0, 11))
+    made.doubt()
+    made.check()
+    assert made.stored is None
+    assert made.next_step(50.0, Version(0, 99)) == Look()
+    assert made.behind_s(51.0, Version(0, 99)) == 1.0
+    made.looking()
+    made.saw(stored(0, 90, '"other"'), 51.0)
+    # It may be old: it does not delay the first write.
+    assert made.next_step(51.0, Version(0, 99)) == Write('"other"')
+
+
+def test_a_request_in_flight_outlasts_the_doubt() -> None:
+    made = holding(Version(0, 10))
+    made.writing(0.0, Version(0, 11), body_of(11))
+    made.doubt()
+    made.check()
+    assert made.in_flight
+    made.done(PutResult(WON, '"a"'), 0.1)
+    assert made.next_step(0.1, Version(0, 12)) == Write('"a"')
 
 
 # Cadence
@@ -393,13 +394,11 @@ class Replicas(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.leave = True
         self.writers = [
             KeyWriter(
                 KEY,
                 every_s=0.1,
                 patrol_s=10.0,
-                leave=lambda _behind_s: self.leave,
                 backoff=Backoff(0.1, maximum_s=1.0, rng=Random(seed)),
             )
             for seed in range(3)
@@ -428,11 +427,12 @@ class Replicas(RuleBasedStateMachine):
     @rule(
         who=st.integers(0, 2),
         fate=st.sampled_from(["arrives", "answer lost", "late", "lost", "refused for a while"]),
-        leave=st.sampled_from([True, True, True, False]),
+        doubts=st.booleans(),
     )
-    def acts(self, who: int, fate: str, leave: bool) -> None:
+    def acts(self, who: int, fate: str, doubts: bool = False) -> None:
         writer, mine = self.writers[who], self.mine[who]
-        self.leave = leave
+        if doubts:
+            writer.doubt()
         match writer.next_step(self.now, mine):
             case Look():
                 writer.looking()
@@ -489,7 +489,7 @@ class Replicas(RuleBasedStateMachine):
         for _ in range(40):
             self.now += 2.0
             for who in range(3):
-                self.acts(who, "arrives", True)
+                self.acts(who, "arrives")
         assert self.object is not None
         assert self.object[1] == max(self.mine)
 
