@@ -49,8 +49,12 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
 
 
 def configure(format: LogFormat = "text", level: LogLevel = "info", *, stream: TextIO | None = None) -> None:
-    """Set the form of this process's log lines, and of those that libraries write."""
-    stream = stream or sys.stderr
+    """Set the form of this process's log lines, and of those that libraries write.
+
+    Without a ``stream`` lines go to whatever ``sys.stderr`` is when they are written, so that a progress bar
+    that takes its place for a while can keep them off its own line.
+    """
+    stream = stream or cast(TextIO, _StandardError())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -79,6 +83,19 @@ def configure(format: LogFormat = "text", level: LogLevel = "info", *, stream: T
         )
     )
     logging.basicConfig(handlers=[handler], level=max(numeric, logging.WARNING), force=True)
+
+
+class _StandardError:
+    """``sys.stderr`` as it is at each write."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
 
 
 def _json(event: dict[str, Any], **_: object) -> str:

@@ -101,6 +101,22 @@ def test_the_settings_set_the_form(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().err)["event"] == "loud"
 
 
+def test_lines_follow_standard_error_to_where_a_progress_bar_catches_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configure("json", "info")
+    log = get_logger("x")
+    log.info("before")
+    caught = io.StringIO()
+    monkeypatch.setattr("sys.stderr", caught)
+    log.info("during")
+    logging.getLogger("aiohttp").warning("of a library")
+    assert [json.loads(line)["event"] for line in caught.getvalue().splitlines()] == [
+        "during",
+        "of a library",
+    ]
+
+
 def test_a_repeated_event_is_shown_once_in_a_while_with_the_number_held_back() -> None:
     now = 0.0
     seldom = Seldom(every_s=10, clock=lambda: now)
