@@ -48,6 +48,8 @@ class Metrics(keeper.Observer):
         """Won writes by symbol."""
         self.lost: Tally[str] = Tally()
         """Lost writes by symbol: another replica was first."""
+        self.takeovers = 0
+        """How often a file that another replica is to write lagged, and this one began to."""
         self.registry = registry = CollectorRegistry()
 
         # What comes in
@@ -103,7 +105,9 @@ class Metrics(keeper.Observer):
             buckets=_WRITE_SECONDS,
             registry=registry,
         )
-        self._looks = Counter("depthcast_looks", "Heads of files read", ["result"], registry=registry)
+        self._looks = Counter(
+            "depthcast_looks", "Files, or their heads, read", ["result"], registry=registry
+        )
         self._damaged = Counter(
             "depthcast_damaged_files", "Stored objects seen that are no files", registry=registry
         )
@@ -115,6 +119,9 @@ class Metrics(keeper.Observer):
             "Steps of claims of an epoch, by what happened",
             ["event"],
             registry=registry,
+        )
+        self._takeovers = Counter(
+            "depthcast_takeovers", "Symbols taken over from a writer whose file lagged", registry=registry
         )
 
         # The process
@@ -208,11 +215,11 @@ class Metrics(keeper.Observer):
             )
 
     def looked(self, symbol: str, limit: int) -> None:
-        """The head of a file was read."""
+        """A file, or its head, was read."""
         self._looks.labels("read").inc()
 
     def look_failed(self, symbol: str, limit: int, error: StoreError) -> None:
-        """The head of a file could not be read."""
+        """A file, or its head, could not be read."""
         self._looks.labels("failed").inc()
         self._warn(
             ("look", type(error)), "store cannot be read", symbol=symbol, limit=limit, error=str(error)
@@ -232,6 +239,18 @@ class Metrics(keeper.Observer):
         """Something became of the claim of an epoch."""
         self._claims.labels(event.value).inc()
         _log.warning("epoch claim", symbol=symbol, epoch=epoch, step=event.value)
+
+    def took_over(self, symbol: str, rank: int, behind_s: float) -> None:
+        """This replica begins to write a symbol whose file lagged."""
+        self.takeovers += 1
+        self._takeovers.inc()
+        self._warn(
+            "takeover", "taking over a file that lags", symbol=symbol, rank=rank, behind_s=round(behind_s, 3)
+        )
+
+    def yielded(self, symbol: str) -> None:
+        """It stops, for another replica was seen to write."""
+        _log.debug("another replica writes", symbol=symbol)
 
     # The process
 
