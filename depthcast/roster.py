@@ -40,13 +40,13 @@ class Roster:
         self.members: Final = Members() if members is None else members
         self.modified_ms: Mapping[str, int] = {}
         """When each heartbeat was written, by the store's clock, the caller's own among them."""
+        self.damaged: Mapping[str, str] = {}
+        """The ETags of objects that are no heartbeats, by the name in their key: they are not read twice."""
         self._store = store
         self._own = own
         self._reads_at_once = reads_at_once
         self._on_damaged = on_damaged
         self._clock = clock
-        self._damaged: dict[str, str] = {}
-        """The ETags of objects that are no heartbeats, by replica: they are not read twice."""
 
     async def read(self) -> None:
         """Do one reading. It takes no time limit of its own: cancel it.
@@ -57,7 +57,7 @@ class Roster:
         try:
             entries = await self._list()
             self.modified_ms = {name: entry.last_modified_ms for name, entry in entries.items()}
-            self._damaged = {name: etag for name, etag in self._damaged.items() if name in entries}
+            self.damaged = {name: etag for name, etag in self.damaged.items() if name in entries}
             await self._read_changed({name: each for name, each in entries.items() if name != self._own})
         except BaseException:
             self.members.interrupted()
@@ -75,7 +75,7 @@ class Roster:
         changed: list[str] = []
         for name, entry in entries.items():
             known = self.members.etag(name)
-            if entry.etag not in (known, self._damaged.get(name)):
+            if entry.etag not in (known, self.damaged.get(name)):
                 changed.append(name)
             elif known is not None:
                 self.members.saw(name, known, None, self._clock())
@@ -104,14 +104,14 @@ class Roster:
             if heartbeat.replica != replica:
                 raise BadFile(key, f"it is the heartbeat of {heartbeat.replica!r:.100}")
         except BadFile as error:
-            if self._damaged.get(replica) != found.etag:
-                self._damaged[replica] = found.etag
+            if self.damaged.get(replica) != found.etag:
+                self.damaged = {**self.damaged, replica: found.etag}
                 self._on_damaged(key, error)
             known = self.members.etag(replica)
             if known is not None:
                 self.members.saw(replica, known, None, self._clock())
             return
-        self._damaged.pop(replica, None)
+        self.damaged = {name: etag for name, etag in self.damaged.items() if name != replica}
         self.members.saw(replica, found.etag, heartbeat, self._clock())
 
     def check(self) -> None:
@@ -119,4 +119,4 @@ class Roster:
         self.members.check()
         names = {member.heartbeat.replica for member in self.members}
         assert self._own not in names, "the caller's own heartbeat was read"
-        assert self._damaged.keys() <= self.modified_ms.keys()
+        assert self.damaged.keys() <= self.modified_ms.keys()

@@ -20,6 +20,7 @@ VERBS: Final[Mapping[str, str]] = {
     "updater": "depthcast.cli.updater",
     "server": "depthcast.cli.server",
     "simulator": "depthcast.cli.simulator",
+    "fleet": "depthcast.cli.fleet",
     "probe": "depthcast.cli.probe",
     "settings": "depthcast.cli.settings",
 }

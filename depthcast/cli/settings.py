@@ -13,6 +13,7 @@ SERVICES: Final = {
     "up": "depthcast.cli.up.settings:UpSettings",
     "updater": "updater.settings:UpdaterSettings",
     "server": "server.settings:ServerSettings",
+    "fleet": "depthcast.cli.fleet.settings:FleetSettings",
 }
 """Whose settings the page lists, and where they are declared."""
 
@@ -25,7 +26,7 @@ A setting `some_name` is the option `--some-name` on the command line, the varia
 in the environment, and the member `some_name` of the TOML file that `--config` or `DEPTHCAST_CONFIG` names.
 The command line goes before the environment, the environment before the file. Lists are comma-separated text
 or, in the file, arrays. One file may serve several services: members at its top hold for all of them, members
-in a table `[up]`, `[updater]` or `[server]` for that one alone. Object storage is reached with the usual AWS
+in a table `[up]`, `[updater]`, … for that one alone. Object storage is reached with the usual AWS
 variables (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`,
 `AWS_REGION`), which are environment variables only. `depthcast up` hands its file and its environment on
 to the services that it starts.
