@@ -29,8 +29,9 @@ bench: $(VENV)/ready  ## every measurement, each with its table and a last line 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
 	for name in book write capacity; do $(BIN)/python -m bench.$$name $(ARGS) || exit 1; done
 
-soak: $(VENV)/ready  ## 20 symbols and every fault at once, every file checked (MINUTES=30)
-	DEPTHCAST_SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -s --timeout=0 tests/system/test_full_size.py
+soak: $(VENV)/ready  ## a fleet under disturbances, every file checked, a report and a plot (MINUTES=30)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m soak --minutes $(MINUTES) $(ARGS)
 
 lock: $(VENV)/ready  ## resolve the dependencies anew
 	$(BIN)/python -m pip install --quiet uv
