@@ -1,0 +1,56 @@
+"""What can be set for ``depthcast epoch``, and how its command lines are read."""
+
+import warnings
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import Field
+
+from depthcast.errors import SettingsError
+from depthcast.files import MAX_LIMIT, valid_symbol
+from depthcast.settings import StoreSettings, VenueSettings
+
+with warnings.catch_warnings():
+    # pydantic warns that ``json`` hides its long deprecated method of that name, which nobody here calls.
+    warnings.filterwarnings("ignore", message='Field name "json"')
+
+    class EpochSettings(StoreSettings, VenueSettings):
+        """The settings of all actions, so that one table of a settings file serves them all."""
+
+        SECTION: ClassVar[str] = "epoch"
+        TITLE: ClassVar[str] = "epoch"
+
+        json: bool = Field(  # type: ignore[assignment]
+            False, description="show: one JSON document for machines"
+        )
+        limit: int = Field(
+            0,
+            ge=0,
+            le=MAX_LIMIT,
+            description="claim: the largest limit that the updaters publish; 0: the largest there is",
+        )
+        still_for_s: float = Field(
+            3.0, ge=0, le=600, description="claim: how long the files must not have moved"
+        )
+        force: bool = Field(False, description="claim: even where nothing seems to need it")
+        yes: bool = Field(False, description="claim: without asking")
+
+
+def read(argv: Sequence[str], *, program: str, about: str) -> tuple[list[str], EpochSettings]:
+    """The words before the first option, and the settings.
+
+    Raises :class:`~depthcast.errors.SettingsError`.
+    """
+    first = next((at for at, word in enumerate(argv) if word.startswith("-")), len(argv))
+    settings = EpochSettings.load(argv[first:], program=program, about=about)
+    return list(argv[:first]), settings
+
+
+def symbol_of(word: str) -> str:
+    """A symbol as typed, in any case of ASCII letters. Raises :class:`~depthcast.errors.SettingsError`."""
+    symbol = "".join(letter.upper() if letter.isascii() else letter for letter in word)
+    if not valid_symbol(symbol):
+        raise SettingsError(
+            f"{word!r:.80} is not spelled like a symbol", hint="name it as the exchange does: ETHUSDT"
+        )
+    return symbol
