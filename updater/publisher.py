@@ -33,7 +33,6 @@ from depthcast.files import (
     TRADING,
     FileInfo,
     Version,
-    check_body,
     depth_key,
     version_of,
 )
@@ -444,7 +443,7 @@ class Publisher:
         look_at = self._watch.look_at if self._live.live else NEVER
         if now < look_at:
             self._slots.withdraw(self.wake)
-            self._set_alarm(look_at)
+            self._set_alarm(min(look_at, self._watch.mark_at))
             return
         self._set_alarm(NEVER)
         if self._slots.take(1, self.wake):
@@ -483,7 +482,6 @@ class Publisher:
         version = levels = None
         if found is not None:
             try:
-                check_body(key, found.body)
                 version, levels = version_of(key, found.body, found.metadata), hash(levels_of(found.body))
                 self._newest_epoch = max(self._newest_epoch, version.epoch)
             except BadFile as error:

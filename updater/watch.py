@@ -52,9 +52,10 @@ class _Mark(NamedTuple):
 class Watch:
     """One file as a standby sees it. Times are readings of the caller's monotonic clock, in seconds.
 
-    The caller tells each version of its book (:meth:`note`), begins a look at :attr:`look_at`
-    (:meth:`looking`) and tells what it showed (:meth:`saw`, :meth:`saw_nothing`). Levels are any number that
-    is equal for equal levels. ``every_s`` is the file's cadence; ``backoff`` is for looks that fail.
+    The caller tells each version of its book (:meth:`note`, also at :attr:`mark_at`), begins a look at
+    :attr:`look_at` (:meth:`looking`) and tells what it showed (:meth:`saw`, :meth:`saw_nothing`). Levels are
+    any number that is equal for equal levels. ``every_s`` is the file's cadence; ``backoff`` is for looks that
+    fail.
     """
 
     def __init__(
@@ -104,8 +105,13 @@ class Watch:
     # The book
 
     def note(self, now: float, mine: Version, levels: Callable[[], int]) -> None:
-        """The book's version is ``mine``; ``levels`` renders it. To be told whenever it changes. O(1)."""
+        """The book's version is ``mine``; ``levels`` renders it. O(1).
+
+        To be told whenever it changes, and at :attr:`mark_at`.
+        """
         if mine == self._mine:
+            if now >= self.mark_at:
+                self._mark(now, levels)
             return
         if self._mine is not None and mine < self._mine:
             self._marks.clear()  # another book, built anew
@@ -115,13 +121,18 @@ class Watch:
             self._unmarked = None
             return
         self._unmarked = (mine, now)
-        if now - self._marked_at >= MARKS_EVERY * self._look_every_s:
-            self._mark(levels)
-            self._marked_at = now
+        if now >= self.mark_at:
+            self._mark(now, levels)
 
-    def _mark(self, levels: Callable[[], int]) -> None:
+    @property
+    def mark_at(self) -> float:
+        """When the book's levels are to be remembered; :data:`~updater.writing.NEVER` where they are."""
+        return NEVER if self._unmarked is None else self._marked_at + MARKS_EVERY * self._look_every_s
+
+    def _mark(self, now: float, levels: Callable[[], int]) -> None:
         if self._unmarked is None:
             return
+        self._marked_at = now
         if len(self._marks) == MARKS:
             self._marks.pop()  # the oldest one tells the age
         self._marks.append(_Mark(*self._unmarked, levels()))
@@ -169,7 +180,7 @@ class Watch:
 
     def looking(self, now: float, levels: Callable[[], int]) -> None:
         """A look was begun. ``levels`` renders the version that was noted last."""
-        self._mark(levels)
+        self._mark(now, levels)
         self._looking = True
         self._asked = self._mine
         self._begun_before, self._begun_at = self._begun_at, now
