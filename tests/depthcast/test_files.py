@@ -18,6 +18,8 @@ from depthcast.files import (
     covering_limit,
     cut,
     depth_key,
+    heartbeat_key,
+    parse_heartbeat_key,
     parse_key,
     update_id_of,
     valid_symbol,
@@ -49,6 +51,35 @@ def info(**changes: object) -> FileInfo:
         "replica": "host-1",
     }
     return FileInfo(**(fields | changes))  # type: ignore[arg-type]
+
+
+class TestHeartbeatKeys:
+    @given(st.from_regex(r"[A-Za-z0-9._-]{1,100}", fullmatch=True))
+    def test_a_key_parses_back_to_its_replica(self, replica: str) -> None:
+        assert parse_heartbeat_key(heartbeat_key(replica)) == replica
+
+    @given(st.text(max_size=30) | st.from_regex(r"fleet/.{0,8}\.json", fullmatch=True))
+    def test_whatever_parses_is_spelled_canonically(self, text: str) -> None:
+        try:
+            replica = parse_heartbeat_key(text)
+        except BadKey:
+            return
+        assert heartbeat_key(replica) == text
+
+    @pytest.mark.parametrize("replica", ["", "a/b", "a b", "é", "a\n", "x" * 101, "a?b", "%41"])
+    def test_a_name_that_is_no_part_of_a_key_is_refused(self, replica: str) -> None:
+        with pytest.raises(BadKey, match="a replica's name is"):
+            heartbeat_key(replica)
+
+    @pytest.mark.parametrize("key", ["fleet/a", "fleet/.json/", "a.json", "fleet/a/b.json", "fleet/a.json\n"])
+    def test_other_keys_are_refused(self, key: str) -> None:
+        with pytest.raises(BadKey, match="fleet/REPLICA"):
+            parse_heartbeat_key(key)
+
+    @given(symbols, limits)
+    def test_no_file_is_taken_for_a_heartbeat(self, symbol: str, limit: int) -> None:
+        with pytest.raises(BadKey):
+            parse_heartbeat_key(depth_key(symbol, limit))
 
 
 class TestKeys:

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 from depthcast.cli.fleet.trouble import LAGS_MS, MEANING, Trouble
+from depthcast.fleet import candidates
 from depthcast.heartbeat import Heartbeat, Role, State, SymbolBeat
 
 Life = Literal["live", "leaving", "dead", "gone"]
@@ -96,6 +97,8 @@ class Overview:
     replicas: tuple[ReplicaLine, ...]
     symbols: tuple[SymbolLine, ...]
     warnings: tuple[str, ...]
+    settled: bool = True
+    """Whether it is known by now who lives: each replica was seen to beat, or to stand still."""
     fault: str = ""
     """Why the last reading failed; the rest is of the one before then."""
 
@@ -112,6 +115,7 @@ def overview(
     globs: Sequence[str] = (),
     steady: Callable[[Iterable[tuple[str, Trouble]]], Collection[tuple[str, Trouble]]] = set,
     damaged: Iterable[str] = (),
+    settled: bool = True,
 ) -> Overview:
     """``globs`` choose the symbols; ``steady`` chooses which troubles are told; ``damaged`` are keys of
     objects that are no heartbeats. O(replicas × symbols)."""
@@ -133,6 +137,7 @@ def overview(
         tuple(replicas),
         tuple(lines),
         (*_of_symbols(lines, severe=True), *_of_fleet(seen, damaged), *_of_symbols(lines, severe=False)),
+        settled,
     )
 
 
@@ -187,9 +192,9 @@ def _rounded(rate: float | None) -> float | None:
 
 
 def _symbol_lines(seen: Sequence[Seen]) -> Iterator[SymbolLine]:
-    living = [each.heartbeat for each in seen if each.lives]
+    living = {each.heartbeat.replica: each.heartbeat for each in seen if each.lives}
     held: dict[str, list[Heartbeat]] = {}
-    for beat in living:
+    for beat in living.values():
         for symbol in beat.symbols:
             held.setdefault(symbol, []).append(beat)
     for symbol, holders in held.items():
@@ -206,7 +211,7 @@ def _symbol_lines(seen: Sequence[Seen]) -> Iterator[SymbolLine]:
                     )
 
 
-def _symbol_line(symbol: str, holders: Sequence[Heartbeat], living: Sequence[Heartbeat]) -> SymbolLine:
+def _symbol_line(symbol: str, holders: Sequence[Heartbeat], living: Mapping[str, Heartbeat]) -> SymbolLine:
     order = sorted(holders, key=lambda beat: (beat.symbols[symbol].rank, beat.replica))
     parts = {beat.replica: beat.symbols[symbol] for beat in order}
     writers = [name for name, part in parts.items() if part.role is not Role.STANDBY]
@@ -230,19 +235,17 @@ def _symbol_line(symbol: str, holders: Sequence[Heartbeat], living: Sequence[Hea
         ids_behind=behind,
         status=shown.status,
     )
-    return replace(line, troubles=tuple(_troubles(line, holders, _expected(holders, living))))
+    return replace(line, troubles=tuple(_troubles(line, holders, _expected(symbol, order, living))))
 
 
 def _newness(part: SymbolBeat) -> tuple[bool, int, int]:
     return part.live, part.epoch, part.id if part.id is not None else -1
 
 
-def _expected(holders: Sequence[Heartbeat], living: Sequence[Heartbeat]) -> int:
-    """How many are to hold a symbol, of those that stay and are set to the same symbols as a holder."""
-    selections = {beat.selection for beat in holders}
-    able = sum(beat.state is State.LIVE and beat.selection in selections for beat in living)
-    redundancy = max(beat.redundancy or len(living) for beat in holders)
-    return min(able, redundancy)
+def _expected(symbol: str, holders: Sequence[Heartbeat], living: Mapping[str, Heartbeat]) -> int:
+    """How many are to hold a symbol, by the settings of the first holder."""
+    able = len(candidates(symbol, living, holders[0]))
+    return min(able, holders[0].redundancy or able)
 
 
 def _troubles(line: SymbolLine, holders: Sequence[Heartbeat], expected: int) -> Iterator[Trouble]:

@@ -92,7 +92,7 @@ async def once(
         seen = await watch.read()
         if clock() >= until or not seen.replicas:
             return seen
-        if watch.settled and not known:
+        if seen.settled and not known:
             known, until = True, min(until, clock() + longer_s)
         await asyncio.sleep(every_s)
 

@@ -62,8 +62,8 @@ class Screen:
         below = [Text(set_cell_size(f" {foot}", width), "dim on grey15", no_wrap=True)] if foot else []
         recent = [line for line in shown.replicas if line.lives or line.beat_age_ms < RECENT_MS]
         ended = len(shown.replicas) - len(recent)
-        replicas = self._replicas.draw(width, [_replica(line) for line in recent])
-        symbols = self._symbols.draw(width, [_symbol(line) for line in shown.symbols])
+        replicas = self._replicas.draw(width, [_replica(line) for line in recent]) if recent else []
+        symbols = self._symbols.draw(width, list(map(_symbol, shown.symbols))) if shown.symbols else []
         after = [Text(f" … and {ended} that ended before", "dim", no_wrap=True)] if ended else []
         if height is not None:
             room = height - len(above) - len(below) - len(after) - 1
@@ -71,6 +71,8 @@ class Screen:
             replicas = _first(replicas, max(room - len(symbols), room // 2))
             symbols = _first(symbols, room - len(replicas))
         lines = [*above, *replicas, *after, Text(), *symbols]
+        while not lines[-1].plain:
+            lines.pop()
         if height is None:
             return [*lines, *below]
         filling = [Text()] * (height - len(lines) - len(below))

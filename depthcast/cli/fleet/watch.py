@@ -62,7 +62,7 @@ class Watch:
         self._paces: dict[str, Pace] = {}
         self._first: dict[str, int] = {}
         self._steady: Steady[tuple[str, Trouble]] = Steady()
-        self._last = overview(store.url, ())
+        self._last = overview(store.url, (), settled=False)
 
     async def read(self) -> Overview:
         """One reading. Raises :class:`~depthcast.errors.StoreError`."""
@@ -75,12 +75,14 @@ class Watch:
             ) from None
         now_s = self._clock()
         seen = self._seen(now_s)
+        settled = self.settled
         self._last = overview(
             self._store.url,
             seen,
             globs=self._globs,
-            steady=lambda signs: self._steady.take(signs, now_s, sure=self.settled),
+            steady=lambda signs: self._steady.take(signs, now_s, sure=settled),
             damaged=map(heartbeat_key, self._roster.damaged),
+            settled=settled,
         )
         return self._last
 
