@@ -19,6 +19,7 @@ import asyncio
 import time
 from asyncio import TaskGroup, TimerHandle
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from random import Random
 from typing import Final, Literal, NamedTuple, Protocol
@@ -171,6 +172,7 @@ class Publisher:
         # Who writes
         rank: int = 0,
         takeover_after_s: float = 0.5,
+        act_for_s: float = 10.0,
         # Limits
         slots: Slots | None = None,
         # Waits
@@ -225,7 +227,8 @@ class Publisher:
             patrol_s=patrol_s,
             backoff=Backoff(backoff_initial_s, maximum_s=backoff_maximum_s, rng=rng),
         )
-        self._watched_etag: str | None = None
+        self._seen: StoredObject | None = None
+        """The beginning of the watched file as a standby last saw it."""
         self._awake = asyncio.Event()
         self._all_due = True
         self._ended: list[int] = []
@@ -275,6 +278,19 @@ class Publisher:
         if not wrote and self._duty.writes:
             self._begin_writing()
         self.wake()
+
+    def hand_over(self) -> None:
+        """The first in rank says that it writes and has the book: where this replica is ACTING it stands back.
+
+        Not before ``act_for_s`` after it took over, though: one that says so and does not write would else
+        be believed again and again.
+        """
+        stored = self._writers[self._watched].stored
+        acts = self._duty.role is Role.ACTING and self._clock() - self._took_over_at >= self._act_for_s
+        if acts and stored is not None:
+            self._duty.hand_over()
+            self._stop_writing(stored)
+            self.wake()
 
     @property
     def rank(self) -> int:
@@ -460,10 +476,10 @@ class Publisher:
         key, watch = self._writers[self._watched].key, self._watch
         found: StoredObject | Literal[Unchanged.UNCHANGED] | None
         try:
-            if self._watched_etag is None:
+            if self._seen is None:
                 found = await self._store.get(key)
             else:
-                found = await self._store.get_if_changed(key, self._watched_etag)
+                found = await self._store.get_if_changed(key, self._seen.etag)
         except StoreError as error:
             watch.saw_nothing(self._clock())
             self._observer.look_failed(self.symbol, self._watched, error)
@@ -486,7 +502,7 @@ class Publisher:
                 self._newest_epoch = max(self._newest_epoch, version.epoch)
             except BadFile as error:
                 self._observer.damaged(self.symbol, self._watched, error)
-        self._watched_etag = None if found is None else found.etag
+        self._seen = found and replace(found, body=found.body[:PEEK_BYTES])
         self._watch.saw(version, levels, self._clock())
 
     def _consider_takeover(self) -> None:
@@ -497,11 +513,20 @@ class Publisher:
         if self._live.live and self._newest_epoch <= mine.epoch:
             self._duty.take_over(mine)
             self._begin_writing()
+            self._tell_writer()
+            self._took_over_at = self._clock()
             self._observer.took_over(self.symbol, self._duty.rank, lag_s)
 
     def _begin_writing(self) -> None:
         for writer in self._writers.values():
             writer.doubt()
+
+    def _tell_writer(self) -> None:
+        """What the standby has just seen spares the writer of the watched file its first look."""
+        writer = self._writers[self._watched]
+        if not writer.in_flight:
+            writer.looking()
+            writer.saw(self._seen, self._clock())
 
     def _consider_yielding(self, found: StoredObject | None, stored: Version | None) -> None:
         """The watched file was looked at: stand back where another replica writes it."""
@@ -517,7 +542,7 @@ class Publisher:
         if self._confirming is not None:
             self._confirming.cancel()
         self._claiming = None
-        self._watched_etag = None
+        self._seen = None
         self._watch.restart(self._clock(), stored)
         self._observer.yielded(self.symbol)
 

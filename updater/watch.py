@@ -54,8 +54,8 @@ class Watch:
 
     The caller tells each version of its book (:meth:`note`, also at :attr:`mark_at`), begins a look at
     :attr:`look_at` (:meth:`looking`) and tells what it showed (:meth:`saw`, :meth:`saw_nothing`). Levels are
-    any number that is equal for equal levels. ``every_s`` is the file's cadence; ``backoff`` is for looks that
-    fail.
+    any number that is equal for equal levels. ``every_s`` is the file's cadence; ``backoff`` is for looks
+    that fail.
     """
 
     def __init__(

@@ -581,9 +581,9 @@ async def test_a_standby_is_settled_once_the_file_has_reached_its_book() -> None
     fleet = Fleet(0, store=store)
     fleet.join(1)
     await fleet.stream(0.5)
-    assert not fleet.replicas[0].publisher.settled
+    settled = [fleet.replicas[0].publisher.settled]
     await fleet.stream(3.0)
-    assert fleet.replicas[0].publisher.settled
+    assert [*settled, fleet.replicas[0].publisher.settled] == [False, True]
     await fleet.stop()
 
 
