@@ -13,6 +13,7 @@ STANDBY  the watched file lags, for as long as the rank asks       ACTING   it w
 ACTING   the watched file was written by another replica, and is   STANDBY  it watches the file
          as new as what it wrote itself, or as its book was when            (:mod:`updater.watch`)
          it began
+ACTING   the first in rank says that it writes and has the book     STANDBY  it watches the file
 =======  ========================================================  =======  =============================
 
 A replica that begins to write after it was STANDBY knows nothing of the files, and looks first. What counts
@@ -73,6 +74,16 @@ class Duty:
         if self.role is not Role.STANDBY:
             raise ValueError("only a standby takes over")
         self.role, self._beyond = Role.ACTING, mine
+
+    def hand_over(self) -> None:
+        """The first in rank says that it writes.
+
+        Without this a symbol that is quiet would not change hands, nor one whose ACTING replica is always
+        the faster one. If the first does not write after all, the file lags.
+        """
+        if self.role is not Role.ACTING:
+            raise ValueError("only who acts hands over")
+        self.role, self._beyond = Role.STANDBY, None
 
     def wrote(self, version: Version) -> None:
         """The watched file was written by this replica."""

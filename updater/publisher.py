@@ -217,6 +217,8 @@ class Publisher:
         self._largest = max(self._writers)
         # Its levels change at nearly every update, and it is small.
         self._watched = min(self._writers, key=lambda limit: (cadence.every_s(limit), -limit))
+        self._act_for_s = act_for_s
+        self._took_over_at = float("-inf")
         self._duty = Duty(takeover_after_s=takeover_after_s, rank=rank)
         self._watch = Watch(
             patience_s=self._duty.patience_s,
@@ -280,7 +282,7 @@ class Publisher:
         self.wake()
 
     def hand_over(self) -> None:
-        """The first in rank says that it writes and has the book: where this replica is ACTING it stands back.
+        """The first in rank says that it writes and has the book: stand back, where this replica is ACTING.
 
         Not before ``act_for_s`` after it took over, though: one that says so and does not write would else
         be believed again and again.
