@@ -31,6 +31,9 @@ CONTENT_TYPE: Final = "application/json"
 PEEK_BYTES: Final = 64
 """So many first bytes of a file always hold its update id."""
 
+PUBLIC_PREFIX: Final = "api/"
+"""What lies below it is published: anybody may read it."""
+
 DEPTH_PREFIX: Final = "api/v3/depth?symbol="
 
 TRADING: Final = "TRADING"

@@ -21,6 +21,7 @@ VERBS: Final[Mapping[str, str]] = {
     "server": "depthcast.cli.server",
     "simulator": "depthcast.cli.simulator",
     "fleet": "depthcast.cli.fleet",
+    "store": "depthcast.cli.store",
     "epoch": "depthcast.cli.epoch",
     "probe": "depthcast.cli.probe",
     "settings": "depthcast.cli.settings",

@@ -14,6 +14,7 @@ SERVICES: Final = {
     "updater": "updater.settings:UpdaterSettings",
     "server": "server.settings:ServerSettings",
     "fleet": "depthcast.cli.fleet.settings:FleetSettings",
+    "store": "depthcast.cli.store.settings:StoreServiceSettings",
 }
 """Whose settings the page lists, and where they are declared."""
 
@@ -28,8 +29,10 @@ The command line goes before the environment, the environment before the file. L
 or, in the file, arrays. One file may serve several services: members at its top hold for all of them, members
 in a table `[up]`, `[updater]`, … for that one alone. Object storage is reached with the usual AWS
 variables (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`,
-`AWS_REGION`), which are environment variables only. `depthcast up` hands its file and its environment on
-to the services that it starts.
+`AWS_REGION`), which are environment variables only. A secret may instead be in the file that the variable
+of its name with `_FILE` behind it names; without a key it is looked for where AWS's own tools look
+(`AWS_SHARED_CREDENTIALS_FILE`, `AWS_PROFILE`, roles). `depthcast up` hands its file and its environment on to
+the services that it starts.
 """
 
 

@@ -4,31 +4,31 @@ One folder holds everything: volumes, names, log, and ``access.json`` with rando
 ports, readable by its owner alone. A lock on the folder is inherited by the child, so that nobody starts a
 second store on the same data, not even after this process was killed and left the child behind.
 
-Everything listens on 127.0.0.1. SeaweedFS's inner ports (master, volume, filer) trust whoever reaches them:
-on a machine with users who must not write the books, run a store of your own.
+Everything listens on 127.0.0.1. SeaweedFS's inner ports (master, volume, filer, and the one beside S3's)
+trust whoever reaches them: on a machine with users who must not write the books, run a store of your own. The
+last of them listens wherever S3 does, so S3 stays on 127.0.0.1, too, and ``depthcast store`` relays to it.
 """
 
 import fcntl
 import json
 import os
 import re
-import secrets
 import shutil
 import socket
-import string
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 
 from depthcast.errors import SettingsError, StoreError, StoreUnavailable
 from depthcast.store.aws import Aws
 from depthcast.store.bucket import ensure_bucket, first_write
+from depthcast.store.secret import random_key, write_private
 
 HOST: Final = "127.0.0.1"
 
@@ -41,6 +41,25 @@ _SOCKETS: Final = Path("/tmp")
 
 Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all, what is waited for)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Somebody besides the owner who may read and list the bucket, and write there if ``may_write``.
+
+    Nobody but the owner, whose credentials are in ``access.json``, can make or remove buckets or rights.
+    """
+
+    name: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    may_write: bool = False
+
+    def actions(self, bucket: str) -> list[str]:
+        """What it may do, in SeaweedFS's words."""
+        return [
+            f"{verb}:{bucket}" for verb in ("Read", "List", "Tagging", "Write")[: 4 if self.may_write else 2]
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +85,7 @@ class _Access:
             "secret_access_key": self.secret_access_key,
             "ports": self.ports,
         }
-        _write_private(path, json.dumps(members, indent=1))
+        write_private(path, json.dumps(members, indent=1))
 
     @property
     def s3_port(self) -> int:
@@ -88,9 +107,10 @@ class SeaweedFS:
     Blocking; an event loop gives :meth:`start` and :meth:`stop` a thread. ``stop`` may be called from another
     thread to give up a ``start``.
 
-    ``anonymous_read``: whoever reaches the S3 port may read the bucket's objects without credentials, as an
-    edge does. ``volume_size_mb``: the size of a volume file; space is given back in such pieces. With less
-    than ``min_free_mb`` left on the disk nothing is written.
+    ``identities``: who may use the bucket besides the owner. ``anonymous_prefix``: whoever reaches the S3
+    port may read objects below it without credentials, as an edge does; empty: all objects.
+    ``volume_size_mb``: the size of a volume file; space is given back in such pieces. With less than
+    ``min_free_mb`` left on the disk nothing is written.
     ``preexec_fn`` is called in the child before it becomes SeaweedFS, as ``subprocess`` does it.
     """
 
@@ -99,7 +119,8 @@ class SeaweedFS:
         data_dir: Path,
         *,
         bucket: str = "depthcast",
-        anonymous_read: bool = False,
+        identities: Sequence[Identity] = (),
+        anonymous_prefix: str | None = None,
         on_progress: Progress | None = None,
         # Time-outs
         start_timeout_s: float = 60.0,
@@ -114,7 +135,8 @@ class SeaweedFS:
     ) -> None:
         self._data_dir = data_dir.absolute()
         self._bucket = bucket
-        self._anonymous_read = anonymous_read
+        self._identities = tuple(identities)
+        self._anonymous_prefix = anonymous_prefix
         self._on_progress = on_progress
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
@@ -210,7 +232,9 @@ class SeaweedFS:
         binary = self._find_binary()
         deadline = time.monotonic() + self._start_timeout_s
         with _locked(self._data_dir) as lock:
-            known = _Access.read(self._data_dir / "access.json") or _Access(_random(20), _random(40), ())
+            known = _Access.read(self._data_dir / "access.json") or _Access(
+                random_key(20), random_key(40), ()
+            )
             _remove_sockets(known.ports)
             ports = known.ports
             for _ in range(self._port_attempts):
@@ -326,18 +350,20 @@ class SeaweedFS:
 
     def _write_identities(self) -> None:
         assert self._access is not None
-        identities: list[dict[str, object]] = [
-            {
-                "name": "depthcast",
-                "credentials": [
-                    {"accessKey": self._access.access_key_id, "secretKey": self._access.secret_access_key}
-                ],
-                "actions": ["Admin", "Read", "List", "Tagging", "Write"],
-            }
-        ]
-        if self._anonymous_read:
-            identities.append({"name": "anonymous", "actions": [f"Read:{self._bucket}"]})
-        _write_private(self._data_dir / "s3.json", json.dumps({"identities": identities}, indent=1))
+        owner = _identity(
+            "depthcast",
+            ["Admin", "Read", "List", "Tagging", "Write"],
+            self._access.access_key_id,
+            self._access.secret_access_key,
+        )
+        identities = [owner]
+        for each in self._identities:
+            actions = each.actions(self._bucket)
+            identities.append(_identity(each.name, actions, each.access_key_id, each.secret_access_key))
+        if self._anonymous_prefix is not None:
+            below = f"/{self._anonymous_prefix}*" if self._anonymous_prefix else ""
+            identities.append({"name": "anonymous", "actions": [f"Read:{self._bucket}{below}"]})
+        write_private(self._data_dir / "s3.json", json.dumps({"identities": identities}, indent=1))
 
     def _died(self) -> StoreUnavailable:
         status = self._child.poll() if self._child is not None else None
@@ -415,20 +441,9 @@ def _remove_sockets(ports: Sequence[int]) -> None:
                 (_SOCKETS / name).unlink()
 
 
-def _random(length: int) -> str:
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file that only its owner may read, as a whole."""
-    beside = path.with_name(path.name + ".new")
-    with suppress(FileNotFoundError):
-        beside.unlink()
-    with os.fdopen(
-        os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-    ) as file:
-        file.write(text)
-    beside.replace(path)
+def _identity(name: str, actions: list[str], access_key_id: str, secret: str) -> dict[str, object]:
+    credentials = [{"accessKey": access_key_id, "secretKey": secret}]
+    return {"name": name, "credentials": credentials, "actions": actions}
 
 
 def _tail(path: Path, size: int = 4096) -> str:

@@ -16,18 +16,29 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from depthcast.errors import SettingsError, StoreUnavailable
+from depthcast.errors import AccessDenied, SettingsError, StoreUnavailable
 from depthcast.store import Store, open_store
 from depthcast.store.aws import Aws
-from depthcast.store.embedded import SeaweedFS
+from depthcast.store.bucket import ensure_bucket
+from depthcast.store.embedded import Identity, SeaweedFS
+
+WRITER = Identity("writer", "WRITERKEY", "WRITERSECRET", may_write=True)
+READER = Identity("reader", "READERKEY", "READERSECRET")
 
 
-def opened(server: SeaweedFS) -> Store:
-    return open_store(server.store_url, server.aws.to_env())
+def opened(server: SeaweedFS, identity: Identity | None = None) -> Store:
+    return open_store(server.store_url, environment(server, identity) if identity else server.aws.to_env())
 
 
-async def body_of(server: SeaweedFS, key: str) -> bytes | None:
-    store = opened(server)
+def environment(server: SeaweedFS, identity: Identity) -> dict[str, str]:
+    return server.aws.to_env() | {
+        "AWS_ACCESS_KEY_ID": identity.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": identity.secret_access_key,
+    }
+
+
+async def body_of(server: SeaweedFS, key: str, identity: Identity | None = None) -> bytes | None:
+    store = opened(server, identity)
     held = await store.get(key)
     await store.close()
     return None if held is None else held.body
@@ -52,7 +63,12 @@ def fetch(url: str, method: str = "GET") -> tuple[int, bytes]:
 async def test_a_life_from_first_start_to_last_stop(tmp_path: Path) -> None:
     steps: list[tuple[int, int, str]] = []
     folder = tmp_path / "data"
-    server = SeaweedFS(folder, anonymous_read=True, on_progress=lambda *step: steps.append(step))
+    server = SeaweedFS(
+        folder,
+        identities=(WRITER, READER),
+        anonymous_prefix="api/",
+        on_progress=lambda *step: steps.append(step),
+    )
     with pytest.raises(RuntimeError, match="not started"):
         server.aws  # noqa: B018
     try:
@@ -62,12 +78,28 @@ async def test_a_life_from_first_start_to_last_stop(tmp_path: Path) -> None:
         store = opened(server)
         assert (await store.put_if("a?b=c", b"kept", match=None)).etag
 
-        # Whoever reaches the port may read, and nothing else.
+        # Whoever reaches the port may read below the prefix, and nothing else.
+        assert (await store.put_if("api/d?b=c", b"public", match=None)).etag
         base = f"{server.aws.endpoint}/{server.store_url.removeprefix('s3://')}"
-        assert fetch(f"{base}/a%3Fb=c") == (200, b"kept")
-        assert fetch(f"{base}/a%3Fb=c", "PUT")[0] == 403
-        assert fetch(f"{base}/a%3Fb=c", "DELETE")[0] == 403
+        assert fetch(f"{base}/api/d%3Fb=c") == (200, b"public")
+        assert fetch(f"{base}/api/d%3Fb=c", "PUT")[0] == 403
+        assert fetch(f"{base}/api/d%3Fb=c", "DELETE")[0] == 403
+        assert fetch(f"{base}/a%3Fb=c")[0] == 403
+        assert fetch(f"{base}/api/..%2fa%3Fb=c")[0] in (400, 403)
         assert fetch(f"{base}/?list-type=2")[0] == 403
+
+        # One identity may write, the other may not, and neither touches the bucket itself.
+        writer, reader = opened(server, WRITER), opened(server, READER)
+        assert (await writer.put_if("w/1", b"1", match=None)).etag
+        assert await body_of(server, "w/1", READER) == b"1"
+        assert [entry.key async for entry in reader.list("w/")] == ["w/1"]
+        assert (await reader.put_if("w/2", b"2", match=None)).etag is None
+        assert await body_of(server, "w/2") is None
+        for each in (WRITER, READER):
+            with pytest.raises(AccessDenied):
+                await asyncio.to_thread(ensure_bucket, "s3://another", environment(server, each))
+        await writer.close()
+        await reader.close()
 
         # Its secrets are its owner's, and nobody else uses its folder.
         for name in ("access.json", "s3.json"):

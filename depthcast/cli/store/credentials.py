@@ -1,0 +1,73 @@
+"""Who may write and who may only read, kept as AWS credentials files for those who use the store.
+
+::
+
+    FOLDER/writer/credentials    for updaters
+    FOLDER/reader/credentials    for servers
+
+Each is what ``AWS_SHARED_CREDENTIALS_FILE`` names, and lies in a folder of its own, so that a container can
+be given one without the other. The files are also where the store itself remembers them: one that is deleted
+is made anew at the next start, and what was in it before is worth nothing from then on.
+"""
+
+import configparser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from depthcast.errors import SettingsError
+from depthcast.store.aws import Aws
+from depthcast.store.embedded import Identity
+from depthcast.store.secret import random_key, write_private
+
+_FILE: Final = "credentials"
+_PROFILE: Final = "default"
+
+
+def identities(folder: Path, env: Mapping[str, str]) -> tuple[Identity, Identity]:
+    """The writer and the reader: read from ``folder``, made where there is none yet, and written there.
+
+    The writer's key and secret in ``env`` (``AWS_ACCESS_KEY_ID`` and the like) go before the file's. Raises
+    :class:`~depthcast.errors.SettingsError`.
+    """
+    given = Aws.from_env(env)
+    writer = _kept("writer", folder, may_write=True)
+    if given.access_key_id and given.secret_access_key:
+        writer = Identity("writer", given.access_key_id, given.secret_access_key, may_write=True)
+    both = (writer, _kept("reader", folder, may_write=False))
+    for each in both:
+        _write(each, folder)
+    return both
+
+
+def _kept(name: str, folder: Path, *, may_write: bool) -> Identity:
+    path = folder / name / _FILE
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(path.read_text("utf-8"))
+        held = parser[_PROFILE]
+        return Identity(name, held["aws_access_key_id"], held["aws_secret_access_key"], may_write=may_write)
+    except FileNotFoundError:
+        return Identity(name, random_key(20), random_key(40), may_write=may_write)
+    except OSError as error:
+        raise SettingsError(f"the credentials in {path} cannot be read: {error.strerror}") from None
+    except (configparser.Error, UnicodeDecodeError, KeyError):
+        # The parser's own words would show a line of the file.
+        raise SettingsError(
+            f"{path} is no AWS credentials file with a profile {_PROFILE}",
+            hint="delete it to have new credentials made",
+        ) from None
+
+
+def _write(identity: Identity, folder: Path) -> None:
+    text = (
+        f"[{_PROFILE}]\n"
+        f"aws_access_key_id = {identity.access_key_id}\n"
+        f"aws_secret_access_key = {identity.secret_access_key}\n"
+    )
+    path = folder / identity.name / _FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_private(path, text)
+    except OSError as error:
+        raise SettingsError(f"the credentials cannot be written to {path}: {error.strerror}") from None
