@@ -92,6 +92,16 @@ def test_a_rank_among_those_who_stand_by_changes_the_patience_alone() -> None:
     assert (duty.role, duty.patience_s) == (STANDBY, 2.0)
 
 
+def test_who_acts_hands_over_to_the_first_in_rank_and_nobody_else_does() -> None:
+    duty = Duty(takeover_after_s=0.5, rank=1)
+    with pytest.raises(ValueError, match="acts"):
+        duty.hand_over()
+    duty.take_over(Version(0, 20))
+    duty.hand_over()
+    assert (duty.role, duty.yielded) == (STANDBY, True)
+    duty.check()
+
+
 def test_nobody_takes_over_what_it_writes() -> None:
     with pytest.raises(ValueError, match="standby"):
         Duty(takeover_after_s=0.5).take_over(Version(0, 1))
@@ -337,6 +347,38 @@ async def test_a_better_one_that_joins_takes_over_at_the_cost_of_a_few_lost_writ
     assert fleet.oldest(1.0) < 0.25
     assert fleet.replicas[0].publisher.yielded
     assert ("yielded",) in fleet.replicas[0].heard.events
+    await fleet.stop()
+
+
+@virtual
+async def test_a_quiet_symbol_changes_hands_when_the_first_says_that_it_writes() -> None:
+    fleet = Fleet(1)
+    await fleet.stream(5.0)
+    fleet.join(0)
+    fleet.rank(1, 0)
+    await asyncio.sleep(60)
+    assert fleet.roles == [ACTING, WRITER]
+    fleet.replicas[0].publisher.hand_over()
+    fleet.replicas[1].publisher.hand_over()
+    assert fleet.roles == [STANDBY, WRITER]
+    handed = now()
+    await fleet.stream(5.0)
+    assert set(fleet.writers(handed)) == {"b"}
+    assert fleet.takeovers() == fleet.lost(handed) == 0
+    await fleet.stop()
+
+
+@virtual
+async def test_a_first_that_says_it_writes_and_does_not_is_not_believed_again_and_again() -> None:
+    fleet = Fleet(2)
+    await fleet.stream(5.0)
+    fleet.ways[0].cut = True
+    cut = now()
+    for _ in range(600):
+        await fleet.stream(0.1)
+        fleet.replicas[1].publisher.hand_over()
+    assert fleet.takeovers() <= 7
+    assert fleet.oldest(cut) < 2 * TAKEOVER_S
     await fleet.stop()
 
 
