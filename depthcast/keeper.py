@@ -15,6 +15,8 @@ published then either).
 **Sharing.** Replicas that keep the same books need not each ask the venue for them. Where ``may_ask`` says
 no, a book waits for the file that another replica writes; where no file will do, it asks the venue behind
 those that cannot wait. How long others are relied on is up to ``may_ask``, which is asked at every look.
+A book that this replica does not lead (``leads``) is completed and audited from the published file, too;
+where the two differ, or no file will do and the book gets too shallow, from the venue.
 
 Leaves to others: sockets (:mod:`depthcast.feed`), pacing (:mod:`depthcast.rest`), reading and writing files
 (whoever passes ``warm`` and ``on_change``).
@@ -123,6 +125,8 @@ class LiveBook:
     _backoff: Backoff = field(default_factory=Backoff)
     _spoiled: bool = False
     _audited_at: float = 0.0
+    _file_levels: int | None = None
+    """Levels a side of the published file, as far as known."""
     _refill_at: float = 0.0
     _suspect_at: float | None = None
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -143,7 +147,8 @@ class Keeper:
 
     ``make_feed`` is called once with the function that takes diffs and the one that is told of symbols whose
     connection was lost; ``on_change`` after each change of a live book. ``may_ask`` tells whether this
-    replica may ask the venue for a symbol's book now, or leaves it to another one.
+    replica may ask the venue for a symbol's book now, or leaves it to another one; ``leads`` whether the
+    symbol's files are this replica's to write, and its book to keep deeper than they show.
     """
 
     def __init__(
@@ -155,6 +160,7 @@ class Keeper:
         warm: Warm | None = None,
         observer: Observer | None = None,
         may_ask: Callable[[str], bool] = lambda _: True,
+        leads: Callable[[str], bool] = lambda _: True,
         # Limits
         snapshot_limit: int = 5000,
         refill_below: int = 4750,
@@ -182,6 +188,7 @@ class Keeper:
         self._warm = warm
         self._observer = observer or Observer()
         self._may_ask = may_ask
+        self._leads = leads
         self._snapshot_limit = snapshot_limit
         self._refill_below = refill_below
         self._refills_at_once = refills_at_once
@@ -475,7 +482,10 @@ class Keeper:
         """Make the book live from a file, where that will do. Raises BookError for what is not a book."""
         if stored.snapshot is None or (trust is not _Trust.ANY and stored.epoch <= live.epoch):
             return False
-        return live.sync.snapshot(stored.snapshot, proven=False) is Verdict.SYNCED
+        if live.sync.snapshot(stored.snapshot, proven=False) is not Verdict.SYNCED:
+            return False
+        live._file_levels = self._levels(stored.snapshot)
+        return True
 
     async def _ended(self, task: asyncio.Future[Snapshot], bound_s: float) -> bool:
         """Wait for ``task``, ``bound_s`` at most; whether it is done."""
@@ -530,7 +540,7 @@ class Keeper:
             if not live.live or live.symbol in self._refilling or now < live._refill_at:
                 continue
             depth = self._certain_depth(live)
-            if depth < self._refill_below or now - live._audited_at >= self._audit_every_s:
+            if depth < self._least_depth(live) or now - live._audited_at >= self._audit_every_s:
                 due.append((depth, live))
         for _, live in sorted(due, key=lambda item: item[0])[:free]:
             live._refill_at = now + self._refill_every_s
@@ -546,14 +556,55 @@ class Keeper:
             self._snapshot_limit if asks_complete else asks,
         )
 
+    def _least_depth(self, live: LiveBook) -> int:
+        """A book certain of fewer levels is completed."""
+        if live._file_levels is None or self._leads(live.symbol):
+            return self._refill_below
+        # What a file does not show, it cannot give.
+        return min(self._refill_below, live._file_levels * 9 // 10)
+
+    def _levels(self, file: Snapshot) -> int:
+        return min(
+            self._snapshot_limit if file.bids_complete else len(file.bids),
+            self._snapshot_limit if file.asks_complete else len(file.asks),
+        )
+
     async def _refill(self, live: LiveBook) -> None:
-        live.sync.begin_refill()
         try:
+            if self._warm is not None and not self._leads(live.symbol):
+                live.sync.begin_refill()
+                if await self._refill_from_file(live, self._warm):
+                    return
+            live.sync.begin_refill()
             snapshot = await self._rest.snapshot(live.symbol, self._snapshot_limit, background=True)
             self._refill_from(live, snapshot)
         except Exception as error:
             live.sync.cancel_refill()
             self._failed(live.symbol, error)
+
+    async def _refill_from_file(self, live: LiveBook, warm: Warm) -> bool:
+        """Complete and audit a book from the file; whether the venue need not be asked then."""
+        assert live.book is not None
+        wanted_id, before = live.book.update_id, live.last_audit
+        end = self._clock() + self._warm_wait_s
+        taken = False
+        while live.live and self._clock() < end:
+            if not taken:
+                async with self._file_reads:
+                    stored = await warm(live.symbol, wanted_id)
+                if stored is not None and stored.snapshot is not None and stored.epoch == live.epoch:
+                    live._file_levels = self._levels(stored.snapshot)
+                    taken = True
+                    self._refill_from(live, stored.snapshot)
+            # A file may be ahead of the book; the comparison is made when the book gets there.
+            if live.last_audit is not before:
+                break
+            await self._sleep(self._warm_poll_s)
+        audit = live.last_audit
+        if audit is not None and audit is not before:
+            return audit.clean
+        live.sync.cancel_refill()
+        return not live.live or self._certain_depth(live) >= self._refill_below // 2
 
     def _refill_from(self, live: LiveBook, snapshot: Snapshot) -> None:
         if live.sync.refill(snapshot) is Verdict.APPLIED:
