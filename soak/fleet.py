@@ -247,11 +247,13 @@ async def _get(session: aiohttp.ClientSession, url: str) -> str | None:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log; empty where there is none."""
+    """The last line of a log that says something, without the frame of a traceback; empty for none."""
     try:
-        return log.read_text("utf-8", "replace").rstrip().rpartition("\n")[2][:400]
+        lines = log.read_text("utf-8", "replace").splitlines()
     except OSError:
         return ""
+    said = (line.strip(" |+-") for line in reversed(lines))
+    return next(filter(None, said), "")[:400]
 
 
 def _clean(env: Mapping[str, str]) -> dict[str, str]:

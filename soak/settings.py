@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 # Phases, in seconds
-BASELINE_SHARE: Final = 0.25
+BASELINE_SHARE: Final = 0.2
 BASELINE_S: Final = 40.0
 FLEET_S: Final = 20.0
 QUIET_S: Final = 10.0
@@ -66,20 +66,20 @@ class Settings:
 
     @property
     def baseline_s(self) -> float:
-        return 6.0 if self.quick else max(BASELINE_S, 60 * self.minutes * BASELINE_SHARE)
+        return 4.0 if self.quick else max(BASELINE_S, 60 * self.minutes * BASELINE_SHARE)
 
     @property
     def fleet_s(self) -> float:
-        return 6.0 if self.quick else max(FLEET_S, 60 * self.minutes / 30)
+        return 4.0 if self.quick else max(FLEET_S, 60 * self.minutes / 30)
 
     @property
     def quiet_s(self) -> float:
-        return 4.0 if self.quick else QUIET_S
+        return 2.0 if self.quick else QUIET_S
 
     @property
     def disturbed_s(self) -> float:
         if self.quick:
-            return 20.0
+            return 12.0
         return 60 * self.minutes - self.baseline_s - self.fleet_s - self.quiet_s
 
     @property

@@ -17,6 +17,8 @@ from soak.record import Done, Record
 RECOVERY_S: Final = 10.0
 """How long files may stay late after a disturbance was taken back."""
 
+RELAPSE_S: Final = 3.0
+
 REBASE_S: Final = 20.0
 """A new epoch takes a confirmation by the exchange after ``epoch_after_ms``, and a claim; then writes."""
 
@@ -35,8 +37,10 @@ class Finding(NamedTuple):
 class Effect:
     """What a disturbance did to the files, until the next one.
 
-    ``late_files``: how many were older than usual; ``late_s``: until when, from its start (``None``: they
-    still were); ``peak_s``: the greatest age, of ``peak_file``.
+    ``late_files``: how many were older than usual; ``late_s``: until when, from its start (``None``: some
+    still were at the end); ``peak_s``: the greatest age, of ``peak_file``. The exchange's own faults go on
+    meanwhile: lateness that begins when the disturbance is over and no file was late for
+    :data:`RELAPSE_S` is theirs, and not part of ``late_s``.
     """
 
     disturbance: Disturbance
@@ -166,17 +170,20 @@ def _longest(found: Sequence[Effect]) -> str:
 def _effect(record: Record, done: Done, samples: Iterable[Sample]) -> Effect:
     usual = [usual_ms(record, file.limit) / 1000 for file in record.files]
     bound = [takeover_ms(record, file.limit) / 1000 for file in record.files]
-    late: dict[int, float] = {}
+    late: set[int] = set()
+    until = done.start
     newest: dict[int, float] = {}
     peak, over = Sample(done.start, 0, 0.0), False
     for sample in samples:
         newest[sample.file] = sample.age_s
         if sample.age_s > usual[sample.file]:
-            late[sample.file] = sample.time
+            late.add(sample.file)
+            if sample.time <= max(until, done.end) + RELAPSE_S:
+                until = sample.time
         over = over or sample.age_s > bound[sample.file]
         peak = max(peak, sample, key=lambda each: each.age_s)
     still = any(age_s > usual[file] for file, age_s in newest.items())
-    late_s = None if still else max(late.values(), default=done.start) - done.start
+    late_s = None if still else until - done.start
     kind, lasted_s = done.disturbance.kind, done.end - done.start
     if _by_age(kind):
         smallest, largest = record.files[0].limit, record.files[0].limit

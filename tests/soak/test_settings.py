@@ -7,9 +7,9 @@ from soak.settings import Settings, parse_arguments
 
 def test_three_minutes_are_shared_among_the_phases() -> None:
     settings = Settings(minutes=3)
-    assert (settings.baseline_s, settings.fleet_s, settings.quiet_s) == (45, 20, 10)
-    assert settings.disturbed_s == 105
-    assert Settings(minutes=30).baseline_s == 450
+    assert (settings.baseline_s, settings.fleet_s, settings.quiet_s) == (40, 20, 10)
+    assert settings.disturbed_s == 110
+    assert Settings(minutes=30).baseline_s == 360
 
 
 def test_arguments_become_settings() -> None:
