@@ -284,6 +284,8 @@ def _of_fleet(seen: Sequence[Seen], damaged: Iterable[str]) -> Iterator[str]:
     for what, setting in _SETTINGS.items():
         values: dict[str, list[str]] = {}
         for beat in staying:
+            if not beat.listed:
+                continue  # it has just begun
             values.setdefault(setting(beat), []).append(beat.replica)
         if len(values) > 1:
             said = "; ".join(f"{value}: {', '.join(names)}" for value, names in sorted(values.items()))
