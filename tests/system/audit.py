@@ -14,7 +14,7 @@ import aiohttp
 
 from depthcast.errors import BadFile
 from depthcast.feed import FeedLimits
-from depthcast.files import FileInfo, Version, depth_key, parse_key, update_id_of, version_of
+from depthcast.files import DEPTH_PREFIX, FileInfo, Version, depth_key, parse_key, update_id_of, version_of
 from depthcast.store import Outcome, PutResult, Store, StoredObject, Unchanged
 from simulator import truth
 from simulator.app import Simulator
@@ -157,7 +157,7 @@ class Audited:
         return found if isinstance(found, Unchanged) else self._seen(key, found)
 
     def _seen(self, key: str, found: StoredObject | None) -> StoredObject | None:
-        if found is not None:
+        if found is not None and key.startswith(DEPTH_PREFIX):
             try:
                 version = version_of(key, found.body, found.metadata)
             except BadFile:
@@ -178,8 +178,9 @@ class Audited:
         result = await self._store.put_if(
             key, body, match=match, metadata=metadata, content_type=content_type, cache_control=cache_control
         )
-        self.outcomes[result.outcome] += 1
-        if result.etag is not None:
+        if key.startswith(DEPTH_PREFIX):
+            self.outcomes[result.outcome] += 1
+        if result.etag is not None and key.startswith(DEPTH_PREFIX):
             self._auditor.check_written(key, body, metadata or {}, match=match, etag=result.etag)
         return result
 
