@@ -451,13 +451,17 @@ class Keeper:
         # Who need not ask but must, because no file will do, lets those go first who cannot wait.
         background = not self._may_ask(live.symbol)
         asked = asyncio.ensure_future(self._rest.snapshot(live.symbol, self._snapshot_limit, background))
+        look_at = self._clock() + self._look_again_s
         try:
-            while not await self._ended(asked, self._look_again_s):
+            while not await self._ended(asked, self._warm_poll_maximum_s):
                 if self._warm is None:
                     continue
                 may_ask = self._may_ask(live.symbol)
                 if trust is _Trust.ANY and not may_ask:
                     return None
+                if self._clock() < look_at:
+                    continue
+                look_at = self._clock() + self._look_again_s
                 if _uses_files(trust, may_ask) and await self._file_came(live, self._warm, trust):
                     return None
             return asked.result()

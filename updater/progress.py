@@ -51,9 +51,9 @@ class Wait:
 class Progress:
     """Watches ``books`` and ``rest`` and tells of long waits. :meth:`run` it until it is cancelled.
 
-    A wait is told of once it no longer grows (or has grown for ``settle_looks`` looks), if it takes
-    ``least_s`` or longer, and again every ``every_s``. ``console``, standard error by default, is where the
-    bar goes if it is a terminal.
+    A wait is told of if it takes ``least_s`` or longer, from its third look on, once it no longer grows (or
+    has grown for ``settle_looks`` looks), and again every ``every_s``. ``console``, standard error by
+    default, is where the bar goes if it is a terminal.
     """
 
     def __init__(
@@ -124,8 +124,9 @@ class Progress:
             self._began_at = now
         self._looks += 1
         if self._told_at is None:
-            # All books of a start ask within seconds, but not at once; what is said first shall hold.
-            grows = before is None or wait.requests > before.requests
+            # At a start all books ask within seconds, not at once, and some leave it to other replicas as
+            # soon as those are heard of; what is said first shall hold.
+            grows = self._looks < 3 or before is None or wait.requests > before.requests
             if wait.about_s < self._least_s or (grows and self._looks < self._settle_looks):
                 return
         if self._console.is_terminal:

@@ -183,7 +183,7 @@ async def test_a_published_file_that_stands_still_gives_only_its_epoch() -> None
         assert world.now < 4
         return snapshot(8)
 
-    world = World(warm, look_again_s=0.01)
+    world = World(warm, warm_poll_maximum_s=0.01)
     world.rest.books["X"] = answer
     world.keeper.subscribe(["X"])
     world.keeper.take(diff(8, 9))

@@ -82,9 +82,9 @@ async def test_a_long_wait_is_told_with_its_length_again_and_again_until_it_ends
     first, *others, last = world.log.lines
     assert first == (
         "books wait for the exchange's request weight",
-        {"symbols": 38, "about_s": 38, "live": 1, "of": 20},
+        {"symbols": 37, "about_s": 37, "live": 1, "of": 20},
     )
-    assert [values["about_s"] for _, values in others] == [23, 8]
+    assert [values["about_s"] for _, values in others] == [22, 7]
     assert last == ("books no longer wait for the exchange's request weight", {"after_s": 39})
 
 
