@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 from depthcast.cli.fleet.trouble import LAGS_MS, MEANING, Trouble
+from depthcast.cli.up.figures import left
 from depthcast.fleet import candidates
 from depthcast.heartbeat import Heartbeat, Role, State, SymbolBeat
 
@@ -70,7 +71,7 @@ class SymbolLine:
     """One symbol over all living replicas. ``writers`` and ``acting`` (a part of them) are in order of rank.
 
     ``epoch``, ``id``, ``bids``, ``asks`` and ``behind_ms`` (how much older than the book the most frequent
-    file is) are the writer's, or the most advanced holder's where nobody writes; ``ids_behind``: by how many
+    file is) are the most advanced writer's, or holder's where nobody writes; ``ids_behind``: by how many
     update ids that book is behind the most advanced one, as far as beats of different moments tell.
     """
 
@@ -217,7 +218,8 @@ def _symbol_line(symbol: str, holders: Sequence[Heartbeat], living: Mapping[str,
     writers = [name for name, part in parts.items() if part.role is not Role.STANDBY]
     acting = [name for name in writers if parts[name].role is Role.ACTING]
     newest = max(parts.values(), key=_newness)
-    shown = parts[writers[0]] if writers else newest
+    writing = [parts[name] for name in writers]
+    shown = max(writing, key=_newness) if writing else newest
     behind = 0
     if newest.id is not None and shown.id is not None and newest.epoch == shown.epoch:
         behind = newest.id - shown.id
@@ -231,11 +233,11 @@ def _symbol_line(symbol: str, holders: Sequence[Heartbeat], living: Mapping[str,
         id=shown.id,
         bids=shown.bids,
         asks=shown.asks,
-        behind_ms=min((parts[name].behind_ms for name in writers), default=newest.behind_ms),
+        behind_ms=min((part.behind_ms for part in writing), default=newest.behind_ms),
         ids_behind=behind,
         status=shown.status,
     )
-    return replace(line, troubles=tuple(_troubles(line, holders, _expected(symbol, order, living))))
+    return replace(line, troubles=tuple(_troubles(line, order, _expected(symbol, order, living))))
 
 
 def _newness(part: SymbolBeat) -> tuple[bool, int, int]:
@@ -255,7 +257,9 @@ def _troubles(line: SymbolLine, holders: Sequence[Heartbeat], expected: int) -> 
         yield Trouble.NOT_LIVE
     if line.behind_ms is not None and line.behind_ms > LAGS_MS:
         yield Trouble.LAGS
-    if len(line.writers) > 1 and all(beat.takeover_after_ms for beat in holders):
+    # Without a book there is nothing to write.
+    writing = sum(beat.symbols[line.symbol].live for beat in holders if beat.replica in line.writers)
+    if writing > 1 and all(beat.takeover_after_ms for beat in holders):
         yield Trouble.CONTENDED
     if len(holders) < expected:
         yield Trouble.NO_STANDBY if len(holders) == 1 else Trouble.TOO_FEW
@@ -281,6 +285,9 @@ def _of_fleet(seen: Sequence[Seen], damaged: Iterable[str]) -> Iterator[str]:
         yield "all replicas that live are about to stop"
     elif len(living) == 1:
         yield f"{living[0].replica} is alone: nobody takes over when it fails"
+    wait_ms = max((beat.rest.expected_wait_ms for beat in living), default=0)
+    if wait := left(wait_ms):
+        yield f"books wait for the exchange's request weight, {wait}"
     for what, setting in _SETTINGS.items():
         values: dict[str, list[str]] = {}
         for beat in staying:

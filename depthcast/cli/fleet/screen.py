@@ -89,13 +89,13 @@ def _first(table: list[Text], room: int) -> list[Text]:
 
 def _headline(shown: Overview, width: int) -> Text:
     lines = shown.symbols
-    written = sum(bool(line.writers) for line in lines)
+    live = sum(line.live and bool(line.writers) for line in lines)
     rate = sum(line.writes_per_s or 0 for line in shown.replicas)
     tried = sum(line.written + line.lost for line in shown.replicas if line.lives)
     lost = sum(line.lost for line in shown.replicas if line.lives)
     parts = (
         (counted(shown.living, "replica"), " live" if shown.living != 1 else " lives"),
-        (f"{written:,} of {counted(len(lines), 'symbol')}", " written"),
+        (f"{live:,} of {counted(len(lines), 'symbol')}", " live"),
         (f"{rate:,.0f}", " writes/s"),
         (f"{100 * lost / tried if tried else 0:.1f} %", " lost"),
     )
@@ -150,16 +150,12 @@ def _replica(line: ReplicaLine) -> Sequence[Text]:
 
 
 def _symbol(line: SymbolLine) -> Sequence[Text]:
-    writers = Text(", ").join(
-        Text(f"{_short(name)} acting", "yellow") if name in line.acting else Text(_short(name))
-        for name in line.writers
-    )
     trouble = line.troubles[0] if line.troubles else None
     severe = trouble is not None and trouble.severe
     known = line.id is not None
     return (
         Text(line.symbol, "bold"),
-        writers if line.writers else Text(NONE, "bold red"),
+        _writers(line),
         Text(_names(line.standbys), "dim"),
         Text(f"{line.epoch}:{line.id}" if known else NONE),
         Text(age(line.behind_ms)),
@@ -168,6 +164,18 @@ def _symbol(line: SymbolLine) -> Sequence[Text]:
         Text(line.status, "" if line.status == "TRADING" else "yellow"),
         Text("" if trouble is None else trouble.value, "bold red" if severe else "yellow"),
     )
+
+
+def _writers(line: SymbolLine) -> Text:
+    if not line.writers:
+        return Text(NONE, "bold red")
+    first, *others = line.writers
+    text = Text(_short(first))
+    if first in line.acting:
+        text.append(" acting", "yellow")
+    if others:
+        text.append(f" +{len(others)} acting", "yellow")
+    return text
 
 
 def _names(names: Sequence[str]) -> str:

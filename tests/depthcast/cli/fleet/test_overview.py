@@ -108,6 +108,14 @@ class TestTroubles:
         ]
         assert shown(*alive(*beats)).warnings == ()
 
+    def test_one_that_would_write_but_has_no_book_yet_is_no_second_writer(self, make_beat: MakeBeat) -> None:
+        first = make_beat("a", symbols={"ETHUSDT": SymbolBeat(role="writer")})
+        of = shown(*alive(first, make_beat("b", {"ETHUSDT": "acting"})))
+        eth = line(of)
+        assert (eth.writers, eth.acting, eth.troubles) == (("a", "b"), ("b",), ())
+        # What is known of the book is the acting one's.
+        assert (eth.id, eth.bids) == (1000, "4990")
+
     def test_a_book_that_is_live_nowhere(self, make_beat: MakeBeat) -> None:
         part = SymbolBeat(role="writer", live=False)
         beats = [
@@ -218,6 +226,16 @@ class TestFleet:
     def test_one_that_has_just_begun_does_not_differ(self, make_beat: MakeBeat) -> None:
         of = shown(*alive(make_beat("a", listed=8), make_beat("b", listed=0, selection="")))
         assert of.warnings == ()
+
+    def test_how_long_books_wait_for_the_exchange_is_told(self, make_beat: MakeBeat) -> None:
+        beats = [
+            make_beat("a", rest={"waiting": 40, "expected_wait_ms": 125_000}),
+            make_beat("b", rest={"waiting": 1, "expected_wait_ms": 300}),
+        ]
+        assert shown(*alive(*beats)).warnings == (
+            "books wait for the exchange's request weight, about 3 min left",
+        )
+        assert shown(*alive(beats[1], make_beat("c"))).warnings == ()
 
     def test_damaged_heartbeats_are_named(self, healthy: Healthy) -> None:
         assert shown(*alive(*healthy()), damaged=["fleet/x.json"]).warnings == (
