@@ -43,3 +43,11 @@ def test_capacity_ends_with_its_figures() -> None:
     assert {"symbols_one_core", "puts_a_symbol_second", "symbols_one_seaweedfs"} <= figures.keys()
     assert figures["symbols_one_core"] > 0
     assert figures["verified_updates_a_symbol_second"] > 0
+
+
+@pytest.mark.store_process
+def test_warm_ends_with_its_figures() -> None:
+    figures = figures_of("warm")
+    assert {"warm_s", "warm_weight", "warm_from_files", "cold_s", "cold_snapshots"} <= figures.keys()
+    assert figures["warm_s"] > 0
+    assert figures["cold_refused"] == 0
