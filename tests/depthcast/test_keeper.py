@@ -378,6 +378,21 @@ async def test_a_quiet_book_that_may_not_ask_waits_for_its_first_diff() -> None:
     assert world.rest.asked == []
 
 
+async def test_a_long_wait_keeps_only_the_last_diffs_and_the_book_is_whole_all_the_same() -> None:
+    shelf = Shelf()
+    world = World(shelf, may_ask=lambda symbol: False, buffer=5)
+    world.keeper.subscribe(["X"])
+    for n in range(8, 40):
+        world.keeper.take(diff(n, n))
+    assert world.keeper.books["X"].sync.buffered == 5
+    shelf.put(0, snapshot(33))
+    await world.until(lambda: world.now > 50)
+    assert not world.keeper.books["X"].live
+    shelf.put(0, snapshot(36))
+    await world.live()
+    assert world.changes["X"] == [39]
+
+
 async def test_a_damaged_file_is_told_of_once_while_another_one_is_waited_for() -> None:
     shelf = Shelf()
     shelf.put(0, Snapshot(8, [["1", "x"]], [], True, True))
