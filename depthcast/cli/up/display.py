@@ -9,7 +9,7 @@ from rich.live import Live
 
 from depthcast.cli.up.board import Board
 from depthcast.cli.up.figures import worst
-from depthcast.cli.up.reading import rows
+from depthcast.cli.up.reading import rows, waiting_ms
 from depthcast.cli.up.screen import Screen
 
 _FRAMES_PER_S: Final = {"starting": 10, "live": 4, "stopping": 10}
@@ -93,10 +93,13 @@ def summary(board: Board) -> dict[str, object]:
         "lost": sum(each.reading.lost for each in measured),
         "write_p50_ms": worst(each.reading.p50_ms for each in measured),
         "write_p99_ms": worst(each.reading.p99_ms for each in measured),
+        "takeovers": sum(each.reading.takeovers for each in measured),
         "resyncs": sum(row.resyncs for row in every),
         "oldest_book_ms": worst(row.age_ms for row in every),
         "server": board.server_url,
     }
+    if waiting := waiting_ms(measured):
+        figures["books_wait_ms"] = waiting
     if board.warning:
         figures["warning"] = board.warning
     return figures

@@ -40,6 +40,17 @@ def clock_text(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}"
 
 
+def left(ms: int) -> str:
+    """How much longer something takes, about; empty for hardly any time.
+
+    >>> left(400), left(12_300), left(125_000)
+    ('', 'about 13 s left', 'about 3 min left')
+    """
+    if ms < 1000:
+        return ""
+    return f"about {-(-ms // 1000)} s left" if ms <= 90_000 else f"about {-(-ms // 60_000)} min left"
+
+
 def milliseconds(ms: float | None) -> str:
     """A latency.
 

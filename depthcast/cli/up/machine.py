@@ -25,7 +25,7 @@ from typing import Final
 from depthcast.cli.up import exchange
 from depthcast.cli.up.board import EXCHANGE, SERVER, STORE, Board
 from depthcast.cli.up.exchange import Chosen
-from depthcast.cli.up.figures import counted
+from depthcast.cli.up.figures import counted, left
 from depthcast.cli.up.folder import DataFolder
 from depthcast.cli.up.service import Service
 from depthcast.cli.up.settings import UpSettings
@@ -39,6 +39,9 @@ FILES_PATIENCE_S: Final = 15.0
 
 BOOKS_PATIENCE_S: Final = 10.0
 """How long the others are waited for then, until the screen goes on to what there is."""
+
+UPDATER_STOP_WITHIN_S: Final = 10.0
+"""An updater that stops hands over first, then finishes its writes: with its defaults it ends in time."""
 
 _SIMULATED: Final = "simulator"
 # Log lines, as text or as JSON.
@@ -198,6 +201,7 @@ class Machine:
                 self._folder.log(name),
                 self._board,
                 ready=_UPDATER_READY,
+                stop_within_s=UPDATER_STOP_WITHIN_S,
             )
             self._updaters.append(updater)
             group.create_task(updater.run())
@@ -246,9 +250,11 @@ class Machine:
                     board.finish(name, f"{counted(reading.built, 'book')} built and published")
                     waiting.discard(name)
                 else:
-                    text = f"{reading.built:,} of {counted(total, 'book')} built" + (
-                        ", publishing" if reading.built == total else ""
-                    )
+                    text = f"{reading.built:,} of {counted(total, 'book')} built"
+                    if reading.built == total:
+                        text += ", publishing"
+                    elif wait := left(reading.expected_wait_ms):
+                        text += f", {wait}"
                     board.advance(name, reading.built, total, text)
             await asyncio.sleep(0.1)
 

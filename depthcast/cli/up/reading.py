@@ -24,6 +24,8 @@ class BookReading:
     certain: int
     resyncs: int
     written: int
+    writes: bool
+    """Whether the updater writes its files, rather than standing by."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -40,6 +42,7 @@ class BookReading:
             certain=min(document["certain_bids"], document["certain_asks"]),
             resyncs=document["resyncs"],
             written=document["written"],
+            writes=document["role"] != "standby",
         )
 
 
@@ -56,6 +59,9 @@ class Reading:
     weight_used: int
     weight_limit: int
     silent_for_ms: int
+    expected_wait_ms: int
+    """How long the exchange's request weight makes the snapshots wait that are asked for."""
+    takeovers: int
     connections: int
     books: tuple[BookReading, ...]
 
@@ -73,6 +79,8 @@ class Reading:
             weight_used=rest["weight_used"],
             weight_limit=rest["weight_limit"],
             silent_for_ms=rest["silent_for_ms"],
+            expected_wait_ms=rest["expected_wait_ms"],
+            takeovers=document["fleet"]["takeovers"],
             connections=len(document["feed"]["connections"]),
             books=tuple(BookReading.of(each) for each in document["symbols"]),
         )
@@ -81,6 +89,11 @@ class Reading:
     def built(self) -> int:
         """How many books there are."""
         return sum(book.update_id is not None for book in self.books)
+
+    @property
+    def writes(self) -> int:
+        """How many symbols it writes; it stands by for the others."""
+        return sum(book.writes for book in self.books)
 
     @property
     def resyncs(self) -> int:
@@ -121,6 +134,12 @@ def rows(measured: Iterable[Measured]) -> list[Row]:
         for book in each.reading.books:
             books.setdefault(book.symbol, []).append((book, each.by_symbol.get(book.symbol, 0.0)))
     return [_row(symbol, held) for symbol, held in books.items()]
+
+
+def waiting_ms(measured: Iterable[Measured]) -> int:
+    """How long the last of the snapshots waits that the updaters still need for books; 0: none waits."""
+    readings = [each.reading for each in measured]
+    return max((each.expected_wait_ms for each in readings if each.built < len(each.books)), default=0)
 
 
 def _row(symbol: str, held: list[tuple[BookReading, float]]) -> Row:

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from depthcast import __version__
 from depthcast.cli.up.board import Board, Line, Note, Step
-from depthcast.cli.up.figures import NONE, age, clock_text, decimals, fixed, milliseconds, worst
+from depthcast.cli.up.figures import NONE, age, clock_text, decimals, fixed, left, milliseconds, worst
 from depthcast.cli.up.grid import Column, Grid
-from depthcast.cli.up.reading import Measured, Row, rows
+from depthcast.cli.up.reading import Measured, Row, rows, waiting_ms
 
 SILENT_AFTER_S: Final = 5.0
 """An updater that has not answered for so long is shown as silent."""
@@ -37,13 +37,16 @@ _BOOKS: Final = (
 _SERVICES: Final = (
     Column("", 9, 0, "left"),
     Column("state", 8, 1, "left"),
+    Column("writes", 6, 3),
+    Column("stands by", 9, 6),
     Column("files/s", 7, 0),
-    Column("p50", 7, 3),
+    Column("p50", 7, 4),
     Column("p99", 7, 2),
-    Column("lost", 8, 5),
-    Column("weight", 11, 4),
-    Column("sockets", 7, 6),
-    Column("restarts", 8, 7),
+    Column("lost", 8, 7),
+    Column("takeovers", 9, 8),
+    Column("weight", 11, 5),
+    Column("sockets", 7, 9),
+    Column("restarts", 8, 10),
 )
 
 _STATE_COLOURS: Final = {
@@ -192,7 +195,7 @@ class Screen:
     def _service(self, line: Line) -> Sequence[Text]:
         state = line.state
         measured = self._board.readings.get(line.name)
-        figures = [Text(NONE, "dim")] * 6
+        figures = [Text(NONE, "dim")] * (len(_SERVICES) - 3)
         if measured is not None:
             reading = measured.reading
             if state == "running":
@@ -201,10 +204,13 @@ class Screen:
             pause_s = reading.silent_for_ms / 1000
             weight = f"{reading.weight_used:,}/{reading.weight_limit:,}"
             figures = [
+                Text(f"{reading.writes:,}"),
+                Text(f"{len(reading.books) - reading.writes:,}"),
                 Text(f"{measured.files_per_s:,.0f}"),
                 Text(milliseconds(reading.p50_ms)),
                 Text(milliseconds(reading.p99_ms)),
                 Text(f"{reading.lost:,}"),
+                Text(f"{reading.takeovers:,}"),
                 Text(f"pause {pause_s:.0f} s", "yellow") if pause_s else Text(weight),
                 Text(str(reading.connections)),
             ]
@@ -249,6 +255,8 @@ def _totals(measured: Sequence[Measured], every: Sequence[Row]) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     for before, value, after in parts:
         text.append(f" {before}", "dim").append(value, "bold").append(f"{after}  ", "dim")
+    # The exchange's request weight can make the last books come minutes after the first ones.
+    text.append(left(waiting_ms(measured)), "yellow")
     return text
 
 

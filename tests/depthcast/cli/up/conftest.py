@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from depthcast.cli.up.board import Board
-from updater.status import FeedStatus, RestStatus, Status, SymbolStatus, WriteStatus
+from updater.status import FeedStatus, FleetStatus, RestStatus, Status, SymbolStatus, WriteStatus
 
 
 class Clock:
@@ -33,6 +33,9 @@ def symbol_status() -> Callable[..., SymbolStatus]:
     def made(symbol: str = "ETHUSDT", **members: object) -> SymbolStatus:
         status = SymbolStatus(
             symbol=symbol,
+            role="writer",
+            rank=0,
+            status="TRADING",
             state="live",
             epoch=0,
             update_id=99_000_000_123,
@@ -62,6 +65,8 @@ def status(symbol_status: Callable[..., SymbolStatus]) -> Callable[..., Status]:
         written: int = 100,
         ready: bool = True,
         silent_for_ms: int = 0,
+        expected_wait_ms: int = 0,
+        takeovers: int = 0,
     ) -> Status:
         held = list(symbols) or [symbol_status()]
         return Status(
@@ -97,7 +102,17 @@ def status(symbol_status: Callable[..., SymbolStatus]) -> Callable[..., Status]:
                 ],
             ),
             rest=RestStatus(
-                url="https://x", weight_used=250, weight_limit=6000, waiting=0, silent_for_ms=silent_for_ms
+                url="https://x",
+                weight_used=250,
+                weight_limit=6000,
+                waiting=0,
+                pending=0,
+                answered=1,
+                expected_wait_ms=expected_wait_ms,
+                silent_for_ms=silent_for_ms,
+            ),
+            fleet=FleetStatus(
+                state="live", living=[replica], redundancy=0, listed=len(held), takeovers=takeovers
             ),
             symbols=held,
         )

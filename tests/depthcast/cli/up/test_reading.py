@@ -18,13 +18,16 @@ def measured(document: Status, **by_symbol: float) -> Measured:
 
 def test_the_answer_of_an_updater_is_read(status: MakeStatus, symbol_status: MakeSymbol) -> None:
     starting = symbol_status(
-        "BTCUSDT", state="starting", update_id=None, best_bid=None, best_ask=None, age_ms=None
+        "BTCUSDT", state="starting", role="standby", update_id=None, best_bid=None, best_ask=None, age_ms=None
     )
-    reading = Reading.of(status(symbol_status(resyncs=2), starting, silent_for_ms=1500))
+    reading = Reading.of(
+        status(symbol_status(resyncs=2), starting, silent_for_ms=1500, expected_wait_ms=9000, takeovers=3)
+    )
     assert (reading.replica, reading.ready, reading.written, reading.lost) == ("here-1", True, 100, 12)
     assert (reading.p50_ms, reading.p99_ms) == (3.14, 21.0)
     assert (reading.weight_used, reading.weight_limit, reading.silent_for_ms) == (250, 6000, 1500)
     assert (reading.connections, reading.built, reading.resyncs) == (1, 1, 2)
+    assert (reading.writes, reading.takeovers, reading.expected_wait_ms) == (1, 3, 9000)
     eth, btc = reading.books
     assert (eth.best_bid, eth.best_ask, eth.certain) == ("2431.50000000", "2431.51000000", 4990)
     assert (btc.update_id, btc.best_bid, btc.age_ms) == (None, None, None)

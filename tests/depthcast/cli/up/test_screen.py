@@ -49,7 +49,8 @@ def live(board: Board, status: MakeStatus, symbol_status: MakeSymbol, clock: Any
             "BTCUSDT", best_bid=["61837.60000000", "1"], best_ask=["61837.63000000", "1"], resyncs=1
         ),
         symbol_status("币安人生USDT", state="building", age_ms=12_345),
-        symbol_status("ETHBTC", best_bid=None, certain_bids=0),
+        symbol_status("ETHBTC", best_bid=None, certain_bids=0, role="standby", rank=1),
+        takeovers=7,
     )
     rates = {"BTCUSDT": 25.0, "币安人生USDT": 1.25, "ETHBTC": 0.0}
     for name in ("updater-1", "updater-2"):
@@ -70,8 +71,8 @@ def test_a_wide_terminal_shows_everything(live: Board) -> None:
     assert btc == ["BTCUSDT", "99000000123", "61837.60", "61837.63", "0.1", "s", "4,990", "50.0", "2", "live"]
     assert next(line for line in lines if line.startswith(" 币安人生USDT")).split()[-1] == "building"
     assert next(line for line in lines if line.startswith(" ETHBTC")).split()[2] == "–"
-    second = next(line for line in lines if line.startswith(" updater-2")).split()
-    assert second == ["updater-2", "ready", "26", "3.1", "ms", "21.0", "ms", "12", "250/6,000", "1", "2"]
+    second = " ".join(next(line for line in lines if line.startswith(" updater-2")).split())
+    assert second == "updater-2 ready 2 1 26 3.1 ms 21.0 ms 12 7 250/6,000 1 2"
     assert " try   curl 'http://127.0.0.1:8080/api/v3/depth?symbol=BTCUSDT&limit=5'" in lines
     assert "s3://depthcast at http://127.0.0.1:8333" in text
     assert "depthcast-data/logs" in text
@@ -85,7 +86,8 @@ def test_a_narrow_terminal_leaves_out_what_matters_least(live: Board) -> None:
     text = "\n".join(lines)
     assert "2 of 3 books live" in text
     assert "2 resyncs" in text
-    assert "weight" in text
+    titles = next(line for line in lines if "p99" in line and "state" in line).split()
+    assert titles == ["state", "writes", "stands", "by", "files/s", "p50", "p99", "weight"]
     assert "/api/v3/depth?symbol=BTCUSDT&limit=5'" in text
 
 
@@ -145,6 +147,15 @@ def test_an_updater_that_does_not_answer_is_silent_and_one_that_pauses_says_so(
     clock.now_s += SILENT_AFTER_S + 1
     lines = picture(Screen(live), 120, 30)
     assert next(line for line in lines if line.startswith(" updater-2")).split()[1] == "silent"
+
+
+def test_the_time_that_the_exchange_makes_books_wait_is_shown(
+    live: Board, status: MakeStatus, symbol_status: MakeSymbol, clock: Any
+) -> None:
+    assert not any("left" in line for line in picture(Screen(live), 120, 30))
+    document = status(symbol_status(), symbol_status(update_id=None), expected_wait_ms=125_000)
+    live.readings["updater-2"] = Measured(Reading.of(document), clock(), 0.0, {})
+    assert any("about 3 min left" in line for line in picture(Screen(live), 120, 30))
 
 
 def test_the_start_shows_each_step_with_its_bar_and_time(board: Board, clock: Any) -> None:
