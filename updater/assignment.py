@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from depthcast.fleet import candidates, holders
-from depthcast.heartbeat import Heartbeat, State
+from depthcast.heartbeat import Heartbeat, Role, State, SymbolBeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,15 @@ def may_let_go(
         return False
     live = [_has_book(living.get(name), symbol) for name in here.before]
     return any(live) if own.state is State.LEAVING else bool(live) and all(live)
+
+
+def is_written(here: Place, living: Mapping[str, Heartbeat], symbol: str, held: SymbolBeat) -> bool:
+    """Whether the first in rank says that it writes ``symbol`` and has the book as it was ``held`` here."""
+    beat = living.get(here.before[0]) if here.before else None
+    first = beat.symbols.get(symbol) if beat is not None else None
+    if first is None or first.id is None or held.id is None:
+        return False
+    return first.live and first.role is Role.WRITER and (first.epoch, first.id) >= (held.epoch, held.id)
 
 
 def _has_book(beat: Heartbeat | None, symbol: str) -> bool:

@@ -106,6 +106,8 @@ class Fleet:
         """What an earlier process of this name was asked to be silent for, and when it said so (store's)."""
         self._due = asyncio.Event()
         self.own = compose(beat=0, state=State.LIVE, silent_for_ms=0)
+        self.earlier = self.own
+        """The own heartbeat before the last: as old as the oldest that others may be known by."""
         self.living: Mapping[str, Heartbeat] = {replica: self.own}
         """The last heartbeats of all who live, by name, this replica's own among them."""
         self.read = asyncio.Event()
@@ -202,6 +204,7 @@ class Fleet:
 
     async def _write(self) -> Outcome:
         self._count += 1
+        self.earlier = self.own
         self._refresh_own()
         self._looked = False
         result = await self._store.put_if(

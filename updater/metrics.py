@@ -105,9 +105,7 @@ class Metrics(keeper.Observer):
             buckets=_WRITE_SECONDS,
             registry=registry,
         )
-        self._looks = Counter(
-            "depthcast_looks", "Files, or their heads, read", ["result"], registry=registry
-        )
+        self._looks = Counter("depthcast_looks", "Files, or their heads, read", ["result"], registry=registry)
         self._damaged = Counter(
             "depthcast_damaged_files", "Stored objects seen that are no files", registry=registry
         )
@@ -124,6 +122,25 @@ class Metrics(keeper.Observer):
             "depthcast_takeovers", "Symbols taken over from a writer whose file lagged", registry=registry
         )
 
+        # The fleet
+        self._beats = Counter(
+            "depthcast_heartbeats", "Heartbeats written, by outcome", ["outcome"], registry=registry
+        )
+        self._fleet_reads = Counter(
+            "depthcast_fleet_reads", "Readings of all heartbeats", ["result"], registry=registry
+        )
+        self._damaged_heartbeats = Counter(
+            "depthcast_damaged_heartbeats", "Stored objects seen that are no heartbeats", registry=registry
+        )
+        self._namesakes = Counter(
+            "depthcast_namesakes",
+            "Heartbeats of this replica's name that another process wrote",
+            registry=registry,
+        )
+        self._marked = Counter(
+            "depthcast_marked_files", "Files marked anew with their symbol's status", registry=registry
+        )
+
         # The process
         self._loop_lag = Gauge(
             "depthcast_event_loop_lag_seconds",
@@ -136,6 +153,10 @@ class Metrics(keeper.Observer):
         # Found once: these two are counted at every diff and every write.
         self._diffs_with = {verdict: self._diffs.labels(verdict.value) for verdict in Verdict}
         self._writes_with = cache(lambda outcome, limit: self._writes.labels(outcome.value, str(limit)))
+        for outcome in Outcome:
+            self._beats.labels(outcome.value)
+        for result in ("read", "failed"):
+            self._fleet_reads.labels(result)
         for event in ClaimEvent:
             self._claims.labels(event.value)
         for source in ("file", "rest"):
@@ -251,6 +272,39 @@ class Metrics(keeper.Observer):
     def yielded(self, symbol: str) -> None:
         """It stops, for another replica was seen to write."""
         _log.debug("another replica writes", symbol=symbol)
+
+    # From the fleet
+
+    def beat(self, outcome: Outcome) -> None:
+        """A heartbeat was written, or not."""
+        self._beats.labels(outcome.value).inc()
+        if outcome is not Outcome.WON:
+            self._warn("beat", "heartbeat was not written", outcome=outcome.value)
+
+    def fleet_read(self, error: StoreError | None) -> None:
+        """The heartbeats were read, or not."""
+        self._fleet_reads.labels("read" if error is None else "failed").inc()
+        if error is not None:
+            self._warn(("fleet", type(error)), "heartbeats cannot be read", error=str(error))
+
+    def damaged_heartbeat(self, key: str, error: BadFile) -> None:
+        """A stored object is no heartbeat."""
+        self._damaged_heartbeats.inc()
+        self._warn(("heartbeat", key), "damaged heartbeat", error=str(error))
+
+    def namesake(self, replica: str) -> None:
+        """Another process writes this replica's heartbeat."""
+        self._namesakes.inc()
+        self._warn(
+            "namesake",
+            "another process beats under this name; give each a --replica of its own",
+            replica=replica,
+        )
+
+    def marked(self, symbol: str, limit: int, status: str) -> None:
+        """A file was marked with its symbol's status."""
+        self._marked.inc()
+        self._warn(("marked", symbol), "files are marked", symbol=symbol, status=status)
 
     # The process
 

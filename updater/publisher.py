@@ -172,7 +172,7 @@ class Publisher:
         # Who writes
         rank: int = 0,
         takeover_after_s: float = 0.5,
-        act_for_s: float = 10.0,
+        act_for_s: float = 5.0,
         # Limits
         slots: Slots | None = None,
         # Waits

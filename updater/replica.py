@@ -1,28 +1,40 @@
 """``Replica``: one updater process, put together: feed and REST -> books -> files.
 
 It starts everything at once and lets each part wait for what it needs: books are taken as soon as the symbols
-are known, and nothing is written before the store was shown to honour conditions. An exchange or a store
+are known, and nothing is written before the store was shown to honour conditions and the other replicas were
+heard of. Told to stop, it goes on until others write what it wrote. An exchange or a store
 that does not answer is waited for, with a line that says so; what no waiting mends (wrong credentials, no
 bucket, ignored conditions, a symbol that does not exist) ends :meth:`Replica.run` with its error.
 """
 
 import asyncio
 import time
-from asyncio import Task, TaskGroup
+from asyncio import TaskGroup
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 from depthcast.backoff import Backoff
-from depthcast.errors import SettingsError, StoreUnavailable, VenueError
+from depthcast.errors import SettingsError, StoreError, StoreUnavailable, VenueError
 from depthcast.events import Diff
 from depthcast.feed import Feed, FeedLimits
+from depthcast.heartbeat import State
 from depthcast.keeper import Keeper, LiveBook
 from depthcast.logs import get_logger
 from depthcast.rest import Rest
 from depthcast.store import Store
+from depthcast.venues import ExchangeInfo
 from depthcast.venues.binance import Binance, select_symbols
+from updater.asking import Asking, sharing
+from updater.assignment import place
+from updater.beat import Beat
+from updater.fleet import SETTLE_S, Fleet
+from updater.holdings import Holdings
+from updater.marks import Marks
 from updater.metrics import Metrics
+from updater.progress import Progress
 from updater.publisher import Publisher
 from updater.report import Report
 from updater.settings import UpdaterSettings
@@ -50,6 +62,7 @@ class Replica:
         retry_initial_s: float = 1.0,
         retry_maximum_s: float = 15.0,
         lag_every_s: float = 0.25,
+        settle_timeout_s: float = 3.0,
         feed_limits: FeedLimits | None = None,
         # Surroundings
         clock: Callable[[], float] = time.monotonic,
@@ -62,6 +75,7 @@ class Replica:
         self._stop_within_s = stop_within_s
         self._retry_s = (retry_initial_s, retry_maximum_s)
         self._lag_every_s = lag_every_s
+        self._settle_timeout_s = settle_timeout_s
         self._feed_limits = replace(
             feed_limits or FeedLimits(), streams_per_connection=settings.streams_per_connection
         )
@@ -71,14 +85,15 @@ class Replica:
 
         self.metrics = Metrics(clock=clock)
         self._slots = Slots(settings.writes_at_once)
-        self._publishers: dict[str, Publisher] = {}
         self._warm = WarmFiles(store, settings.limits[-1], on_damaged=self.metrics.damaged)
+        self._marks = Marks(store, mine=self._comes_first, on_marked=self.metrics.marked)
         self._venue = Binance(settings.binance_rest_url, settings.binance_ws_url)
         self._rest = Rest(
             self._venue,
             share=settings.weight_share,
             background_share=settings.weight_share / 2,
-            on_silence=self.metrics.silenced,
+            cautious=True,
+            on_silence=self._silenced,
             clock=clock,
             wall_ms=wall_ms,
             rng=self._rng,
@@ -88,6 +103,7 @@ class Replica:
             self._rest,
             on_change=self._changed,
             warm=self._warm,
+            may_ask=self._may_ask,
             observer=self.metrics,
             snapshot_limit=settings.snapshot_limit,
             refill_below=settings.refill_below,
@@ -96,8 +112,34 @@ class Replica:
             rng=self._rng,
         )
         self._stop = asyncio.Event()
+        self._handed_over = asyncio.Event()
+        self._in_a_hurry = False
         self._proven = asyncio.Event()
-        self._publishing: list[Task[None]] = []
+        self._group: TaskGroup | None = None
+        self._asking = Asking()
+        self._holdings = Holdings(self._keeper, self._make_publisher, self._may_write)
+        self._fleet = Fleet(
+            store,
+            Beat(
+                settings,
+                keeper=self._keeper,
+                feed=self._feed,
+                rest=self._rest,
+                publishers=self._holdings.publishers,
+                listed=self._holdings.listed,
+                status=self._marks.status,
+                metrics=self.metrics,
+                clock=clock,
+                wall_ms=wall_ms,
+            ),
+            replica=settings.replica,
+            observer=self.metrics,
+            on_reading=self._fleet_read,
+            on_pause=self._rest.silence,
+            # Where everybody holds everything there is nobody to wait for.
+            settle_s=SETTLE_S if settings.redundancy else 0.0,
+            clock=clock,
+        )
         self.report = Report(
             settings,
             store_url=store.url,
@@ -107,7 +149,9 @@ class Replica:
             rest=self._rest,
             rest_url=self._venue.rest_url,
             slots=self._slots,
-            publishers=self._publishers,
+            holdings=self._holdings,
+            fleet=self._fleet,
+            status_of=self._marks.status,
             metrics=self.metrics,
             clock=clock,
             wall_ms=wall_ms,
@@ -129,13 +173,14 @@ class Replica:
     # Running
 
     def stop(self) -> None:
-        """Take no further update, finish the writes in flight, and let :meth:`run` return."""
+        """Hand over to other replicas, finish the writes in flight, and let :meth:`run` return."""
         self._stop.set()
 
     def give_up(self) -> None:
-        """After :meth:`stop`: do not wait for the writes in flight either."""
-        for task in self._publishing:
-            task.cancel()
+        """After :meth:`stop`: wait neither for others nor for the writes in flight."""
+        self._in_a_hurry = True
+        self._handed_over.set()
+        self._holdings.give_up()
 
     async def run(self) -> None:
         """Keep books and publish them until :meth:`stop`.
@@ -143,39 +188,41 @@ class Replica:
         Raises :class:`~depthcast.errors.DepthcastError` for what cannot be mended by waiting.
         """
         try:
-            async with TaskGroup() as group:
+            async with TaskGroup() as self._group:
                 working = [
-                    group.create_task(self._feed.run()),
-                    group.create_task(self._keeper.run()),
-                    group.create_task(self._follow_symbols(group)),
-                    group.create_task(self._prove_store()),
-                    group.create_task(self._watch_loop()),
+                    self._group.create_task(work)
+                    for work in (
+                        self._feed.run(),
+                        self._keeper.run(),
+                        self._fleet.run(),
+                        self._follow_symbols(),
+                        self._prove_store(),
+                        self._progress(),
+                        self._watch_loop(),
+                    )
                 ]
                 await self._stop.wait()
+                await self._hand_over()
                 for task in working:
                     task.cancel()
-                await self._finish_writes()
+                await self._holdings.finish(self._stop_within_s, begun=self._proven.is_set())
+                if self._proven.is_set() and not self._in_a_hurry:
+                    await self._fleet.say_goodbye()
         except BaseExceptionGroup as errors:
             # The first one ended the others.
             raise errors.exceptions[0] from None
         finally:
             await self._rest.close()
 
-    async def _finish_writes(self) -> None:
-        for publisher in self._publishers.values():
-            publisher.stop()
-        for task in self._publishing:
-            if not self._proven.is_set():
-                task.cancel()
-        if not self._publishing:
+    async def _hand_over(self) -> None:
+        """Go on until other replicas write what this one does, for a bounded time; alone, not at all."""
+        if self._fleet.alone or not self._holdings.publishers:
             return
-        _, unfinished = await asyncio.wait(self._publishing, timeout=self._stop_within_s)
-        for task in unfinished:
-            task.cancel()
-        if unfinished:
-            _log.warning(
-                "writes were given up at the end", symbols=len(unfinished), after_s=self._stop_within_s
-            )
+        self._fleet.leave()
+        _log.info("leaving", symbols=len(self._holdings.publishers), within_s=self._settings.leave_within_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.leave_within_s):
+                await self._handed_over.wait()
 
     async def _prove_store(self) -> None:
         """Wait until the store has shown that it honours conditions: without them the write rule is void."""
@@ -190,63 +237,8 @@ class Replica:
                 self._proven.set()
                 _log.info("store honours conditions", store=self._store.url)
 
-    async def _follow_symbols(self, group: TaskGroup) -> None:
-        """Take up the symbols that the settings mean, now and as the exchange lists new ones."""
-        backoff = self._backoff()
-        while True:
-            try:
-                info = await self._rest.exchange_info()
-            except VenueError as error:
-                _log.warning("waiting for the exchange", url=self._venue.rest_url, error=str(error))
-                await asyncio.sleep(backoff.next_s())
-                continue
-            backoff.reset()
-            try:
-                self._take_up(select_symbols(self._settings.symbols, info), group)
-            except SettingsError as error:
-                # At the start it is a mistake; later a symbol was delisted, and the others go on.
-                if not self._publishers:
-                    raise
-                _log.warning("symbols stay as they are", error=str(error))
-            if not self._settings.symbols_every_s:
-                return
-            await asyncio.sleep(self._settings.symbols_every_s)
-
-    def _take_up(self, symbols: Iterable[str], group: TaskGroup) -> None:
-        new = [symbol for symbol in symbols if symbol not in self._publishers]
-        if not new:
-            return
-        _log.info("taking up symbols", new=len(new), symbols=", ".join(new[:10]) + ", …" * (len(new) > 10))
-        self._keeper.subscribe(new)
-        for symbol in new:
-            publisher = self._publishers[symbol] = self._make_publisher(self._keeper.books[symbol])
-            self._publishing.append(group.create_task(self._publish(publisher)))
-
-    def _make_publisher(self, live: LiveBook) -> Publisher:
-        settings = self._settings
-        return Publisher(
-            live,
-            self._store,
-            replica=settings.replica,
-            observer=self.metrics,
-            on_newer_epoch=self._newer_epoch,
-            confirm=self._keeper.confirm,
-            limits=settings.limits,
-            cadence=settings.paced,
-            cache_control=settings.cache_control,
-            slots=self._slots,
-            same_levels_s=settings.same_levels_ms / 1000,
-            watch_s=settings.watch_ms / 1000,
-            patrol_s=settings.patrol_s,
-            epoch_after_s=settings.epoch_after_ms / 1000,
-            clock=self._clock,
-            wall_ms=self._wall_ms,
-            rng=self._rng,
-        )
-
-    async def _publish(self, publisher: Publisher) -> None:
-        await self._proven.wait()
-        await publisher.run()
+    async def _progress(self) -> None:
+        await Progress(self._keeper.books, self._rest, clock=self._clock).run()
 
     async def _watch_loop(self) -> None:
         """Measure by how much the event loop is late: what is late here is late everywhere."""
@@ -259,8 +251,109 @@ class Replica:
         initial_s, maximum_s = self._retry_s
         return Backoff(initial_s, minimum_s=initial_s / 2, maximum_s=maximum_s, rng=self._rng)
 
+    # Which symbols there are
+
+    async def _follow_symbols(self) -> None:
+        """Take up the symbols that the settings mean, now and as the exchange lists new ones."""
+        await self._hear_of_pauses()
+        backoff = self._backoff()
+        while True:
+            try:
+                info = await self._rest.exchange_info()
+            except VenueError as error:
+                _log.warning("waiting for the exchange", url=self._venue.rest_url, error=str(error))
+                await asyncio.sleep(backoff.next_s())
+                continue
+            backoff.reset()
+            try:
+                self._list(select_symbols(self._settings.symbols, info))
+            except SettingsError as error:
+                # At the start it is a mistake; later a symbol was delisted, and the others go on.
+                if not self._holdings.listed:
+                    raise
+                _log.warning("symbols stay as they are", error=str(error))
+            await self._mark(info)
+            if not self._settings.symbols_every_s:
+                return
+            await asyncio.sleep(self._settings.symbols_every_s)
+
+    async def _hear_of_pauses(self) -> None:
+        """The exchange may have banned this address a moment ago. A store that is away is not waited for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settle_timeout_s):
+                await self._fleet.read.wait()
+
+    def _list(self, symbols: Iterable[str]) -> None:
+        self._holdings.listed.update(symbols)
+        self._assign()
+
+    async def _mark(self, info: ExchangeInfo) -> None:
+        try:
+            await self._marks.update(info)
+        except StoreError as error:
+            _log.warning("files were not marked with their symbols' status", error=str(error))
+
+    # The fleet
+
+    def _fleet_read(self) -> None:
+        self._rest.peers = sharing(self._fleet.living, self._fleet.own)
+        self._asking.read(self._fleet.living, self._clock())
+        self._assign()
+
+    def _assign(self) -> None:
+        # Who shares the symbols out has to know first with whom.
+        if self._group is None or (self._settings.redundancy and not self._fleet.settled):
+            return
+        living, own = self._fleet.living, self._fleet.own
+        self._holdings.assign(living, own, self._group, earlier=self._fleet.earlier)
+        if own.state is State.LEAVING and (self._fleet.alone or self._holdings.handed_over(living, own)):
+            self._handed_over.set()
+
+    def _may_ask(self, symbol: str) -> bool:
+        before = self._holdings.place(symbol).before
+        return self._asking.may_ask(symbol, before, self._fleet.living, self._clock())
+
+    def _comes_first(self, symbol: str) -> bool:
+        return place(symbol, self._fleet.living, self._fleet.own).rank == 0
+
+    def _silenced(self, pause_ms: int) -> None:
+        self.metrics.silenced(pause_ms)
+        self._fleet.silenced(pause_ms)
+
+    # Publishing
+
+    def _make_publisher(self, live: LiveBook, rank: int) -> Publisher:
+        settings = self._settings
+        return Publisher(
+            live,
+            self._store,
+            replica=settings.replica,
+            observer=self.metrics,
+            on_newer_epoch=self._newer_epoch,
+            confirm=self._keeper.confirm,
+            status=partial(self._marks.status, live.symbol),
+            limits=settings.limits,
+            cadence=settings.paced,
+            cache_control=settings.cache_control,
+            rank=rank,
+            takeover_after_s=settings.takeover_after_ms / 1000,
+            slots=self._slots,
+            same_levels_s=settings.same_levels_ms / 1000,
+            watch_s=settings.watch_ms / 1000,
+            patrol_s=settings.patrol_s,
+            epoch_after_s=settings.epoch_after_ms / 1000,
+            clock=self._clock,
+            wall_ms=self._wall_ms,
+            rng=self._rng,
+        )
+
+    async def _may_write(self) -> None:
+        """Nothing is written before the store was shown to be fit and the others were heard of."""
+        await self._proven.wait()
+        await self._fleet.read.wait()
+
     def _changed(self, live: LiveBook) -> None:
-        self._publishers[live.symbol].wake()
+        self._holdings.changed(live)
 
     def _newer_epoch(self, symbol: str, epoch: int) -> None:
         self._warm.newer_epoch(symbol, epoch)

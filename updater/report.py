@@ -1,13 +1,16 @@
 """``Report``: one replica's state, read off its parts when somebody asks for ``/status`` or ``/metrics``."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily
 
 import depthcast
 from depthcast.feed import Feed
+from depthcast.heartbeat import Role
 from depthcast.keeper import Keeper, LiveBook
 from depthcast.rest import Rest
+from updater.fleet import Fleet
+from updater.holdings import Holdings
 from updater.metrics import Metrics
 from updater.publisher import Publisher
 from updater.settings import UpdaterSettings
@@ -16,6 +19,7 @@ from updater.status import (
     ConnectionStatus,
     FeedStatus,
     FileStatus,
+    FleetStatus,
     RestStatus,
     Status,
     SymbolStatus,
@@ -24,7 +28,7 @@ from updater.status import (
 
 
 class Report:
-    """Reads the parts of one replica and changes nothing. ``publishers`` may grow after this was made."""
+    """Reads the parts of one replica and changes nothing."""
 
     def __init__(
         self,
@@ -37,7 +41,9 @@ class Report:
         rest: Rest,
         rest_url: str,
         slots: Slots,
-        publishers: Mapping[str, Publisher],
+        holdings: Holdings,
+        fleet: Fleet,
+        status_of: Callable[[str], str],
         metrics: Metrics,
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
@@ -50,7 +56,10 @@ class Report:
         self._rest = rest
         self._rest_url = rest_url
         self._slots = slots
-        self._publishers = publishers
+        self._holdings = holdings
+        self._publishers = holdings.publishers
+        self._fleet = fleet
+        self._status_of = status_of
         self._metrics = metrics
         self._clock = clock
         self._wall_ms = wall_ms
@@ -58,8 +67,8 @@ class Report:
 
     @property
     def ready(self) -> bool:
-        """Whether each file of each symbol has been as new as its book once, whoever wrote it."""
-        return bool(self._publishers) and all(each.settled for each in self._publishers.values())
+        """Whether each file of each symbol held has been as new as its book once, whoever wrote it."""
+        return self._holdings.assigned and all(each.settled for each in self._publishers.values())
 
     def status(self) -> Status:
         """The answer of ``/status``. O(symbols)."""
@@ -87,7 +96,17 @@ class Report:
                 weight_used=self._rest.weight_used,
                 weight_limit=self._rest.weight_limit,
                 waiting=self._rest.waiting,
+                pending=self._rest.pending,
+                answered=self._rest.answered,
+                expected_wait_ms=self._rest.expected_wait_ms(0) if self._rest.pending else 0,
                 silent_for_ms=_ms(self._rest.silent_for_s),
+            ),
+            fleet=FleetStatus(
+                state=self._fleet.own.state.value,
+                living=sorted(self._fleet.living),
+                redundancy=self._settings.redundancy,
+                listed=len(self._holdings.listed),
+                takeovers=self._metrics.takeovers,
             ),
             symbols=[self._symbol_status(publisher, now) for publisher in self._publishers.values()],
         )
@@ -125,6 +144,9 @@ class Report:
         bid, ask = (book.best_bid, book.best_ask) if book is not None else (None, None)
         return SymbolStatus(
             symbol=publisher.symbol,
+            role=publisher.role.value,
+            rank=publisher.rank,
+            status=self._status_of(publisher.symbol),
             state=_state(live),
             epoch=live.epoch,
             update_id=None if book is None else book.update_id,
@@ -152,9 +174,11 @@ class Report:
         """The metrics that are read when they are scraped."""
         states = dict.fromkeys(("live", "building", "starting"), 0)
         behind_s = dict.fromkeys(self._settings.limits, 0.0)
+        roles = dict.fromkeys((role.value for role in Role), 0)
         for symbol, publisher in self._publishers.items():
             live = self._keeper.books[symbol]
             states[_state(live)] += 1
+            roles[publisher.role.value] += 1
             for each in publisher.files():
                 behind_s[each.limit] = max(behind_s[each.limit], each.behind_s)
         yield _gauge("depthcast_books", "Books, by state", "state", states)
@@ -164,10 +188,15 @@ class Report:
             "limit",
             {str(limit): seconds for limit, seconds in behind_s.items()},
         )
+        yield _gauge(
+            "depthcast_symbols_held", "Symbols held, by what this replica does for them", "role", roles
+        )
         feed = self._feed.status()
         for name, help_text, value in (
             ("depthcast_connections", "Open websocket connections", len(feed.connections)),
             ("depthcast_streams_live", "Symbols whose stream is live", feed.live),
+            ("depthcast_replicas", "Replicas that live, this one among them", len(self._fleet.living)),
+            ("depthcast_symbols_listed", "Symbols that the settings mean", len(self._holdings.listed)),
             ("depthcast_requests_in_flight", "Requests to the store in flight", self._slots.taken),
             ("depthcast_request_weight_used", "Weight used in this minute", self._rest.weight_used),
             ("depthcast_request_weight_limit", "Weight allowed in a minute", self._rest.weight_limit),

@@ -89,6 +89,29 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     )
     streams_per_connection: int = Field(200, ge=1, le=1024, description="symbols on one websocket connection")
 
+    # The fleet
+
+    redundancy: int = Field(
+        0,
+        ge=0,
+        description="how many replicas hold each symbol; 0: all; fewer than there are carry more symbols",
+    )
+    takeover_after_ms: int = Field(
+        500,
+        ge=0,
+        le=60_000,
+        description="a standby writes a file that lags its own book by more than this; 0: all replicas race",
+    )
+    address: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._:-]{0,100}$",
+        description="a name for the IP address by which the exchange knows this replica: those of one name"
+        " share request weight and pauses",
+    )
+    leave_within_s: float = Field(
+        5.0, ge=0, le=60, description="how long a replica that stops goes on until others have taken over"
+    )
+
     # The process
 
     create_bucket: bool = Field(False, description="whether a missing bucket is created at the start")

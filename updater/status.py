@@ -22,6 +22,12 @@ class SymbolStatus(TypedDict):
     """One symbol."""
 
     symbol: str
+    role: str
+    """``writer``, ``acting`` or ``standby`` (:class:`depthcast.heartbeat.Role`)."""
+    rank: int
+    """Among the replicas that hold the symbol; 0 writes."""
+    status: str
+    """The exchange's word for what the symbol does, such as ``TRADING``."""
     state: str
     """``live``, ``building`` (the last good book stays published), or ``starting`` before the first."""
     epoch: int
@@ -79,6 +85,11 @@ class RestStatus(TypedDict):
     weight_used: int
     weight_limit: int
     waiting: int
+    pending: int
+    """Those that wait and those that were sent."""
+    answered: int
+    expected_wait_ms: int
+    """How long it will take until what waits was sent."""
     silent_for_ms: int
 
 
@@ -90,6 +101,21 @@ class WriteStatus(TypedDict):
     in_flight: int
     p50_ms: float | None
     p99_ms: float | None
+
+
+class FleetStatus(TypedDict):
+    """The replicas, as this one sees them."""
+
+    state: str
+    """``live``, or ``leaving`` after it was told to stop."""
+    living: list[str]
+    """All who live, by name, this one among them."""
+    redundancy: int
+    """How many hold each symbol; 0: all."""
+    listed: int
+    """The symbols that the settings mean, held here or not."""
+    takeovers: int
+    """How often this replica took over."""
 
 
 class Status(TypedDict):
@@ -107,4 +133,5 @@ class Status(TypedDict):
     writes: WriteStatus
     feed: FeedStatus
     rest: RestStatus
+    fleet: FleetStatus
     symbols: list[SymbolStatus]

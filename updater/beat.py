@@ -1,0 +1,120 @@
+"""``Beat``: a replica's heartbeat, read off its parts."""
+
+from collections.abc import Callable, Collection, Mapping
+from hashlib import blake2b
+
+import depthcast
+from depthcast.feed import Feed
+from depthcast.heartbeat import FeedBeat, Heartbeat, RestBeat, State, SymbolBeat, WriteBeat
+from depthcast.keeper import Keeper
+from depthcast.rest import Rest
+from updater.metrics import Metrics
+from updater.publisher import Publisher
+from updater.settings import UpdaterSettings
+
+
+class Beat:
+    """Composes heartbeats and changes nothing. ``publishers`` and ``listed`` may change after this was made.
+
+    ``status`` tells the exchange's word for what a symbol does. O(symbols) a beat.
+    """
+
+    def __init__(
+        self,
+        settings: UpdaterSettings,
+        *,
+        keeper: Keeper,
+        feed: Feed,
+        rest: Rest,
+        publishers: Mapping[str, Publisher],
+        listed: Collection[str],
+        status: Callable[[str], str],
+        metrics: Metrics,
+        clock: Callable[[], float],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._keeper = keeper
+        self._feed = feed
+        self._rest = rest
+        self._publishers = publishers
+        self._listed = listed
+        self._status = status
+        self._metrics = metrics
+        self._clock = clock
+        self._wall_ms = wall_ms
+        self._started_ms = wall_ms()
+        self._selection = (-1, "")
+
+    def __call__(self, *, beat: int, state: State, silent_for_ms: int) -> Heartbeat:
+        """The heartbeat of this moment."""
+        settings = self._settings
+        return Heartbeat(
+            replica=settings.replica,
+            beat=beat,
+            state=state,
+            time_ms=self._wall_ms(),
+            started_ms=self._started_ms,
+            version=depthcast.__version__,
+            selection=self._digest(),
+            limits=settings.limits,
+            redundancy=settings.redundancy,
+            takeover_after_ms=settings.takeover_after_ms,
+            listed=len(self._listed),
+            feed=self._feed_beat(),
+            rest=RestBeat(
+                address=settings.address,
+                weight_used=self._rest.weight_used,
+                weight_limit=self._rest.weight_limit,
+                waiting=self._rest.pending,
+                answered=self._rest.answered,
+                expected_wait_ms=self._rest.expected_wait_ms(0) if self._rest.pending else 0,
+                silent_for_ms=silent_for_ms,
+            ),
+            writes=self._write_beat(),
+            symbols={symbol: self._symbol_beat(each) for symbol, each in self._publishers.items()},
+        )
+
+    def _digest(self) -> str:
+        # Symbols are only ever added.
+        if self._selection[0] != len(self._listed):
+            names = "\n".join(sorted(self._listed)).encode()
+            self._selection = (len(self._listed), blake2b(names, digest_size=8).hexdigest())
+        return self._selection[1]
+
+    def _feed_beat(self) -> FeedBeat:
+        feed = self._feed.status()
+        ages_s = [each.last_frame_age_s for each in feed.connections]
+        return FeedBeat(
+            symbols=feed.symbols,
+            live=feed.live,
+            connections=len(feed.connections),
+            last_frame_age_ms=round(min(ages_s) * 1000) if ages_s else None,
+        )
+
+    def _write_beat(self) -> WriteBeat:
+        metrics = self._metrics
+        p50_s, p99_s = metrics.write_seconds.quantiles(self._clock(), 0.5, 0.99)
+        return WriteBeat(
+            written=metrics.written.total(),
+            lost=metrics.lost.total(),
+            takeovers=metrics.takeovers,
+            p50_ms=None if p50_s is None else round(p50_s * 1000, 2),
+            p99_ms=None if p99_s is None else round(p99_s * 1000, 2),
+        )
+
+    def _symbol_beat(self, publisher: Publisher) -> SymbolBeat:
+        live = self._keeper.books[publisher.symbol]
+        book = live.book
+        part = {"role": publisher.role, "rank": publisher.rank, "live": live.live, "epoch": live.epoch}
+        if book is None:
+            return SymbolBeat(**part, status=self._status(publisher.symbol))
+        certainty = book.certainty
+        return SymbolBeat(
+            **part,
+            id=book.update_id,
+            bids=f"{certainty.bids}{'+' * certainty.bids_complete}",
+            asks=f"{certainty.asks}{'+' * certainty.asks_complete}",
+            behind_ms=max(0, round(publisher.behind_s() * 1000)),
+            status=self._status(publisher.symbol),
+        )
