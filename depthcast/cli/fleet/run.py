@@ -142,14 +142,17 @@ async def _until_signal(work: Coroutine[None, None, None]) -> None:
     """Do ``work`` until it is done or a signal wants the end."""
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
+    # Under nohup the end of the terminal means nothing.
+    hung_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    signals = [number for number in _SIGNALS if number is not signal.SIGHUP or hung_up]
+    for number in signals:
         loop.add_signal_handler(number, task.cancel)
     try:
         await task
     except asyncio.CancelledError:
         pass
     finally:
-        for number in _SIGNALS:
+        for number in signals:
             loop.remove_signal_handler(number)
 
 

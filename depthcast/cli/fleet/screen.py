@@ -16,7 +16,7 @@ from depthcast.cli.up.grid import Column, Grid
 NAME_CELLS: Final = 20
 """A longer name of a replica is shortened in its middle."""
 
-_MOST_WARNINGS: Final = 6
+MOST_WARNINGS: Final = 6
 
 _REPLICAS: Final = (
     Column("replica", 9, 0, "left"),
@@ -58,7 +58,8 @@ class Screen:
 
     def render(self, shown: Overview, width: int, height: int | None = None, *, foot: str = "") -> list[Text]:
         """Lines of at most ``width`` cells: exactly ``height`` of them, or as many as there is to show."""
-        above = [_headline(shown, width), *_warnings(shown, width), Text()]
+        most = MOST_WARNINGS if height is None else min(MOST_WARNINGS, max(2, height // 5))
+        above = [_headline(shown, width), *_warnings(shown, width, most), Text()]
         below = [Text(set_cell_size(f" {foot}", width), "dim on grey15", no_wrap=True)] if foot else []
         recent = [line for line in shown.replicas if line.lives or line.beat_age_ms < RECENT_MS]
         ended = len(shown.replicas) - len(recent)
@@ -111,9 +112,9 @@ def _headline(shown: Overview, width: int) -> Text:
     return text
 
 
-def _warnings(shown: Overview, width: int) -> list[Text]:
+def _warnings(shown: Overview, width: int, most: int) -> list[Text]:
     lines = [*([f"the store does not answer: {shown.fault}"] if shown.fault else []), *shown.warnings]
-    told = lines if len(lines) <= _MOST_WARNINGS else lines[: _MOST_WARNINGS - 1]
+    told = lines if len(lines) <= most else lines[: most - 1]
     if len(told) < len(lines):
         told = [*told, f"… and {len(lines) - len(told)} more warnings"]
     texts = [Text(f" ! {line}", "yellow", no_wrap=True, overflow="ellipsis") for line in told]

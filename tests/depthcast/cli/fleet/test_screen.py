@@ -140,6 +140,15 @@ def test_a_pause_takes_the_place_of_the_weight(healthy: Healthy) -> None:
     assert any("pause 42 s" in line for line in picture(overview("memory:", alive(beat)), 120, 20))
 
 
+@pytest.mark.parametrize(("height", "told"), [(12, 2), (24, 4), (60, 6), (None, 6)])
+def test_warnings_leave_room_for_the_rest(healthy: Healthy, height: int | None, told: int) -> None:
+    damaged = [f"fleet/{number}.json" for number in range(20)]
+    lines = picture(overview("memory:", alive(*healthy("ab", 2)), damaged=damaged), 80, height)
+    warnings = [line for line in lines if line.startswith(" !")]
+    assert len(warnings) == told
+    assert warnings[-1] == f" ! … and {20 - (told - 1)} more warnings"
+
+
 def test_an_empty_store_is_two_lines() -> None:
     lines = picture(overview("memory:", ()), 80)
     assert lines[0].startswith(" 0 replicas live")
