@@ -78,11 +78,14 @@ def test_files_and_epochs_are_counted() -> None:
     metrics.damaged("X", 5, BadFile("k", "it is not"))
     metrics.newer_epoch("X", 0, 1)
     metrics.claim("X", 1, ClaimEvent.WON)
+    metrics.took_over("X", 1, 0.6)
+    metrics.yielded("X")
     assert value(metrics, "depthcast_looks_total", result="read") == 1
     assert value(metrics, "depthcast_looks_total", result="failed") == 1
     assert value(metrics, "depthcast_damaged_files_total") == 1
     assert value(metrics, "depthcast_newer_epochs_total") == 1
     assert value(metrics, "depthcast_epoch_claims_total", event="won") == 1
+    assert value(metrics, "depthcast_takeovers_total") == metrics.takeovers == 1
 
 
 def test_malformed_frames_are_told_from_other_faults_of_the_feed() -> None:
