@@ -10,6 +10,10 @@ decline, and it obeys the same rules as they do:
 * the largest file is claimed, since that is the one books start from. An updater that sees the greater epoch
   takes its book anew from the exchange and writes the other limits.
 
+Never written over a file of the same id: the bytes would be the same, and so would the ETag where it is the
+MD5 of the body. A writer that has seen the file in the earlier epoch could then put a later one of that epoch
+over the claim.
+
 Declined, unless forced: where no file is ahead of the exchange's own id, for then updaters need no help; and
 where files move, for then somebody writes them, and a file a moment ahead of a snapshot is nothing strange.
 """
@@ -143,6 +147,11 @@ async def prepare(
             f"no file of {symbol} is ahead of the exchange: {newest or 'no file of ours'} is stored, the "
             f"exchange is at {snapshot.update_id}",
             hint="updaters mend that by themselves; --force claims all the same",
+        )
+    if replaced.version is not None and replaced.version.update_id == snapshot.update_id:
+        raise DepthcastError(
+            f"the exchange is at the very id of {replaced.key}, {snapshot.update_id}",
+            hint="try again when the book has moved",
         )
     return _claim(symbol, replaced, 0 if newest is None else newest.epoch + 1, snapshot, wall_ms(), force)
 

@@ -104,9 +104,18 @@ async def test_where_no_file_is_ahead_there_is_nothing_to_mend(
     await publish("ETHUSDT", {20: 160}, epoch=2)
     with pytest.raises(DepthcastError, match=f"2:160 is stored, the exchange is at {update_id}"):
         await prepared(store, Venue(update_id))
-    claim = await prepared(store, Venue(update_id), force=True)
-    assert claim.version == (3, update_id)
+    claim = await prepared(store, Venue(update_id + 1), force=True)
+    assert claim.version == (3, update_id + 1)
     assert str(claim).endswith(", by force")
+
+
+async def test_the_bytes_of_the_earlier_epoch_are_never_those_of_the_claim(store: Any, publish: Any) -> None:
+    await publish("ETHUSDT", {5: 200, 20: 160})
+    for force in (False, True):
+        with pytest.raises(
+            DepthcastError, match=r"at the very id of .*, 160; try again when the book has moved"
+        ):
+            await prepared(store, Venue(160), force=force)
 
 
 async def test_files_that_move_are_left_to_those_who_move_them(store: Any, publish: Any) -> None:
