@@ -104,9 +104,8 @@ class Roster:
             if heartbeat.replica != replica:
                 raise BadFile(key, f"it is the heartbeat of {heartbeat.replica!r:.100}")
         except BadFile as error:
-            if self.damaged.get(replica) != found.etag:
-                self.damaged = {**self.damaged, replica: found.etag}
-                self._on_damaged(key, error)
+            self.damaged = {**self.damaged, replica: found.etag}
+            self._on_damaged(key, error)
             known = self.members.etag(replica)
             if known is not None:
                 self.members.saw(replica, known, None, self._clock())

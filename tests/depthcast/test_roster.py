@@ -176,6 +176,21 @@ async def test_a_reading_that_fails_counts_for_nothing(shelf: Shelf, broken: str
     assert set(roster.members.living(now)) == {"a", "b", "c"}
 
 
+async def test_what_a_failed_reading_saw_is_not_taken_for_seen_by_the_next(shelf: Shelf) -> None:
+    roster = Roster(shelf)
+    await shelf.beats("a", 1)
+    await shelf.beats("b", 1)
+    await roster.read()
+    await shelf.beats("b", 2)
+    shelf.broken = {"fleet/b.json"}
+    with pytest.raises(StoreError):
+        await roster.read()
+    shelf.broken = set()
+    shelf._objects.pop("fleet/a.json")
+    await roster.read()
+    assert known(roster) == {"b": 2}
+
+
 async def test_a_cancelled_reading_counts_for_nothing(shelf: Shelf) -> None:
     roster = Roster(shelf)
     await shelf.beats("a", 1)
