@@ -370,7 +370,7 @@ async def test_a_quiet_symbol_changes_hands_when_the_first_says_that_it_writes()
 
 @virtual
 async def test_a_first_that_says_it_writes_and_does_not_is_not_believed_again_and_again() -> None:
-    fleet = Fleet(2)
+    fleet = Fleet(2, act_for_s=10.0)
     await fleet.stream(5.0)
     fleet.ways[0].cut = True
     cut = now()
