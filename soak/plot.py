@@ -70,6 +70,10 @@ def draw(record: Record, path: Path) -> None:
             right.axvspan(
                 phase.start - record.start, phase.end - record.start, color="#d9e6f2", label="joining"
             )
+        if phase.name == "recovering":
+            right.axvspan(
+                phase.start - record.start, phase.end - record.start, color="#f6efd8", label="recovering"
+            )
         if phase.name == "quiet":
             right.axvspan(
                 phase.start - record.start, phase.end - record.start, color="#e8f2e0", label="quiet end"

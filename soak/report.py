@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from soak.ages import Spread, spread
 from soak.record import Phase, Record
-from soak.verdict import RELAPSE_S, Finding, effects, judge, lost_share, put_ratio, takeover_ms, usual_ms
+from soak.verdict import AFTERMATH_S, Finding, effects, judge, lost_share, put_ratio, takeover_ms, usual_ms
 
 WHOLE: Final = "disturbed and quiet"
 """The rows over the whole of the fleet's run, from the first disturbance on."""
@@ -154,9 +154,9 @@ def as_markdown(record: Record, findings: Sequence[Finding]) -> str:
         f" {_bounds(record)}. The loss of one replica may add 2 × takeover_after_ms ="
         f" {2 * settings.takeover_after_ms} ms.",
         "## Disturbances",
-        "Each from its start to the start of the next. *late for*: from the start until no file was older"
-        f" than usual any more, for {RELAPSE_S:.0f} s at least; what is late later is so by the exchange's"
-        " own faults, which go on all the time.",
+        f"Each from its start until {AFTERMATH_S:.0f} s after it was taken back, and on for as long as files"
+        " were late; what is late afterwards is so by the exchange's own faults, which go on. *late"
+        " for*: from the start until no file was older than usual any more.",
         _table(
             ("", "at", "what", "lasted", "late files", "late for", "greatest age", "bound"),
             (

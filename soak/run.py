@@ -221,15 +221,14 @@ class Run:
         async with self._phase("disturbed", settings.disturbed_s, fleet, store):
             await self._disturb(fleet, store)
 
-        async with self._phase("quiet", settings.quiet_s, fleet, store):
-            self.sim.faults.clear()
+        self.sim.faults.clear()
+        async with self._phase("recovering", 10, fleet, store):
             since = record.done[-1].end if record.done else self._clock()
             with suppress(TimeoutError):
                 await self._until(self._all_current, CURRENT_WITHIN_S, "files stayed late")
                 record.current_after_s = max(0.0, self._clock() - since)
+        async with self._phase("quiet", settings.quiet_s, fleet, store):
             await asyncio.sleep(settings.quiet_s)
-            if not self._all_current():
-                record.current_after_s = None
 
         self._screen.phase("stopping", 5)
         await fleet.scrape()

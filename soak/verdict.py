@@ -17,7 +17,12 @@ from soak.record import Done, Record
 RECOVERY_S: Final = 10.0
 """How long files may stay late after a disturbance was taken back."""
 
-RELAPSE_S: Final = 3.0
+STILL_S: Final = 1.0
+"""A file that was late in the last second before the next disturbance is taken to be so still."""
+
+AFTERMATH_S: Final = 5.0
+"""What files do for so long after a disturbance was taken back, or after the last of them was late, is still
+its doing: a replica that was killed joins again, one that was frozen wakes up."""
 
 REBASE_S: Final = 20.0
 """A new epoch takes a confirmation by the exchange after ``epoch_after_ms``, and a claim; then writes."""
@@ -35,12 +40,12 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a disturbance did to the files, until the next one.
+    """What a disturbance did to the files, until :data:`AFTERMATH_S` after it was taken back, and for as long
+    as any was late from then on; at most until the next one. What is late afterwards is so by the faults of
+    the exchange, which go on all the time.
 
-    ``late_files``: how many were older than usual; ``late_s``: until when, from its start (``None``: some
-    still were at the end); ``peak_s``: the greatest age, of ``peak_file``. The exchange's own faults go on
-    meanwhile: lateness that begins when the disturbance is over and no file was late for
-    :data:`RELAPSE_S` is theirs, and not part of ``late_s``.
+    ``late_files``: how many were older than usual; ``late_s``: until when, from its start (``None``: until
+    the next one); ``peak_s``: the greatest age, of ``peak_file``.
     """
 
     disturbance: Disturbance
@@ -171,19 +176,18 @@ def _effect(record: Record, done: Done, samples: Iterable[Sample]) -> Effect:
     usual = [usual_ms(record, file.limit) / 1000 for file in record.files]
     bound = [takeover_ms(record, file.limit) / 1000 for file in record.files]
     late: set[int] = set()
-    until = done.start
-    newest: dict[int, float] = {}
-    peak, over = Sample(done.start, 0, 0.0), False
+    until, own = done.start, done.end + AFTERMATH_S
+    ends, peak, over = done.start, Sample(done.start, 0, 0.0), False
     for sample in samples:
-        newest[sample.file] = sample.age_s
+        ends = sample.time
+        if sample.time > own:
+            break
         if sample.age_s > usual[sample.file]:
             late.add(sample.file)
-            if sample.time <= max(until, done.end) + RELAPSE_S:
-                until = sample.time
+            until, own = sample.time, max(own, sample.time + AFTERMATH_S)
         over = over or sample.age_s > bound[sample.file]
         peak = max(peak, sample, key=lambda each: each.age_s)
-    still = any(age_s > usual[file] for file, age_s in newest.items())
-    late_s = None if still else until - done.start
+    late_s = None if late and until > ends - STILL_S else until - done.start
     kind, lasted_s = done.disturbance.kind, done.end - done.start
     if _by_age(kind):
         smallest, largest = record.files[0].limit, record.files[0].limit

@@ -137,6 +137,7 @@ def test_files_that_stay_late_after_the_store_is_back_fail() -> None:
 
 def test_lateness_that_begins_long_after_a_disturbance_is_not_its_own() -> None:
     kill = Disturbance(0, Kind.KILL, "r1", lasts_s=5)
-    (effect,) = effects(record(kill, late={101: 1.5, 102: 0.1, 107: 1.5, 107.5: 0.1, 120: 1.5, 121: 0.1}))
+    (effect,) = effects(record(kill, late={101: 1.5, 102: 0.1, 107: 1.6, 107.5: 0.1, 120: 3.0, 121: 0.1}))
     assert effect.late_s == pytest.approx(7.4)
-    assert effect.late_files == 1
+    assert (effect.late_files, effect.holds) == (1, True)
+    assert effect.peak_s == pytest.approx(1.6)
