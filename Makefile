@@ -5,10 +5,10 @@ BIN = $(VENV)/bin
 MINUTES ?= 3
 ARGS ?=
 
-.PHONY: help up test lint bench soak lock clean
+.PHONY: help up test compose-test lint bench soak lock clean
 
 help:  ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 8
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,9 @@ up: $(VENV)/ready  ## everything on this machine: store, two updaters, server (A
 
 test: lint  ## lint, type-check, and run all tests (ARGS="-k book")
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+
+compose-test: $(VENV)/ready  ## docker-compose.yml as a whole, with updaters and the store killed (needs Docker)
+	$(BIN)/python tests/infra/compose_test.py
 
 lint: $(VENV)/ready  ## ruff and mypy --strict
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -1,0 +1,214 @@
+"""The edge: what is kept and for how long, what is asked once, and what is said when nobody answers."""
+
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.infra.conftest import INFRA, Edge, configure, script
+
+DEPTH = "/api/v3/depth"
+
+
+class Got(NamedTuple):
+    status: int
+    headers: Message
+    body: bytes
+
+    @property
+    def cache(self) -> str | None:
+        return self.headers["X-Cache"]
+
+
+def get(edge: Edge, path: str, method: str = "GET", **headers: str) -> Got:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(edge.url + path, method=method, headers=sent)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return Got(answer.status, answer.headers, answer.read())
+    except urllib.error.HTTPError as error:
+        return Got(error.code, error.headers, error.read())
+
+
+def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
+    nginx = shutil.which("nginx")
+    if nginx is None:
+        pytest.skip("nginx is not installed")
+    configuration = configure(tmp_path, {"EDGE_RESOLVER": "[::1]"})
+    done = subprocess.run(
+        [nginx, "-t", "-e", "stderr", "-c", configuration],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "test is successful" in done.stderr
+
+
+def test_a_book_is_kept_for_a_second_and_then_asked_for_anew(edge: Edge) -> None:
+    first = get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5")
+    assert (first.status, first.cache) == (200, "MISS")
+    edge.origin.book(2)
+    kept = get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5")
+    assert (kept.cache, kept.body) == ("HIT", first.body)
+    for name in ("Content-Type", "ETag", "Cache-Control", "Depthcast-Version", "Depthcast-State"):
+        assert kept.headers.get_all(name) == [edge.origin.says.headers[name].replace("2", "1")]
+    deadline = time.monotonic() + 5
+    while (then := get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5")).cache == "HIT":
+        assert time.monotonic() < deadline
+    # Nobody is given the old one for the sake of a refresh behind his back.
+    assert (then.cache, then.headers["Depthcast-Version"]) == ("EXPIRED", "0:2")
+    assert len(edge.origin.asked) == 2
+
+
+def test_many_at_once_are_one_request(edge: Edge) -> None:
+    edge.origin.takes_s = 0.3
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5"), range(20)))
+    assert {each.body for each in answers} == {edge.origin.says.body}
+    assert edge.origin.asked == [f"GET {DEPTH}?symbol=ETHUSDT&limit=5"]
+
+
+@pytest.mark.parametrize(
+    ("query", "canonical"),
+    [
+        ("limit=5&symbol=ETHUSDT", "symbol=ETHUSDT&limit=5"),
+        ("symbol=ETHUSDT", "symbol=ETHUSDT&limit=100"),
+        ("symbol=%E5%B8%81USDT&limit=20", "symbol=%E5%B8%81USDT&limit=20"),
+    ],
+)
+def test_a_plain_request_is_one_entry_however_it_is_written(edge: Edge, query: str, canonical: str) -> None:
+    get(edge, f"{DEPTH}?{query}")
+    assert edge.origin.asked == [f"GET {DEPTH}?{canonical}"]
+    assert get(edge, f"{DEPTH}?{canonical}").cache == "HIT"
+    assert get(edge, f"{DEPTH}?{query}", "HEAD").body == b""
+    assert len(edge.origin.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "symbol=ethusdt",
+        "symbol=ETHUSDT&limit=0",
+        "symbol=ETHUSDT&limit=05",
+        "symbol=ETHUSDT&limit=50000",
+        "symbol=ETHUSDT&limit=5&limit=10",
+        "symbol=ETHUSDT&x=1",
+        "symbol=ETHUSDT&symbolStatus=TRADING",
+        "symbol=%45THUSDT",
+        "symbol=ETHUSDT&limit=5&",
+        "SYMBOL=ETHUSDT",
+    ],
+)
+def test_anything_else_reaches_the_server_as_it_is_and_is_not_kept(edge: Edge, query: str) -> None:
+    for _ in range(2):
+        assert get(edge, f"{DEPTH}?{query}").cache == "BYPASS"
+    assert edge.origin.asked == [f"GET {DEPTH}?{query}"] * 2
+
+
+def test_a_header_that_the_exchange_checks_is_the_servers_to_check(edge: Edge) -> None:
+    get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5")
+    asked = get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5", X_MBX_TIME_UNIT="FORTNIGHT")
+    assert asked.cache == "BYPASS"
+    assert len(edge.origin.asked) == 2
+
+
+def test_an_error_is_passed_on_and_never_kept(edge: Edge) -> None:
+    edge.origin.refuse(400, b'{"code":-1121,"msg":"Invalid symbol."}')
+    refused = get(edge, f"{DEPTH}?symbol=NONE&limit=5")
+    assert (refused.status, refused.body) == (400, edge.origin.says.body)
+    edge.origin.book(7)
+    assert get(edge, f"{DEPTH}?symbol=NONE&limit=5").headers["Depthcast-Version"] == "0:7"
+
+
+def test_who_has_a_book_is_told_so_without_a_body(edge: Edge) -> None:
+    tag = get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5").headers["ETag"]
+    again = get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5", If_None_Match=tag)
+    assert (again.status, again.body) == (304, b"")
+    assert len(edge.origin.asked) == 1
+
+
+@pytest.mark.parametrize("how", ["no listener", "no name", "an error"])
+def test_with_the_server_away_what_is_kept_is_served_marked(edge: Edge, how: str) -> None:
+    book = get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5").body
+    if how == "no listener":
+        edge.origin.go_away()
+    elif how == "no name":
+        edge.names.known = False
+    else:
+        edge.origin.refuse(503, b"{}")
+    deadline = time.monotonic() + 10
+    while (answer := get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5")).headers["Depthcast-State"] != "stale":
+        assert answer.body == book
+        assert time.monotonic() < deadline
+    assert (answer.status, answer.body, answer.cache) == (200, book, "STALE")
+    if how == "no listener":
+        edge.origin.come_back()
+    edge.names.known = True
+    edge.origin.book(2)
+    while (answer := get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5")).headers["Depthcast-Version"] != "0:2":
+        assert time.monotonic() < deadline
+    assert answer.headers["Depthcast-State"] == "live"
+
+
+@pytest.mark.parametrize("how", ["no listener", "no name"])
+def test_with_nothing_kept_it_says_try_again_in_the_exchanges_words(edge: Edge, how: str) -> None:
+    if how == "no listener":
+        edge.origin.go_away()
+    edge.names.known = how != "no name"
+    for path in (f"{DEPTH}?symbol=ETHUSDT&limit=5", "/api/v3/ping"):
+        answer = get(edge, path)
+        assert answer.status == 503
+        assert answer.body.startswith(b'{"code":-1001,"msg":"Internal error;')
+        assert answer.headers["Retry-After"] == "1"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    if how == "no listener":
+        edge.origin.come_back()
+
+
+def test_a_server_that_marks_a_book_stale_is_believed(edge: Edge) -> None:
+    edge.origin.book(1, state="stale")
+    for _ in range(2):
+        assert get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5").headers.get_all("Depthcast-State") == ["stale"]
+
+
+def test_it_answers_for_its_own_health_and_shows_nobody_the_servers_metrics(edge: Edge) -> None:
+    assert get(edge, "/healthz").body == b"ok\n"
+    for path in ("/metrics", "/readyz", "/status", "/"):
+        assert get(edge, path).status == 404
+    assert edge.origin.asked == []
+    assert get(edge, "/api/v3/time").status == 200
+    assert edge.origin.asked == ["GET /api/v3/time"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EDGE_SERVER", "server"),
+        ("EDGE_SERVER", "server:80; return 200"),
+        ("EDGE_LISTEN", "all"),
+        ("EDGE_WORKERS", "0"),
+        ("EDGE_CACHE_MB", "1k"),
+        ("EDGE_RESOLVER", "dns.example"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} cannot be"):
+        script("edge/start.py").filled("@{SERVER}", {name: value}, resolv_conf="nameserver 127.0.0.1")
+
+
+def test_every_variable_is_filled_in() -> None:
+    start = script("edge/start.py")
+    text = start.filled((INFRA / "edge/nginx.conf").read_text(), {}, resolv_conf="nameserver 127.0.0.11\n")
+    assert "@{" not in text.partition("worker_processes")[2]
+    assert "resolver 127.0.0.11 valid=1s" in text
+    assert start.nameservers("nameserver 127.0.0.11\nnameserver fd00::1\n") == "127.0.0.11 [fd00::1]"
