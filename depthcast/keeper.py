@@ -550,7 +550,7 @@ class Keeper:
             if not live.live or live.symbol in self._refilling or now < live._refill_at:
                 continue
             depth = self._certain_depth(live)
-            if depth < self._least_depth(live) or now - live._audited_at >= self._audit_every_s:
+            if self._shallow(live, depth) or now - live._audited_at >= self._audit_every_s:
                 due.append((depth, live))
         for _, live in sorted(due, key=lambda item: item[0])[:free]:
             live._refill_at = now + self._refill_every_s
@@ -566,12 +566,14 @@ class Keeper:
             self._snapshot_limit if asks_complete else asks,
         )
 
-    def _least_depth(self, live: LiveBook) -> int:
-        """A book certain of fewer levels is completed."""
+    def _shallow(self, live: LiveBook, depth: int) -> bool:
+        """Whether a book that is certain of so many levels is to be completed."""
+        if depth >= self._refill_below:
+            return False
         if live._file_levels is None or self._leads(live.symbol):
-            return self._refill_below
+            return True
         # What a file does not show, it cannot give.
-        return min(self._refill_below, live._file_levels * 9 // 10)
+        return depth < live._file_levels * 9 // 10
 
     def _levels(self, file: Snapshot) -> int:
         return min(

@@ -104,6 +104,7 @@ class Replica:
             on_change=self._changed,
             warm=self._warm,
             may_ask=self._may_ask,
+            leads=self._comes_first,
             observer=self.metrics,
             snapshot_limit=settings.snapshot_limit,
             refill_below=settings.refill_below,
