@@ -75,6 +75,7 @@ class _Held:
     update_id: int
     generation: int
     body: bytes
+    writer: str
 
 
 class Auditor:
@@ -110,21 +111,18 @@ class Auditor:
         except (KeyError, ValueError) as error:
             self._violation("damaged", file, f"{type(error).__name__}: {error}: {body[:80]!r}")
             return
-        before = self._held.get(file)
+        before, writer = self._held.get(file), headers.get(f"{METADATA}replica", "")
         version = (epoch, update_id)
         if before is not None:
             last = (before.epoch, before.update_id)
             if version < last:
-                self._violation(
-                    "back", file, f"from {last} to {version}, by {headers.get(METADATA + 'replica')}"
-                )
+                self._violation("back", file, f"from {last} by {before.writer} to {version} by {writer}")
             elif version == last and body != before.body:
                 self._violation("rewritten", file, f"other bytes under the same version {version}")
         generation = self._check_body(file, update_id, body, certain)
         self.versions[file.limit] += 1
         if before is None or version >= (before.epoch, before.update_id):
-            held = _Held(epoch, update_id, generation, body)
-            self._held[file] = held
+            self._held[file] = _Held(epoch, update_id, generation, body, writer)
         self._sample(file, now)
 
     def unchanged(self, file: File) -> None:
@@ -149,6 +147,10 @@ class Auditor:
         if held is None:
             return None
         return self._marks.age_s(file.symbol, held.generation, held.update_id, self._clock())
+
+    def writers(self) -> Counter[str]:
+        """How many files each replica was the last to write, as their metadata say."""
+        return Counter(held.writer for held in self._held.values())
 
     @property
     def complete(self) -> bool:

@@ -14,8 +14,9 @@ class Phase:
     """A stretch of a run, and what happened in it.
 
     ``wire``: requests seen by the proxies, by :data:`soak.fleet.MARKS`. ``writes``: the replicas' own count
-    of conditional writes of files, by outcome. ``cpu``: processor seconds by process, of those that lived
-    through it. ``busy``: the share of all cores that was in use, by whomever.
+    of conditional writes of files, by outcome; ``takeovers`` is theirs, too. ``writers``:
+    how many files each was the last to write at the end. ``cpu``: processor seconds by process, of those that
+    lived through it. ``busy``: the share of all cores that was in use, by whomever.
     """
 
     name: str
@@ -23,6 +24,8 @@ class Phase:
     end: float
     wire: Mapping[str, int] = field(default_factory=dict)
     writes: Mapping[str, float] = field(default_factory=dict)
+    takeovers: float = 0.0
+    writers: Mapping[str, int] = field(default_factory=dict)
     cpu: Mapping[str, float] = field(default_factory=dict)
     busy: float = 0.0
 
@@ -37,11 +40,13 @@ class Phase:
 
 @dataclass(slots=True)
 class Done:
-    """A disturbance that was done, from ``start`` until it was taken back."""
+    """A disturbance that was done, from ``start`` until it was taken back. ``written``: how many files its
+    target was the last to write when it began."""
 
     disturbance: Disturbance
     start: float
     end: float
+    written: int = 0
 
 
 @dataclass(slots=True)

@@ -9,6 +9,9 @@ from soak.ages import Spread, spread
 from soak.record import Phase, Record
 from soak.verdict import AFTERMATH_S, Finding, effects, judge, lost_share, put_ratio, takeover_ms, usual_ms
 
+SHORTEST_S: Final = 1.0
+"""Rates of a shorter phase mean nothing."""
+
 WHOLE: Final = "disturbed and quiet"
 """The rows over the whole of the fleet's run, from the first disturbance on."""
 
@@ -66,6 +69,8 @@ def as_json(record: Record, findings: Sequence[Finding]) -> dict[str, Any]:
                 "seconds": round(phase.seconds, 2),
                 "wire": dict(phase.wire),
                 "writes": dict(phase.writes),
+                "takeovers": phase.takeovers,
+                "last_writers": dict(phase.writers),
                 "puts_a_second": round(phase.puts_a_second(), 1),
                 "cpu_s": {who: round(seconds, 2) for who, seconds in phase.cpu.items()},
                 "machine_busy": round(phase.busy, 3),
@@ -92,6 +97,7 @@ def as_json(record: Record, findings: Sequence[Finding]) -> dict[str, Any]:
                 "target": effect.disturbance.target,
                 "way": effect.disturbance.way,
                 "lasted_s": round(effect.lasted_s, 2),
+                "written": effect.written,
                 "late_files": effect.late_files,
                 "late_s": None if effect.late_s is None else round(effect.late_s, 2),
                 "peak_s": round(effect.peak_s, 3),
@@ -146,6 +152,7 @@ def as_markdown(record: Record, findings: Sequence[Finding]) -> str:
                     _ms(s.most),
                 )
                 for name, limit, s in ages(record)
+                if s.readings
             ),
             right=(2, 3, 4, 5),
         ),
@@ -156,14 +163,16 @@ def as_markdown(record: Record, findings: Sequence[Finding]) -> str:
         "## Disturbances",
         f"Each from its start until {AFTERMATH_S:.0f} s after it was taken back, and on for as long as files"
         " were late; what is late afterwards is so by the exchange's own faults, which go on. *late"
-        " for*: from the start until no file was older than usual any more.",
+        " for*: from the start until no file was older than usual any more; *wrote*: how many files the"
+        " target was the last to write when it was hit.",
         _table(
-            ("", "at", "what", "lasted", "late files", "late for", "greatest age", "bound"),
+            ("", "at", "what", "wrote", "lasted", "late files", "late for", "greatest age", "bound"),
             (
                 (
                     "✓" if e.holds else "✗",
                     f"{e.at_s:.0f} s",
                     e.disturbance.label,
+                    e.written or "",
                     f"{e.lasted_s:.1f} s",
                     e.late_files,
                     "not over" if e.late_s is None else f"{e.late_s:.1f} s",
@@ -172,14 +181,25 @@ def as_markdown(record: Record, findings: Sequence[Finding]) -> str:
                 )
                 for e in effects(record)
             ),
-            right=(1, 3, 4, 5, 6),
+            right=(1, 3, 4, 5, 6, 7),
         ),
         "## Writes",
         "PUTs as the proxies between replicas and store saw them; outcomes as the replicas counted them.",
         _table(
-            ("phase", "PUTs of files/s", "heartbeats/s", "GETs/s", "won", "lost", "others", "412 seen"),
-            (_writes(phase) for phase in record.phases if phase.seconds > 0),
-            right=(1, 2, 3, 4, 5, 6, 7),
+            (
+                "phase",
+                "PUTs of files/s",
+                "heartbeats/s",
+                "GETs/s",
+                "won",
+                "lost",
+                "others",
+                "412 seen",
+                "takeovers",
+                "last writers",
+            ),
+            (_writes(phase) for phase in record.phases if phase.seconds >= SHORTEST_S),
+            right=(1, 2, 3, 4, 5, 6, 7, 8),
         ),
         "## The machine",
         "Processor time as a share of one core; *all* is the share of all cores in use, whoever used them.",
@@ -192,7 +212,7 @@ def as_markdown(record: Record, findings: Sequence[Finding]) -> str:
                     *(f"{phase.cpu[who] / phase.seconds:.0%}" if who in phase.cpu else "" for who in machine),
                 )
                 for phase in record.phases
-                if phase.seconds > 0
+                if phase.seconds >= SHORTEST_S
             ),
             right=tuple(range(1, 2 + len(machine))),
         ),
@@ -226,6 +246,8 @@ def _writes(phase: Phase) -> tuple[object, ...]:
         *(f"{phase.writes.get(outcome, 0):,.0f}" for outcome in ("won", "lost")),
         f"{others:,.0f}",
         phase.wire["refused"],
+        f"{phase.takeovers:.0f}",
+        _pairs(phase.writers),
     )
 
 

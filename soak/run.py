@@ -266,12 +266,12 @@ class Run:
         for index, disturbance in enumerate(planned):
             await asyncio.sleep(max(0.0, begun + disturbance.at_s - self._clock()))
             self.sim.faults.set_rates(ON_DIFFS)
-            start = self._clock()
+            start, written = self._clock(), self.auditor.writers()[disturbance.target]
             self._screen.line(f"{start - self.record.start:6.1f} s  {disturbance.label}")
             try:
                 await disturber.do(disturbance)
             finally:
-                self.record.done.append(Done(disturbance, start, self._clock()))
+                self.record.done.append(Done(disturbance, start, self._clock(), written))
             await asyncio.sleep(max(0.0, start + LONE_S - self._clock()))
             if index + 1 < len(planned):
                 self.sim.faults.set_rates(ON_DIFFS | ON_CONNECTIONS)
@@ -285,11 +285,12 @@ class Run:
         phase = Phase(name, self._clock(), self._clock())
         self.record.phases.append(phase)
         wire, writes = self._wire(fleet), fleet.counters.by("depthcast_writes_total", "outcome")
+        takeovers = fleet.counters.total("depthcast_takeovers_total")
         cpu, busy = self._cpu(fleet, store), _busy_s()
         try:
             yield
         finally:
-            phase.end = self._clock()
+            phase.end, phase.writers = self._clock(), dict(self.auditor.writers())
             phase.wire = {mark: count - wire[mark] for mark, count in self._wire(fleet).items()}
             now = self._cpu(fleet, store)
             phase.cpu = {
@@ -297,6 +298,7 @@ class Run:
             }
             phase.busy = (_busy_s() - busy) / max(phase.seconds, 1e-9) / (os.cpu_count() or 1)
         await fleet.scrape()
+        phase.takeovers = fleet.counters.total("depthcast_takeovers_total") - takeovers
         after = fleet.counters.by("depthcast_writes_total", "outcome")
         phase.writes = {outcome: count - writes.get(outcome, 0) for outcome, count in after.items()}
 

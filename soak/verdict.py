@@ -44,13 +44,15 @@ class Effect:
     as any was late from then on; at most until the next one. What is late afterwards is so by the faults of
     the exchange, which go on all the time.
 
-    ``late_files``: how many were older than usual; ``late_s``: until when, from its start (``None``: until
-    the next one); ``peak_s``: the greatest age, of ``peak_file``.
+    ``written``: how many files the target was the last to write when it was hit; ``late_files``: how many
+    were older than usual; ``late_s``: until when, from its start (``None``: until the next one); ``peak_s``:
+    the greatest age, of ``peak_file``.
     """
 
     disturbance: Disturbance
     at_s: float
     lasted_s: float
+    written: int
     late_files: int
     late_s: float | None
     peak_s: float
@@ -203,6 +205,7 @@ def _effect(record: Record, done: Done, samples: Iterable[Sample]) -> Effect:
         disturbance=done.disturbance,
         at_s=done.start - record.start,
         lasted_s=lasted_s,
+        written=done.written,
         late_files=len(late),
         late_s=late_s,
         peak_s=peak.age_s,
