@@ -36,6 +36,8 @@ class Duty:
         self.role = Role.WRITER if self._is_first else Role.STANDBY
         self._beyond: Version | None = None
         """What another replica has to reach to be seen to write: our last write, or our book before it."""
+        self._wrote = False
+        """Whether the watched file was written since this replica was STANDBY last."""
         self._passed = False
         """Whether another one was, since this replica was first, where everybody writes."""
 
@@ -58,16 +60,16 @@ class Duty:
         """How long the watched file may lag the book before a standby takes over, in seconds."""
         return self.rank * self.takeover_after_s
 
-    def set_rank(self, rank: int, mine: Version | None) -> None:
-        """The replica's rank is this now; ``mine`` is the version of its book."""
+    def set_rank(self, rank: int) -> None:
+        """The replica's rank is this now."""
         if self.rank == 0 and rank > 0:
             self._passed = False
-            self._beyond = self._beyond or mine
         self.rank = rank
         if self._is_first:
             self.role = Role.WRITER
         elif self.role is Role.WRITER:
-            self.role = Role.ACTING
+            # Who has written nothing yet has nothing to keep up until another one begins.
+            self.role = Role.ACTING if self._wrote else Role.STANDBY
 
     def take_over(self, mine: Version) -> None:
         """The watched file lags the book, which is ``mine``."""
@@ -83,18 +85,18 @@ class Duty:
         """
         if self.role is not Role.ACTING:
             raise ValueError("only who acts hands over")
-        self.role, self._beyond = Role.STANDBY, None
+        self.role, self._beyond, self._wrote = Role.STANDBY, None, False
 
     def wrote(self, version: Version) -> None:
         """The watched file was written by this replica."""
-        self._beyond = version
+        self._beyond, self._wrote = version, True
 
     def saw_another(self, version: Version) -> None:
         """The watched file is another replica's, of this version."""
         if self._beyond is not None and version < self._beyond:
             return
         if self.role is Role.ACTING:
-            self.role, self._beyond = Role.STANDBY, None
+            self.role, self._beyond, self._wrote = Role.STANDBY, None, False
         else:
             self._passed = self.rank > 0
 

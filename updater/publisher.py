@@ -275,10 +275,12 @@ class Publisher:
         if rank == self._duty.rank:
             return
         wrote = self._duty.writes
-        self._duty.set_rank(rank, self._mine)
+        self._duty.set_rank(rank)
         self._watch.patience_s = self._duty.patience_s
         if not wrote and self._duty.writes:
             self._begin_writing()
+        elif wrote and not self._duty.writes:
+            self._stop_writing(self._writers[self._watched].stored)
         self.wake()
 
     def hand_over(self) -> None:
@@ -539,7 +541,7 @@ class Publisher:
         if wrote and not self._duty.writes:
             self._stop_writing(stored)
 
-    def _stop_writing(self, stored: Version) -> None:
+    def _stop_writing(self, stored: Version | None) -> None:
         self._slots.withdraw(self.wake)
         if self._confirming is not None:
             self._confirming.cancel()

@@ -37,7 +37,7 @@ def test_without_a_takeover_time_everybody_writes() -> None:
     assert (duty.role, duty.writes, duty.yielded) == (WRITER, True, False)
     duty.saw_another(Version(0, 9))
     assert (duty.role, duty.yielded) == (WRITER, True)
-    duty.set_rank(0, Version(0, 9))
+    duty.set_rank(0)
     assert not duty.yielded
     duty.check()
 
@@ -45,7 +45,7 @@ def test_without_a_takeover_time_everybody_writes() -> None:
 def test_who_is_no_longer_first_writes_on_until_another_one_was_seen_to() -> None:
     duty = Duty(takeover_after_s=0.5)
     duty.wrote(Version(0, 10))
-    duty.set_rank(2, Version(0, 11))
+    duty.set_rank(2)
     duty.check()
     assert (duty.role, duty.yielded) == (ACTING, False)
     duty.saw_another(Version(0, 9))
@@ -55,20 +55,21 @@ def test_who_is_no_longer_first_writes_on_until_another_one_was_seen_to() -> Non
     duty.check()
 
 
-def test_who_never_wrote_is_relieved_by_a_file_as_new_as_its_book_was() -> None:
+def test_who_has_written_nothing_yet_leaves_it_to_a_better_one_at_once() -> None:
     duty = Duty(takeover_after_s=0.5)
-    duty.set_rank(1, Version(0, 11))
-    duty.saw_another(Version(0, 10))
-    assert duty.role is ACTING
-    duty.saw_another(Version(0, 11))
-    assert duty.role is STANDBY
+    duty.set_rank(1)
+    assert (duty.role, duty.yielded) == (STANDBY, True)
+    duty.check()
 
 
 def test_the_first_in_rank_never_stands_back_whatever_it_loses() -> None:
     duty = Duty(takeover_after_s=0.5)
     duty.saw_another(Version(3, 99))
     assert (duty.role, duty.yielded) == (WRITER, False)
-    duty.set_rank(1, Version(0, 11))
+    duty.wrote(Version(3, 100))
+    duty.saw_another(Version(3, 101))
+    assert (duty.role, duty.yielded) == (WRITER, False)
+    duty.set_rank(1)
     assert (duty.role, duty.yielded) == (ACTING, False)
 
 
@@ -78,7 +79,7 @@ def test_a_standby_that_took_over_is_relieved_or_becomes_the_first() -> None:
         duty.take_over(Version(0, 20))
         assert duty.role is ACTING
         duty.saw_another(Version(0, 19))
-        duty.set_rank(rank, Version(0, 21))
+        duty.set_rank(rank)
         assert duty.role is role
         duty.check()
         duty.saw_another(Version(0, 20))
@@ -88,7 +89,7 @@ def test_a_standby_that_took_over_is_relieved_or_becomes_the_first() -> None:
 
 def test_a_rank_among_those_who_stand_by_changes_the_patience_alone() -> None:
     duty = Duty(takeover_after_s=0.5, rank=1)
-    duty.set_rank(4, Version(0, 1))
+    duty.set_rank(4)
     assert (duty.role, duty.patience_s) == (STANDBY, 2.0)
 
 
