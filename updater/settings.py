@@ -46,7 +46,7 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         ("BTCUSDT", "ETHUSDT"), description="symbols, globs such as *USDT, or all"
     )
     symbols_every_s: float = Field(
-        3600.0, ge=0, description="how often the exchange is asked for new symbols that match; 0: never again"
+        300.0, ge=0, description="how often the exchange is asked for new symbols and what each does; 0: once"
     )
     limits: Annotated[Counts, AfterValidator(_limits)] = Field(
         LIMITS, description="levels a side, a file for each"
