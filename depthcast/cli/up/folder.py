@@ -4,6 +4,7 @@
 
     DATA/up.lock     held while an `up` runs on this folder; its text is that process's id
     DATA/store/      the embedded store
+    DATA/store.env   how other commands reach it, for a shell to read; its owner's alone
     DATA/logs/       one log a process, and that of the run before as ….1
 
 A lock of the operating system (``flock``) ends with the process that held it, however it ended: a folder is
@@ -12,10 +13,13 @@ never left locked.
 
 import fcntl
 import os
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
 from depthcast.errors import SettingsError
+from depthcast.store.secret import write_private
 
 _HINT: Final = "choose another folder with --data"
 
@@ -50,6 +54,13 @@ class DataFolder:
     def log(self, name: str) -> Path:
         """Where the log of a process is."""
         return self.logs / f"{name}.log"
+
+    def write_env(self, variables: Mapping[str, str]) -> Path:
+        """Leave ``variables`` for other commands: ``set -a; . DATA/store.env`` in a shell."""
+        path = self.path / "store.env"
+        text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+        write_private(path, text)
+        return path
 
     def _take(self, lock: int) -> None:
         try:

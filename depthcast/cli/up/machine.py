@@ -100,6 +100,7 @@ class Machine:
                 choosing = group.create_task(self._start_exchange(group))
                 await storing
                 chosen = await choosing
+                self._store.leave_env()
                 await self._start_updaters(group, chosen)
                 books = group.create_task(self._await_books(chosen))
                 await self._await_files()

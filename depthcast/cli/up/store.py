@@ -75,6 +75,9 @@ class OwnStore:
         """The environment of a service that uses it."""
         return self._env
 
+    def leave_env(self) -> None:
+        """Who brought the store knows how to reach it."""
+
 
 class EmbeddedStore:
     """A SeaweedFS, started here and started again when it dies; its services' credentials are its own.
@@ -189,6 +192,10 @@ class EmbeddedStore:
     def child_env(self) -> Mapping[str, str]:
         """The environment of a service that uses it."""
         return self._env | self._running.aws.to_env()
+
+    def leave_env(self) -> None:
+        """Leave in the data folder how other commands reach it."""
+        self._folder.write_env(self._running.aws.to_env() | {"DEPTHCAST_STORE_URL": self.url})
 
     @property
     def _running(self) -> "SeaweedFS":

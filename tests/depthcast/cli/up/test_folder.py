@@ -1,6 +1,7 @@
 """The data folder: made, owned by one ``up`` at a time, refused in one line where it cannot be used."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,14 @@ def test_what_is_no_folder_cannot_be_used(tmp_path: Path) -> None:
         DataFolder(tmp_path / "file" / "below"),
     ):
         pass
+
+
+def test_other_commands_find_the_store_by_a_file_for_the_shell_that_is_its_owners_alone(
+    tmp_path: Path,
+) -> None:
+    with DataFolder(tmp_path / "data") as folder:
+        path = folder.write_env({"AWS_SECRET_ACCESS_KEY": "a b'c", "DEPTHCAST_STORE_URL": "s3://x/y"})
+    assert path.stat().st_mode & 0o077 == 0
+    script = f'set -a; . "{path}"; printf "%s|%s" "$AWS_SECRET_ACCESS_KEY" "$DEPTHCAST_STORE_URL"'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "a b'c|s3://x/y"
