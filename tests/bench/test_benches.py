@@ -51,3 +51,11 @@ def test_warm_ends_with_its_figures() -> None:
     assert {"warm_s", "warm_weight", "warm_from_files", "cold_s", "cold_snapshots"} <= figures.keys()
     assert figures["warm_s"] > 0
     assert figures["cold_refused"] == 0
+
+
+@pytest.mark.store_process
+def test_shares_ends_with_its_figures() -> None:
+    figures = figures_of("shares")
+    assert figures["held_of_2"] == 2 * figures["held_of_4"] == figures["symbols"]
+    for move in ("third_joins", "fourth_joins", "one_leaves"):
+        assert figures[f"{move}_moved"] == figures[f"{move}_had_to"]
