@@ -101,7 +101,8 @@ def as_json(record: Record, findings: Sequence[Finding]) -> dict[str, Any]:
                 "late_files": effect.late_files,
                 "late_s": None if effect.late_s is None else round(effect.late_s, 2),
                 "peak_s": round(effect.peak_s, 3),
-                "peak_file": effect.peak_file,
+                "peak_file": effect.peak_file.key,
+                "peak_after_s": round(effect.peak_after_s, 2),
                 "bound": effect.bound,
                 "holds": effect.holds,
             }
@@ -166,7 +167,7 @@ def as_markdown(record: Record, findings: Sequence[Finding]) -> str:
         " for*: from the start until no file was older than usual any more; *wrote*: how many files the"
         " target was the last to write when it was hit.",
         _table(
-            ("", "at", "what", "wrote", "lasted", "late files", "late for", "greatest age", "bound"),
+            ("", "at", "what", "wrote", "lasted", "late files", "late for", "greatest age", "of", "bound"),
             (
                 (
                     "✓" if e.holds else "✗",
@@ -177,6 +178,7 @@ def as_markdown(record: Record, findings: Sequence[Finding]) -> str:
                     e.late_files,
                     "not over" if e.late_s is None else f"{e.late_s:.1f} s",
                     f"{e.peak_s:.2f} s",
+                    f"{e.peak_file.symbol} {e.peak_file.limit} after {e.peak_after_s:.1f} s",
                     e.bound,
                 )
                 for e in effects(record)

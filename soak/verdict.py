@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from soak.ages import Sample
+from soak.auditor import File
 from soak.disturb import ONE_REPLICA, Disturbance, Kind
 from soak.record import Done, Record
 
@@ -46,7 +47,7 @@ class Effect:
 
     ``written``: how many files the target was the last to write when it was hit; ``late_files``: how many
     were older than usual; ``late_s``: until when, from its start (``None``: until the next one); ``peak_s``:
-    the greatest age, of ``peak_file``.
+    the greatest age, of ``peak_file``, ``peak_after_s`` from its start.
     """
 
     disturbance: Disturbance
@@ -56,7 +57,8 @@ class Effect:
     late_files: int
     late_s: float | None
     peak_s: float
-    peak_file: str
+    peak_file: File
+    peak_after_s: float
     holds: bool
     bound: str
 
@@ -209,7 +211,8 @@ def _effect(record: Record, done: Done, samples: Iterable[Sample]) -> Effect:
         late_files=len(late),
         late_s=late_s,
         peak_s=peak.age_s,
-        peak_file=record.files[peak.file].key,
+        peak_file=record.files[peak.file],
+        peak_after_s=peak.time - done.start,
         holds=holds,
         bound=text,
     )

@@ -121,7 +121,7 @@ def test_the_effect_of_a_disturbance_ends_where_the_next_begins() -> None:
     restart, kill = effects(found)
     assert (restart.late_files, restart.peak_s) == (1, 6.0)
     assert restart.late_s == pytest.approx(6.9)
-    assert restart.peak_file == FILES[0].key
+    assert restart.peak_file == FILES[0]
     assert (kill.late_files, kill.late_s, kill.holds) == (0, 0.0, True)
     assert broken(found) == []
 
