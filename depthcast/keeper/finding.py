@@ -1,0 +1,240 @@
+"""``Finder``: a snapshot for a book that has to be built, from its published file or from the venue.
+
+**Epochs.** A book may be published only under the epoch whose ids it counts in. So the stored epoch is read
+*before* the snapshot is asked for, and no book is built while the store cannot be read (nothing could be
+published then either).
+
+**Sharing.** Replicas that keep the same books need not each ask the venue for them. Where ``may_ask`` says
+no, a book waits for the file that another replica writes; where no file will do, it asks the venue behind
+those that cannot wait. How long others are relied on is up to ``may_ask``, which is asked at every look.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any, Final
+
+from depthcast.errors import BookError, DepthcastError
+from depthcast.events import Snapshot
+from depthcast.keeper.live import LiveBook
+from depthcast.keeper.observer import Observer, tell_failure
+from depthcast.keeper.sources import Source, Sources, WarmStart
+from depthcast.sync import Verdict
+
+_NO_FILE: Final = 2**63
+"""Wanted id of a file that cannot exist: asks for the stored version only."""
+
+
+class Trust(Enum):
+    """Which published files a book may begin from."""
+
+    ANY = "any"
+    LATER_EPOCH = "later epoch"
+    """Those of a later epoch than the book's, while another replica is to ask the venue."""
+    NONE = "none"
+
+
+class Finder:
+    """Makes books live. ``streams`` tells whether a symbol's subscription is up on its connection."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        observer: Observer,
+        streams: Callable[[str], bool],
+        *,
+        # Times
+        warm_wait_s: float,
+        warm_poll_s: float,
+        warm_poll_maximum_s: float,
+        look_again_s: float,
+        settled_after_s: float,
+        # Surroundings
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._sources = sources
+        self._observer = observer
+        self._streams = streams
+        self._warm_wait_s = warm_wait_s
+        self._warm_poll_s = warm_poll_s
+        self._warm_poll_maximum_s = warm_poll_maximum_s
+        self._look_again_s = look_again_s
+        self._settled_after_s = settled_after_s
+        self._clock = clock
+        self._sleep = sleep
+
+    async def find(self, live: LiveBook, trust: Trust) -> None:
+        """Try until the book is live; the pauses between attempts grow."""
+        began = self._clock()
+        if live.source is not None and began - live.synced_at < self._settled_after_s:
+            # Broken again so soon: a venue, or a book, that keeps breaking is not hammered.
+            await self._sleep(live.backoff.next_s())
+        else:
+            live.backoff.reset()
+        while True:
+            try:
+                await self._streaming(live)
+                source = await self._try_sources(live, trust)
+            except Exception as error:
+                tell_failure(self._observer, live.symbol, error)
+                source = None
+            if source is not None:
+                break
+            await self._sleep(live.backoff.next_s())
+        now = self._clock()
+        live.spoiled = False
+        live.source = source
+        live.synced_at = live.changed_at = live.audited_at = now
+        self._observer.synced(live.symbol, source, (now - began) * 1000)
+
+    async def _streaming(self, live: LiveBook) -> None:
+        """Wait until diffs come, or would come: the socket is open before the snapshot is asked for."""
+        while not (live.arrived.is_set() or self._streams(live.symbol)):
+            await self._arrival(live, self._warm_poll_s / 5)
+
+    async def _arrival(self, live: LiveBook, bound_s: float) -> None:
+        """Wait for a first diff, ``bound_s`` at most."""
+        if live.arrived.is_set():
+            await self._sleep(bound_s)
+            return
+        waits = {asyncio.ensure_future(live.arrived.wait()), asyncio.ensure_future(self._sleep(bound_s))}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _try_sources(self, live: LiveBook, trust: Trust) -> Source | None:
+        while True:
+            epoch = 0
+            if self._sources.has_files:
+                stored = await self._from_file(live, trust)
+                epoch = stored.epoch if stored else 0
+                if live.live:
+                    live.epoch = epoch
+                    return "file"
+            snapshot = await self._from_venue(live, trust)
+            if live.live:
+                return "file"
+            if snapshot is not None:
+                break
+        if live.sync.snapshot(snapshot) is not Verdict.SYNCED:
+            return None
+        live.epoch = epoch
+        return "rest"
+
+    # From the file
+
+    async def _from_file(self, live: LiveBook, trust: Trust) -> WarmStart | None:
+        """What is stored; and the book live where the file will do.
+
+        A file is some ticks behind the stream. If another replica keeps writing it, it soon reaches back to
+        the buffer; if it stands still it never will. Returns without a live book once the venue is to be
+        asked: no file may be used, or this one will not do and the replica may ask.
+        """
+        poll_s = self._warm_poll_s
+        end = self._clock() + self._warm_wait_s
+        seen: int | None = None
+        damaged: tuple[int, int] | None = None
+        waited = False
+        while True:
+            # Asked anew at each look: who asked the venue may have stopped, or just have got the book.
+            may_ask = self._sources.may_ask(live.symbol)
+            use = _uses_files(trust, may_ask)
+            wanted_id = live.sync.wanted_id if use and live.sync.buffered else _NO_FILE
+            began = self._clock()
+            async with self._sources.turns:
+                # Where many books begin at once, the wait for a turn to read is not the file's.
+                end += self._clock() - began
+                stored = await self._sources.file(live.symbol, wanted_id)
+            if not use:
+                return stored
+            version = (stored.epoch, stored.update_id) if stored is not None else None
+            if stored is not None and version != damaged:
+                try:
+                    if self._begin_from(live, stored, trust):
+                        return stored
+                except BookError as error:
+                    self._observer.failed(live.symbol, error)
+                    damaged = version
+            now = self._clock()
+            if not may_ask:
+                # Whoever is waited for has the usual time to write its file, once it got the book.
+                waited, end = True, now + self._warm_wait_s
+            elif now >= end or (not waited and (stored is None or damaged is not None)):
+                return stored
+            else:
+                stands_still = stored is not None and stored.update_id == seen
+                if stands_still and wanted_id != _NO_FILE and now > end - self._warm_wait_s / 2:
+                    return stored
+            seen = stored.update_id if stored is not None and wanted_id != _NO_FILE else None
+            await self._arrival(live, poll_s)
+            if waited:
+                poll_s = min(poll_s * 1.5, self._warm_poll_maximum_s)
+
+    # From the venue
+
+    async def _from_venue(self, live: LiveBook, trust: Trust) -> Snapshot | None:
+        """A snapshot of the venue's; ``None`` where the file does by now, with the book live, or where
+        another replica is to ask now.
+
+        The queue for the venue may be minutes long, so what was true at its end is looked at again in it.
+        """
+        # Who need not ask but must, because no file will do, lets those go first who cannot wait.
+        background = not self._sources.may_ask(live.symbol)
+        asked = asyncio.ensure_future(self._sources.venue(live.symbol, background=background))
+        look_at = self._clock() + self._look_again_s
+        try:
+            while not await self._ended(asked, self._warm_poll_maximum_s):
+                if not self._sources.has_files:
+                    continue
+                may_ask = self._sources.may_ask(live.symbol)
+                if trust is Trust.ANY and not may_ask:
+                    return None
+                if self._clock() < look_at:
+                    continue
+                look_at = self._clock() + self._look_again_s
+                if _uses_files(trust, may_ask) and await self._file_came(live, trust):
+                    return None
+            return asked.result()
+        finally:
+            asked.cancel()
+
+    async def _file_came(self, live: LiveBook, trust: Trust) -> bool:
+        if not live.sync.buffered:
+            return False
+        try:
+            async with self._sources.turns:
+                stored = await self._sources.file(live.symbol, live.sync.wanted_id)
+            if stored is None or not self._begin_from(live, stored, trust):
+                return False
+        except DepthcastError as error:
+            self._observer.failed(live.symbol, error)
+            return False
+        live.epoch = stored.epoch
+        return True
+
+    def _begin_from(self, live: LiveBook, stored: WarmStart, trust: Trust) -> bool:
+        """Make the book live from a file, where that will do. Raises BookError for what is not a book."""
+        if stored.snapshot is None or (trust is not Trust.ANY and stored.epoch <= live.epoch):
+            return False
+        if live.sync.snapshot(stored.snapshot, proven=False) is not Verdict.SYNCED:
+            return False
+        live.file_levels = self._sources.levels(stored.snapshot)
+        return True
+
+    async def _ended(self, task: asyncio.Future[Snapshot], bound_s: float) -> bool:
+        """Wait for ``task``, ``bound_s`` at most; whether it is done."""
+        timer = asyncio.ensure_future(self._sleep(bound_s))
+        try:
+            either: set[asyncio.Future[Any]] = {task, timer}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+        return task.done()
+
+
+def _uses_files(trust: Trust, may_ask: bool) -> bool:
+    """Whether a look at the file may do; who may ask the venue asks it where the ids have changed."""
+    return trust is Trust.ANY or (trust is Trust.LATER_EPOCH and not may_ask)

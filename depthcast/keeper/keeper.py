@@ -1,0 +1,262 @@
+"""``Keeper``: which books are kept, what diffs do to them, and what breaks them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from random import Random
+from typing import Protocol
+
+from depthcast.backoff import Backoff
+from depthcast.events import Diff
+from depthcast.keeper.finding import Finder, Trust
+from depthcast.keeper.live import LiveBook
+from depthcast.keeper.observer import Observer
+from depthcast.keeper.refilling import Refills
+from depthcast.keeper.sources import SnapshotSource, Sources, Warm
+from depthcast.keeper.tasks import SymbolTasks
+from depthcast.sync import Sync, Verdict
+
+_log = logging.getLogger(__name__)
+
+
+class DiffStream(Protocol):
+    """What a keeper needs of a feed (:class:`depthcast.feed.Feed`)."""
+
+    def subscribe(self, symbols: Iterable[str]) -> None: ...
+    def unsubscribe(self, symbols: Iterable[str]) -> None: ...
+    def live(self, symbol: str) -> bool:
+        """Whether the subscription is acknowledged on a connection that is up."""
+        ...
+
+
+class Keeper:
+    """Keeps books. For use in one event loop: :meth:`subscribe`, then :meth:`run` until cancelled.
+
+    ``make_feed`` is called once with the function that takes diffs and the one that is told of symbols whose
+    connection was lost; ``on_change`` after each change of a live book. ``may_ask`` tells whether this
+    replica may ask the venue for a symbol's book now, or leaves it to another one; ``leads`` whether the
+    symbol's files are this replica's to write, and its book to keep deeper than they show.
+
+    ``buffer``: diffs kept of a book that is being built, a minute of a stream at 100 ms. They have to reach
+    back to when a snapshot was sent for, or a file written, and not over the wait for a turn: ten diffs of a
+    busy symbol take 100 kB.
+    """
+
+    def __init__(
+        self,
+        make_feed: Callable[[Callable[[Diff], None], Callable[[Iterable[str]], None]], DiffStream],
+        rest: SnapshotSource,
+        *,
+        on_change: Callable[[LiveBook], None],
+        warm: Warm | None = None,
+        observer: Observer | None = None,
+        may_ask: Callable[[str], bool] = lambda _: True,
+        leads: Callable[[str], bool] = lambda _: True,
+        # Limits
+        buffer: int = 600,
+        snapshot_limit: int = 5000,
+        refill_below: int = 4750,
+        refills_at_once: int = 2,
+        file_reads_at_once: int = 16,
+        # Times
+        warm_wait_s: float = 3.0,
+        warm_poll_s: float = 0.5,
+        warm_poll_maximum_s: float = 1.0,
+        look_again_s: float = 5.0,
+        check_every_s: float = 1.0,
+        refill_every_s: float = 30.0,
+        audit_every_s: float = 3600.0,
+        suspect_after_s: float = 10.0,
+        retry_initial_s: float = 0.2,
+        retry_maximum_s: float = 15.0,
+        settled_after_s: float = 30.0,
+        # Surroundings
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rng: Random | None = None,
+    ) -> None:
+        self._on_change = on_change
+        self._observer = observer or Observer()
+        self._buffer = buffer
+        self._check_every_s = check_every_s
+        self._suspect_after_s = suspect_after_s
+        self._retry_s = (retry_initial_s, retry_maximum_s)
+        self._clock = clock
+        self._sleep = sleep
+        self._rng = rng or Random()
+        self._sources = Sources(
+            rest,
+            warm,
+            may_ask=may_ask,
+            leads=leads,
+            limit=snapshot_limit,
+            file_reads_at_once=file_reads_at_once,
+        )
+        self._finder = Finder(
+            self._sources,
+            self._observer,
+            lambda symbol: self.feed.live(symbol),
+            warm_wait_s=warm_wait_s,
+            warm_poll_s=warm_poll_s,
+            warm_poll_maximum_s=warm_poll_maximum_s,
+            look_again_s=look_again_s,
+            settled_after_s=settled_after_s,
+            clock=clock,
+            sleep=sleep,
+        )
+        self._refills = Refills(
+            self._sources,
+            self._observer,
+            self._changed,
+            below=refill_below,
+            at_once=refills_at_once,
+            every_s=refill_every_s,
+            audit_every_s=audit_every_s,
+            file_wait_s=warm_wait_s,
+            file_poll_s=warm_poll_s,
+            clock=clock,
+            sleep=sleep,
+        )
+        self._books: dict[str, LiveBook] = {}
+        self._building = SymbolTasks()
+        self.feed = make_feed(self.take, self.lost)
+
+    @property
+    def books(self) -> Mapping[str, LiveBook]:
+        """The books kept, by symbol."""
+        return self._books
+
+    # Which symbols
+
+    def subscribe(self, symbols: Iterable[str]) -> None:
+        """Begin to keep these symbols' books; those already kept are left alone."""
+        new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._books]
+        for symbol in new:
+            backoff = Backoff(self._retry_s[0], maximum_s=self._retry_s[1], rng=self._rng)
+            self._books[symbol] = LiveBook(symbol, Sync(symbol, buffer=self._buffer), backoff=backoff)
+        self.feed.subscribe(new)
+        for symbol in new:
+            self._build(self._books[symbol], Trust.ANY)
+
+    def unsubscribe(self, symbols: Iterable[str]) -> None:
+        """Stop keeping these symbols' books."""
+        gone = [symbol for symbol in dict.fromkeys(symbols) if self._books.pop(symbol, None)]
+        self.feed.unsubscribe(gone)
+        for symbol in gone:
+            self._building.cancel(symbol)
+            self._refills.cancel(symbol)
+
+    # What the feed says
+
+    def take(self, diff: Diff) -> None:
+        """Take a diff of the stream."""
+        live = self._books.get(diff.symbol)
+        if live is None:
+            return
+        verdict = live.sync.diff(diff)
+        self._observer.took(diff.symbol, verdict)
+        if verdict is Verdict.APPLIED:
+            live.changed_at = self._clock()
+            live.suspect_at = None
+            self._refills.report(live)
+            self._changed(live)
+        elif verdict is Verdict.BUFFERED:
+            live.arrived.set()
+        elif verdict.broken:
+            # The published file may still count in the old ids, whoever wrote it.
+            self._break(live, verdict.value, Trust.NONE if verdict is Verdict.REBASED else Trust.ANY)
+
+    def lost(self, symbols: Iterable[str]) -> None:
+        """Note that diffs of these symbols may be missing from now on, without another one to show it."""
+        now = self._clock()
+        for symbol in symbols:
+            live = self._books.get(symbol)
+            if live is not None and live.suspect_at is None:
+                live.suspect_at = now
+
+    # What the publisher finds out
+
+    def resync(self, symbol: str, reason: str, *, rest_only: bool) -> None:
+        """Build a book anew: from the venue alone, or from the published file where that will do.
+
+        ``rest_only``: no file of the book's own epoch will do. Where this replica may not ask the venue, the
+        book waits for a file of a later epoch, which another replica began from the venue.
+        """
+        live = self._books.get(symbol)
+        if live is not None:
+            self._break(live, reason, Trust.LATER_EPOCH if rest_only else Trust.ANY)
+
+    async def confirm(self, symbol: str) -> int:
+        """The update id of a fresh snapshot of the venue's, with which the book is audited in passing.
+
+        Raises :class:`~depthcast.errors.VenueError`, or ``KeyError`` for a symbol that is not kept.
+        """
+        return await self._refills.confirm(self._books[symbol])
+
+    # Running
+
+    async def run(self) -> None:
+        """Complete, audit and doubt books from time to time, until cancelled. The feed runs on its own."""
+        try:
+            while True:
+                await self._sleep(self._check_every_s)
+                self._doubt()
+                self._refills.start(self._books.values())
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """End all tasks. Books stay readable."""
+        await asyncio.gather(self._building.close(), self._refills.close())
+
+    # Building a book
+
+    def _break(self, live: LiveBook, reason: str, trust: Trust) -> None:
+        self._observer.broke(live.symbol, reason)
+        live.resyncs += 1
+        live.sync.restart()
+        self._build(live, trust)
+
+    def _build(self, live: LiveBook, trust: Trust) -> None:
+        if trust is Trust.ANY and self._building.runs(live.symbol):
+            return
+        live.suspect_at = None
+        live.arrived.clear()
+        if live.sync.buffered:
+            live.arrived.set()
+        self._building.start(live.symbol, self._make_live(live, trust))
+
+    async def _make_live(self, live: LiveBook, trust: Trust) -> None:
+        await self._finder.find(live, trust)
+        self._changed(live)
+
+    # After a change
+
+    def _changed(self, live: LiveBook) -> None:
+        """Pass a change on, unless it shows that the book cannot be right or cannot be read."""
+        book = live.book
+        assert book is not None
+        fault = "crossed" if book.crossed else "exhausted" if book.exhausted else None
+        if fault is not None:
+            live.spoiled = True
+            # A file may have been written by a replica whose book went wrong in the same way.
+            self._break(live, fault, Trust.NONE)
+            return
+        try:
+            self._on_change(live)
+        except Exception:
+            _log.exception("%s: a listener failed", live.symbol)
+
+    def _doubt(self) -> None:
+        """Build anew what stayed silent after its connection was lost: a diff may be missing unnoticed."""
+        now = self._clock()
+        for live in list(self._books.values()):
+            suspect_at = live.suspect_at
+            if (
+                suspect_at is not None
+                and live.live
+                and now - suspect_at >= self._suspect_after_s
+                and self.feed.live(live.symbol)
+            ):
+                self._break(live, "silent since its connection was lost", Trust.ANY)

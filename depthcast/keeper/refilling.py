@@ -1,0 +1,148 @@
+"""``Refills``: background snapshots that complete and audit live books (:meth:`depthcast.sync.Sync.refill`).
+
+A book is completed before it becomes too shallow, and compared with a second snapshot from time to time. One
+that this replica does not lead is completed and audited from the published file, too; where the two differ,
+or no file will do and the book gets too shallow, from the venue.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from depthcast.events import Snapshot
+from depthcast.keeper.live import LiveBook
+from depthcast.keeper.observer import Observer, tell_failure
+from depthcast.keeper.sources import Sources
+from depthcast.keeper.tasks import SymbolTasks
+from depthcast.sync import Verdict
+
+
+class Refills:
+    """Completes books that are certain of fewer than ``below`` levels, and audits every book.
+
+    ``changed`` is told of books that took over something.
+    """
+
+    def __init__(
+        self,
+        sources: Sources,
+        observer: Observer,
+        changed: Callable[[LiveBook], None],
+        *,
+        # Limits
+        below: int,
+        at_once: int,
+        # Times
+        every_s: float,
+        audit_every_s: float,
+        file_wait_s: float,
+        file_poll_s: float,
+        # Surroundings
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._sources = sources
+        self._observer = observer
+        self._changed = changed
+        self._below = below
+        self._at_once = at_once
+        self._every_s = every_s
+        self._audit_every_s = audit_every_s
+        self._file_wait_s = file_wait_s
+        self._file_poll_s = file_poll_s
+        self._clock = clock
+        self._sleep = sleep
+        self._tasks = SymbolTasks()
+
+    def start(self, books: Iterable[LiveBook]) -> None:
+        """Begin background snapshots for those of ``books`` that need one most."""
+        free = self._at_once - len(self._tasks)
+        if free <= 0:
+            return
+        now = self._clock()
+        due: list[tuple[int, LiveBook]] = []
+        for live in books:
+            if not live.live or self._tasks.runs(live.symbol) or now < live.refill_from:
+                continue
+            depth = self._depth(live)
+            if self._shallow(live, depth) or now - live.audited_at >= self._audit_every_s:
+                due.append((depth, live))
+        for _, live in sorted(due, key=lambda item: item[0])[:free]:
+            live.refill_from = now + self._every_s
+            self._tasks.start(live.symbol, self._refill(live))
+
+    def cancel(self, symbol: str) -> None:
+        """End the refill of a book that is kept no longer."""
+        self._tasks.cancel(symbol)
+
+    async def close(self) -> None:
+        """End all of them."""
+        await self._tasks.close()
+
+    async def confirm(self, live: LiveBook) -> int:
+        """The update id of a fresh snapshot of the venue's, with which the book is audited in passing."""
+        live.sync.begin_refill()
+        snapshot = await self._sources.venue(live.symbol)
+        self._refill_from(live, snapshot)
+        return snapshot.update_id
+
+    def report(self, live: LiveBook) -> None:
+        """Tell of an audit that was finished since the last call."""
+        audit = live.sync.take_audit()
+        if audit is not None:
+            live.last_audit = audit
+            live.audited_at = self._clock()
+            self._observer.audited(live.symbol, audit)
+
+    def _depth(self, live: LiveBook) -> int:
+        assert live.book is not None
+        return self._sources.depth(live.book)
+
+    def _shallow(self, live: LiveBook, depth: int) -> bool:
+        """Whether a book that is certain of so many levels is to be completed."""
+        if depth >= self._below:
+            return False
+        if live.file_levels is None or self._sources.leads(live.symbol):
+            return True
+        # What a file does not show, it cannot give.
+        return depth < live.file_levels * 9 // 10
+
+    async def _refill(self, live: LiveBook) -> None:
+        try:
+            if self._sources.has_files and not self._sources.leads(live.symbol):
+                live.sync.begin_refill()
+                if await self._refill_from_file(live):
+                    return
+            live.sync.begin_refill()
+            snapshot = await self._sources.venue(live.symbol, background=True)
+            self._refill_from(live, snapshot)
+        except Exception as error:
+            live.sync.cancel_refill()
+            tell_failure(self._observer, live.symbol, error)
+
+    async def _refill_from_file(self, live: LiveBook) -> bool:
+        """Complete and audit a book from the file; whether the venue need not be asked then."""
+        assert live.book is not None
+        wanted_id, before = live.book.update_id, live.last_audit
+        end = self._clock() + self._file_wait_s
+        taken = False
+        while live.live and self._clock() < end:
+            if not taken:
+                async with self._sources.turns:
+                    stored = await self._sources.file(live.symbol, wanted_id)
+                if stored is not None and stored.snapshot is not None and stored.epoch == live.epoch:
+                    live.file_levels = self._sources.levels(stored.snapshot)
+                    taken = True
+                    self._refill_from(live, stored.snapshot)
+            # A file may be ahead of the book; the comparison is made when the book gets there.
+            if live.last_audit is not before:
+                break
+            await self._sleep(self._file_poll_s)
+        audit = live.last_audit
+        if audit is not None and audit is not before:
+            return audit.clean
+        live.sync.cancel_refill()
+        return not live.live or self._depth(live) >= self._below // 2
+
+    def _refill_from(self, live: LiveBook, snapshot: Snapshot) -> None:
+        if live.sync.refill(snapshot) is Verdict.APPLIED:
+            self.report(live)
+            self._changed(live)

@@ -1,0 +1,102 @@
+"""``Keeper``: what breaks a book, and that it breaks alone."""
+
+import asyncio
+
+import pytest
+
+from depthcast.events import Diff, Snapshot
+from tests.depthcast.keeper.world import World, diff, snapshot
+
+
+@pytest.mark.parametrize(
+    ("breaking", "reason"),
+    [
+        (diff(12, 12), "gap"),
+        (diff(10, 10, quantity="x"), "bad"),
+        (diff(10, 10, bid="11.5"), "crossed"),
+    ],
+)
+async def test_what_breaks_one_book_leaves_the_others_alone(breaking: Diff, reason: str) -> None:
+    world = World()
+    world.rest.books["X"] = world.rest.books["Y"] = snapshot(7)
+    world.keeper.subscribe(["X", "Y"])
+    await world.live("X")
+    await world.live("Y")
+    world.keeper.take(diff(8, 9))
+    world.rest.books["X"] = snapshot(12)
+    world.keeper.take(breaking)
+    assert not world.keeper.books["X"].live
+    assert world.keeper.books["Y"].live
+    # The last good book stays readable; a crossed one is no good book.
+    last_good = world.keeper.books["X"].book
+    assert (last_good is None) == (reason == "crossed")
+    assert last_good is None or last_good.update_id == 9
+    world.keeper.take(diff(8, 9, symbol="Y"))
+    live = await world.live("X")
+    assert live.resyncs == 1
+    assert world.keeper.books["Y"].resyncs == 0
+    assert world.log.broken == [("X", reason)]
+    assert world.changes["X"] == [7, 9, 12]
+    assert world.changes["Y"] == [7, 9]
+
+
+async def test_a_book_of_which_nothing_certain_is_left_is_built_anew() -> None:
+    world = World()
+    world.rest.books["X"] = snapshot(7, complete=False)
+    world.keeper.subscribe(["X"])
+    await world.live()
+    world.rest.books["X"] = snapshot(9)
+    world.keeper.take(diff(8, 8, bid="10", quantity="0"))
+    assert world.log.broken == [("X", "exhausted")]
+    assert world.keeper.books["X"].book is None
+    await world.live()
+    assert world.changes["X"] == [7, 9]
+
+
+async def test_a_book_that_keeps_breaking_does_not_hammer_the_venue() -> None:
+    world = World()
+    world.rest.books["X"] = Snapshot(7, [["12", "1"]], [["11", "1"]], True, True)
+    world.keeper.subscribe(["X"])
+    await world.until(lambda: world.now > 60)
+    await world.keeper.close()
+    assert len(world.rest.asked) < 40
+
+
+async def test_a_listener_that_fails_does_not_stop_the_stream() -> None:
+    world = World()
+    world.rest.books["X"] = snapshot(7)
+    world.keeper.subscribe(["X"])
+    live = await world.live()
+    world.keeper._on_change = lambda live: 1 / 0  # type: ignore[assignment]
+    world.keeper.take(diff(8, 9))
+    assert live.live
+    assert live.book is not None
+    assert live.book.update_id == 9
+
+
+async def test_unsubscribed_symbols_are_forgotten() -> None:
+    world = World()
+    world.feed.dead.add("X")
+    world.keeper.subscribe(["X"])
+    world.keeper.unsubscribe(["X", "NEVER"])
+    assert world.feed.symbols == set()
+    assert dict(world.keeper.books) == {}
+    await asyncio.sleep(0.01)
+    assert len(world.keeper._building) == 0
+
+
+async def test_a_symbol_silent_since_its_connection_was_lost_is_built_anew() -> None:
+    world = World(suspect_after_s=5.0)
+    for symbol in "XYZ":
+        world.rest.books[symbol] = snapshot(7)
+    world.keeper.subscribe("XYZ")
+    for symbol in "XYZ":
+        await world.live(symbol)
+    world.keeper.lost(["X", "Y", "UNKNOWN"])
+    world.keeper.lost(["X"])
+    world.keeper.take(diff(8, 8, symbol="Y"))
+    running = asyncio.ensure_future(world.keeper.run())
+    await world.until(lambda: world.log.broken)
+    running.cancel()
+    assert world.log.broken == [("X", "silent since its connection was lost")]
+    assert world.now >= 5
