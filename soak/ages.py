@@ -118,9 +118,14 @@ class Bucket(NamedTuple):
     spread: Spread
 
 
-def buckets(samples: Iterable[Sample], start: float, width_s: float) -> list[Bucket]:
-    """The spread in each stretch of ``width_s`` from ``start`` on; stretches without samples are left out."""
+def buckets(samples: Iterable[Sample], start: float, end: float, width_s: float) -> list[Bucket]:
+    """The spread in each whole stretch of ``width_s`` between ``start`` and ``end``, but for those without
+    samples."""
     by_index: dict[int, list[float]] = {}
     for sample in samples:
         by_index.setdefault(int((sample.time - start) // width_s), []).append(sample.age_s)
-    return [Bucket(start + index * width_s, spread(ages)) for index, ages in sorted(by_index.items())]
+    return [
+        Bucket(start + index * width_s, spread(ages))
+        for index, ages in sorted(by_index.items())
+        if start + (index + 1) * width_s <= end
+    ]

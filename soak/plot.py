@@ -39,7 +39,7 @@ def draw(record: Record, path: Path) -> None:
         width_ratios=[max(lengths[0], 0.22 * lengths[1]), lengths[1]],
     )
     for axis, (start, end) in zip(axes, spans, strict=True):
-        _ages(axis, buckets(record.samples.between(start, end), start, width_s), record)
+        _ages(axis, buckets(record.samples.between(start, end), start, end, width_s), record)
         axis.set_xlim(start - record.start, end - record.start)
         axis.set_xlabel("seconds since the baseline began")
         axis.grid(visible=True, which="major", alpha=0.3)

@@ -9,6 +9,12 @@ from soak.ages import Spread, spread
 from soak.record import Phase, Record
 from soak.verdict import AFTERMATH_S, Finding, effects, judge, lost_share, put_ratio, takeover_ms, usual_ms
 
+BUSY_SHARE: Final = 0.9
+BUSY: Final = (
+    "The machine had hardly any processor time left at times (see the end): ages then say as much about it as"
+    " about the fleet."
+)
+
 SHORTEST_S: Final = 1.0
 """Rates of a shorter phase mean nothing."""
 
@@ -130,6 +136,7 @@ def as_markdown(record: Record, findings: Sequence[Finding]) -> str:
         f" {record.violation_count} of them broke a promise. {record.shorter:,} were shorter than the"
         f" exchange's answer, each as its metadata said. Each file was read"
         f" {_read_rate(record):.1f} times a second.",
+        *([BUSY] if max((phase.busy for phase in record.phases), default=0.0) > BUSY_SHARE else []),
         "![Ages over time](ages.png)",
         "## What must hold",
         _table(

@@ -70,6 +70,7 @@ def test_samples_are_found_by_time() -> None:
     assert len(samples) == 10
 
 
-def test_buckets_leave_out_stretches_without_samples() -> None:
-    found = buckets([Sample(10.5, 0, 1.0), Sample(11.5, 1, 3.0), Sample(16.0, 0, 2.0)], 10.0, 2.0)
+def test_buckets_leave_out_stretches_without_samples_and_the_last_part() -> None:
+    samples = [Sample(10.5, 0, 1.0), Sample(11.5, 1, 3.0), Sample(16.0, 0, 2.0), Sample(18.5, 0, 9.0)]
+    found = buckets(samples, 10.0, 19.0, 2.0)
     assert [(bucket.time, bucket.spread.most) for bucket in found] == [(10.0, 3.0), (16.0, 2.0)]
