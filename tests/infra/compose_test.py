@@ -153,6 +153,11 @@ class Fleet:
         ]
         return output(asked).split()[::-1]
 
+    def said(self, container: str, what: str) -> list[str]:
+        """The lines of a container's log that hold ``what``."""
+        done = subprocess.run(["docker", "logs", container], text=True, capture_output=True, check=False)
+        return [line for line in (done.stdout + done.stderr).splitlines() if what in line]
+
     def health(self, service: str) -> list[str]:
         """What Docker says of each of a service's containers."""
         form = "{{.State.Health.Status}}"
@@ -205,11 +210,10 @@ def run(fleet: Fleet) -> None:
         say(f"docker kill {' '.join(doomed)}        # two of three updaters")
         output(["docker", "kill", *doomed])
         watch(auditor, "one updater left", 20, MAX_AGE_S)
+        for line in fleet.said(fleet.containers("updater")[0], "taking over"):
+            say(f"its log: {line}")
 
-        say("kill -9 of SeaweedFS, inside the store's container")
-        (store,) = fleet.containers("store")
-        output(["docker", "exec", store, "sh", "-c", "kill -9 $(cat /data/pid)"])
-        back(auditor, "SeaweedFS is started again by itself")
+        kill_seaweedfs(fleet, auditor)
 
         say(f"docker-compose up -d --scale updater={UPDATERS}        # bring the killed ones back")
         fleet.compose("up", "-d", "--no-build", "--no-recreate", "--scale", f"updater={UPDATERS}")
@@ -247,20 +251,26 @@ def watch(auditor: Auditor, what: str, for_s: float, max_age_s: float) -> None:
         raise Failed(f"{what}: a book was {worst:.1f} s old, {max_age_s:.0f} allowed")
 
 
-def back(auditor: Auditor, what: str) -> None:
-    """Wait until the books, away with the store, move on again. Raises :class:`Failed`."""
-    began = time.time()
+def kill_seaweedfs(fleet: Fleet, auditor: Auditor) -> None:
+    """SeaweedFS dies, and comes back with nobody's help. Raises :class:`Failed`."""
+    say("kill -9 of SeaweedFS, inside the store's container")
+    (store,) = fleet.containers("store")
+    process = ["docker", "exec", store, "cat", "/data/pid"]
+    dead = output(process)
+    auditor.ages_s.clear()
+    began = time.monotonic()
+    output(["docker", "exec", store, "sh", "-c", "kill -9 $(cat /data/pid)"])
+    until("SeaweedFS started again", lambda: output(process) != dead, STORE_BACK_S)
     before = {symbol: reading.version for symbol, reading in auditor.readings.items()}
-    time.sleep(2.0)  # what was under way arrives
 
     def moved() -> bool:
-        young = all(age < MAX_AGE_S for age in auditor.ages_s[-2 * len(SYMBOLS) :])
-        return young and all(auditor.readings[symbol].version > before[symbol] for symbol in SYMBOLS)
+        return all(auditor.readings[symbol].version > before[symbol] for symbol in SYMBOLS)
 
-    until(what, moved, STORE_BACK_S)
-    worst = max(auditor.ages_s[-200:])
-    took = time.time() - began
-    say(f"{what}: the books move on {took:.0f} s later; the oldest read meanwhile {worst:.1f} s")
+    until("books that move on", moved, STORE_BACK_S)
+    took, worst = time.monotonic() - began, max(auditor.ages_s)
+    say(
+        f"it is started again by itself: books move on {took:.1f} s later, the oldest read was {worst:.1f} s old"
+    )
 
 
 def keep(fleet: Fleet, auditor: Auditor) -> None:
