@@ -268,9 +268,7 @@ def kill_seaweedfs(fleet: Fleet, auditor: Auditor) -> None:
 
     until("books that move on", moved, STORE_BACK_S)
     took, worst = time.monotonic() - began, max(auditor.ages_s)
-    say(
-        f"it is started again by itself: books move on {took:.1f} s later, the oldest read was {worst:.1f} s old"
-    )
+    say(f"it is started again by itself: the books move on {took:.1f} s later; age max {worst:.1f} s")
 
 
 def keep(fleet: Fleet, auditor: Auditor) -> None:
@@ -280,8 +278,15 @@ def keep(fleet: Fleet, auditor: Auditor) -> None:
     time.sleep(3.0)  # what the edge and the server hold is as new as the store by now
     last = {symbol: auditor.read(symbol, 5) for symbol in SYMBOLS}
     output(["docker", "kill", *fleet.containers("store"), *fleet.containers("server")])
-    status, headers, _ = get(f"{auditor.edge}/api/v3/depth?symbol={SYMBOLS[0]}&limit=5")
-    say(f"with the server away the edge answers {status}, Depthcast-State: {headers.get('depthcast-state')}")
+
+    def marked() -> bool:
+        with suppress(OSError):
+            status, headers, _ = get(f"{auditor.edge}/api/v3/depth?symbol={SYMBOLS[0]}&limit=5")
+            return status == 200 and headers.get("depthcast-state") == "stale"
+        return False
+
+    until("the last books, marked", marked, 20)
+    say("with the server away the edge answers 200, Depthcast-State: stale")
     began = time.monotonic()
     fleet.compose("up", "-d", "--no-build", "--no-deps", "store", "server")
     until("the store healthy again", lambda: fleet.health("store") == ["healthy"], STORE_BACK_S)
