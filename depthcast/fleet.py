@@ -52,6 +52,8 @@ class Member:
     etag: str
     moved_at: float
     still_rounds: int = 0
+    seen_alive: bool = False
+    """Whether it was seen to change at all, rather than found there."""
 
 
 class Members:
@@ -84,7 +86,7 @@ class Members:
             # One that was written again with the same count is an older one come back, or a namesake.
             moved = member is None or heartbeat.beat != member.heartbeat.beat
             if member is None or moved:
-                self._members[replica] = Member(heartbeat, etag, now)
+                self._members[replica] = Member(heartbeat, etag, now, seen_alive=member is not None)
             else:
                 member.etag, member.heartbeat = etag, heartbeat
         elif member is None:
@@ -109,6 +111,18 @@ class Members:
     def living(self, now: float) -> dict[str, Heartbeat]:
         """The last heartbeats of all who live, by name."""
         return {name: member.heartbeat for name, member in self._members.items() if self.lives(member, now)}
+
+    def missing(self, now: float, within_s: float) -> dict[str, Heartbeat]:
+        """The last heartbeats of those who were seen to live and are dead, without a good-bye, for less than
+        ``within_s``."""
+        return {
+            name: member.heartbeat
+            for name, member in self._members.items()
+            if member.seen_alive
+            and member.heartbeat.state is not State.GONE
+            and not self.lives(member, now)
+            and now - member.moved_at < self._dead_after_s + within_s
+        }
 
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken."""

@@ -4,6 +4,7 @@
 rank          among the replicas that can hold the symbol, by rendezvous hashing
 holder        one of the ``redundancy`` first (0: all); rank 0 writes, the others stand by
 leaving       a replica that was told to stop ranks behind all who stay
+missing       one that died a moment ago writes nothing, and what it held moves when it stays away
 ============  ========================================================================================
 
 A holder that is one no longer lets go when those before it have the book and one of them was seen to write
@@ -12,6 +13,7 @@ A holder that is one no longer lets go when those before it have the book and on
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from depthcast.fleet import candidates, holders
 from depthcast.heartbeat import Heartbeat, Role, State, SymbolBeat
@@ -26,12 +28,24 @@ class Place:
     before: tuple[str, ...]
 
 
-def place(symbol: str, living: Mapping[str, Heartbeat], own: Heartbeat) -> Place:
+def place(
+    symbol: str,
+    living: Mapping[str, Heartbeat],
+    own: Heartbeat,
+    missing: Mapping[str, Heartbeat] = MappingProxyType({}),
+) -> Place:
     """The place of the replica that beats ``own``; ``living`` are all replicas that live, it among them.
 
-    O(replicas log replicas).
+    One that is ``missing``, dead for a short while only, goes on counting as a holder where there is another
+    one to write: a replica that was late, or is started again, moves no symbol. O(replicas log replicas).
     """
-    order = holders(symbol, candidates(symbol, living, own), own.redundancy)
+    able = candidates(symbol, living, own)
+    if own.redundancy > 1:
+        order = holders(symbol, able + candidates(symbol, missing, own), own.redundancy)
+        present = [name for name in order if name in living]
+        order = present or holders(symbol, able, own.redundancy)
+    else:
+        order = holders(symbol, able, own.redundancy)
     if own.replica in order:
         rank = order.index(own.replica)
         return Place(rank, True, tuple(order[:rank]))

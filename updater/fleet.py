@@ -25,6 +25,9 @@ from depthcast.store import Outcome, Store
 
 CACHE_CONTROL: Final = "no-cache"
 READ_EVERY_S: Final = 0.5
+MISSING_S: Final = 10.0
+"""So long after a replica was found dead the symbols it held are not given to others, where two hold each."""
+
 SETTLE_S: Final = 1.5
 """So long after its first beat a replica has heard of all who began at the same time."""
 
@@ -72,6 +75,7 @@ class Fleet:
         read_every_s: float = READ_EVERY_S,
         least_gap_s: float = 0.2,
         timeout_s: float = 2.0,
+        missing_s: float = MISSING_S,
         settle_s: float = SETTLE_S,
         # Surroundings
         clock: Callable[[], float] = time.monotonic,
@@ -87,6 +91,7 @@ class Fleet:
         self._read_every_s = read_every_s
         self._least_gap_s = least_gap_s
         self._timeout_s = timeout_s
+        self._missing_s = missing_s
         self._settle_s = settle_s
         self._clock = clock
         self._roster = Roster(
@@ -110,6 +115,8 @@ class Fleet:
         """The own heartbeat before the last: as old as the oldest that others may be known by."""
         self.living: Mapping[str, Heartbeat] = {replica: self.own}
         """The last heartbeats of all who live, by name, this replica's own among them."""
+        self.missing: Mapping[str, Heartbeat] = {}
+        """Those of replicas that died within the last ``missing_s``."""
         self.read = asyncio.Event()
         """Set once the heartbeats were read for the first time."""
 
@@ -245,7 +252,9 @@ class Fleet:
             await asyncio.sleep(max(begun + self._read_every_s - self._clock(), 0))
 
     def _take(self) -> None:
-        living = self._roster.members.living(self._clock())
+        now = self._clock()
+        living = self._roster.members.living(now)
+        self.missing = self._roster.members.missing(now, self._missing_s)
         self.living = {**living, self._replica: self.own}
         self._pass_pauses_on()
         self.read.set()

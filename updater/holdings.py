@@ -7,6 +7,7 @@ reading of the fleet. A symbol is taken up at once and let go only when others w
 import asyncio
 from asyncio import Task, TaskGroup
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from depthcast.heartbeat import Heartbeat, Role
 from depthcast.keeper import Keeper, LiveBook
@@ -56,15 +57,22 @@ class Holdings:
     # Who holds what
 
     def assign(
-        self, living: Mapping[str, Heartbeat], own: Heartbeat, group: TaskGroup, *, earlier: Heartbeat
+        self,
+        living: Mapping[str, Heartbeat],
+        own: Heartbeat,
+        group: TaskGroup,
+        *,
+        earlier: Heartbeat,
+        missing: Mapping[str, Heartbeat] = MappingProxyType({}),
     ) -> None:
         """Take up what is to be held now, let go what others hold, and tell publishers their ranks.
 
-        ``earlier`` is the own heartbeat before the last one, for comparison with the others'.
+        ``earlier`` is the own heartbeat before the last one, for comparison with the others'; ``missing``
+        are replicas that died a moment ago.
         """
         for symbol in [symbol for symbol, task in self._publishing.items() if task.done()]:
             del self._publishing[symbol]
-        self._find_places(living, own)
+        self._find_places(living, own, missing)
         new: list[str] = []
         moved: list[str] = []
         for symbol, here in self._places.items():
@@ -84,13 +92,16 @@ class Holdings:
         self._take_up(new, group)
         self.assigned = bool(self.listed)
 
-    def _find_places(self, living: Mapping[str, Heartbeat], own: Heartbeat) -> None:
+    def _find_places(
+        self, living: Mapping[str, Heartbeat], own: Heartbeat, missing: Mapping[str, Heartbeat]
+    ) -> None:
         """Places depend on who can hold what, which seldom changes."""
-        setup = (own.redundancy, len(self.listed), frozenset(map(_suits, living.values())))
-        mixed = any(beat.selection != own.selection for beat in living.values())
+        beats = (frozenset(map(_suits, living.values())), frozenset(map(_suits, missing.values())))
+        setup = (own.redundancy, len(self.listed), *beats)
+        mixed = any(beat.selection != own.selection for beat in (*living.values(), *missing.values()))
         if mixed or setup != self._setup:
             self._setup = setup
-            self._places = {symbol: place(symbol, living, own) for symbol in self.listed}
+            self._places = {symbol: place(symbol, living, own, missing) for symbol in self.listed}
 
     def _take_up(self, symbols: list[str], group: TaskGroup) -> None:
         if not symbols:

@@ -108,6 +108,7 @@ class Replica:
             observer=self.metrics,
             snapshot_limit=settings.snapshot_limit,
             refill_below=settings.refill_below,
+            refill_urgent_below=settings.refill_urgent_below,
             audit_every_s=settings.audit_every_s,
             clock=clock,
             rng=self._rng,
@@ -306,7 +307,9 @@ class Replica:
         if self._group is None or (self._settings.redundancy and not self._fleet.settled):
             return
         living, own = self._fleet.living, self._fleet.own
-        self._holdings.assign(living, own, self._group, earlier=self._fleet.earlier)
+        self._holdings.assign(
+            living, own, self._group, earlier=self._fleet.earlier, missing=self._fleet.missing
+        )
         if own.state is State.LEAVING and (self._fleet.alone or self._holdings.handed_over(living, own)):
             self._handed_over.set()
 

@@ -104,3 +104,25 @@ def test_one_that_leaves_waits_for_one_other_only() -> None:
     assert not may_let_go("S", here, living, living["a"], yielded=True)
     living["b"] = holding(living["b"], "S", live=True)
     assert may_let_go("S", here, living, living["a"], yielded=True)
+
+
+def test_what_a_missing_replica_held_is_not_given_to_others_at_once() -> None:
+    living, missing = beats("abd", redundancy=2), beats("c", redundancy=2)
+    everybody = living | missing
+    for symbol in SYMBOLS:
+        holding_now = {name for name in everybody if place(symbol, everybody, everybody[name]).holder}
+        places = {name: place(symbol, living, living[name], missing) for name in living}
+        assert {name for name, each in places.items() if each.holder} == holding_now - {"c"}
+        assert sorted(each.rank for each in places.values() if each.holder) == list(
+            range(len(holding_now - {"c"}))
+        )
+
+
+def test_where_nobody_else_holds_a_missing_replicas_symbol_it_moves_at_once() -> None:
+    for redundancy, gone in ((1, "c"), (2, "bc"), (0, "c")):
+        living, missing = (
+            beats(names, redundancy=redundancy) for names in (sorted(set("abcd") - set(gone)), gone)
+        )
+        for symbol in SYMBOLS:
+            places = [place(symbol, living, own, missing) for own in living.values()]
+            assert [each.rank for each in places if each.holder].count(0) == 1

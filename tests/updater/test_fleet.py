@@ -352,3 +352,22 @@ def test_one_that_died_long_ago_is_believed_alive_for_three_seconds_at_most() ->
             assert sim.living("a") == {"a"}
 
     virtual.run(main())
+
+
+def test_one_that_died_is_missing_for_a_while_and_then_forgotten() -> None:
+    async def main() -> None:
+        async with simulated() as sim:
+            sim.start("a", missing_s=10)
+            sim.start("b")
+            sim.start("c")
+            await asyncio.sleep(5)
+            assert not sim.fleets["a"].missing
+            await sim.kill("b")
+            await sim.kill("c")
+            await sim.fleets["c"].say_goodbye()
+            await asyncio.sleep(4)
+            assert set(sim.fleets["a"].missing) == {"b"}
+            await asyncio.sleep(9)
+            assert not sim.fleets["a"].missing
+
+    virtual.run(main())
