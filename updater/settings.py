@@ -147,4 +147,9 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     def refill_below(self) -> int:
         """A book certain of fewer levels is completed anew, before its largest file gets too short."""
         largest, room = self.limits[-1], self.snapshot_limit - self.limits[-1]
-        return largest + room // 4 if room else largest * 19 // 20
+        return largest + room // 4 if room else self.refill_urgent_below
+
+    @property
+    def refill_urgent_below(self) -> int:
+        """A book certain of fewer levels makes its largest file short by a twentieth: completed at once."""
+        return self.limits[-1] * 19 // 20

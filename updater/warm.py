@@ -5,20 +5,28 @@ damaged is no file: the symbol then starts from the exchange, and the next write
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import orjson
 
 from depthcast.errors import BadFile
 from depthcast.events import Snapshot
 from depthcast.files import PEEK_BYTES, FileInfo, depth_key, update_id_of
-from depthcast.keeper import WarmStart
-from depthcast.store import Store, StoredObject
+from depthcast.keeper import NO_FILE, WarmStart
+from depthcast.store import UNCHANGED, Store, StoredObject
+
+
+class _Seen(NamedTuple):
+    etag: str
+    start: WarmStart
 
 
 class WarmFiles:
     """Reads the files of ``limit`` from ``store``; itself the ``warm`` of a :class:`depthcast.keeper.Keeper`.
 
-    ``on_damaged`` is told of objects that are no files.
+    ``on_damaged`` is told of objects that are no files. A file is looked at with a small read first. One that
+    was too old is next asked for only if it changed, and whole: then it most likely will do, and where many
+    books begin at once, requests are what the store is short of.
     """
 
     def __init__(self, store: Store, limit: int, *, on_damaged: Callable[[str, int, BadFile], None]) -> None:
@@ -26,6 +34,8 @@ class WarmFiles:
         self._limit = limit
         self._on_damaged = on_damaged
         self._epochs: dict[str, int] = {}
+        self._too_old: dict[str, _Seen] = {}
+        """By symbol: the file that was last found to be older than what was asked for."""
 
     def newer_epoch(self, symbol: str, epoch: int) -> None:
         """Some file of ``symbol`` is of this epoch: start no book in an earlier one."""
@@ -46,14 +56,25 @@ class WarmFiles:
 
     async def _read(self, symbol: str, wanted_id: int) -> WarmStart | None:
         key = depth_key(symbol, self._limit)
-        head = await self._store.peek(key, PEEK_BYTES)
+        seen = self._too_old.get(symbol)
         try:
-            if head is None:
+            if seen is None or not seen.start.update_id < wanted_id < NO_FILE:
+                found = await self._store.peek(key, PEEK_BYTES)
+                if found is not None and update_id_of(key, found.body) >= wanted_id:
+                    found = await self._store.get(key)
+            else:
+                changed = await self._store.get_if_changed(key, seen.etag)
+                if changed is UNCHANGED:
+                    return seen.start
+                found = changed
+            self._too_old.pop(symbol, None)
+            if found is None:
                 return None
-            if update_id_of(key, head.body) < wanted_id:
-                return _start(key, head, content=False)
-            whole = await self._store.get(key)
-            return None if whole is None else _start(key, whole, content=True)
+            content = update_id_of(key, found.body) >= wanted_id
+            start = _start(key, found, content=content)
+            if not content and wanted_id < NO_FILE:
+                self._too_old[symbol] = _Seen(found.etag, start)
+            return start
         except BadFile as error:
             self._on_damaged(symbol, self._limit, error)
             return None

@@ -24,9 +24,10 @@ Leaves to others: sockets (:mod:`depthcast.feed`), pacing (:mod:`depthcast.rest`
 from depthcast.keeper.keeper import DiffStream, Keeper
 from depthcast.keeper.live import LiveBook
 from depthcast.keeper.observer import Observer
-from depthcast.keeper.sources import SnapshotSource, Source, Warm, WarmStart
+from depthcast.keeper.sources import NO_FILE, SnapshotSource, Source, Warm, WarmStart
 
 __all__ = [
+    "NO_FILE",
     "DiffStream",
     "Keeper",
     "LiveBook",

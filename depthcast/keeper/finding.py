@@ -12,17 +12,14 @@ those that cannot wait. How long others are relied on is up to ``may_ask``, whic
 import asyncio
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 from depthcast.errors import BookError, DepthcastError
 from depthcast.events import Snapshot
 from depthcast.keeper.live import LiveBook
 from depthcast.keeper.observer import Observer, tell_failure
-from depthcast.keeper.sources import Source, Sources, WarmStart
+from depthcast.keeper.sources import NO_FILE, Source, Sources, WarmStart
 from depthcast.sync import Verdict
-
-_NO_FILE: Final = 2**63
-"""Wanted id of a file that cannot exist: asks for the stored version only."""
 
 
 class Trust(Enum):
@@ -134,6 +131,9 @@ class Finder:
         asked: no file may be used, or this one will not do and the replica may ask.
         """
         poll_s = self._warm_poll_s
+        if trust is Trust.ANY and not live.arrived.is_set():
+            # Without a diff no file will do: a look before the first one would be made in vain.
+            await self._arrival(live, poll_s)
         end = self._clock() + self._warm_wait_s
         seen: int | None = None
         damaged: tuple[int, int] | None = None
@@ -142,7 +142,7 @@ class Finder:
             # Asked anew at each look: who asked the venue may have stopped, or just have got the book.
             may_ask = self._sources.may_ask(live.symbol)
             use = _uses_files(trust, may_ask)
-            wanted_id = live.sync.wanted_id if use and live.sync.buffered else _NO_FILE
+            wanted_id = live.sync.wanted_id if use and live.sync.buffered else NO_FILE
             began = self._clock()
             async with self._sources.turns:
                 # Where many books begin at once, the wait for a turn to read is not the file's.
@@ -166,9 +166,9 @@ class Finder:
                 return stored
             else:
                 stands_still = stored is not None and stored.update_id == seen
-                if stands_still and wanted_id != _NO_FILE and now > end - self._warm_wait_s / 2:
+                if stands_still and wanted_id != NO_FILE and now > end - self._warm_wait_s / 2:
                     return stored
-            seen = stored.update_id if stored is not None and wanted_id != _NO_FILE else None
+            seen = stored.update_id if stored is not None and wanted_id != NO_FILE else None
             await self._arrival(live, poll_s)
             if waited:
                 poll_s = min(poll_s * 1.5, self._warm_poll_maximum_s)

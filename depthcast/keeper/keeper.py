@@ -40,7 +40,8 @@ class Keeper:
 
     ``buffer``: diffs kept of a book that is being built, a minute of a stream at 100 ms. They have to reach
     back to when a snapshot was sent for, or a file written, and not over the wait for a turn: ten diffs of a
-    busy symbol take 100 kB.
+    busy symbol take 100 kB. ``refill_below``: a book certain of fewer levels is completed by and by; of fewer
+    than ``refill_urgent_below`` (``None``: the same), at once.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Keeper:
         buffer: int = 600,
         snapshot_limit: int = 5000,
         refill_below: int = 4750,
+        refill_urgent_below: int | None = None,
         refills_at_once: int = 2,
         file_reads_at_once: int = 16,
         # Times
@@ -66,6 +68,7 @@ class Keeper:
         look_again_s: float = 5.0,
         check_every_s: float = 1.0,
         refill_every_s: float = 30.0,
+        refill_spread_s: float = 10.0,
         audit_every_s: float = 3600.0,
         suspect_after_s: float = 10.0,
         retry_initial_s: float = 0.2,
@@ -110,8 +113,10 @@ class Keeper:
             self._observer,
             self._changed,
             below=refill_below,
+            urgent_below=refill_below if refill_urgent_below is None else refill_urgent_below,
             at_once=refills_at_once,
             every_s=refill_every_s,
+            spread_s=refill_spread_s,
             audit_every_s=audit_every_s,
             file_wait_s=warm_wait_s,
             file_poll_s=warm_poll_s,

@@ -1,6 +1,8 @@
 """``Refills``: background snapshots that complete and audit live books (:meth:`depthcast.sync.Sync.refill`).
 
-A book is completed before it becomes too shallow, and compared with a second snapshot from time to time. One
+A book is completed before it becomes too shallow, and compared with a second snapshot from time to time. What
+is shallow and not urgent, as are books that began from files of no more levels than are published, is done
+one by one over time: a replica that joins is to spend no weight at once. A book
 that this replica does not lead is completed and audited from the published file, too; where the two differ,
 or no file will do and the book gets too shallow, from the venue.
 """
@@ -18,6 +20,9 @@ from depthcast.sync import Verdict
 class Refills:
     """Completes books that are certain of fewer than ``below`` levels, and audits every book.
 
+    Those of fewer than ``urgent_below`` at once; the others not before they are ``every_s`` old, and one in
+    ``spread_s``.
+
     ``changed`` is told of books that took over something.
     """
 
@@ -29,9 +34,11 @@ class Refills:
         *,
         # Limits
         below: int,
+        urgent_below: int,
         at_once: int,
         # Times
         every_s: float,
+        spread_s: float,
         audit_every_s: float,
         file_wait_s: float,
         file_poll_s: float,
@@ -43,8 +50,11 @@ class Refills:
         self._observer = observer
         self._changed = changed
         self._below = below
+        self._urgent_below = urgent_below
         self._at_once = at_once
         self._every_s = every_s
+        self._spread_s = spread_s
+        self._spread_from = float("-inf")
         self._audit_every_s = audit_every_s
         self._file_wait_s = file_wait_s
         self._file_poll_s = file_poll_s
@@ -59,13 +69,21 @@ class Refills:
             return
         now = self._clock()
         due: list[tuple[int, LiveBook]] = []
+        can_wait: list[tuple[int, LiveBook]] = []
         for live in books:
             if not live.live or self._tasks.runs(live.symbol) or now < live.refill_from:
                 continue
             depth = self._depth(live)
-            if self._shallow(live, depth) or now - live.audited_at >= self._audit_every_s:
+            shallow = self._shallow(live, depth)
+            if (shallow and depth < self._urgent_below) or now - live.audited_at >= self._audit_every_s:
                 due.append((depth, live))
-        for _, live in sorted(due, key=lambda item: item[0])[:free]:
+            elif shallow and now - live.synced_at >= self._every_s:
+                can_wait.append((depth, live))
+        chosen = sorted(due, key=_depth_of)[:free]
+        if can_wait and len(chosen) < free and now >= self._spread_from:
+            self._spread_from = now + self._spread_s
+            chosen.append(min(can_wait, key=_depth_of))
+        for _, live in chosen:
             live.refill_from = now + self._every_s
             self._tasks.start(live.symbol, self._refill(live))
 
@@ -146,3 +164,7 @@ class Refills:
         if live.sync.refill(snapshot) is Verdict.APPLIED:
             self.report(live)
             self._changed(live)
+
+
+def _depth_of(candidate: tuple[int, LiveBook]) -> int:
+    return candidate[0]

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from depthcast.book import Book
 from depthcast.events import Snapshot
 
 Source = Literal["file", "rest"]
+
+NO_FILE: Final = 2**63
+"""Wanted id of a file that cannot exist: asks for the stored version only."""
 
 
 class SnapshotSource(Protocol):
