@@ -1,6 +1,6 @@
 """``Metrics``: what one replica counts, for Prometheus, for ``/status`` and for the log.
 
-It hears of everything: from the publishers (:class:`updater.publisher.Observer`), from the keeper
+It hears of everything: from the publishers (:class:`updater.ports.Observer`), from the keeper
 (:class:`depthcast.keeper.Observer`) and from the feed. A fault that repeats is logged seldom, and counted
 each time. No metric has a symbol for a label, so that their number does not grow with the symbols;
 ``/status`` has what is known of each. ``docs/metrics.md`` describes every metric; a test holds it to them.
@@ -22,7 +22,7 @@ from depthcast.keeper import Source
 from depthcast.logs import Seldom, get_logger
 from depthcast.store import Outcome, PutResult
 from depthcast.sync import Verdict
-from updater.publisher import ClaimEvent
+from updater.claims import ClaimEvent
 from updater.window import Window
 
 _log = get_logger("updater")

@@ -3,30 +3,21 @@
 One task a symbol, one request in flight a key. Nothing queues: a book is rendered when a write begins, so a
 slow store makes files less frequent, never old. The limits that are due together are rendered together. What
 may be written, and under which condition, :class:`~updater.writing.KeyWriter` decides, and whether this
-replica writes the symbol at all :class:`~updater.duty.Duty`; this is their thin rim. A standby writes
-nothing: it reads one small file, the largest of those that are written most often, once or twice a second
-(:class:`~updater.watch.Watch`), and takes over where that lags its book.
-
-Epochs. Update ids can go down (relisting, maintenance), and "only if greater" would then freeze a symbol for
-good. So where a stored file of this book's epoch has stayed ahead of a book that is alive, unmoved for
-``epoch_after_s``, the exchange is asked for a fresh snapshot; if that is behind the file too, the *largest*
-file is written, under the usual condition, in the next epoch. A stored file of a greater epoch than the
-book's, be it from another replica or from our own claim, makes the book old whatever its id: nothing is
-written until it was taken anew from the exchange.
+replica writes the symbol at all :class:`~updater.duty.Duty`, and in which epoch
+:class:`~updater.claims.Claims`; this is their thin rim. A standby watches one file
+(:class:`~updater.standby.Standby`), and takes over where that lags its book.
 """
 
 import asyncio
 import time
 from asyncio import TaskGroup, TimerHandle
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
-from enum import Enum
 from random import Random
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from depthcast.backoff import Backoff
 from depthcast.book import Book
-from depthcast.errors import BadFile, StoreError, VenueError
+from depthcast.errors import StoreError, VenueError
 from depthcast.files import (
     CONTENT_TYPE,
     LIMITS,
@@ -35,15 +26,17 @@ from depthcast.files import (
     FileInfo,
     Version,
     depth_key,
-    version_of,
 )
 from depthcast.heartbeat import Role
-from depthcast.store import UNCHANGED, Outcome, PutResult, Store, StoredObject, Unchanged
+from depthcast.store import Outcome, Store, StoredObject
 from updater.cadence import Cadence
+from updater.claims import ClaimEvent, Claims
 from updater.duty import Duty
+from updater.ports import LiveBook, Observer
 from updater.slots import Slots
+from updater.standby import Standby
 from updater.watch import Watch
-from updater.writing import NEVER, KeyWriter, Look, Wait, Write, levels_of
+from updater.writing import NEVER, KeyWriter, Look, Wait, Write
 
 CACHE_CONTROL: Final = "public, max-age=0, s-maxage=1"
 """What may be kept of a file, by default. A client asks again each time (an unchanged file costs a 304); an
@@ -52,71 +45,6 @@ stale is allowed on errors: who reads from an edge alone could not tell."""
 
 LOOK_EVERY_S: Final = 0.5
 """A standby looks at no file more often, on average over two looks."""
-
-
-class LiveBook(Protocol):
-    """A book that somebody else keeps up to date; :class:`depthcast.keeper.LiveBook` is one."""
-
-    @property
-    def symbol(self) -> str: ...
-
-    @property
-    def book(self) -> Book | None:
-        """``None`` until it was first synced; the last good one while it is built anew."""
-
-    @property
-    def live(self) -> bool:
-        """Whether it is being kept up to date, rather than being built."""
-
-    @property
-    def epoch(self) -> int:
-        """The epoch in which its ids count."""
-
-    @property
-    def changed_at(self) -> float:
-        """When it last changed, on the monotonic clock, in seconds."""
-
-
-class Observer(Protocol):
-    """Hears what publishers do. Implemented by :class:`updater.metrics.Metrics`."""
-
-    def wrote(self, symbol: str, limit: int, result: PutResult, seconds: float) -> None:
-        """A conditional write ended."""
-
-    def looked(self, symbol: str, limit: int) -> None:
-        """A stored file, or its head, was read."""
-
-    def look_failed(self, symbol: str, limit: int, error: StoreError) -> None:
-        """A stored file, or its head, could not be read."""
-
-    def damaged(self, symbol: str, limit: int, error: BadFile) -> None:
-        """A stored object is no file of ours."""
-
-    def newer_epoch(self, symbol: str, mine: int, stored: int) -> None:
-        """A stored file is of a later epoch than the book."""
-
-    def claim(self, symbol: str, epoch: int, event: "ClaimEvent") -> None:
-        """Something became of the claim of an epoch."""
-
-    def took_over(self, symbol: str, rank: int, behind_s: float) -> None:
-        """This replica begins to write a symbol whose file was older than its book for so long."""
-
-    def yielded(self, symbol: str) -> None:
-        """It stops, for another replica was seen to write."""
-
-
-class ClaimEvent(Enum):
-    """What became of the claim of an epoch, in the order in which it can."""
-
-    ASKED = "asked"
-    """A stored file stayed ahead; the exchange is asked for its id."""
-    REFUTED = "refuted"
-    """The exchange's own id is not behind the file, or the file moved meanwhile."""
-    UNCONFIRMED = "unconfirmed"
-    """The exchange did not answer."""
-    WON = "won"
-    LOST = "lost"
-    """The write that claims it was not won; who did is seen at the next look."""
 
 
 class FileState(NamedTuple):
@@ -197,7 +125,6 @@ class Publisher:
         self._cache_control = cache_control
         self._status = status
         self._slots = slots or Slots(64)
-        self._epoch_after_s = epoch_after_s
         self._clock = clock
         self._wall_ms = wall_ms
 
@@ -229,20 +156,24 @@ class Publisher:
             patrol_s=patrol_s,
             backoff=Backoff(backoff_initial_s, maximum_s=backoff_maximum_s, rng=rng),
         )
-        self._seen: StoredObject | None = None
-        """The beginning of the watched file as a standby last saw it."""
+        self._claims = Claims(after_s=epoch_after_s)
+        self._standby = Standby(
+            live,
+            store,
+            key=self._writers[self._watched].key,
+            limit=self._watched,
+            watch=self._watch,
+            claims=self._claims,
+            observer=observer,
+            clock=clock,
+        )
         self._awake = asyncio.Event()
         self._all_due = True
         self._ended: list[int] = []
         self._alarm: TimerHandle | None = None
         self._alarm_at = NEVER
         self._stopping = False
-
-        self._newest_epoch = 0
-        self._obeyed = 0
-        self._claiming: int | None = None
         self._confirming: asyncio.Task[None] | None = None
-        self._confirm_from = float("-inf")
 
     # From outside
 
@@ -353,7 +284,8 @@ class Publisher:
             writer.check()
         self._duty.check()
         self._watch.check()
-        assert self._duty.writes or self._claiming is None, "a standby claims no epoch"
+        self._claims.check()
+        assert self._duty.writes or self._claims.claiming is None, "a standby claims no epoch"
 
     # One round: begin what is due
 
@@ -362,7 +294,7 @@ class Publisher:
         everything, ended = self._all_due, self._ended
         self._all_due, self._ended = False, []
         book = self._live.book
-        if book is None or self._overtaken(self._live.epoch):
+        if book is None or self._overtaken():
             self._slots.withdraw(self.wake)
             return
         now = self._clock()
@@ -392,8 +324,9 @@ class Publisher:
 
     def _target(self, limit: int, mine: Version) -> Version:
         """What the file of ``limit`` is to become: the book's version, or the epoch that is claimed."""
-        if self._claiming is not None and limit == self._largest:
-            return Version(self._claiming, mine.update_id)
+        claiming = self._claims.claiming
+        if claiming is not None and limit == self._largest:
+            return Version(claiming, mine.update_id)
         return mine
 
     def _set_alarm(self, at: float) -> None:
@@ -458,63 +391,30 @@ class Publisher:
 
     def _stand_by(self, now: float, mine: Version, group: TaskGroup) -> None:
         """One round of a standby: look at the watched file where that is due."""
-        self._watch.note(now, mine, self._levels)
-        # A book that is being built takes nothing over: there is nothing to find out.
-        look_at = self._watch.look_at if self._live.live else NEVER
+        look_at = self._standby.look_at(now, mine)
         if now < look_at:
             self._slots.withdraw(self.wake)
             self._set_alarm(min(look_at, self._watch.mark_at))
             return
         self._set_alarm(NEVER)
         if self._slots.take(1, self.wake):
-            self._watch.looking(now, self._levels)
+            self._standby.looking(now)
             group.create_task(self._look_at_watched())
 
-    def _levels(self) -> int:
-        """Stands for the levels that the watched file is to have."""
-        book = self._live.book
-        assert book is not None
-        return hash(levels_of(book.body(self._watched)))
-
     async def _look_at_watched(self) -> None:
-        key, watch = self._writers[self._watched].key, self._watch
-        found: StoredObject | Literal[Unchanged.UNCHANGED] | None
         try:
-            if self._seen is None:
-                found = await self._store.get(key)
-            else:
-                found = await self._store.get_if_changed(key, self._seen.etag)
-        except StoreError as error:
-            watch.saw_nothing(self._clock())
-            self._observer.look_failed(self.symbol, self._watched, error)
-        else:
-            self._observer.looked(self.symbol, self._watched)
-            if found is UNCHANGED:
-                watch.saw_the_same(self._clock())
-            else:
-                self._saw_watched(key, found)
-            self._consider_takeover()
+            if await self._standby.look():
+                self._consider_takeover()
         finally:
             self._slots.give()
             self.wake()
-
-    def _saw_watched(self, key: str, found: StoredObject | None) -> None:
-        version = levels = None
-        if found is not None:
-            try:
-                version, levels = version_of(key, found.body, found.metadata), hash(levels_of(found.body))
-                self._newest_epoch = max(self._newest_epoch, version.epoch)
-            except BadFile as error:
-                self._observer.damaged(self.symbol, self._watched, error)
-        self._seen = found and replace(found, body=found.body[:PEEK_BYTES])
-        self._watch.saw(version, levels, self._clock())
 
     def _consider_takeover(self) -> None:
         """Take over where the look that has just ended showed that the watched file lags."""
         mine, lag_s = self._mine, self._watch.lag_s
         if lag_s is None or mine is None or self._duty.writes or self._stopping:
             return
-        if self._live.live and self._newest_epoch <= mine.epoch:
+        if self._live.live and self._claims.newest <= mine.epoch:
             self._duty.take_over(mine)
             self._begin_writing()
             self._tell_writer()
@@ -530,7 +430,7 @@ class Publisher:
         writer = self._writers[self._watched]
         if not writer.in_flight:
             writer.looking()
-            writer.saw(self._seen, self._clock())
+            writer.saw(self._standby.seen, self._clock())
 
     def _consider_yielding(self, found: StoredObject | None, stored: Version | None) -> None:
         """The watched file was looked at: stand back where another replica writes it."""
@@ -545,9 +445,8 @@ class Publisher:
         self._slots.withdraw(self.wake)
         if self._confirming is not None:
             self._confirming.cancel()
-        self._claiming = None
-        self._seen = None
-        self._watch.restart(self._clock(), stored)
+        self._claims.stop()
+        self._standby.restart(stored)
         self._observer.yielded(self.symbol)
 
     # Requests
@@ -586,44 +485,33 @@ class Publisher:
         finally:
             self._request_ended(due.limit, due.writer)
         self._observer.wrote(self.symbol, due.limit, result, now - begun)
-        if due.version.epoch == self._claiming:
-            # Won or not, what is seen next decides: a claim is tried once for each confirmation.
-            event = ClaimEvent.WON if result.outcome is Outcome.WON else ClaimEvent.LOST
-            self._claim_ended(due.version.epoch, event)
+        won = result.outcome is Outcome.WON
+        self._tell_claim(due.version.epoch, self._claims.wrote(self._clock(), due.version.epoch, won=won))
 
     def _request_ended(self, limit: int, writer: KeyWriter) -> None:
         self._slots.give()
-        if writer.stored is not None:
-            self._newest_epoch = max(self._newest_epoch, writer.stored.epoch)
+        self._claims.saw(writer.stored)
         self._ended.append(limit)
         self._awake.set()
 
     # Epochs
 
-    def _overtaken(self, epoch: int) -> bool:
+    def _overtaken(self) -> bool:
         """Whether a stored file is of a later epoch than the book; has the book taken anew, once an epoch."""
-        newest = self._newest_epoch
-        if self._claiming is not None and self._claiming <= max(epoch, newest):
-            self._claiming = None
-        if newest <= epoch:
+        claims, epoch = self._claims, self._live.epoch
+        if not claims.overtaken(epoch):
             return False
-        if newest > self._obeyed:
-            self._obeyed = newest
-            self._observer.newer_epoch(self.symbol, epoch, newest)
-            self._on_newer_epoch(self.symbol, newest)
+        if claims.obey():
+            self._observer.newer_epoch(self.symbol, epoch, claims.newest)
+            self._on_newer_epoch(self.symbol, claims.newest)
         return True
 
     def _consider_claim(self, now: float, mine: Version, group: TaskGroup) -> None:
         """Begin to ask for a claim where a file has been ahead of a book that is alive for long enough."""
-        since = min(
-            (each.ahead_since for each in self._writers.values() if each.ahead_since is not None),
-            default=now,
-        )
-        alive = self._live.live and self._live.changed_at >= since
-        if now - since < self._epoch_after_s or not alive or now < self._confirm_from:
-            return
-        if self._claiming is None and self._confirming is None:
-            self._observer.claim(self.symbol, mine.epoch + 1, ClaimEvent.ASKED)
+        changed_at = self._live.changed_at if self._live.live else -NEVER
+        if self._claims.due(now, self._writers.values(), changed_at):
+            self._claims.ask()
+            self._tell_claim(mine.epoch + 1, ClaimEvent.ASKED)
             self._confirming = group.create_task(self._confirm(mine.epoch))
 
     async def _confirm(self, epoch: int) -> None:
@@ -631,32 +519,13 @@ class Publisher:
         try:
             confirmed = await self._ask_venue(self.symbol)
         except VenueError:
-            refusal = ClaimEvent.UNCONFIRMED
+            event: ClaimEvent | None = self._claims.unanswered(self._clock())
         else:
-            if self._still_ahead(epoch, confirmed):
-                self._claiming = epoch + 1
-                self.wake()
-                return
-            refusal = ClaimEvent.REFUTED
-        finally:
-            self._confirming = None
-        self._claim_ended(epoch + 1, refusal)
+            files = self._writers.values()
+            event = self._claims.answered(self._clock(), confirmed, self._mine, epoch, files)
+            self.wake()
+        self._tell_claim(epoch + 1, event)
 
-    def _claim_ended(self, epoch: int, event: ClaimEvent) -> None:
-        self._claiming = None
-        self._confirm_from = self._clock() + self._epoch_after_s
-        self._observer.claim(self.symbol, epoch, event)
-
-    def _still_ahead(self, epoch: int, confirmed: int) -> bool:
-        """Whether a file that has not moved all this time is ahead of the exchange's own id too."""
-        book = self._live.book
-        if book is None or self._live.epoch != epoch:
-            return False
-        ahead_from = self._clock() - self._epoch_after_s
-        return any(
-            writer.ahead_since is not None
-            and writer.ahead_since <= ahead_from
-            and writer.stored is not None
-            and writer.stored.update_id > max(confirmed, book.update_id)
-            for writer in self._writers.values()
-        )
+    def _tell_claim(self, epoch: int, event: ClaimEvent | None) -> None:
+        if event is not None:
+            self._observer.claim(self.symbol, epoch, event)

@@ -17,7 +17,8 @@ from depthcast.files import FileInfo, Version, depth_key, version_of
 from depthcast.store import Outcome, PutResult, Store, StoredObject, Unchanged
 from depthcast.store.memory import MemoryStore
 from updater.cadence import Cadence
-from updater.publisher import ClaimEvent, Publisher
+from updater.claims import ClaimEvent
+from updater.publisher import Publisher
 
 SYMBOL = "ETHUSDT"
 AT_ONCE = Cadence(((5000, 0),))

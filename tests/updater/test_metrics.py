@@ -13,8 +13,8 @@ from depthcast.errors import BadFile, MalformedFrame, StoreUnavailable, VenueUna
 from depthcast.store import Outcome, PutResult
 from depthcast.store.memory import MemoryStore
 from depthcast.sync import Verdict
+from updater.claims import ClaimEvent
 from updater.metrics import Metrics
-from updater.publisher import ClaimEvent
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
 

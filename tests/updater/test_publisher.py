@@ -13,7 +13,8 @@ from depthcast.files import CONTENT_TYPE, FileInfo, Version, depth_key
 from depthcast.store import Outcome, PutResult
 from tests.updater.publishing import SYMBOL, FaultyStore, Replica, now, virtual
 from updater.cadence import Cadence
-from updater.publisher import CACHE_CONTROL, ClaimEvent
+from updater.claims import ClaimEvent
+from updater.publisher import CACHE_CONTROL
 from updater.slots import Slots
 
 # Files
@@ -175,7 +176,7 @@ async def test_who_no_longer_wants_a_slot_lets_others_in(how: str) -> None:
         case "its book is gone":
             first.live.book = None
         case "it is overtaken":
-            first.publisher._newest_epoch = 1
+            first.publisher._claims.saw(Version(1, 0))
         case _:
             first.publisher.stop()
     slots.give()

@@ -1,0 +1,98 @@
+"""``Standby``: how a replica that does not write a symbol looks at the one file that it watches.
+
+It writes nothing: it reads one small file, the largest of those that are written most often, once or twice a
+second. When to look, and whether the file lags, :class:`~updater.watch.Watch` knows; this is its thin rim.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from depthcast.errors import BadFile, StoreError
+from depthcast.files import PEEK_BYTES, Version, version_of
+from depthcast.store import UNCHANGED, Store, StoredObject, Unchanged
+from updater.claims import Claims
+from updater.ports import LiveBook, Observer
+from updater.watch import Watch
+from updater.writing import NEVER, levels_of
+
+
+class Standby:
+    """Looks at the file ``key`` of ``limit``; ``claims`` is told of the versions that it sees."""
+
+    def __init__(
+        self,
+        live: LiveBook,
+        store: Store,
+        *,
+        key: str,
+        limit: int,
+        watch: Watch,
+        claims: Claims,
+        observer: Observer,
+        clock: Callable[[], float],
+    ) -> None:
+        self.watch = watch
+        self.seen: StoredObject | None = None
+        """The beginning of the file as it was seen last."""
+        self._live = live
+        self._store = store
+        self._key = key
+        self._limit = limit
+        self._claims = claims
+        self._observer = observer
+        self._clock = clock
+
+    def look_at(self, now: float, mine: Version) -> float:
+        """When the next look is to begin for a book that is ``mine``: to be asked whenever it changes."""
+        self.watch.note(now, mine, self._levels)
+        # A book that is being built takes nothing over: there is nothing to find out.
+        return self.watch.look_at if self._live.live else NEVER
+
+    def looking(self, now: float) -> None:
+        """A look is begun."""
+        self.watch.looking(now, self._levels)
+
+    def _levels(self) -> int:
+        """Stands for the levels that the watched file is to have."""
+        book = self._live.book
+        assert book is not None
+        return hash(levels_of(book.body(self._limit)))
+
+    async def look(self) -> bool:
+        """Look; whether the file could be read."""
+        found: StoredObject | Literal[Unchanged.UNCHANGED] | None
+        try:
+            if self.seen is None:
+                found = await self._store.get(self._key)
+            else:
+                found = await self._store.get_if_changed(self._key, self.seen.etag)
+        except StoreError as error:
+            self.watch.saw_nothing(self._clock())
+            self._observer.look_failed(self._live.symbol, self._limit, error)
+            return False
+        self._observer.looked(self._live.symbol, self._limit)
+        if found is UNCHANGED:
+            self.watch.saw_the_same(self._clock())
+        else:
+            self._saw(found)
+        return True
+
+    def _saw(self, found: StoredObject | None) -> None:
+        version = levels = None
+        if found is not None:
+            try:
+                version, levels = (
+                    version_of(self._key, found.body, found.metadata),
+                    hash(levels_of(found.body)),
+                )
+                self._claims.saw(version)
+            except BadFile as error:
+                self._observer.damaged(self._live.symbol, self._limit, error)
+        self.seen = found and replace(found, body=found.body[:PEEK_BYTES])
+        self.watch.saw(version, levels, self._clock())
+
+    def restart(self, stored: Version | None) -> None:
+        """Begin to watch the file, which was just seen to be of this version, having written it until now."""
+        self.seen = None
+        self.watch.restart(self._clock(), stored)
