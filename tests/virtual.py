@@ -1,4 +1,4 @@
-"""An event loop whose time stands still while there is work and jumps to the next timer when there is none."""
+"""An event loop whose time stands still while there is work, and then jumps to the next timer."""
 
 import asyncio
 import selectors
