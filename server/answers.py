@@ -4,7 +4,7 @@ An answer is complete before it is sent: status, headers and body are bytes, so 
 given to any number of readers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from depthcast.venues.binance_rest import ERROR_CONTENT_TYPE, ApiError
@@ -23,9 +23,16 @@ class Answer(NamedTuple):
 class Asked(NamedTuple):
     """What of a request the answer may depend on; ``None`` where the header was not sent."""
 
-    query: bytes
+    query: bytes = b""
     if_none_match: bytes | None = None
     time_unit: bytes | None = None
+    accept_encoding: bytes | None = None
+    client: str = ""
+    """The address of who asks; empty where it is not known."""
+
+
+Endpoint = Callable[[Asked], Answer | Awaitable[Answer]]
+"""Answers the GET requests for one path: at once where it can, for most requests are answered so."""
 
 
 COMMON: Final[Sequence[Header]] = (

@@ -4,27 +4,16 @@ The exchange's endpoints are answered here with prepared answers; everything els
 paths) is Starlette's to route. Unknown paths are 404 as Binance answers them: HTML only for who accepts it.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from depthcast.venues.binance_rest import (
-    DEPTH_PATH,
-    PING_PATH,
-    TIME_PATH,
-    ApiError,
-    parse_time_unit,
-    refuse_parameters,
-)
-from server.answers import METHOD_NOT_ALLOWED, PREFLIGHT, Answer, Asked, json_answer, refusal
-from server.depth import Cold, Depth
+from server.answers import METHOD_NOT_ALLOWED, PREFLIGHT, Answer, Asked, Endpoint
 
 NOT_FOUND_HTML: Final = "<html><body><h2>404 Not found</h2></body></html>"
 
@@ -33,25 +22,17 @@ OnAnswer = Callable[[str, int], None]
 
 
 class App:
-    """The whole service as one ASGI callable. ``wall_us`` is microseconds since 1970."""
+    """The whole service as one ASGI callable: ``endpoints`` by their paths, and ``routes`` for the rest."""
 
     def __init__(
         self,
-        depth: Depth,
+        endpoints: Mapping[str, Endpoint],
         routes: list[BaseRoute],
         *,
         on_answer: OnAnswer = lambda *_: None,
-        wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        self._depth = depth
+        self._endpoints = endpoints
         self._on_answer = on_answer
-        self._wall_us = wall_us
-        self._ping = json_answer(b"{}")
-        self._endpoints: Mapping[str, Callable[[Asked], Answer | Cold]] = {
-            DEPTH_PATH: depth.answer,
-            PING_PATH: self._answer_ping,
-            TIME_PATH: self._answer_time,
-        }
         starlette = Starlette(routes=routes, exception_handlers={404: _not_found})
         starlette.router.redirect_slashes = False
         self._others: ASGIApp = starlette
@@ -63,45 +44,30 @@ class App:
             await self._others(scope, receive, send)
             return
         method = scope["method"]
-        answer: Answer | Cold
         if method in ("GET", "HEAD"):
-            answer = endpoint(_asked(scope))
-            if isinstance(answer, Cold):
-                answer = await self._depth.wait(answer)
+            given = endpoint(_asked(scope))
+            answer = given if isinstance(given, Answer) else await given
         else:
             answer = PREFLIGHT if method == "OPTIONS" else METHOD_NOT_ALLOWED
         self._on_answer(scope["path"], answer.status)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
 
-    def _answer_ping(self, asked: Asked) -> Answer:
-        return _refused(asked) or self._ping
-
-    def _answer_time(self, asked: Asked) -> Answer:
-        refused = _refused(asked)
-        if refused is not None:
-            return refused
-        now_us = self._wall_us()
-        micro = parse_time_unit(asked.time_unit) == "MICROSECOND"
-        return json_answer(orjson.dumps({"serverTime": now_us if micro else now_us // 1000}))
-
 
 def _asked(scope: Scope) -> Asked:
-    if_none_match = time_unit = None
+    if_none_match = time_unit = accept_encoding = None
     for name, value in scope["headers"]:
+        # A list may be sent as several lines (RFC 9110, 5.3).
         if name == b"if-none-match":
-            # A list may be sent as several lines (RFC 9110, 5.3).
             if_none_match = value if if_none_match is None else if_none_match + b", " + value
+        elif name == b"accept-encoding":
+            accept_encoding = value if accept_encoding is None else accept_encoding + b", " + value
         elif name == b"x-mbx-time-unit":
             time_unit = value
-    return Asked(scope["query_string"], if_none_match, time_unit)
-
-
-def _refused(asked: Asked) -> Answer | None:
-    """What ping and time check: the time unit, then that no parameter was sent."""
-    unit = parse_time_unit(asked.time_unit)
-    error = unit if isinstance(unit, ApiError) else refuse_parameters(asked.query)
-    return refusal(error) if error is not None else None
+    client = scope.get("client")
+    return Asked(
+        scope["query_string"], if_none_match, time_unit, accept_encoding, client[0] if client else ""
+    )
 
 
 def _not_found(request: Request, _error: Exception) -> Response:

@@ -1,15 +1,14 @@
 """``GET /api/v3/depth``: a query string to a prepared answer, without waiting where the file is in memory.
 
 :meth:`Depth.answer` is synchronous: it reads the request, looks the symbol up in the catalogue and the file
-up in memory. Only where a file has to be read first does it return :class:`Cold`, and
-:meth:`Depth.wait` reads it. Which answer a request gets depends on nothing but the query string, two headers
-and the published files.
+up in memory. Only where a file has to be read first is the answer to be awaited. Which answer a request gets
+depends on nothing but the request and the published files.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from depthcast.errors import BadFile, StoreError
 from depthcast.files import covering_limit, depth_key
@@ -25,49 +24,37 @@ from depthcast.venues.binance_rest import (
 )
 from server.answers import QUERY_TOO_LONG, Answer, Asked, refusal
 from server.catalogue import Catalogue
+from server.freshness import Freshness
 from server.hot import HotFile, HotFiles
 
-DEFAULT_STALE_AFTER_S: Final = 3.0
 MAX_QUERY_BYTES: Final = 8192
 
 _CACHED_QUERIES: Final = 4096
 _CACHED_QUERY_BYTES: Final = 128
 
 
-class Cold(NamedTuple):
-    """An answer that needs the store first."""
-
-    key: str
-    request: DepthRequest
-    if_none_match: bytes | None
-
-
 class Depth:
-    """The depth endpoint over what is published and what is in memory.
-
-    A file that the store has not confirmed for ``stale_after_s`` is marked ``stale``. ``clock`` is the one of
-    ``hot``.
-    """
+    """The depth endpoint over what is published and what is in memory. ``clock`` is the one of ``hot``."""
 
     def __init__(
         self,
         catalogue: Catalogue,
         hot: HotFiles,
+        freshness: Freshness,
         *,
-        stale_after_s: float = DEFAULT_STALE_AFTER_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
         self._hot = hot
-        self._stale_after_s = stale_after_s
+        self._freshness = freshness
         self._clock = clock
         self._parse_cached = lru_cache(maxsize=_CACHED_QUERIES)(parse_depth)
         self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
         self._status_mismatch = refusal(STATUS_MISMATCH)
         self._unavailable = refusal(UNAVAILABLE)
 
-    def answer(self, asked: Asked) -> Answer | Cold:
-        """The answer, or what has to be read for it."""
+    def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
+        """The answer: to be awaited only where the file has to be read first."""
         if len(asked.query) > MAX_QUERY_BYTES:
             return QUERY_TOO_LONG
         unit = parse_time_unit(asked.time_unit)
@@ -82,19 +69,15 @@ class Depth:
         if not isinstance(key, str):
             return key
         file = self._hot.get(key)
-        if file is None:
-            return Cold(key, request, asked.if_none_match)
-        return self._from(file, request, asked.if_none_match)
+        return self._read(key, request, asked) if file is None else self._from(file, request, asked)
 
-    async def wait(self, cold: Cold) -> Answer:
+    async def _read(self, key: str, request: DepthRequest, asked: Asked) -> Answer:
         """The answer after reading the file: 503 where neither the store nor memory has it."""
         try:
-            file = await self._hot.read(cold.key)
+            file = await self._hot.read(key)
         except (StoreError, BadFile):
             return self._unavailable
-        if file is None:
-            return self._unavailable
-        return self._from(file, cold.request, cold.if_none_match)
+        return self._unavailable if file is None else self._from(file, request, asked)
 
     def _key(self, request: DepthRequest) -> str | Answer:
         """The key of the file that holds the answer, or the refusal where there is none."""
@@ -110,9 +93,9 @@ class Depth:
             return self._unavailable if coming else refusal(LIMIT_NOT_VALID)
         return depth_key(request.symbol, covering)
 
-    def _from(self, file: HotFile, request: DepthRequest, if_none_match: bytes | None) -> Answer:
+    def _from(self, file: HotFile, request: DepthRequest, asked: Asked) -> Answer:
         assert file.edition is not None  # what HotFiles hands out has been read
         if request.symbol_status not in (None, file.edition.info.status):
             return self._status_mismatch
-        stale = self._clock() - file.confirmed_at > self._stale_after_s
-        return file.edition.answer(request.limit, if_none_match, stale=stale)
+        currency = self._freshness.of(file, self._clock())
+        return file.edition.answer(request.limit, asked, currency)

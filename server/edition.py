@@ -1,14 +1,19 @@
 """One version of one published file, held in memory, and the answers made from it.
 
-An edition never changes. Its answers are made once for each limit and state and given to every reader:
-smaller limits are cut from the body and kept, but no more of them than the body itself is long.
+An edition never changes. Its answers are made once for each limit and given to every reader for as long as
+they are equally fresh: smaller limits are cut from the body and kept, but no more of them than the body
+itself is long.
 """
 
-from typing import Final, NamedTuple, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Self
 
-from depthcast.files import TRADING, FileInfo, Version, check_body, cut, parse_key, version_of
+from depthcast.files import FileInfo, Version, check_body, cut, parse_key, version_of
 from depthcast.store import StoredObject
-from server.answers import COMMON, JSON_TYPE, Answer, Header
+from server.answers import COMMON, JSON_TYPE, Answer, Asked, Header
+
+if TYPE_CHECKING:
+    from server.freshness import Currency
 
 DEFAULT_CACHE_CONTROL: Final = "no-cache"
 """Caches may keep the answer but ask before each use: 304 is cheap, an old book is not."""
@@ -16,20 +21,31 @@ DEFAULT_CACHE_CONTROL: Final = "no-cache"
 _OVERHEAD_BYTES: Final = 4096
 
 
-class _Answers(NamedTuple):
-    """``confirmed`` by the store a moment ago, or ``stale``."""
+class _Cut:
+    """The levels of one limit, and the answers that were made of them last."""
 
-    tag: bytes
-    confirmed: Answer
-    stale: Answer
-    confirmed_not_modified: Answer
-    stale_not_modified: Answer
+    __slots__ = ("body", "currency", "headers", "not_modified", "tag", "whole")
+
+    def __init__(self, body: bytes, tag: bytes, headers: Sequence[Header]) -> None:
+        self.body = body
+        self.tag = tag
+        self.headers = headers
+        self.currency: Currency | None = None
+        self.whole = self.not_modified = Answer(500, (), b"")
+
+    def mark(self, currency: "Currency") -> None:
+        """Make the answers that say how fresh the file is."""
+        headers = (*self.headers, (b"depthcast-state", currency.state.value))
+        length: Header = (b"content-length", b"%d" % len(self.body))
+        self.whole = Answer(200, (JSON_TYPE, length, *headers), self.body)
+        self.not_modified = Answer(304, headers, b"")
+        self.currency = currency
 
 
 class Edition:
     """A published file as read: its limit, its version and what its writer said about it."""
 
-    __slots__ = ("_answers", "_body", "_cache_control", "_cut_bytes", "info", "limit", "version")
+    __slots__ = ("_body", "_cache_control", "_cut_bytes", "_cuts", "info", "limit", "version")
 
     def __init__(self, body: bytes, limit: int, version: Version, info: FileInfo, cache_control: str) -> None:
         self.limit = limit
@@ -37,7 +53,7 @@ class Edition:
         self.info = info
         self._body = body
         self._cache_control = cache_control.encode()
-        self._answers: dict[int, _Answers] = {}
+        self._cuts: dict[int, _Cut] = {}
         self._cut_bytes = 0
 
     @classmethod
@@ -53,32 +69,30 @@ class Edition:
         """The most memory this edition may come to take, its cut answers included."""
         return 2 * len(self._body) + _OVERHEAD_BYTES
 
-    def answer(self, limit: int, if_none_match: bytes | None = None, *, stale: bool = False) -> Answer:
-        """The answer to a request for ``limit`` levels (at most :attr:`limit`); 304 where the reader has it.
-
-        ``stale``: the store has not confirmed this edition for a while. It is what the answer then says of
-        a halted symbol too, for that may trade again and the store not tell.
-        """
-        answers = self._answers.get(limit) or self._prepare(limit)
-        if if_none_match is not None and _matches(if_none_match, answers.tag):
-            return answers.stale_not_modified if stale else answers.confirmed_not_modified
-        return answers.stale if stale else answers.confirmed
+    def answer(self, limit: int, asked: Asked, currency: "Currency") -> Answer:
+        """The answer to a request for ``limit`` levels (at most :attr:`limit`): 304 to who has it already."""
+        cut = self._cuts.get(limit) or self._cut(limit)
+        if cut.currency is not currency:
+            cut.mark(currency)
+        if asked.if_none_match is not None and _matches(asked.if_none_match, cut.tag):
+            return cut.not_modified
+        return cut.whole
 
     def check(self) -> None:
         """Raise ``AssertionError`` where the cut answers take more than they may. O(answers)."""
-        bodies = [answers.confirmed.body for answers in self._answers.values()]
+        bodies = [cut.body for cut in self._cuts.values()]
         assert self._cut_bytes == sum(len(body) for body in bodies if body is not self._body)
         assert len(self._body) + self._cut_bytes <= self.cost_bytes
 
-    def _prepare(self, limit: int) -> _Answers:
+    def _cut(self, limit: int) -> _Cut:
         body = self._body if limit == self.limit else cut(self._body, limit)
         if body is not self._body:
             self._cut_bytes += len(body)
             if self._cut_bytes > len(self._body):
-                self._answers.clear()
+                self._cuts.clear()
                 self._cut_bytes = len(body)
         tag = self._tag(limit)
-        headers = [
+        headers = (
             (b"etag", tag),
             (b"cache-control", self._cache_control),
             *COMMON,
@@ -87,19 +101,9 @@ class Edition:
             (b"depthcast-event-time", b"%d" % self.info.event_time_ms),
             (b"depthcast-publish-time", b"%d" % self.info.publish_time_ms),
             (b"depthcast-status", self.info.status.encode()),
-        ]
-        whole = [JSON_TYPE, (b"content-length", b"%d" % len(body)), *headers]
-        confirmed: Header = (b"depthcast-state", b"live" if self.info.status == TRADING else b"halted")
-        stale: Header = (b"depthcast-state", b"stale")
-        answers = _Answers(
-            tag,
-            confirmed=Answer(200, (*whole, confirmed), body),
-            stale=Answer(200, (*whole, stale), body),
-            confirmed_not_modified=Answer(304, (*headers, confirmed), b""),
-            stale_not_modified=Answer(304, (*headers, stale), b""),
         )
-        self._answers[limit] = answers
-        return answers
+        made = self._cuts[limit] = _Cut(body, tag, headers)
+        return made
 
     def _tag(self, limit: int) -> bytes:
         """A strong entity tag (RFC 9110, 8.8.3): equal tags of one URL mean equal bytes.

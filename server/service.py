@@ -11,13 +11,16 @@ from depthcast.backoff import Backoff
 from depthcast.errors import AccessDenied, DepthcastError, StoreError
 from depthcast.logs import Seldom, get_logger
 from depthcast.store import Store
+from depthcast.venues.binance_rest import DEPTH_PATH, PING_PATH, TIME_PATH
 from server.app import App
 from server.catalogue import Catalogue
 from server.depth import Depth
 from server.edition import Edition
+from server.freshness import Freshness
 from server.health import Health
 from server.hot import HotFiles, ReadOutcome
 from server.metrics import Metrics
+from server.ping import ping, time_endpoint
 from server.settings import ServerSettings
 
 _LOG: Final = get_logger("server")
@@ -60,9 +63,11 @@ class Service:
             file_bytes=lambda: self.hot.bytes_held,
             symbols=lambda: len(self.catalogue),
         )
+        freshness = Freshness(stale_after_s=settings.stale_after_ms / 1000)
+        depth = Depth(self.catalogue, self.hot, freshness)
         health = Health(self.catalogue)
         self.app = App(
-            Depth(self.catalogue, self.hot, stale_after_s=settings.stale_after_ms / 1000),
+            {DEPTH_PATH: depth.answer, PING_PATH: ping, TIME_PATH: time_endpoint()},
             [
                 Route("/healthz", health.alive),
                 Route("/readyz", health.ready),

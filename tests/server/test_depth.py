@@ -9,7 +9,8 @@ import pytest
 from depthcast.errors import StoreUnavailable
 from server.answers import Answer, Asked
 from server.catalogue import Catalogue
-from server.depth import MAX_QUERY_BYTES, Cold, Depth
+from server.depth import MAX_QUERY_BYTES, Depth
+from server.freshness import Freshness
 from server.hot import HotFiles
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ async def hot(store: "WatchedStore", clock: "StillClock") -> AsyncIterator[HotFi
 
 @pytest.fixture
 def depth(catalogue: Catalogue, hot: HotFiles, clock: "StillClock") -> Depth:
-    return Depth(catalogue, hot, stale_after_s=3.0, clock=clock)
+    return Depth(catalogue, hot, Freshness(stale_after_s=3.0), clock=clock)
 
 
 async def fetch(depth: Depth, query: str, if_none_match: bytes | None = None) -> Answer:
     answer = depth.answer(Asked(query.encode(), if_none_match))
-    return await depth.wait(answer) if isinstance(answer, Cold) else answer
+    return answer if isinstance(answer, Answer) else await answer
 
 
 def header(answer: Answer, name: str) -> str | None:
@@ -98,7 +99,7 @@ async def test_a_bad_request_never_reaches_the_store(depth: Depth, store: "Watch
 async def test_before_the_first_listing_no_symbol_is_called_unknown(
     store: "WatchedStore", hot: HotFiles
 ) -> None:
-    answer = await fetch(Depth(Catalogue(store), hot), "symbol=ETHUSDT")
+    answer = await fetch(Depth(Catalogue(store), hot, Freshness()), "symbol=ETHUSDT")
     assert code(answer) == (503, -1001)
     assert header(answer, "retry-after") == "1"
 
@@ -153,7 +154,7 @@ async def test_a_limit_beyond_all_published_ones_is_not_valid(store: "WatchedSto
     await store.publish("BTCUSDT", 20, 7)
     catalogue = Catalogue(store)
     await catalogue.refresh()
-    depth = Depth(catalogue, hot)
+    depth = Depth(catalogue, hot, Freshness())
     assert code(await fetch(depth, "symbol=BTCUSDT&limit=21")) == (400, -1130)
     assert (await fetch(depth, "symbol=BTCUSDT&limit=20")).status == 200
 
@@ -187,7 +188,7 @@ async def test_a_file_the_store_no_longer_confirms_is_served_and_marked(
     assert header(late, "depthcast-state") == "stale"
     store.failure = None
     await clock.advance(2.1)
-    assert depth.answer(Asked(b"symbol=ETHUSDT&limit=10")) is first
+    assert depth.answer(Asked(b"symbol=ETHUSDT&limit=10")) == first
 
 
 @pytest.mark.parametrize("limit", [7, 10])
@@ -217,4 +218,6 @@ async def test_the_time_unit_is_checked_though_a_book_has_no_time(depth: Depth) 
     answer = depth.answer(Asked(b"symbol=ETHUSDT&limit=10", None, b"SECOND"))
     assert isinstance(answer, Answer)
     assert code(answer) == (400, -1194)
-    assert isinstance(depth.answer(Asked(b"symbol=ETHUSDT&limit=10", None, b"MICROSECOND")), Cold)
+    pending = depth.answer(Asked(b"symbol=ETHUSDT&limit=10", None, b"MICROSECOND"))
+    assert not isinstance(pending, Answer)
+    assert (await pending).status == 200

@@ -9,7 +9,9 @@ import pytest
 from depthcast.store import StoredObject
 from depthcast.venues import binance_rest
 from depthcast.venues.binance_rest import ApiError
+from server.answers import Asked
 from server.edition import Edition
+from server.freshness import Currency, State
 from server.hot import ReadOutcome
 from server.service import Service
 from server.settings import ServerSettings
@@ -28,12 +30,9 @@ def page() -> str:
 
 def test_every_header_of_a_book_is_documented_and_no_other(page: str, store: "WatchedStore") -> None:
     key = "api/v3/depth?symbol=ETHUSDT&limit=5"
-    sent = {
-        name.decode()
-        for name, _ in Edition.of(key, StoredObject(store.body(1, 5), '"x"', store.metadata()))
-        .answer(5)
-        .headers
-    }
+    edition = Edition.of(key, StoredObject(store.body(1, 5), '"x"', store.metadata()))
+    answer = edition.answer(5, Asked(), Currency(State.LIVE))
+    sent = {name.decode() for name, _ in answer.headers}
     table = page.split("## Headers of a book")[1]
     documented = {name.lower() for name in re.findall(r"^\| `([A-Za-z-]+)` \|", table, re.MULTILINE)}
     assert documented == sent - {"content-length"}

@@ -10,6 +10,8 @@ from structlog.testing import capture_logs
 
 from depthcast.errors import AccessDenied, BucketMissing, StoreUnavailable
 from depthcast.files import depth_key
+from server.answers import Asked
+from server.freshness import Currency, State
 from server.service import Service
 from server.settings import ServerSettings
 
@@ -154,5 +156,6 @@ async def test_settings_reach_the_answers(store: "WatchedStore") -> None:
     file = await service.hot.read(KEY)
     assert file is not None
     assert file.edition is not None
-    assert (b"cache-control", b"public, s-maxage=1") in file.edition.answer(5).headers
+    answer = file.edition.answer(5, Asked(), Currency(State.LIVE))
+    assert (b"cache-control", b"public, s-maxage=1") in answer.headers
     await service.close()
