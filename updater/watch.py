@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 from depthcast.backoff import Backoff
 from depthcast.files import Version
-from updater.writing import NEVER
+from updater.writing import NEVER, shows
 
 MARKS: Final = 64
 """How many versions of the book newer than the file are remembered."""
@@ -117,7 +117,7 @@ class Watch:
             self._marks.clear()  # another book, built anew
             self._unmarked, self._asked = None, None
         self._mine, self._mine_since = mine, now
-        if self.stored is not None and mine <= self.stored:
+        if self.stored is not None and shows(self.stored, mine):
             self._unmarked = None
             return
         self._unmarked = (mine, now)
@@ -156,7 +156,7 @@ class Watch:
             is_ahead = self.stored is not None and self._mine is not None and self.stored > self._mine
             return max(earliest, unhurried, self._begun_at + (self._ahead_s if is_ahead else self._patrol_s))
         # What the last look found older than the book may be the last word of a writer that just died.
-        hurried = self._asked is not None and (self.stored is None or self.stored < self._asked)
+        hurried = self._asked is not None and (self.stored is None or not shows(self.stored, self._asked))
         if hurried and telling_at > self._begun_at:
             return max(earliest, telling_at + MARGIN * self._look_every_s)
         return max(earliest, unhurried, telling_at + MARGIN * self._look_every_s)
@@ -196,12 +196,12 @@ class Watch:
         self.stored, self._levels = stored, levels
         if stored is not None:
             self.settled = self.settled or self._reached_by(stored)
-            while self._marks and self._marks[0].version <= stored:
+            while self._marks and shows(stored, self._marks[0].version):
                 self._marks.popleft()
-            if self._unmarked is not None and self._unmarked[0] <= stored:
+            if self._unmarked is not None and shows(stored, self._unmarked[0]):
                 self._unmarked = None
         mine = self._mine
-        if mine is not None and not self._marks and (stored is None or stored < mine):
+        if mine is not None and not self._marks and (stored is None or not shows(stored, mine)):
             # What was there is gone, damaged or older: the next look tells for how long.
             self._unmarked = (mine, self._mine_since)
         self.lag_s = self._lag_s()
@@ -225,7 +225,7 @@ class Watch:
         """Whether ``stored`` is as new as some version that the book is remembered to have had."""
         if self._asked is None:
             return False
-        return stored >= (min(self._asked, self._marks[0].version) if self._marks else self._asked)
+        return shows(stored, min(self._asked, self._marks[0].version) if self._marks else self._asked)
 
     def _lag_s(self) -> float | None:
         readable = self._readable_since

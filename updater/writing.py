@@ -6,7 +6,10 @@ followed by a read and a comparison*. So
 * a write is ``If-Match`` on the ETag of an object whose version was seen to be smaller, or
   ``If-None-Match: *`` where no object was seen;
 * after LOST, THROTTLED and UNKNOWN nothing is known any more, and the next step is a look;
-* an object that is not a file of ours is older than any file.
+* an object that is not a file of ours is older than any file;
+* a file of an earlier epoch at the book's own update id is that book already, and is not written before the
+  next update: the same bytes have the same ETag where it is made of the body, and a writer that holds the
+  file as it was could put the earlier epoch back.
 
 Replicas that follow it never make a file older, whatever is lost, late or done twice, and need not know of
 each other. Promises beside: one request in flight a key; no write more often than the cadence; a file whose
@@ -21,7 +24,8 @@ known         the caller's book is                          step
 unseen        anything                                      look
 missing       anything                                      write, if there is none
 held          newer than the object, or it is damaged       write, if it still is that one
-held          the object's own version                      wait for the book; look every ``patrol_s``
+held          the object's own version, or in a later       wait for the book; look every ``patrol_s``
+              epoch at the object's own id
 held          older than the object                         wait for the book; look every ``watch_s``
 ============  ============================================  ==========================================
 
@@ -156,7 +160,7 @@ class KeyWriter:
 
     def _compare(self, now: float, mine: Version) -> None:
         stored = self.stored
-        if stored is None or stored < mine:
+        if stored is None or not shows(stored, mine):
             self.ahead_since = None
             self._note_unwritten(now, mine)
             return
@@ -195,10 +199,9 @@ class KeyWriter:
         if self._object is Known.UNSEEN:
             return Look()
         stored = self.stored
-        if stored == mine:
-            return self._look_from(now, self._known_at + self._patrol_s)
-        if stored is not None and stored > mine:
-            return self._look_from(now, self._known_at + self._watch_s)
+        if stored is not None and shows(stored, mine):
+            every_s = self._watch_s if stored > mine else self._patrol_s
+            return self._look_from(now, self._known_at + every_s)
         if now < self._write_from:
             return Wait(self._write_from)
         return Write(self._object.etag if isinstance(self._object, Held) else None)
@@ -315,6 +318,15 @@ class KeyWriter:
             assert self.stored is None or self.stored < self._writing.version, "writing an older file"
         if self.ahead_since is not None:
             assert self.stored is not None, "nothing known is ahead of nothing"
+
+
+def shows(stored: Version, mine: Version) -> bool:
+    """Whether a stored file is as new as the book ``mine``: be it of an earlier epoch, at the same id.
+
+    >>> [shows(Version(0, 10), mine) for mine in (Version(0, 9), Version(0, 11), Version(1, 10), Version(1, 9))]
+    [True, False, True, False]
+    """
+    return stored >= mine or stored.update_id == mine.update_id
 
 
 def levels_of(body: bytes) -> bytes:

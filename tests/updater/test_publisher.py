@@ -460,6 +460,34 @@ async def test_a_small_file_alone_that_is_ahead_frees_itself_by_a_claim_on_the_l
 
 
 @virtual
+async def test_a_claim_changes_the_body_so_that_a_write_of_the_old_epoch_is_refused_by_an_etag_of_the_body() -> (
+    None
+):
+    store = FaultyStore(content_etags=True)
+    await store.place(5, Version(0, 1_000_000))
+    replica = Replica(store, limits=(5, 5000))
+    known: list[str] = []
+
+    async def confirm() -> int:
+        held = await store.get(depth_key(SYMBOL, 5000))
+        assert held is not None
+        known.append(held.etag)
+        return 50
+
+    replica.confirm = confirm
+    await watch_until(lambda: bool(replica.newer), 90, replica)
+    claimed = await store.stored(5000)
+    assert claimed is not None
+    assert claimed.epoch == 1
+    # Another writer that still holds the file as it was before.
+    body = b'{"lastUpdateId":%d,"bids":[],"asks":[]}' % (claimed.update_id + 1)
+    info = FileInfo(0, 1, 1, False, False, 1, 1, "other")
+    late = await store.put_if(depth_key(SYMBOL, 5000), body, match=known[0], metadata=info.to_metadata())
+    assert late.outcome is Outcome.LOST
+    await replica.stop()
+
+
+@virtual
 async def test_a_claim_is_dropped_where_the_book_itself_comes_to_the_new_epoch() -> None:
     store = FaultyStore()
     await store.place(5, Version(0, 1_000_000))

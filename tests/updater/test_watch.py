@@ -190,3 +190,15 @@ def test_what_is_remembered_is_bounded_and_the_oldest_tells_the_age() -> None:
         note(made, float(second), 10 + second)
     look(made, 500.0, 10)
     assert made.behind_s(500.0) == 499.0
+
+
+def test_a_file_of_an_earlier_epoch_at_the_books_own_id_is_as_new_as_the_book() -> None:
+    made = watch()
+    made.note(0.0, Version(1, 10), lambda: 7)
+    for at in (0.0, 5.0, 10.0):
+        look(made, at, 10, levels=7)
+        assert (made.lag_s, made.settled, made.behind_s(at)) == (None, True, 0.0)
+    assert made.look_at == 310.0
+    made.note(20.0, Version(1, 11), lambda: 8)
+    look(made, 21.0, 10, levels=7)
+    assert made.lag_s == 1.0

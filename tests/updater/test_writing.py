@@ -76,6 +76,7 @@ def test_where_nothing_is_stored_it_writes_only_if_there_is_nothing() -> None:
     [
         (Version(0, 11), Write('"e"')),
         (Version(1, 1), Write('"e"')),
+        (Version(1, 10), Wait(300.0)),
         (Version(0, 10), Wait(300.0)),
         (Version(0, 9), Wait(1.0)),
     ],
@@ -375,6 +376,15 @@ def test_a_look_that_failed_ends_the_watch_over_a_file_that_is_ahead() -> None:
     made.looking()
     made.saw(stored(0, 10), 3.0)
     assert ahead_s(made, 3.0, Version(0, 5)) == 0
+
+
+def test_a_file_of_an_earlier_epoch_at_the_books_own_id_is_the_book_and_waits_for_the_next_update() -> None:
+    made = holding(Version(0, 10))
+    assert made.behind_s(1.0, Version(1, 10)) == made.behind_s(9.0, Version(1, 10)) == 0
+    assert made.settled
+    made.check()
+    assert made.next_step(9.0, Version(1, 11)) == Write('"e"')
+    assert made.behind_s(10.0, Version(1, 11)) == 1.0
 
 
 # Any interleaving
