@@ -323,8 +323,8 @@ class KeyWriter:
 def shows(stored: Version, mine: Version) -> bool:
     """Whether a stored file is as new as the book ``mine``: be it of an earlier epoch, at the same id.
 
-    >>> [shows(Version(0, 10), mine) for mine in (Version(0, 9), Version(0, 11), Version(1, 10), Version(1, 9))]
-    [True, False, True, False]
+    >>> [shows(Version(0, 10), mine) for mine in (Version(0, 9), Version(0, 11), Version(1, 10))]
+    [True, False, True]
     """
     return stored >= mine or stored.update_id == mine.update_id
 

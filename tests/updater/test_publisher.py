@@ -460,9 +460,7 @@ async def test_a_small_file_alone_that_is_ahead_frees_itself_by_a_claim_on_the_l
 
 
 @virtual
-async def test_a_claim_changes_the_body_so_that_a_write_of_the_old_epoch_is_refused_by_an_etag_of_the_body() -> (
-    None
-):
+async def test_a_claim_changes_the_body_so_an_etag_of_the_body_refuses_who_holds_the_old_epoch() -> None:
     store = FaultyStore(content_etags=True)
     await store.place(5, Version(0, 1_000_000))
     replica = Replica(store, limits=(5, 5000))
