@@ -123,9 +123,14 @@ class KeyWriter:
         self.stored: Version | None = None
         """The version of the stored file; ``None`` where it is unseen, missing or damaged."""
         self.ahead_since: float | None = None
-        """Since when one unmoved object has been ahead of the caller's book within its epoch."""
+        """Since when one unmoved object has been ahead of the caller's book within its epoch.
+
+        ``None`` where it is not, or unseen; where the next look shows the same object, it counts from before.
+        """
         self.settled = False
         """Whether the stored file was as new as the caller's book at least once."""
+        self._ahead: Held | None = None
+        """The object that was ahead when it was seen last, ``since`` then; kept while it is unseen."""
         self._object: Held | Known = Known.UNSEEN
         self._seen_before = False
         self._looking = False
@@ -162,14 +167,23 @@ class KeyWriter:
         stored = self.stored
         if stored is None or not shows(stored, mine):
             self.ahead_since = None
+            if self._ahead is not None and (stored is not None or not _is_ahead(self._ahead.version, mine)):
+                self._ahead = None
             self._note_unwritten(now, mine)
             return
         self._unwritten.clear()
         self.settled = True
-        if stored == mine or stored.epoch != mine.epoch:
-            self.ahead_since = None
+        if not _is_ahead(stored, mine):
+            self.ahead_since = self._ahead = None
         elif self.ahead_since is None:
-            self.ahead_since = now
+            self._note_ahead(now)
+
+    def _note_ahead(self, now: float) -> None:
+        held = self._object
+        assert isinstance(held, Held)
+        if self._ahead is None:
+            self._ahead = Held(held.etag, held.version, now)
+        self.ahead_since = self._ahead.since
 
     def _note_unwritten(self, now: float, mine: Version) -> None:
         versions = self._unwritten
@@ -184,6 +198,8 @@ class KeyWriter:
     def _hold(self, held: Held) -> None:
         self._object, self.stored = held, held.version
         self._known_at, self._seen_before, self.ahead_since = held.since, True, None
+        if self._ahead is not None and (self._ahead.etag, self._ahead.version) != (held.etag, held.version):
+            self._ahead = None
         while held.version is not None and self._unwritten and self._unwritten[0][0] <= held.version:
             self._unwritten.popleft()
 
@@ -234,7 +250,7 @@ class KeyWriter:
         self._looking = False
         self._known_at = now
         if found is None:
-            self._object, self.stored, self.ahead_since = Known.MISSING, None, None
+            self._object, self.stored, self.ahead_since, self._ahead = Known.MISSING, None, None, None
             self._seen_before = True
             return None
         damage = None
@@ -294,6 +310,12 @@ class KeyWriter:
         if not self.in_flight:
             self._forget()
 
+    def was_ahead(self, etag: str, version: Version, since: float) -> None:
+        """This object has been ahead of the caller's book since then, as was seen elsewhere."""
+        held = self._object
+        if not isinstance(held, Held) or (held.etag, held.version) == (etag, version):
+            self._ahead, self.ahead_since = Held(etag, version, since), None
+
     def _forget(self) -> None:
         self._object, self.stored = Known.UNSEEN, None
         self.ahead_since = None
@@ -318,6 +340,7 @@ class KeyWriter:
             assert self.stored is None or self.stored < self._writing.version, "writing an older file"
         if self.ahead_since is not None:
             assert self.stored is not None, "nothing known is ahead of nothing"
+            assert self._ahead is not None and self._ahead.version == self.stored, "another one was ahead"
 
 
 def shows(stored: Version, mine: Version) -> bool:
@@ -327,6 +350,10 @@ def shows(stored: Version, mine: Version) -> bool:
     [True, False, True]
     """
     return stored >= mine or stored.update_id == mine.update_id
+
+
+def _is_ahead(stored: Version | None, mine: Version) -> bool:
+    return stored is not None and stored.epoch == mine.epoch and stored.update_id > mine.update_id
 
 
 def levels_of(body: bytes) -> bytes:

@@ -485,6 +485,35 @@ async def test_a_claim_changes_the_body_so_an_etag_of_the_body_refuses_who_holds
     await replica.stop()
 
 
+@pytest.mark.parametrize("what", ["ranks that change", "looks that fail"])
+@virtual
+async def test_an_epoch_is_claimed_though_the_view_of_the_file_is_interrupted_twice_a_minute(
+    what: str,
+) -> None:
+    store = FaultyStore()
+    await store.place(5, Version(0, 1_000_000))
+    await store.place(5000, Version(0, 1_000_000))
+    replica = Replica(store, limits=(5, 5000))
+    replica.confirm = lambda: asyncio.sleep(0.1, 50)
+
+    async def interrupt() -> None:
+        while True:
+            await asyncio.sleep(25.0)
+            if what == "looks that fail":
+                store.down = True
+            else:
+                replica.publisher.set_rank(1)
+            await asyncio.sleep(5.0)
+            replica.publisher.set_rank(0)
+            store.down = False
+
+    interrupting = asyncio.ensure_future(interrupt())
+    await watch_until(lambda: bool(replica.newer), 75, replica)
+    interrupting.cancel()
+    assert replica.heard.claims[-1] is ClaimEvent.WON
+    await replica.stop()
+
+
 @virtual
 async def test_a_claim_is_dropped_where_the_book_itself_comes_to_the_new_epoch() -> None:
     store = FaultyStore()

@@ -368,14 +368,58 @@ def test_a_file_of_a_later_epoch_is_not_called_ahead() -> None:
     assert ahead_s(made, 9.0, Version(1, 5)) == 0
 
 
-def test_a_look_that_failed_ends_the_watch_over_a_file_that_is_ahead() -> None:
+@pytest.mark.parametrize("what", ["a failed look", "a doubt", "a write of unknown outcome"])
+def test_a_file_goes_on_being_ahead_where_the_next_look_shows_the_same_object(what: str) -> None:
+    made = holding(Version(0, 10))
+    if what == "a write of unknown outcome":
+        write(made, Version(0, 11), UNKNOWN, at=0.0)
+        made.looking()
+        made.saw(stored(0, 10), 1.0)
+    ahead_s(made, 1.0, Version(0, 5))
+    for at in (10.0, 20.0):
+        if what == "a doubt":
+            made.doubt()
+        else:
+            made.looking()
+            made.saw_nothing(at)
+        assert ahead_s(made, at, Version(0, 6)) == 0
+        made.check()
+        made.looking()
+        made.saw(stored(0, 10), at + 2.0)
+        assert ahead_s(made, at + 2.0, Version(0, 6)) == at + 1.0
+
+
+@pytest.mark.parametrize("seen", [stored(0, 10, '"moved"'), stored(0, 11), None])
+def test_a_file_that_moved_while_it_was_not_seen_is_ahead_from_then_on(seen: StoredObject | None) -> None:
     made = holding(Version(0, 10))
     ahead_s(made, 0.0, Version(0, 5))
+    made.doubt()
+    for each, at in ((seen, 5.0), (stored(0, 10), 6.0)):
+        made.looking()
+        made.saw(each, at)
+        assert ahead_s(made, at, Version(0, 5)) == 0
+        made.check()
+
+
+@pytest.mark.parametrize("mine", [Version(0, 10), Version(0, 11), Version(1, 5)])
+def test_a_file_that_the_book_reached_while_it_was_not_seen_is_ahead_from_then_on(mine: Version) -> None:
+    made = holding(Version(0, 10))
+    ahead_s(made, 0.0, Version(0, 5))
+    made.doubt()
+    ahead_s(made, 3.0, mine)
     made.looking()
-    made.saw_nothing(1.0)
+    made.saw(stored(0, 10), 6.0)
+    assert ahead_s(made, 6.0, Version(0, 5)) == 0
+    made.check()
+
+
+def test_what_a_standby_saw_ahead_counts_for_the_writer_that_it_becomes() -> None:
+    made = writer()
     made.looking()
-    made.saw(stored(0, 10), 3.0)
-    assert ahead_s(made, 3.0, Version(0, 5)) == 0
+    made.saw(stored(0, 10), 50.0)
+    made.was_ahead('"e"', Version(0, 10), 1.0)
+    assert ahead_s(made, 61.0, Version(0, 5)) == 60.0
+    made.check()
 
 
 def test_a_file_of_an_earlier_epoch_at_the_books_own_id_is_the_book_and_waits_for_the_next_update() -> None:
