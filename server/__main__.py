@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 
 from depthcast.errors import DepthcastError, SettingsError
-from depthcast.exit import run
+from depthcast.exit import complete, run
 from depthcast.logs import get_logger
 from depthcast.settings import Address
 from depthcast.store import Store
@@ -106,8 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = ServerSettings.load(argv, program="depthcast server", about=ABOUT)
     settings.configure_logs()
     bound = listen(settings.listen)
-    with bound, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, settings.open_store(), bound))
+    with bound:
+        complete(serve(settings, settings.open_store(), bound), loop_factory=uvloop.new_event_loop)
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import uvloop
 
 from depthcast.errors import BucketMissing, DepthcastError, SettingsError
-from depthcast.exit import run
+from depthcast.exit import complete, run
 from depthcast.logs import get_logger
 from depthcast.store import Store
 from depthcast.store.probe import probe
@@ -81,8 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a replica until it is told to stop; returns the exit status. Raises DepthcastError."""
     settings = UpdaterSettings.load(argv, program="depthcast updater", about=ABOUT)
     settings.configure_logs()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, settings.open_store()))
+    complete(serve(settings, settings.open_store()), loop_factory=uvloop.new_event_loop)
     return 0
 
 

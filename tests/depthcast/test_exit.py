@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import uvloop
+
+from depthcast.exit import complete
 
 WRITER = """
 import asyncio, sys
@@ -78,6 +81,30 @@ def test_processes_that_write_and_end_at_once_end_with_their_own_status(sink: st
     with ThreadPoolExecutor(6) as pool:
         ends = list(pool.map(child, range(20)))
     assert ends == [(7, "done")] * 20
+
+
+@pytest.mark.parametrize("factory", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_a_thread_may_call_the_loop_until_the_process_ends(
+    factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """As one of the S3 client does whose answer came as its call was cancelled."""
+
+    async def main() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    loop = complete(main(), loop_factory=factory)
+    try:
+        loop.call_soon_threadsafe(pytest.fail)
+    finally:
+        loop.close()
+
+
+def test_what_a_loop_is_run_for_may_fail() -> None:
+    async def main() -> None:
+        raise LookupError("no such bucket")
+
+    with pytest.raises(LookupError, match="no such bucket"):
+        complete(main(), loop_factory=asyncio.new_event_loop)
 
 
 def ending(program: str) -> "subprocess.CompletedProcess[str]":
