@@ -1,9 +1,11 @@
 """Binance's spot REST scheme, from the side of who answers it: query strings to requests or its own errors.
 
-Promises: the parameters, defaults, clamping, order of checks, statuses, codes and texts of
-``GET /api/v3/depth`` as Binance documents them and as they were seen, so that a client cannot tell a mirror
-from the exchange by them. Where neither documents nor observations say anything, the choice is explained in
-``docs/compatibility.md``.
+Here is ``GET /api/v3/depth`` and what all endpoints share; those that take lists of symbols are
+:mod:`depthcast.venues.binance_lists`.
+
+Promises: parameters, defaults, clamping, order of checks, statuses, codes and texts as Binance documents
+them and as they were seen, so that a client cannot tell a mirror from the exchange by them. Where neither
+documents nor observations say anything, the choice is explained in ``docs/compatibility.md``.
 
 Leaves to others: whether a symbol exists and trades (the server knows what is published) and everything of
 HTTP but the status. Pure: bytes in, values out.
@@ -11,7 +13,7 @@ HTTP but the status. Pure: bytes in, values out.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from depthcast.files import MAX_LIMIT, valid_symbol
@@ -19,6 +21,8 @@ from depthcast.files import MAX_LIMIT, valid_symbol
 DEPTH_PATH: Final = "/api/v3/depth"
 PING_PATH: Final = "/api/v3/ping"
 TIME_PATH: Final = "/api/v3/time"
+BOOK_TICKER_PATH: Final = "/api/v3/ticker/bookTicker"
+EXCHANGE_INFO_PATH: Final = "/api/v3/exchangeInfo"
 
 ERROR_CONTENT_TYPE: Final = "application/json;charset=UTF-8"
 """What Binance sends with every JSON answer, errors and successes alike."""
@@ -99,30 +103,21 @@ def parse_depth(query: bytes) -> DepthRequest | ApiError:
     >>> parse_depth(b"limit=5").code
     -1102
     """
-    sent = _parameters(query, _PARAMETERS)
+    sent = parameters(query, _PARAMETERS)
     if isinstance(sent, ApiError):
         return sent
-    symbol = sent.get("symbol")
+    symbol = symbol_of(sent)
     if symbol is None:
         return SYMBOL_MISSING
-    if not symbol:
-        return _empty("symbol")
-    if not valid_symbol(symbol):
-        return SYMBOL_ILLEGAL
+    if isinstance(symbol, ApiError):
+        return symbol
     limit = _limit(sent.get("limit"))
     if isinstance(limit, ApiError):
         return limit
-    status = _status(sent.get("symbolStatus"))
+    status = status_of(sent)
     if isinstance(status, ApiError):
         return status
-    read = sum(name in sent for name in _PARAMETERS)
-    if read < len(sent):
-        return ApiError(
-            400,
-            -1104,
-            f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{len(sent)}'.",
-        )
-    return DepthRequest(symbol, limit, status)
+    return unread(sent, _PARAMETERS) or DepthRequest(symbol, limit, status)
 
 
 def refuse_parameters(query: bytes) -> ApiError | None:
@@ -131,7 +126,7 @@ def refuse_parameters(query: bytes) -> ApiError | None:
     >>> refuse_parameters(b"a=1").msg
     "Too many parameters; expected '0' and received '1'."
     """
-    sent = _parameters(query, ())
+    sent = parameters(query, ())
     return sent if isinstance(sent, ApiError) else None
 
 
@@ -146,7 +141,7 @@ def _limit(text: str | None) -> int | ApiError:
     if text is None:
         return DEFAULT_LIMIT
     if not text:
-        return _empty("limit")
+        return empty("limit")
     if _LIMIT.fullmatch(text) is None:
         return LIMIT_ILLEGAL
     limit = int(text)
@@ -157,19 +152,49 @@ def _limit(text: str | None) -> int | ApiError:
     return min(limit, MAX_LIMIT)
 
 
-def _status(text: str | None) -> SymbolStatus | ApiError | None:
+def symbol_of(sent: Mapping[str, str]) -> str | ApiError | None:
+    """The parameter ``symbol``; ``None`` where it was not sent."""
+    symbol = sent.get("symbol")
+    if symbol is None:
+        return None
+    if not symbol:
+        return empty("symbol")
+    return symbol if valid_symbol(symbol) else SYMBOL_ILLEGAL
+
+
+def status_of(sent: Mapping[str, str]) -> SymbolStatus | ApiError | None:
+    """The parameter ``symbolStatus``; ``None`` where it was not sent."""
+    text = sent.get("symbolStatus")
     if text is None:
         return None
     if not text:
-        return _empty("symbolStatus")
+        return empty("symbolStatus")
     return _STATUSES.get(text, UNKNOWN_STATUS)
 
 
-def _empty(name: str) -> ApiError:
+def empty(name: str) -> ApiError:
+    """-1105: the parameter was sent without a value."""
     return ApiError(400, -1105, f"Parameter '{name}' was empty.")
 
 
-def _parameters(query: bytes, known: Sequence[str]) -> dict[str, str] | ApiError:
+def not_valid(name: str) -> ApiError:
+    """-1130: the parameter's value is none of those it may have."""
+    return ApiError(400, -1130, f"Data sent for parameter '{name}' is not valid.")
+
+
+def unread(sent: Mapping[str, str], known: Sequence[str]) -> ApiError | None:
+    """-1104 where a parameter was sent that the endpoint does not know."""
+    read = sum(name in sent for name in known)
+    if read == len(sent):
+        return None
+    return ApiError(
+        400,
+        -1104,
+        f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{len(sent)}'.",
+    )
+
+
+def parameters(query: bytes, known: Sequence[str]) -> dict[str, str] | ApiError:
     """The decoded parameters, or -1101 for a duplicate or for more of them than the endpoint knows."""
     sent: dict[str, str] = {}
     for part in query.split(b"&"):
