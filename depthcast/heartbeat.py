@@ -96,6 +96,10 @@ class SymbolBeat(_Part):
     bids: str = "0"
     asks: str = "0"
     """Levels that are certain; a ``+`` behind them: none exist beyond (:class:`depthcast.files.FileInfo`)."""
+    heard_age_ms: Count | None = None
+    """How long before this beat the connection that delivers the symbol was last heard: the book was the
+    exchange's then. ``None`` where it is not known to have been, because the symbol is not delivered or a
+    diff may be missing."""
     behind_ms: Count = 0
     """For how long the most frequent file has been older than this book, as far as this replica knows."""
     status: str = "TRADING"

@@ -1,12 +1,13 @@
 """``Beat``: a replica's heartbeat, read off its parts."""
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from hashlib import blake2b
 
 import depthcast
 from depthcast.feed import Feed
 from depthcast.heartbeat import FeedBeat, Heartbeat, RestBeat, State, SymbolBeat, WriteBeat
-from depthcast.keeper import Keeper
+from depthcast.keeper import Keeper, LiveBook
 from depthcast.rest import Rest
 from updater.metrics import Metrics
 from updater.publisher import Publisher
@@ -115,6 +116,13 @@ class Beat:
             id=book.update_id,
             bids=f"{certainty.bids}{'+' * certainty.bids_complete}",
             asks=f"{certainty.asks}{'+' * certainty.asks_complete}",
+            heard_age_ms=self._heard_age_ms(live),
             behind_ms=max(0, round(publisher.behind_s() * 1000)),
             status=self._status(publisher.symbol),
         )
+
+    def _heard_age_ms(self, live: LiveBook) -> int | None:
+        if not live.live or live.suspect_at is not None:
+            return None
+        heard_age_s = self._feed.heard_age_s(live.symbol)
+        return None if heard_age_s is None else math.ceil(heard_age_s * 1000)

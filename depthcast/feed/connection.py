@@ -48,7 +48,9 @@ class Connection:
         self._limits = limits
         self._outlet = outlet
         self._clock = clock
-        self._heard_at = now
+        self.heard_at = now
+        """When the last frame came, or a pong that stands for one."""
+        self._probe_after_s = min(limits.probe_after_s, limits.idle_timeout_s / 3)
         self._shutdown = False
         self._retire_at = now + limits.max_age_s * rng.uniform(1 - limits.age_jitter, 1)
         self._pace = Pace(1, limits.control_interval_s)
@@ -80,7 +82,7 @@ class Connection:
             symbols=len(streams),
             acked=sum(stream.phase is Phase.ACKED for stream in streams),
             age_s=now - self.opened_at,
-            last_frame_age_s=now - self._heard_at,
+            last_frame_age_s=now - self.heard_at,
             frames=self.frames,
             bytes=self.bytes,
         )
@@ -107,7 +109,7 @@ class Connection:
         malformed_in_a_row = 0
         while True:
             frame = await recv()
-            self._heard_at = now = clock()
+            self.heard_at = now = clock()
             self.frames += 1
             self.bytes += len(frame)
             try:
@@ -165,7 +167,7 @@ class Connection:
                 f"no answer to a subscription within {self._limits.ack_timeout_s:g} s",
                 hint="the websocket is opened again",
             )
-        if now - self._heard_at >= self._limits.idle_timeout_s:
+        if now - self.heard_at >= self._limits.idle_timeout_s:
             return VenueUnavailable(
                 f"the websocket is half open: nothing heard for {self._limits.idle_timeout_s:g} s",
                 hint="it is opened again",
@@ -177,7 +179,7 @@ class Connection:
         if message is not None:
             self._pace.take(now)
             self._sending = asyncio.create_task(self._send(message))
-        elif now - self._heard_at >= self._limits.idle_timeout_s / 3 and not _busy(self._probing):
+        elif now - self.heard_at >= self._probe_after_s and not _busy(self._probing):
             self._pace.take(now)
             self._probing = asyncio.create_task(self._probe())
 
@@ -189,7 +191,7 @@ class Connection:
         """A quiet connection answers a ping, a half-open one does not."""
         with suppress(VenueUnavailable):
             await self._socket.ping()
-            self._heard_at = self._clock()
+            self.heard_at = self._clock()
 
 
 def _busy(task: asyncio.Task[None] | None) -> bool:

@@ -92,6 +92,15 @@ class Feed:
         line = self._line_of.get(symbol)
         return line is not None and line.live(symbol)
 
+    def heard_age_s(self, symbol: str) -> float | None:
+        """How long ago the connection that delivers ``symbol`` was heard; ``None`` where it is not delivered.
+
+        Frames come in order: whatever the venue sent of the symbol before then has arrived.
+        """
+        line = self._line_of.get(symbol)
+        heard_at = line.heard_at(symbol) if line is not None else None
+        return None if heard_at is None else max(0.0, self._shared.clock() - heard_at)
+
     def status(self) -> FeedStatus:
         """How it stands; O(symbols)."""
         open_now = [connection for line in self._lines for connection in line.connections()]

@@ -46,8 +46,11 @@ class FeedLimits:
     # Liveness
 
     idle_timeout_s: float = 30.0
-    """A connection on which nothing at all was heard, not even the pong to our own ping, is half open. The
-    ping goes out after a third of this time without a frame."""
+    """A connection on which nothing at all was heard, not even the pong to our own ping, is half open."""
+
+    probe_after_s: float = 1.2
+    """A ping goes out after so long without a frame, or after a third of ``idle_timeout_s`` where that is
+    less. Readers are told until when a quiet book is known to be current: until its connection was heard."""
 
     malformed_in_a_row: int = 20
     """So many malformed frames without a good one between them are a fault of the connection."""

@@ -100,6 +100,14 @@ class Line:
         """Whether a connection of this line delivers ``symbol``, as far as can be told."""
         return any(connection.live(symbol) for connection in self.connections())
 
+    def heard_at(self, symbol: str) -> float | None:
+        """When the connection that delivers ``symbol`` was heard last; ``None`` where none does.
+
+        A successor counts only in the current one's place: until it has delivered, nobody knows whether it
+        begins before the current one ended.
+        """
+        return next((each.heard_at for each in self.connections() if each.live(symbol)), None)
+
     def connections(self) -> list[Connection]:
         """The open ones: the current one and its successor, as far as they exist."""
         return [each for each in (self._current, self._successor) if each is not None]

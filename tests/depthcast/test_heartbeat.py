@@ -29,6 +29,7 @@ symbol_beats = st.builds(
     id=st.none() | counts,
     bids=levels,
     asks=levels,
+    heard_age_ms=st.none() | counts,
     behind_ms=counts,
     status=st.sampled_from(["TRADING", "HALT", "BREAK"]),
 )

@@ -128,6 +128,21 @@ async def tick_all(exchange: Any, times: int = 1, gap_s: float = 0.02) -> None:
         await asyncio.sleep(gap_s)
 
 
+async def test_a_heartbeat_tells_when_a_book_was_last_the_exchange_s(exchange: Any) -> None:
+    async with fleet_of(exchange, "a") as fleet:
+        await tick_all(exchange, 3)
+
+        async def says(heard: bool) -> bool:
+            parts = (await fleet.heartbeat("a")).symbols
+            known = all((each.heard_age_ms is not None) is heard and each.live for each in parts.values())
+            return known and {symbol: each.id for symbol, each in parts.items()} == exchange.ids
+
+        await until(lambda: says(True))
+        # The book stays, and it stays "live" until a diff is missed; but nobody knows any more.
+        await exchange.close()
+        await until(lambda: says(False))
+
+
 async def test_one_of_three_writes_and_hardly_a_write_is_lost(exchange: Any) -> None:
     async with fleet_of(exchange, "a", "b", "c") as fleet:
         before = sum((way.outcomes for way in fleet.ways.values()), Counter[Outcome]())

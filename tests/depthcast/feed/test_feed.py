@@ -320,10 +320,40 @@ async def test_a_half_open_connection_is_told_from_a_quiet_one() -> None:
 async def test_a_busy_connection_is_not_pinged() -> None:
     async with running("A") as rig:
         (socket,) = rig.sockets
+        before = len(socket.pings)
         for update_id in range(1, 60):
             socket.deliver("A", update_id)
             await rig.pass_s(1.0)
-        assert socket.pings == []
+        assert len(socket.pings) == before
+
+
+async def test_a_symbol_is_as_old_as_what_its_connection_was_heard_of_last() -> None:
+    async with running("A", "B", probe_after_s=4.0) as rig:
+        (socket,) = rig.sockets
+        socket.deliver("B", 1)
+        await rig.pass_s(2.0)
+        assert rig.feed.heard_age_s("A") == pytest.approx(2.0, abs=0.2), "another symbol's frame counts"
+        await rig.pass_s(3.0)
+        assert len(socket.pings) == 1
+        assert rig.feed.heard_age_s("A") == pytest.approx(1.0, abs=0.3), "a pong counts"
+        socket.pongs = False
+        await rig.pass_s(8.0)
+        assert rig.feed.heard_age_s("A") == pytest.approx(9.0, abs=0.3)
+        assert rig.feed.heard_age_s("C") is None
+        rig.failures += [VenueUnavailable("refused")] * 100
+        socket.cut()
+        await rig.pass_s(1.0)
+        assert rig.feed.heard_age_s("A") is None
+
+
+async def test_a_successor_is_not_asked_while_the_old_connection_is_there() -> None:
+    async with running("A", overlap_s=30.0) as rig:
+        (old,) = rig.sockets
+        old.pongs = False
+        old.say({"e": "serverShutdown", "E": 1})
+        await rig.pass_s(10.0)
+        assert len(rig.open_sockets()) == 2
+        assert rig.feed.heard_age_s("A") == pytest.approx(10.0, abs=0.3)
 
 
 async def test_a_subscription_that_is_not_answered_is_a_fault_of_the_connection() -> None:
