@@ -7,6 +7,8 @@ under the usual condition, in the next epoch. A stored file of a greater epoch t
 another replica or from our own claim, makes the book old whatever its id: nothing is written until it was
 taken anew from the exchange.
 
+Who stands by asks later, by :data:`LATER` a rank: the writer may be about to.
+
 A claim is tried once for each confirmation: won or not, what is seen next decides. After one that came to
 nothing the exchange is not asked again for ``after_s``.
 """
@@ -14,9 +16,12 @@ nothing the exchange is not asked again for ``after_s``.
 import math
 from collections.abc import Iterable
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from depthcast.files import Version
+
+LATER: Final = 0.1
+"""By how much longer a standby waits for each rank, as a part of ``after_s``."""
 
 
 class ClaimEvent(Enum):
@@ -81,17 +86,19 @@ class Claims:
 
     # The next epoch
 
-    def due(self, now: float, files: Iterable[StoredFile], changed_at: float) -> bool:
+    def due(self, now: float, files: Iterable[StoredFile], changed_at: float, *, later: int = 0) -> bool:
         """Whether the exchange is to be asked: a file has been ahead of a book that is alive for long enough.
 
-        ``changed_at``: when the book changed last; -inf where it is not kept up to date.
+        ``changed_at``: when the book changed last; -inf where it is not kept up to date. ``later``: the rank
+        of one who stands by.
         """
         since = now
         for file in files:
             ahead_since = file.ahead_since
             if ahead_since is not None and ahead_since < since:
                 since = ahead_since
-        if now - since < self._after_s or changed_at < since or now < self._ask_from:
+        after_s = self._after_s * (1 + LATER * later)
+        if now - since < after_s or changed_at < since or now < self._ask_from:
             return False
         return self.claiming is None and not self._asking
 

@@ -10,9 +10,13 @@ role     event                                                     role     what
 any      it is first in rank                                       WRITER   it writes at once, always
 WRITER   it is no longer first                                     ACTING   it writes on
 STANDBY  the watched file lags, for as long as the rank asks       ACTING   it writes
+STANDBY  the watched file stays ahead of the live book, unmoved    ACTING   it asks the exchange whether
+                                                                            ids went down, and if so
+                                                                            claims the next epoch
+                                                                            (:mod:`updater.claims`)
 ACTING   the watched file was written by another replica, and is   STANDBY  it watches the file
          as new as what it wrote itself, or as its book was when            (:mod:`updater.watch`)
-         it began
+         it began, and newer than what it found ahead then
 ACTING   the first in rank says that it writes and has the book     STANDBY  it watches the file
 =======  ========================================================  =======  =============================
 
@@ -71,11 +75,12 @@ class Duty:
             # Who has written nothing yet has nothing to keep up until another one begins.
             self.role = Role.ACTING if self._wrote else Role.STANDBY
 
-    def take_over(self, mine: Version) -> None:
-        """The watched file lags the book, which is ``mine``."""
+    def take_over(self, mine: Version, *, ahead: Version | None = None) -> None:
+        """The watched file lags the book, which is ``mine``; or it stays ahead of it, at ``ahead``."""
         if self.role is not Role.STANDBY:
             raise ValueError("only a standby takes over")
-        self.role, self._beyond = Role.ACTING, mine
+        self.role = Role.ACTING
+        self._beyond = mine if ahead is None else Version(ahead.epoch, ahead.update_id + 1)
 
     def hand_over(self) -> None:
         """The first in rank says that it writes.

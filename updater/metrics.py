@@ -261,10 +261,13 @@ class Metrics(keeper.Observer):
         self._claims.labels(event.value).inc()
         _log.warning("epoch claim", symbol=symbol, epoch=epoch, step=event.value)
 
-    def took_over(self, symbol: str, rank: int, behind_s: float) -> None:
-        """This replica begins to write a symbol whose file lagged."""
+    def took_over(self, symbol: str, rank: int, behind_s: float | None) -> None:
+        """This replica begins to write a symbol whose file lagged; ``None``: that stays ahead."""
         self.takeovers += 1
         self._takeovers.inc()
+        if behind_s is None:
+            self._warn("takeover", "taking over a file that stays ahead", symbol=symbol, rank=rank)
+            return
         self._warn(
             "takeover", "taking over a file that lags", symbol=symbol, rank=rank, behind_s=round(behind_s, 3)
         )

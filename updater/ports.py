@@ -53,8 +53,11 @@ class Observer(Protocol):
     def claim(self, symbol: str, epoch: int, event: ClaimEvent) -> None:
         """Something became of the claim of an epoch."""
 
-    def took_over(self, symbol: str, rank: int, behind_s: float) -> None:
-        """This replica begins to write a symbol whose file was older than its book for so long."""
+    def took_over(self, symbol: str, rank: int, behind_s: float | None) -> None:
+        """This replica begins to write a symbol whose file was older than its book for so long.
+
+        ``None``: the file stays ahead of a live book, and the writer does nothing about it.
+        """
 
     def yielded(self, symbol: str) -> None:
         """It stops, for another replica was seen to write."""

@@ -410,20 +410,33 @@ class Publisher:
             self.wake()
 
     def _consider_takeover(self) -> None:
-        """Take over where the look that has just ended showed that the watched file lags."""
-        mine, lag_s = self._mine, self._watch.lag_s
-        if lag_s is None or mine is None or self._duty.writes or self._stopping:
+        """Take over where the look that has just ended showed that the file lags or is left ahead."""
+        mine = self._mine
+        if mine is None or self._duty.writes or self._stopping:
             return
-        if self._live.live and self._claims.newest <= mine.epoch:
+        if not self._live.live or self._claims.newest > mine.epoch:
+            return
+        now, rank, lag_s = self._clock(), self._duty.rank, self._watch.lag_s
+        if lag_s is not None:
             self._duty.take_over(mine)
-            self._begin_writing()
-            self._tell_writer()
-            self._took_over_at = self._clock()
-            self._observer.took_over(self.symbol, self._duty.rank, lag_s)
+        elif (
+            self._claims.due(now, (self._watch,), self._live.changed_at, later=rank)
+            and not self._standby.book_is_late
+        ):
+            self._duty.take_over(mine, ahead=self._watch.stored)
+        else:
+            return
+        self._begin_writing()
+        self._tell_writer()
+        self._took_over_at = now
+        self._observer.took_over(self.symbol, rank, lag_s)
 
     def _begin_writing(self) -> None:
         for writer in self._writers.values():
             writer.doubt()
+        seen, stored, ahead_since = self._standby.seen, self._watch.stored, self._watch.ahead_since
+        if seen is not None and stored is not None and ahead_since is not None:
+            self._writers[self._watched].was_ahead(seen.etag, stored, ahead_since)
 
     def _tell_writer(self) -> None:
         """What the standby has just seen spares the writer of the watched file its first look."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Literal
 
 from depthcast.errors import BadFile, StoreError
-from depthcast.files import PEEK_BYTES, Version, version_of
+from depthcast.files import PEEK_BYTES, FileInfo, Version, version_of
 from depthcast.store import UNCHANGED, Store, StoredObject, Unchanged
 from updater.claims import Claims
 from updater.ports import LiveBook, Observer
@@ -91,6 +91,21 @@ class Standby:
                 self._observer.damaged(self._live.symbol, self._limit, error)
         self.seen = found and replace(found, body=found.body[:PEEK_BYTES])
         self.watch.saw(version, levels, self._clock())
+
+    @property
+    def book_is_late(self) -> bool:
+        """Whether the book is, by the exchange's clock, no younger than the file as it was seen last.
+
+        A book whose ids went down is younger than the file that they left ahead of it.
+        """
+        book, seen = self._live.book, self.seen
+        if book is None or seen is None:
+            return True
+        try:
+            file = FileInfo.from_metadata(self._key, seen.metadata)
+        except BadFile:
+            return True
+        return book.event_time_ms <= file.event_time_ms
 
     def restart(self, stored: Version | None) -> None:
         """Begin to watch the file, which was just seen to be of this version, having written it until now."""

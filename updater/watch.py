@@ -12,6 +12,9 @@ The patience is extended by the file's own cadence, and by twice the time that l
 slow for the watcher it is slow for the writer, whose files are then up to two requests old. After looks that
 failed the patience begins with the first one that did not: an outage of the store makes no writer slow.
 
+A file can also be *ahead* of the book: of a book that is late, or of one whose ids went down. Since when one
+that does not move has been, the watch remembers; what follows is not its to say.
+
 A look is begun when it may tell something: ``patience_s`` after the first version that the file was not seen
 to have; no more than two in any ``2 * look_every_s``; after ``patrol_s`` where the own book did not change.
 """
@@ -23,7 +26,7 @@ from typing import Final, NamedTuple
 
 from depthcast.backoff import Backoff
 from depthcast.files import Version
-from updater.writing import NEVER, shows
+from updater.writing import NEVER, is_ahead, shows
 
 MARKS: Final = 64
 """How many versions of the book newer than the file are remembered."""
@@ -85,6 +88,8 @@ class Watch:
         """Whether the file was seen to reach a version that the book had."""
         self.lag_s: float | None = None
         """By how much the last look showed the file to lag; ``None``: it did not."""
+        self.ahead_since: float | None = None
+        """Since when looks have shown one unmoved file ahead of the book, within its epoch."""
         self._levels: int | None = None
         self._mine: Version | None = None
         self._mine_since = -math.inf
@@ -117,6 +122,8 @@ class Watch:
             self._marks.clear()  # another book, built anew
             self._unmarked, self._asked = None, None
         self._mine, self._mine_since = mine, now
+        if not is_ahead(self.stored, mine):
+            self.ahead_since = None
         if self.stored is not None and shows(self.stored, mine):
             self._unmarked = None
             return
@@ -193,6 +200,10 @@ class Watch:
         self._backoff.reset()
         if self._readable_since is None:
             self._readable_since = self._begun_at
+        if self._mine is None or not is_ahead(stored, self._mine):
+            self.ahead_since = None
+        elif self.ahead_since is None or stored != self.stored:
+            self.ahead_since = now
         self.stored, self._levels = stored, levels
         if stored is not None:
             self.settled = self.settled or self._reached_by(stored)
@@ -254,7 +265,7 @@ class Watch:
         self._marks.clear()
         self._unmarked = self._mine = self._levels = self._asked = None
         self._marked_at = -math.inf
-        self.stored, self.lag_s = stored, None
+        self.stored, self.lag_s, self.ahead_since = stored, None, None
         self._begun_at = self._readable_since = now
         self._paused_until = -math.inf
 
@@ -269,5 +280,7 @@ class Watch:
         assert versions == sorted(set(versions)), "versions out of order"
         assert not versions or self.stored is None or self.stored < versions[0], "what is seen is marked"
         assert self._begun_before <= self._begun_at, "looks out of order"
+        if self.ahead_since is not None and self._mine is not None:
+            assert is_ahead(self.stored, self._mine), "what is not ahead is called so"
         times = [mark.since for mark in self._marks]
         assert times == sorted(times), "marks out of order"

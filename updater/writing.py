@@ -167,13 +167,13 @@ class KeyWriter:
         stored = self.stored
         if stored is None or not shows(stored, mine):
             self.ahead_since = None
-            if self._ahead is not None and (stored is not None or not _is_ahead(self._ahead.version, mine)):
+            if self._ahead is not None and (stored is not None or not is_ahead(self._ahead.version, mine)):
                 self._ahead = None
             self._note_unwritten(now, mine)
             return
         self._unwritten.clear()
         self.settled = True
-        if not _is_ahead(stored, mine):
+        if not is_ahead(stored, mine):
             self.ahead_since = self._ahead = None
         elif self.ahead_since is None:
             self._note_ahead(now)
@@ -340,7 +340,7 @@ class KeyWriter:
             assert self.stored is None or self.stored < self._writing.version, "writing an older file"
         if self.ahead_since is not None:
             assert self.stored is not None, "nothing known is ahead of nothing"
-            assert self._ahead is not None and self._ahead.version == self.stored, "another one was ahead"
+            assert self.stored == (self._ahead and self._ahead.version), "another one was ahead"
 
 
 def shows(stored: Version, mine: Version) -> bool:
@@ -352,7 +352,8 @@ def shows(stored: Version, mine: Version) -> bool:
     return stored >= mine or stored.update_id == mine.update_id
 
 
-def _is_ahead(stored: Version | None, mine: Version) -> bool:
+def is_ahead(stored: Version | None, mine: Version) -> bool:
+    """Whether a stored file has a greater id than the book ``mine``, in the same epoch."""
     return stored is not None and stored.epoch == mine.epoch and stored.update_id > mine.update_id
 
 

@@ -221,7 +221,7 @@ class Heard:
     def claim(self, symbol: str, epoch: int, event: ClaimEvent) -> None:
         self.events.append(("claim", epoch, event))
 
-    def took_over(self, symbol: str, rank: int, behind_s: float) -> None:
+    def took_over(self, symbol: str, rank: int, behind_s: float | None) -> None:
         self.events.append(("took over", rank, behind_s))
 
     def yielded(self, symbol: str) -> None:

@@ -15,6 +15,7 @@ from depthcast.heartbeat import Role
 from depthcast.store import Entry, Outcome, PutResult, StoredObject, Unchanged
 from tests.updater.publishing import SYMBOL, FaultyStore, Replica, now, virtual
 from updater.cadence import Cadence
+from updater.claims import ClaimEvent
 from updater.duty import Duty
 
 WRITER, ACTING, STANDBY = Role.WRITER, Role.ACTING, Role.STANDBY
@@ -85,6 +86,16 @@ def test_a_standby_that_took_over_is_relieved_or_becomes_the_first() -> None:
         duty.saw_another(Version(0, 20))
         assert duty.role is (WRITER if rank == 0 else STANDBY)
         duty.check()
+
+
+def test_who_took_over_a_file_that_is_ahead_is_relieved_by_a_newer_one_alone() -> None:
+    duty = Duty(takeover_after_s=0.5, rank=1)
+    duty.take_over(Version(0, 20), ahead=Version(0, 90))
+    duty.saw_another(Version(0, 90))
+    assert duty.role is ACTING
+    duty.saw_another(Version(0, 91))
+    assert duty.role is STANDBY
+    duty.check()
 
 
 def test_a_rank_among_those_who_stand_by_changes_the_patience_alone() -> None:
@@ -590,6 +601,94 @@ async def test_a_standby_obeys_a_later_epoch_and_writes_nothing_meanwhile() -> N
     await asyncio.sleep(3)
     assert await fleet.store.stored(100) == (2, 2_000)
     await fleet.stop()
+
+
+# Files left ahead
+
+
+async def ids_went_down(*ranks: int, event_time_ms: int = 1) -> tuple[FaultyStore, list[Replica]]:
+    """Replicas of these ranks whose books count anew, below the files; one of rank 0 has a broken feed.
+
+    The standbys watch the larger file.
+    """
+    store = FaultyStore()
+    for limit in (5, 5000):
+        metadata = {"event-time": str(event_time_ms)}
+        await store.place(limit, Version(0, 1_000_000), None, **metadata)
+    replicas = [Replica(store, f"r{rank}", limits=(5, 5000), rank=rank) for rank in ranks]
+    for replica in replicas:
+        replica.live.live = replica.publisher.rank > 0
+        replica.confirm = lambda: asyncio.sleep(0.1, 50)
+    return store, replicas
+
+
+async def stream(replicas: list[Replica], seconds: float) -> None:
+    await asyncio.gather(*(each.stream(seconds, 0.5) for each in replicas if each.live.live))
+
+
+@virtual
+async def test_files_left_ahead_by_a_first_whose_feed_is_broken_are_claimed_by_the_next_in_rank() -> None:
+    store, replicas = await ids_went_down(0, 1, 2)
+    await stream(replicas, 64.0)
+    assert [each.publisher.role for each in replicas] == [WRITER, STANDBY, STANDBY]
+    await stream(replicas, 4.0)
+    assert [each.publisher.role for each in replicas] == [WRITER, ACTING, STANDBY]
+    assert (await store.stored(5000) or Version(0, 0)).epoch == 1
+    assert [len(each.confirmations) for each in replicas] == [0, 1, 0]
+    assert ("took over", 1, None) in replicas[1].heard.events
+    assert replicas[1].newer == [(SYMBOL, 1)]
+    for replica in replicas[1:]:
+        replica.take(2_000, epoch=1)
+    await stream(replicas, 5.0)
+    await asyncio.sleep(0.1)
+    assert await store.stored(5) == await store.stored(5000) == (1, 2_010)
+    assert [each.publisher.role for each in replicas] == [WRITER, ACTING, STANDBY]
+    for replica in replicas:
+        await replica.stop()
+
+
+@pytest.mark.parametrize("how", ["late", "being built", "silent", "a file that moves"])
+@virtual
+async def test_a_standby_leaves_a_file_alone_that_is_ahead_of_a_book_that_is(how: str) -> None:
+    store, replicas = await ids_went_down(1, event_time_ms=10_000_000 if how == "late" else 1)
+    if how == "being built":
+        replicas[0].live.live = False
+    for n in range(10):
+        if how == "a file that moves":
+            await store.place(5000, Version(0, 1_000_001 + n))
+        if how == "silent":
+            await asyncio.sleep(30.0)
+        else:
+            await replicas[0].stream(30.0, 0.5)
+    assert replicas[0].publisher.role is STANDBY
+    assert not replicas[0].confirmations
+    await replicas[0].stop()
+
+
+@virtual
+async def test_a_standby_that_the_exchange_refutes_writes_nothing_and_stands_back_when_the_file_moves() -> (
+    None
+):
+    store, replicas = await ids_went_down(1)
+    replicas[0].confirm = lambda: asyncio.sleep(0.1, 1_000_000)
+    await stream(replicas, 80.0)
+    assert replicas[0].heard.claims == [ClaimEvent.ASKED, ClaimEvent.REFUTED]
+    assert (replicas[0].publisher.role, store.puts) == (ACTING, [])
+    await store.place(5000, Version(0, 1_000_001))
+    await stream(replicas, 50.0)
+    assert (replicas[0].publisher.role, store.puts) == (STANDBY, [])
+    assert len(replicas[0].confirmations) == 1
+    await replicas[0].stop()
+
+
+@virtual
+async def test_a_standby_that_becomes_the_first_claims_what_it_has_seen_ahead_for_a_minute() -> None:
+    store, replicas = await ids_went_down(1)
+    await stream(replicas, 58.0)
+    replicas[0].publisher.set_rank(0)
+    await stream(replicas, 5.0)
+    assert (await store.stored(5000) or Version(0, 0)).epoch == 1
+    await replicas[0].stop()
 
 
 @virtual

@@ -202,3 +202,32 @@ def test_a_file_of_an_earlier_epoch_at_the_books_own_id_is_as_new_as_the_book() 
     made.note(20.0, Version(1, 11), lambda: 8)
     look(made, 21.0, 10, levels=7)
     assert made.lag_s == 1.0
+
+
+def test_it_remembers_since_when_one_unmoved_file_has_been_ahead() -> None:
+    made = watch()
+    note(made, 0.0, 10)
+    look(made, 1.0, 99)
+    note(made, 2.0, 11)
+    made.looking(3.0, lambda: 11)
+    made.saw_nothing(3.5)
+    made.looking(5.0, lambda: 11)
+    made.saw_the_same(5.1)
+    made.check()
+    since = [made.ahead_since]
+    look(made, 7.0, 100)
+    since.append(made.ahead_since)
+    note(made, 8.0, 100)
+    since.append(made.ahead_since)
+    note(made, 9.0, 5)
+    look(made, 10.0, 100)
+    since.append(made.ahead_since)
+    made.restart(11.0, Version(0, 100))
+    assert [*since, made.ahead_since] == [1.0 + TOOK_S, 7.0 + TOOK_S, None, 10.0 + TOOK_S, None]
+
+
+def test_a_file_of_another_epoch_is_not_ahead() -> None:
+    made = watch()
+    made.note(0.0, Version(1, 10), lambda: 10)
+    look(made, 1.0, 99)
+    assert made.ahead_since is None

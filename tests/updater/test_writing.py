@@ -13,7 +13,7 @@ from depthcast.backoff import Backoff
 from depthcast.errors import BadFile
 from depthcast.files import FileInfo, Version
 from depthcast.store import Outcome, PutResult, StoredObject
-from updater.writing import NEVER, KeyWriter, Look, Wait, Write
+from updater.writing import NEVER, KeyWriter, Look, Wait, Write, shows
 
 KEY = "api/v3/depth?symbol=ETHUSDT&limit=5"
 WON, LOST = Outcome.WON, Outcome.LOST
@@ -545,7 +545,8 @@ class Replicas(RuleBasedStateMachine):
             for who in range(3):
                 self.acts(who, "arrives")
         assert self.object is not None
-        assert self.object[1] == max(self.mine)
+        assert self.object[1] is not None
+        assert shows(self.object[1], max(self.mine))
 
 
 TestReplicas = Replicas.TestCase
