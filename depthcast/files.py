@@ -45,6 +45,9 @@ STATUS_NAME: Final = "status"
 DELISTED: Final = "DELISTED"
 """Our own word for a symbol that the venue lists no more."""
 
+OPERATOR: Final = "operator"
+"""The ``replica`` of a file that an operator wrote by hand: no process goes on writing it."""
+
 FLEET_PREFIX: Final = "fleet/"
 """Where replicas' heartbeats are (:mod:`depthcast.heartbeat`)."""
 

@@ -21,6 +21,7 @@ from depthcast.errors import StoreError, VenueError
 from depthcast.files import (
     CONTENT_TYPE,
     LIMITS,
+    OPERATOR,
     PEEK_BYTES,
     TRADING,
     FileInfo,
@@ -447,7 +448,9 @@ class Publisher:
 
     def _consider_yielding(self, found: StoredObject | None, stored: Version | None) -> None:
         """The watched file was looked at: stand back where another replica writes it."""
-        if found is None or stored is None or found.metadata.get("replica") == self._replica:
+        if found is None or stored is None:
+            return
+        if found.metadata.get("replica") in (self._replica, OPERATOR):
             return
         wrote = self._duty.writes
         self._duty.saw_another(stored)

@@ -691,6 +691,19 @@ async def test_a_standby_that_becomes_the_first_claims_what_it_has_seen_ahead_fo
     await replicas[0].stop()
 
 
+@pytest.mark.parametrize(("writer", "role"), [("operator", ACTING), ("other", STANDBY)])
+@virtual
+async def test_who_acts_does_not_stand_back_for_an_operator_who_writes_once(writer: str, role: Role) -> None:
+    store = FaultyStore()
+    replica = Replica(store, rank=1)
+    await stream([replica], 5.0)
+    assert replica.publisher.role is ACTING
+    await store.place(5, Version(1, 50), None, replica=writer)
+    await stream([replica], 5.0)
+    assert (replica.publisher.role, replica.newer) == (role, [(SYMBOL, 1)])
+    await replica.stop()
+
+
 @virtual
 async def test_a_book_that_is_being_built_takes_nothing_over() -> None:
     fleet = Fleet(2)

@@ -29,13 +29,10 @@ from depthcast.cli.epoch.published import PublishedFile, look, published
 from depthcast.cli.epoch.settings import EpochSettings, read, symbol_of
 from depthcast.errors import DepthcastError, Refused, SettingsError, StoreError
 from depthcast.events import Snapshot
-from depthcast.files import CONTENT_TYPE, TRADING, FileInfo, Version
+from depthcast.files import CONTENT_TYPE, OPERATOR, TRADING, FileInfo, Version
 from depthcast.rest import Rest
 from depthcast.store import Outcome, Store
 from depthcast.venues.binance import Binance
-
-REPLICA: Final = "operator"
-"""Who wrote a claimed file, as its metadata says."""
 
 _ABOUT: Final = (
     "Begin a symbol's next epoch: write its largest published file anew from a fresh snapshot of the "
@@ -184,7 +181,7 @@ def _claim(
         asks_complete=certain.asks_complete,
         event_time_ms=snapshot.event_time_ms,
         publish_time_ms=now_ms,
-        replica=REPLICA,
+        replica=OPERATOR,
         status=TRADING if replaced.info is None else replaced.info.status,
     )
     version = Version(epoch, snapshot.update_id)
@@ -221,7 +218,7 @@ async def carry_out(store: Store, claim: Claim) -> str:
             hint=again,
         ) from None
     now = "there is no file any more" if there is None else f"there is {there.version or 'no file of ours'}"
-    if there is not None and there.info is not None and there.info.replica == REPLICA:
+    if there is not None and there.info is not None and there.info.replica == OPERATOR:
         now += ", claimed by an operator"
     if result.outcome is Outcome.LOST:
         raise DepthcastError(f"the claim of {claim.symbol} was lost: somebody else wrote; {now}", hint=again)
