@@ -455,14 +455,15 @@ class Publisher:
         wrote = self._duty.writes
         self._duty.saw_another(stored)
         if wrote and not self._duty.writes:
-            self._stop_writing(stored)
+            # What relieves this replica is as new as its book was.
+            self._stop_writing(stored, reached=True)
 
-    def _stop_writing(self, stored: Version | None) -> None:
+    def _stop_writing(self, stored: Version | None, *, reached: bool = False) -> None:
         self._slots.withdraw(self.wake)
         if self._confirming is not None:
             self._confirming.cancel()
         self._claims.stop()
-        self._standby.restart(stored)
+        self._standby.restart(stored, reached=reached or self._writers[self._watched].settled)
         self._observer.yielded(self.symbol)
 
     # Requests

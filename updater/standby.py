@@ -107,7 +107,10 @@ class Standby:
             return True
         return book.event_time_ms <= file.event_time_ms
 
-    def restart(self, stored: Version | None) -> None:
-        """Begin to watch the file, which was just seen to be of this version, having written it until now."""
+    def restart(self, stored: Version | None, *, reached: bool) -> None:
+        """Begin to watch the file, which was just seen to be of this version, having written it until now.
+
+        ``reached``: whether it was seen to be as new as some version that the book had.
+        """
         self.seen = None
-        self.watch.restart(self._clock(), stored)
+        self.watch.restart(self._clock(), stored, reached=reached)

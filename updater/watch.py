@@ -126,6 +126,7 @@ class Watch:
             self.ahead_since = None
         if self.stored is not None and shows(self.stored, mine):
             self._unmarked = None
+            self.settled = True
             return
         self._unmarked = (mine, now)
         if now >= self.mark_at:
@@ -260,12 +261,16 @@ class Watch:
 
     # Beginning anew
 
-    def restart(self, now: float, stored: Version | None) -> None:
-        """Begin to watch a file that was just seen to be of this version, having written it until now."""
+    def restart(self, now: float, stored: Version | None, *, reached: bool = False) -> None:
+        """Begin to watch a file that was just seen to be of this version, having written it until now.
+
+        ``reached``: whether it was seen to be as new as some version that the book had.
+        """
         self._marks.clear()
         self._unmarked = self._mine = self._levels = self._asked = None
         self._marked_at = -math.inf
         self.stored, self.lag_s, self.ahead_since = stored, None, None
+        self.settled = self.settled or reached
         self._begun_at = self._readable_since = now
         self._paused_until = -math.inf
 

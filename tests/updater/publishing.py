@@ -235,8 +235,10 @@ class Heard:
 class Replica:
     """A publisher with its book, under one name."""
 
-    def __init__(self, store: Store, name: str = "a", *, update_id: int | None = 10, **more: Any) -> None:
-        self.live = Live()
+    def __init__(
+        self, store: Store, name: str = "a", *, symbol: str = SYMBOL, update_id: int | None = 10, **more: Any
+    ) -> None:
+        self.live = Live(symbol)
         self.heard = Heard()
         self.newer: list[tuple[str, int]] = []
         self.confirmations: list[float] = []
@@ -280,7 +282,7 @@ class Replica:
         assert book is not None
         last = book.update_id + by
         level = [price or "1.0", str(last)]
-        book.apply(Diff(SYMBOL, book.update_id + 1, last, 1_000 + last, [level], []))
+        book.apply(Diff(self.live.symbol, book.update_id + 1, last, 1_000 + last, [level], []))
         self.live.changed_at = now()
         self.publisher.wake()
 

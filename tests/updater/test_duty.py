@@ -17,6 +17,7 @@ from tests.updater.publishing import SYMBOL, FaultyStore, Replica, now, virtual
 from updater.cadence import Cadence
 from updater.claims import ClaimEvent
 from updater.duty import Duty
+from updater.slots import Slots
 
 WRITER, ACTING, STANDBY = Role.WRITER, Role.ACTING, Role.STANDBY
 TAKEOVER_S = 0.5
@@ -740,6 +741,53 @@ async def test_a_standby_is_settled_once_the_file_has_reached_its_book() -> None
     await fleet.stream(3.0)
     assert [*settled, fleet.replicas[0].publisher.settled] == [False, True]
     await fleet.stop()
+
+
+@virtual
+async def test_a_fleet_that_joins_one_by_one_on_a_slow_store_is_settled_though_most_symbols_are_quiet() -> (
+    None
+):
+    store = FaultyStore(latency_s=0.5)
+    rng = Random(5)
+    slots = [Slots(8) for _ in range(3)]
+    books: list[list[Replica]] = [[] for _ in range(40)]
+    for who in range(3):
+        for n, symbol in enumerate(f"S{n}USDT" for n in range(len(books))):
+            order = rng.sample(range(who + 1), who + 1)
+            more: dict[str, Any] = {"limits": (5, 1000), "cadence": Cadence(), "slots": slots[who]}
+            books[n].append(Replica(store, "abc"[who], symbol=symbol, rank=order[who], **more))
+            for replica, rank in zip(books[n], order, strict=True):
+                replica.publisher.set_rank(rank)
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            for replicas in books[:5]:
+                for replica in replicas:
+                    replica.move()
+        # The first in rank has the book, and says so.
+        for replicas in books:
+            for replica in replicas:
+                replica.publisher.hand_over()
+    await asyncio.sleep(15.0)
+    unsettled = [each.live.symbol for replicas in books for each in replicas if not each.publisher.settled]
+    assert not unsettled
+    for replicas in books:
+        for replica in replicas:
+            await replica.stop()
+
+
+@virtual
+async def test_who_leaves_a_quiet_symbol_to_another_is_settled_by_the_file_it_leaves() -> None:
+    store = FaultyStore()
+    await store.place(5000, Version(0, 5))
+    replica = Replica(store, limits=(5, 5000), cadence=Cadence(((5, 0), (5000, 100_000))))
+    store.fates = ["", "lost", "lost", "lost", "lost", "lost"]
+    await asyncio.sleep(0.2)
+    settled = [replica.publisher.settled]
+    replica.publisher.set_rank(1)
+    replica.publisher.hand_over()
+    await asyncio.sleep(0.1)
+    assert [*settled, replica.publisher.settled] == [False, True]
+    await replica.stop()
 
 
 @virtual

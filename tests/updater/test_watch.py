@@ -231,3 +231,11 @@ def test_a_file_of_another_epoch_is_not_ahead() -> None:
     made.note(0.0, Version(1, 10), lambda: 10)
     look(made, 1.0, 99)
     assert made.ahead_since is None
+
+
+def test_a_quiet_book_whose_file_was_seen_to_be_as_new_before_it_was_watched_is_settled() -> None:
+    for stored, reached, settled in ((10, False, True), (9, False, False), (9, True, True)):
+        made = watch()
+        made.restart(0.0, Version(0, stored), reached=reached)
+        note(made, 0.0, 10)
+        assert made.settled is settled
