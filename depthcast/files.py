@@ -36,6 +36,9 @@ PUBLIC_PREFIX: Final = "api/"
 
 DEPTH_PREFIX: Final = "api/v3/depth?symbol="
 
+EXCHANGE_INFO_KEY: Final = "api/v3/exchangeInfo"
+"""The key of the venue's list of symbols, as the venue answers it (:mod:`depthcast.symbol_list`)."""
+
 TRADING: Final = "TRADING"
 """The status of a symbol that is traded; any other one means that its book stands still."""
 

@@ -6,6 +6,7 @@ listed can be read.
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
 
 from depthcast.errors import BadKey, StoreUnavailable
@@ -34,6 +35,11 @@ class Catalogue:
     def limits(self, symbol: str) -> tuple[int, ...] | None:
         """The symbol's published limits, ascending; ``None`` for a symbol that is not published."""
         return self._limits.get(symbol)
+
+    @property
+    def symbols(self) -> Collection[str]:
+        """The published symbols, in the order of the store's keys."""
+        return self._limits.keys()
 
     async def refresh(self) -> None:
         """List the store. Raises :class:`~depthcast.errors.StoreError`; what was known then stays."""

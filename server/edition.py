@@ -65,6 +65,11 @@ class Edition:
         return cls(found.body, parse_key(key).limit, version, info, cache_control)
 
     @property
+    def body(self) -> bytes:
+        """The file's own bytes."""
+        return self._body
+
+    @property
     def cost_bytes(self) -> int:
         """The most memory this edition may come to take, its cut answers included."""
         return 2 * len(self._body) + _OVERHEAD_BYTES

@@ -39,6 +39,7 @@ from updater.publisher import Publisher
 from updater.report import Report
 from updater.settings import UpdaterSettings
 from updater.slots import Slots
+from updater.symbol_list import SymbolListWriter
 from updater.warm import WarmFiles
 
 _log = get_logger("updater")
@@ -119,6 +120,13 @@ class Replica:
         self._proven = asyncio.Event()
         self._group: TaskGroup | None = None
         self._asking = Asking()
+        self._symbol_list = SymbolListWriter(
+            store,
+            replica=settings.replica,
+            cache_control=settings.cache_control,
+            ready=self._proven.wait,
+            backoff=self._backoff,
+        )
         self._holdings = Holdings(self._keeper, self._make_publisher, self._may_write)
         self._fleet = Fleet(
             store,
@@ -198,6 +206,7 @@ class Replica:
                         self._keeper.run(),
                         self._fleet.run(),
                         self._follow_symbols(),
+                        self._symbol_list.run(),
                         self._prove_store(),
                         self._progress(),
                         self._watch_loop(),
@@ -267,6 +276,7 @@ class Replica:
                 await asyncio.sleep(backoff.next_s())
                 continue
             backoff.reset()
+            self._symbol_list.offer(info.body)
             try:
                 self._list(select_symbols(self._settings.symbols, info))
             except SettingsError as error:

@@ -6,7 +6,7 @@ to :mod:`depthcast.feed` and :mod:`depthcast.rest`, which know a venue only by t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from depthcast.errors import VenueError
@@ -64,10 +64,14 @@ class SymbolInfo:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeInfo:
-    """The venue's list of symbols, in its own order, and what an address may ask of it in a minute."""
+    """The venue's list of symbols, in its own order, and what an address may ask of it in a minute.
+
+    ``body`` is the answer this was read from.
+    """
 
     symbols: Mapping[str, SymbolInfo]
     request_weight_per_minute: int
+    body: bytes = field(default=b"", repr=False, compare=False)
 
 
 class Venue(Protocol):

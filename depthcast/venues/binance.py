@@ -239,7 +239,7 @@ class Binance:
             weight = _weight_per_minute(answer["rateLimits"])
         except (KeyError, TypeError, ZeroDivisionError) as error:
             raise MalformedAnswer(url, f"{type(error).__name__} at {error}") from None
-        return ExchangeInfo(symbols, weight)
+        return ExchangeInfo(symbols, weight, body)
 
 
 def select_symbols(patterns: Iterable[str], info: ExchangeInfo) -> list[str]:

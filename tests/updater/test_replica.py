@@ -1,6 +1,7 @@
 """A replica as a whole: from an exchange on loopback to the files of a memory store."""
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from depthcast.errors import ConditionsIgnored, SettingsError, StoreUnavailable
-from depthcast.files import DEPTH_PREFIX, FileInfo, Version, depth_key, version_of
+from depthcast.files import DEPTH_PREFIX, EXCHANGE_INFO_KEY, FileInfo, Version, depth_key, version_of
 from depthcast.store import PutResult, Store
 from depthcast.store.memory import MemoryStore
 from updater.replica import Replica
@@ -300,3 +301,32 @@ async def test_stopping_before_anything_began_is_quick(exchange: Any) -> None:
     async with running(replica_on(exchange, MemoryStore())):
         pass
     assert time.monotonic() - before < 4
+
+
+async def test_the_exchange_s_list_of_symbols_is_published_as_it_is(exchange: Any) -> None:
+    store = MemoryStore()
+
+    async def published() -> bytes | None:
+        found = await store.get(EXCHANGE_INFO_KEY)
+        return found.body if found is not None else None
+
+    async with running(replica_on(exchange, store)):
+        await until(published)
+    body = await published()
+    assert body is not None
+    assert body.startswith(b'{"serverTime":1700000000000,"rateLimits":[')
+    assert [each["symbol"] for each in json.loads(body)["symbols"]] == ["BTCUSDT", "ETHUSDT"]
+
+
+async def test_no_list_is_written_to_a_store_that_was_not_proven(exchange: Any) -> None:
+    store, proof = MemoryStore(), asyncio.Event()
+
+    async def prove(_store: Store) -> None:
+        await proof.wait()
+
+    async with running(replica_on(exchange, store, prove=prove)):
+        await until(lambda: exchange.asked["exchangeInfo"])
+        await asyncio.sleep(0)
+        assert await store.get(EXCHANGE_INFO_KEY) is None
+        proof.set()
+        await until(lambda: store.get(EXCHANGE_INFO_KEY))
