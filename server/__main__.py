@@ -20,7 +20,7 @@ from depthcast.exit import complete, run
 from depthcast.logs import get_logger
 from depthcast.settings import Address
 from depthcast.store import Store
-from server.protocol import BoundedHttpProtocol
+from server.protocol import protocol_with
 from server.service import Service
 from server.settings import ServerSettings
 
@@ -67,7 +67,7 @@ async def serve(
     http = _Uvicorn(
         uvicorn.Config(
             service.app,
-            http=BoundedHttpProtocol,
+            http=protocol_with(service.fast_answers),
             ws="none",
             lifespan="off",
             log_config=None,

@@ -4,12 +4,29 @@ An answer is complete before it is sent: status, headers and body are bytes, so 
 given to any number of readers.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from depthcast.venues.binance_rest import ERROR_CONTENT_TYPE, ApiError
 
 Header = tuple[bytes, bytes]
+
+
+class Source(Protocol):
+    """What answers are made from. ``current`` is another object as soon as they would be made anew."""
+
+    @property
+    def current(self) -> object: ...
+
+
+class Hold(NamedTuple):
+    """How long an answer may be given again to the same question without asking the endpoint: while
+    ``source.current`` is ``version``, and before ``until``, in seconds of the monotonic clock."""
+
+    source: Source
+    version: object
+    until: float
 
 
 class Answer(NamedTuple):
@@ -18,6 +35,8 @@ class Answer(NamedTuple):
     status: int
     headers: Sequence[Header]
     body: bytes
+    hold: Hold | None = None
+    """``None``: the endpoint is to be asked each time."""
 
 
 class Asked(NamedTuple):
@@ -29,6 +48,7 @@ class Asked(NamedTuple):
     accept_encoding: bytes | None = None
     client: str = ""
     """The address of who asks; empty where it is not known."""
+    if_modified_since: bytes | None = None
 
 
 Endpoint = Callable[[Asked], Answer | Awaitable[Answer]]
@@ -39,8 +59,8 @@ COMMON: Final[Sequence[Header]] = (
     (b"access-control-allow-origin", b"*"),
     (
         b"access-control-expose-headers",
-        b"etag, depthcast-version, depthcast-state, depthcast-certain, depthcast-event-time, "
-        b"depthcast-publish-time, depthcast-status",
+        b"etag, depthcast-version, depthcast-epoch, depthcast-state, depthcast-current-time, "
+        b"depthcast-certain, depthcast-event-time, depthcast-publish-time, depthcast-status",
     ),
     (b"x-content-type-options", b"nosniff"),
 )
@@ -67,6 +87,19 @@ METHOD_NOT_ALLOWED: Final = Answer(
     405, ((b"allow", _ALLOW), (b"content-length", b"0"), _NO_STORE, *COMMON), b""
 )
 QUERY_TOO_LONG: Final = Answer(414, ((b"content-length", b"0"), _NO_STORE, *COMMON), b"")
+
+
+class _Nowhere:
+    current: Final = None
+
+
+NOWHERE: Final[Source] = _Nowhere()
+"""Of answers that are made from nothing that changes."""
+
+
+def for_good(answer: Answer) -> Answer:
+    """The same, for an endpoint that gives it whoever asks and whenever."""
+    return answer._replace(hold=Hold(NOWHERE, None, math.inf))
 
 
 def json_answer(body: bytes) -> Answer:

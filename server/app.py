@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.answers import METHOD_NOT_ALLOWED, PREFLIGHT, Answer, Asked, Endpoint
+from server.fast import HEAD_EXTENSION, FastAnswers
 
 NOT_FOUND_HTML: Final = "<html><body><h2>404 Not found</h2></body></html>"
 
@@ -30,9 +31,11 @@ class App:
         routes: list[BaseRoute],
         *,
         on_answer: OnAnswer = lambda *_: None,
+        fast_answers: FastAnswers | None = None,
     ) -> None:
         self._endpoints = endpoints
         self._on_answer = on_answer
+        self._fast_answers = fast_answers
         starlette = Starlette(routes=routes, exception_handlers={404: _not_found})
         starlette.router.redirect_slashes = False
         self._others: ASGIApp = starlette
@@ -45,17 +48,29 @@ class App:
             return
         method = scope["method"]
         if method in ("GET", "HEAD"):
-            given = endpoint(_asked(scope))
+            asked = _asked(scope)
+            given = endpoint(asked)
             answer = given if isinstance(given, Answer) else await given
+            if answer.hold is not None and self._fast_answers is not None:
+                self._learn(self._fast_answers, scope, endpoint, asked)
         else:
             answer = PREFLIGHT if method == "OPTIONS" else METHOD_NOT_ALLOWED
         self._on_answer(scope["path"], answer.status)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
 
+    @staticmethod
+    def _learn(fast_answers: FastAnswers, scope: Scope, endpoint: Endpoint, asked: Asked) -> None:
+        known = scope.get("extensions", {}).get(HEAD_EXTENSION)
+        if known is not None:
+            # Others will be answered by it, too: it must not be about this one client.
+            asked = asked._replace(client="")
+            only_head = scope["method"] == "HEAD"
+            fast_answers.learn(known["bytes"], scope["path"], endpoint, asked, only_head=only_head)
+
 
 def _asked(scope: Scope) -> Asked:
-    if_none_match = time_unit = accept_encoding = None
+    if_none_match = time_unit = accept_encoding = if_modified_since = None
     for name, value in scope["headers"]:
         # A list may be sent as several lines (RFC 9110, 5.3).
         if name == b"if-none-match":
@@ -64,9 +79,16 @@ def _asked(scope: Scope) -> Asked:
             accept_encoding = value if accept_encoding is None else accept_encoding + b", " + value
         elif name == b"x-mbx-time-unit":
             time_unit = value
+        elif name == b"if-modified-since":
+            if_modified_since = value
     client = scope.get("client")
     return Asked(
-        scope["query_string"], if_none_match, time_unit, accept_encoding, client[0] if client else ""
+        scope["query_string"],
+        if_none_match,
+        time_unit,
+        accept_encoding,
+        client[0] if client else "",
+        if_modified_since,
     )
 
 

@@ -15,18 +15,22 @@ the last good edition in place; memory, parallel reads and waiting are bounded.
 """
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from depthcast.backoff import Backoff
 from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
 from depthcast.files import PEEK_BYTES
 from depthcast.store import UNCHANGED, Store, StoredObject, Unchanged
 from server.edition import Edition
+
+if TYPE_CHECKING:
+    from server.freshness import Judgement
 
 DEFAULT_REFRESH_S: Final = 0.1
 DEFAULT_DESCRIBE_S: Final = 10.0
@@ -66,23 +70,32 @@ class HotFile:
         "_seen_as",
         "asked_at",
         "confirmed_at",
+        "current",
         "described_at",
         "edition",
+        "judged",
         "key",
         "refresher",
         "seen_etag",
         "seen_metadata",
+        "written_after",
     )
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.edition: Edition | None = None
+        self.current: Edition | None = None
+        """The edition while the file is hot: who kept an answer made from it need not ask for the file."""
         # The last object seen, good or not: one that is damaged or older is not fetched again and again.
         self.seen_etag: str | None = None
         self.seen_metadata: Mapping[str, str] = {}
         self.described_at = 0.0
         self._seen_as = ReadOutcome.MISSING
         self.confirmed_at = 0.0
+        self.written_after = -math.inf
+        """When the store last had an older version than the edition's, as far as was seen."""
+        self.judged: Judgement | None = None
+        """What :class:`~server.freshness.Freshness` knows of the edition."""
         self.asked_at = 0.0
         self.refresher: asyncio.Task[None] | None = None
 
@@ -107,6 +120,8 @@ class HotFile:
             self._seen_as = ReadOutcome.OLDER
         else:
             self._seen_as = ReadOutcome.CHANGED
+            if self.edition is not None and edition.version > self.edition.version:
+                self.written_after = self.confirmed_at
             self.edition = edition
         return self._seen_as
 
@@ -230,6 +245,7 @@ class HotFiles:
             assert file.edition is not None
             file.edition.check()
             assert file.refresher is None or key not in self._reading
+            assert file.current is (file.edition if file.refresher is not None else None)
 
     async def _read(self, key: str) -> HotFile | None:
         file = self._files.get(key) or HotFile(key)
@@ -245,6 +261,7 @@ class HotFiles:
         self._files.move_to_end(key)
         self._make_room()
         file.refresher = asyncio.create_task(self._keep_fresh(file))
+        file.current = file.edition
         return file
 
     def _end_reading(self, key: str, reading: "_Reading") -> None:
@@ -273,7 +290,7 @@ class HotFiles:
                     retry.reset()
                     pause_s = max(0.0, self._refresh_s - (self._clock() - began))
         finally:
-            file.refresher = None
+            file.refresher = file.current = None
 
     async def _fetch(self, file: HotFile, *, behind: bool) -> DepthcastError | None:
         """Read the store and learn from it; returns what went wrong instead of raising it. ``behind``: nobody
@@ -296,6 +313,8 @@ class HotFiles:
             error = StoreUnavailable(f"{self._store.url} did not answer within {self._read_timeout_s:g} s")
         if outcome in _CONFIRMING:
             file.confirmed_at = began  # what the store answered was true when it was asked, at least
+        if file.current is not None:
+            file.current = file.edition
         if self._files.get(file.key) is file:
             self._bytes += file.cost_bytes - before
             self._make_room()
@@ -324,5 +343,6 @@ class HotFiles:
     def _drop(self, key: str) -> None:
         file = self._files.pop(key)
         self._bytes -= file.cost_bytes
+        file.current = None
         if file.refresher is not None:
             file.refresher.cancel()

@@ -21,6 +21,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._folds: list[Callable[[], None]] = []
         self._answers = Counter(
             "depthcast_server_answers",
             "Answers of the exchange's endpoints.",
@@ -67,13 +68,17 @@ class Metrics:
             gauge = Gauge(f"depthcast_server_{name}", text, registry=self.registry)
             gauge.set_function(value)
 
-    def answered(self, endpoint: str, status: int) -> None:
-        """Count an answer."""
+    def before_scrape(self, fold: Callable[[], None]) -> None:
+        """Call ``fold`` before anything is told, so that what is counted elsewhere is brought here first."""
+        self._folds.append(fold)
+
+    def answered(self, endpoint: str, status: int, answers: int = 1) -> None:
+        """Count answers."""
         counter = self._answer_counters.get((endpoint, status))
         if counter is None:
             counter = self._answers.labels(endpoint, str(status))
             self._answer_counters[(endpoint, status)] = counter
-        counter.inc()
+        counter.inc(answers)
 
     def read(self, outcome: ReadOutcome, seconds: float) -> None:
         """Count a read of the store."""
@@ -86,4 +91,6 @@ class Metrics:
 
     async def endpoint(self, _request: Request) -> Response:
         """``GET /metrics``."""
+        for fold in self._folds:
+            fold()
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)

@@ -10,9 +10,9 @@ from typing import Final
 import orjson
 
 from depthcast.venues.binance_rest import ApiError, parse_time_unit, refuse_parameters
-from server.answers import Answer, Asked, Endpoint, json_answer, refusal
+from server.answers import Answer, Asked, Endpoint, for_good, json_answer, refusal
 
-_PONG: Final = json_answer(b"{}")
+_PONG: Final = for_good(json_answer(b"{}"))
 
 
 def ping(asked: Asked) -> Answer:

@@ -1,4 +1,9 @@
-"""HTTP/1.1 as uvicorn speaks it, with a bound on the head of a request and leave to write URLs in UTF-8.
+"""HTTP/1.1 as uvicorn speaks it, with prepared answers before it, bounds, and leave to write URLs in UTF-8.
+
+A request whose bytes are known (:mod:`server.fast`) is answered as it is received, without parsing it or
+starting a task. That is done only on a connection that is at rest: no request half read, no answer under
+way, none waiting to be written. Everything else is the library's to handle, so that what is unusual
+(requests split or joined, bodies, other methods and versions, upgrades) is handled by one piece of code.
 
 uvicorn's httptools protocol collects a request line and headers of any length; here a client that sends more
 than :data:`MAX_HEAD_BYTES` of them is cut off. And its parser takes ASCII only, while symbols need not be:
@@ -6,27 +11,81 @@ curl, for one, sends a URL as it was typed.
 """
 
 import re
-from typing import Final
+from time import monotonic
+from typing import ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from server import fast
+from server.fast import HEAD_EXTENSION, FastAnswers
 
 MAX_HEAD_BYTES: Final = 65536
 
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
+_PLAIN: Final = re.compile(rb"(?:GET|HEAD) /[^\r\n]* HTTP/1\.1\r\n(?:[^\r\n]+\r\n)+\r\n")
+_NOT_ALONE: Final = (b"content-length", b"transfer-encoding", b"upgrade")
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Ends the connection of a client whose request head does not end.
+    """One connection. Ends that of a client whose request head does not end.
 
     Bytes are counted by whole reads, so what is kept of an unfinished head is at most
     :data:`MAX_HEAD_BYTES` and one read more.
     """
 
+    fast_answers: ClassVar[FastAnswers] = FastAnswers()
+    """Prepared answers; :func:`protocol_with` gives a class of its own to each server."""
+
     _in_head = True
     _head_bytes = 0
+    _between = True
+    """No byte of a request has come that is not yet complete."""
+    _begun = 0
+    _fast_at = 0.0
+    """When a prepared answer was given last, by the loop's clock."""
+
+    def data_received(self, data: bytes) -> None:
+        answers = self.fast_answers
+        prepared = answers.by_head.get(data)
+        if prepared is not None and self._at_rest():
+            dated = self.server_state.default_headers
+            now = monotonic()
+            # In line for speed: Prepared.holds().
+            if (
+                prepared.dated is dated
+                and prepared.source.current is prepared.version
+                and now < prepared.until
+            ) or answers.renew(prepared, dated):
+                lines: bytes | None = b""
+                if answers.admit is not None:
+                    lines = answers.admit(self.client[0] if self.client else "", prepared.asked)
+                if lines is not None:
+                    prepared.hits += 1
+                    if lines or not prepared.wire:
+                        self.transport.writelines((prepared.head, lines, b"\r\n", prepared.body))
+                    else:
+                        self.transport.write(prepared.wire)
+                    self._fast_at = self.loop.time()
+                    if self.timeout_keep_alive_task is None:
+                        self._wait_for_more(self.timeout_keep_alive)
+                    return
+        self._ordinary(data)
+
+    def timeout_keep_alive_handler(self) -> None:
+        # One timer for many prepared answers: when it ends, it waits for what is left since the last one.
+        left_s = self._fast_at + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._wait_for_more(left_s)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def on_message_begin(self) -> None:
+        self._between = False
+        self._begun += 1
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -35,9 +94,31 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head = True
         self._head_bytes = 0
+        self._between = True
         super().on_message_complete()
 
-    def data_received(self, data: bytes) -> None:
+    def check(self) -> None:
+        """Raise ``AssertionError`` where the connection's state contradicts itself."""
+        assert self._between <= self._in_head
+        assert self._head_bytes <= MAX_HEAD_BYTES or not self._in_head or self.transport.is_closing()
+        if self._at_rest():
+            assert not self.pipeline
+            assert not self.flow.read_paused
+
+    def _at_rest(self) -> bool:
+        cycle = self.cycle
+        return (
+            self._between
+            and (cycle is None or cycle.response_complete)
+            and not self.flow.write_paused
+            and (self.limit_concurrency is None or len(self.connections) < self.limit_concurrency)
+            and not self.transport.is_closing()
+        )
+
+    def _ordinary(self, data: bytes) -> None:
+        plain = self._between and len(data) <= fast.MAX_HEAD_BYTES and _PLAIN.fullmatch(data) is not None
+        begun = self._begun
+        head = data
         if self._in_head:
             self._head_bytes += len(data)
             if not data.isascii():
@@ -48,3 +129,26 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE)
             self.transport.close()
+        elif plain and self._between and self._begun == begun + 1 and self._may_be_repeated():
+            # The application's task has not begun yet, so it will see this.
+            self.scope["extensions"] = {HEAD_EXTENSION: {"bytes": head}}
+
+    def _may_be_repeated(self) -> bool:
+        """Whether the request just read asks for nothing but an answer on a connection that stays open."""
+        return (
+            self.cycle.keep_alive
+            and not self.expect_100_continue
+            and not any(name in _NOT_ALONE for name, _ in self.headers)
+        )
+
+    def _wait_for_more(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+
+def protocol_with(answers: FastAnswers) -> type[BoundedHttpProtocol]:
+    """The protocol of a server with these prepared answers."""
+
+    class _Protocol(BoundedHttpProtocol):
+        fast_answers = answers
+
+    return _Protocol

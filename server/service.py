@@ -16,6 +16,7 @@ from server.app import App
 from server.catalogue import Catalogue
 from server.depth import Depth
 from server.edition import Edition
+from server.fast import FastAnswers
 from server.freshness import Freshness
 from server.health import Health
 from server.hot import HotFiles, ReadOutcome
@@ -66,6 +67,8 @@ class Service:
         freshness = Freshness(stale_after_s=settings.stale_after_ms / 1000)
         depth = Depth(self.catalogue, self.hot, freshness)
         health = Health(self.catalogue)
+        self.fast_answers = FastAnswers(on_answers=self.metrics.answered)
+        self.metrics.before_scrape(self.fast_answers.fold)
         self.app = App(
             {DEPTH_PATH: depth.answer, PING_PATH: ping, TIME_PATH: time_endpoint()},
             [
@@ -74,6 +77,7 @@ class Service:
                 Route("/metrics", self.metrics.endpoint),
             ],
             on_answer=self.metrics.answered,
+            fast_answers=self.fast_answers,
         )
 
     async def run(self) -> None:
@@ -83,6 +87,17 @@ class Service:
         :class:`~depthcast.errors.AccessDenied` where the very first listing is refused: waiting does not
         make credentials right.
         """
+        sweeping = asyncio.create_task(self.fast_answers.keep_swept())
+        try:
+            await self._keep_listed()
+        finally:
+            sweeping.cancel()
+
+    async def close(self) -> None:
+        """End the reads that are under way."""
+        await self.hot.close()
+
+    async def _keep_listed(self) -> None:
         every_s = self._settings.symbols_refresh_s
         retry = Backoff(min(0.5, every_s), maximum_s=every_s)
         while True:
@@ -100,10 +115,6 @@ class Service:
                 pause_s = every_s
             self.hot.sweep()
             await self._sleep(pause_s)
-
-    async def close(self) -> None:
-        """End the reads that are under way."""
-        await self.hot.close()
 
     async def _list_symbols(self) -> None:
         first = not self.catalogue.known

@@ -1,0 +1,203 @@
+"""Answers ready for the wire, by the exact bytes of the request they answer.
+
+Clients that poll send the same request again and again, byte for byte. The first one is read by the HTTP
+library and answered by its endpoint; what was read of it is kept here under its head, and from then on the
+head is looked up instead of parsed. An answer made ready is given as often as its
+:class:`~server.answers.Hold` allows, at most until the ``date`` header changes; then the endpoint is asked
+again, which costs no parsing either.
+
+Promises: what is given is what the endpoint answers at that moment, or answered while its answer still held;
+at most ``max_heads`` heads of at most :data:`MAX_HEAD_BYTES` are kept; of an answer that no longer holds
+nothing is kept beyond the next :meth:`FastAnswers.sweep`.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from server.answers import NOWHERE, Answer, Asked, Endpoint, Header, Source
+
+MAX_HEAD_BYTES: Final = 2048
+DEFAULT_MAX_HEADS: Final = 4096
+
+JOINED_BYTES: Final = 16384
+"""Bodies up to this size are kept joined with their heads: a copy more in memory, a buffer less to send."""
+
+HEAD_EXTENSION: Final = "depthcast.head"
+"""In a scope's ``extensions``: the request's own bytes, where the same bytes may be answered from memory."""
+
+SWEEP_EVERY_S: Final = 1.0
+_FORGET_AFTER: Final = 60
+_SECOND_CHANCES: Final = 16
+
+OnAnswers = Callable[[str, int, int], None]
+"""Told of answers given from here: the path, the HTTP status, and how many."""
+
+Admit = Callable[[str, Asked], bytes | None]
+"""Asked before each answer, with the client's address: header lines to add, each ended by CR LF, or ``None``
+to leave the request to the ordinary way."""
+
+
+class Prepared:
+    """One request head: what was read of it, and its answer ready for the wire where there is one.
+
+    It may be given while ``source.current is version``, before ``until``, and while ``dated`` is what every
+    answer's first headers are. ``wire`` is the whole of it, or empty where ``head`` and ``body`` are apart.
+    """
+
+    __slots__ = (
+        "asked",
+        "body",
+        "dated",
+        "endpoint",
+        "head",
+        "hits",
+        "idle_sweeps",
+        "only_head",
+        "path",
+        "source",
+        "status",
+        "until",
+        "version",
+        "wire",
+    )
+
+    def __init__(self, path: str, endpoint: Endpoint, asked: Asked, *, only_head: bool) -> None:
+        self.path = path
+        self.endpoint = endpoint
+        self.asked = asked
+        self.only_head = only_head
+        self.hits = 0
+        self.idle_sweeps = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Let go of the answer."""
+        self.source: Source = NOWHERE
+        self.version: object = None
+        self.until = -math.inf
+        self.dated: Sequence[Header] | None = None
+        self.status = 0
+        self.wire = self.head = self.body = b""
+
+    def holds(self, dated: Sequence[Header], now: float) -> bool:
+        """Whether the answer may be given. The protocol has the same expression in line."""
+        return self.dated is dated and self.source.current is self.version and now < self.until
+
+
+class FastAnswers:
+    """The prepared answers of one process, shared by its connections, eldest first.
+
+    ``by_head`` is looked into by the protocol; only :meth:`learn` and :meth:`sweep` change it.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_answers: OnAnswers = lambda *_: None,
+        admit: Admit | None = None,
+        max_heads: int = DEFAULT_MAX_HEADS,
+    ) -> None:
+        self.by_head: dict[bytes, Prepared] = {}
+        self.admit = admit
+        self._on_answers = on_answers
+        self._max_heads = max_heads
+        self._dated: Sequence[Header] = ()
+
+    def learn(self, head: bytes, path: str, endpoint: Endpoint, asked: Asked, *, only_head: bool) -> None:
+        """Keep what was read of a request, whose bytes were ``head`` and nothing more.
+
+        Where there is no room the eldest head leaves that nobody has sent since it was looked at last.
+        """
+        if len(head) > MAX_HEAD_BYTES or head in self.by_head:
+            return
+        for _ in range(_SECOND_CHANCES):
+            if len(self.by_head) < self._max_heads:
+                break
+            eldest, prepared = next(iter(self.by_head.items()))
+            del self.by_head[eldest]
+            if prepared.hits:
+                self._count(prepared)
+                self.by_head[eldest] = prepared
+        else:
+            eldest, prepared = next(iter(self.by_head.items()))
+            self._count(prepared)
+            del self.by_head[eldest]
+        self.by_head[head] = Prepared(path, endpoint, asked, only_head=only_head)
+
+    def renew(self, prepared: Prepared, dated: Sequence[Header]) -> bool:
+        """Ask the endpoint again; ``False`` where it has no answer at once."""
+        given = prepared.endpoint(prepared.asked)
+        if not isinstance(given, Answer):
+            if isinstance(given, Coroutine):
+                given.close()
+            return False
+        self._count(prepared)
+        self._dated = dated
+        lines = [STATUS_LINE[given.status]]
+        for name, value in (*dated, *given.headers):
+            lines += (name, b": ", value, b"\r\n")
+        prepared.head = b"".join(lines)
+        prepared.body = b"" if prepared.only_head else given.body
+        apart = len(prepared.body) > JOINED_BYTES
+        prepared.wire = b"" if apart else b"".join((prepared.head, b"\r\n", prepared.body))
+        prepared.status = given.status
+        prepared.dated = dated
+        if given.hold is None:
+            prepared.source, prepared.version, prepared.until = NOWHERE, None, -math.inf
+        else:
+            prepared.source, prepared.version, prepared.until = given.hold
+        return True
+
+    def fold(self) -> None:
+        """Tell of the answers given since the last time."""
+        for prepared in self.by_head.values():
+            self._count(prepared)
+
+    def sweep(self, now: float) -> None:
+        """Let go of answers that no longer hold or were not asked for, and of heads nobody sends any more.
+        O(heads); to be called every second or so."""
+        forgotten = []
+        for head, prepared in self.by_head.items():
+            idle = prepared.hits == 0
+            self._count(prepared)
+            prepared.idle_sweeps = prepared.idle_sweeps + 1 if idle else 0
+            if prepared.idle_sweeps >= _FORGET_AFTER:
+                forgotten.append(head)
+            if idle or not prepared.holds(self._dated, now):
+                prepared.clear()
+        for head in forgotten:
+            del self.by_head[head]
+
+    async def keep_swept(
+        self,
+        *,
+        every_s: float = SWEEP_EVERY_S,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """:meth:`sweep` until cancelled."""
+        while True:
+            await sleep(every_s)
+            self.sweep(clock())
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` where a bound is broken or an answer is not whole. O(heads)."""
+        assert len(self.by_head) <= self._max_heads
+        for head, prepared in self.by_head.items():
+            assert len(head) <= MAX_HEAD_BYTES
+            assert head.endswith(b"\r\n\r\n")
+            assert not (prepared.only_head and prepared.body)
+            if prepared.wire:
+                assert prepared.wire == prepared.head + b"\r\n" + prepared.body
+            else:
+                assert not prepared.head or len(prepared.body) > JOINED_BYTES
+
+    def _count(self, prepared: Prepared) -> None:
+        if prepared.hits:
+            self._on_answers(prepared.path, prepared.status, prepared.hits)
+            prepared.hits = 0
