@@ -140,9 +140,12 @@ class Rest:
 
     async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot:
         """The venue's book of ``symbol``, ``limit`` levels a side. ``background``: it can wait."""
+        return self._venue.parse_snapshot(await self.snapshot_body(symbol, limit, background), limit)
+
+    async def snapshot_body(self, symbol: str, limit: int, background: bool = False) -> bytes:
+        """The same as the venue sent it, unread."""
         weight = self._venue.depth_weight(limit)
-        body = await self._get(self._venue.depth_path(symbol, limit), weight, background)
-        return self._venue.parse_snapshot(body, limit)
+        return await self._get(self._venue.depth_path(symbol, limit), weight, background)
 
     async def exchange_info(self) -> ExchangeInfo:
         """The venue's list of symbols; from here on its own weight limit holds."""

@@ -118,6 +118,7 @@ async def test_a_snapshot_is_what_the_exchange_says(exchange: Exchange, open_res
     rest = open_rest()
     assert await rest.snapshot("币USDT", 5) == SNAPSHOT
     assert exchange.asked == ["/api/v3/depth?symbol=%E5%B8%81USDT&limit=5"]
+    assert await rest.snapshot_body("币USDT", 5) == BOOK
     assert rest.weight_used == 5
 
 
