@@ -9,6 +9,7 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
+from depthcast.cli.settings import own_variables
 from depthcast.settings import StoreSettings
 from depthcast.store import Store
 from depthcast.store.probe import Report, examine
@@ -33,7 +34,8 @@ class ProbeSettings(StoreSettings):
 
 def main(argv: Sequence[str]) -> int:
     """Examine the store and print the steps. Raises :class:`~depthcast.errors.DepthcastError`."""
-    settings = ProbeSettings.load(argv, program="depthcast probe", about=_ABOUT)
+    env = own_variables(ProbeSettings, os.environ)
+    settings = ProbeSettings.load(argv, env, program="depthcast probe", about=_ABOUT)
     if settings.create_bucket and settings.store_url != "memory:":
         from depthcast.store.bucket import ensure_bucket
 

@@ -1,11 +1,11 @@
 """``depthcast settings``: every setting of the services, as the page ``docs/settings.md``."""
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from depthcast.errors import SettingsError
-from depthcast.settings import Settings, shown_default
+from depthcast.settings import ENV_PREFIX, Settings, shown_default
 
 SUMMARY = "print every setting of the services, as Markdown"
 
@@ -53,6 +53,21 @@ def service_settings(name: str) -> type[Settings]:
     """The settings class of one of :data:`SERVICES`."""
     module, _, attribute = SERVICES[name].partition(":")
     return cast(type[Settings], getattr(importlib.import_module(module), attribute))
+
+
+def own_variables(settings: type[Settings], env: Mapping[str, str]) -> dict[str, str]:
+    """``env`` without what only other programs of Depthcast read, of which ``settings`` need not warn.
+
+    For a program that starts services and hands its environment on, or that runs beside one in its
+    container.
+    """
+    others = {
+        ENV_PREFIX + name.upper()
+        for service in SERVICES
+        for name in service_settings(service).model_fields
+        if name not in settings.model_fields
+    }
+    return {name: value for name, value in env.items() if name not in others}
 
 
 def _section(name: str) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """What can be set for ``depthcast epoch``, and how its command lines are read."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
 
+from depthcast.cli.settings import own_variables
 from depthcast.errors import SettingsError
 from depthcast.files import MAX_LIMIT, valid_symbol
 from depthcast.settings import StoreSettings, VenueSettings
@@ -42,7 +44,8 @@ def read(argv: Sequence[str], *, program: str, about: str) -> tuple[list[str], E
     Raises :class:`~depthcast.errors.SettingsError`.
     """
     first = next((at for at, word in enumerate(argv) if word.startswith("-")), len(argv))
-    settings = EpochSettings.load(argv[first:], program=program, about=about)
+    env = own_variables(EpochSettings, os.environ)
+    settings = EpochSettings.load(argv[first:], env, program=program, about=about)
     return list(argv[:first]), settings
 
 

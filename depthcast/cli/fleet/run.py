@@ -1,6 +1,7 @@
 """From the command line to the exit status of ``depthcast fleet``: once or live, for people or machines."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from depthcast.cli.fleet.overview import Overview
 from depthcast.cli.fleet.screen import Screen
 from depthcast.cli.fleet.settings import FleetSettings
 from depthcast.cli.fleet.watch import Watch
+from depthcast.cli.settings import own_variables
 from depthcast.errors import BadFile
 from depthcast.logs import get_logger
 
@@ -40,7 +42,8 @@ _log = get_logger("fleet")
 
 def main(argv: Sequence[str]) -> int:
     """Show it; the exit status. Raises :class:`~depthcast.errors.DepthcastError`."""
-    settings = FleetSettings.load(argv, program="depthcast fleet", about=ABOUT)
+    env = own_variables(FleetSettings, os.environ)
+    settings = FleetSettings.load(argv, env, program="depthcast fleet", about=ABOUT)
     settings.configure_logs()
     with suppress(BrokenPipeError):  # nobody reads any more, as after `depthcast fleet --json | head`
         return asyncio.run(show(settings))

@@ -9,14 +9,13 @@ from typing import Final
 
 from rich.console import Console
 
-from depthcast.cli.settings import SERVICES, service_settings
+from depthcast.cli.settings import own_variables
 from depthcast.cli.up.board import Board, Level
 from depthcast.cli.up.display import Display, Lines, Terminal
 from depthcast.cli.up.folder import DataFolder
 from depthcast.cli.up.machine import Machine
 from depthcast.cli.up.settings import UpSettings
 from depthcast.logs import configure, get_logger
-from depthcast.settings import ENV_PREFIX
 
 ABOUT: Final = (
     "Start everything on this machine: SeaweedFS as the store, updaters that keep order books and write "
@@ -29,7 +28,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main(argv: Sequence[str]) -> int:
     """Run until a signal; 0. Raises :class:`~depthcast.errors.DepthcastError`, with everything stopped."""
     env = os.environ
-    settings = UpSettings.load(argv, own_variables(env), program="depthcast up", about=ABOUT)
+    settings = UpSettings.load(argv, own_variables(UpSettings, env), program="depthcast up", about=ABOUT)
     with DataFolder(settings.data) as folder, asyncio.Runner() as runner:
         runner.run(up(settings, folder, env))
     return 0
@@ -68,17 +67,6 @@ async def up(settings: UpSettings, folder: DataFolder, env: Mapping[str, str]) -
     board.log("info", "everything is stopped", {"data": str(folder.path)})
     if on_screen and sys.stdout.isatty():  # which it is no more after a SIGHUP
         console.print(f"depthcast: everything is stopped; the data stays in {folder.path}")
-
-
-def own_variables(env: Mapping[str, str]) -> dict[str, str]:
-    """``env`` without what only the services read: they get it too, and ``up`` need not warn of it."""
-    services = {
-        ENV_PREFIX + name.upper()
-        for service in SERVICES
-        for name in service_settings(service).model_fields
-        if name not in UpSettings.model_fields
-    }
-    return {name: value for name, value in env.items() if name not in services}
 
 
 def _ignored(number: signal.Signals) -> bool:

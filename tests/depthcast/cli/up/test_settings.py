@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from depthcast.cli.up.run import own_variables
 from depthcast.cli.up.settings import UpSettings
 from depthcast.errors import SettingsError
 from depthcast.files import LIMITS
@@ -59,15 +58,3 @@ def test_what_makes_no_sense_is_one_line_that_names_it(argv: list[str], said: st
         load(*argv)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_variables_of_the_services_are_no_mistake_and_misspelled_ones_are() -> None:
-    env = {"DEPTHCAST_CADENCE": "100:0", "DEPTHCAST_REFRESH_MS": "50", "DEPTHCAST_SYMBOLZ": "A", "PATH": "/"}
-    assert own_variables(env) == {"DEPTHCAST_SYMBOLZ": "A", "PATH": "/"}
-    warnings: list[str] = []
-    UpSettings.load([], own_variables(env), warn=warnings.append)
-    assert ["DEPTHCAST_SYMBOLZ" in line for line in warnings] == [True]
-
-
-def test_a_variable_that_up_reads_too_stays() -> None:
-    assert own_variables({"DEPTHCAST_LISTEN": "x"}) == {"DEPTHCAST_LISTEN": "x"}
