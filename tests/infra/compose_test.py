@@ -29,11 +29,14 @@ ROOT: Final = Path(__file__).parents[2]
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
 LIMITS: Final = (5, 100, 5000)
 UPDATERS: Final = 3
+SERVICES: Final = ("store", "updater", "server", "edge", "simulator")
+USER: Final = "10001"
 
 MAX_AGE_S: Final = 5.0
 """While two of three updaters die: 2 × takeover_after_ms, a write, the edge's share (1 to 2 s), and room for
 a machine that does all of it on two cores."""
 STORE_BACK_S: Final = 60.0
+DOWN_TRIES: Final = 3
 READ_EVERY_S: Final = 0.1
 
 
@@ -133,6 +136,8 @@ class Fleet:
             "TRUTH_PORT": str(self.truth_port),
             "SIMULATOR_ARGS": f"--symbols {','.join(SYMBOLS)} --uniform",
         }
+        # docker-compose 1 gives up on an engine that takes a minute for something, as slow disks make it.
+        self._env.setdefault("COMPOSE_HTTP_TIMEOUT", "300")
         if not succeeds(["docker", "buildx", "version"]):
             self._env.setdefault("DOCKER_BUILDKIT", "0")
 
@@ -158,6 +163,21 @@ class Fleet:
         done = subprocess.run(["docker", "logs", container], text=True, capture_output=True, check=False)
         return [line for line in (done.stdout + done.stderr).splitlines() if what in line]
 
+    def left(self) -> list[str]:
+        """What there is of this project: containers, volumes, networks."""
+        mine = ("--quiet", "--filter", f"label=com.docker.compose.project={self.project}")
+        lists = (("ps", "--all"), ("volume", "ls"), ("network", "ls"))
+        return [one for words in lists for one in output(["docker", *words, *mine]).split()]
+
+    def down(self) -> None:
+        """Take all of it away. Raises :class:`Failed` where something stays."""
+        for _ in range(DOWN_TRIES):
+            with suppress(Failed):
+                self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
+            if not self.left():
+                return
+        raise Failed(f"not taken down: {' '.join(self.left())}")
+
     def health(self, service: str) -> list[str]:
         """What Docker says of each of a service's containers."""
         form = "{{.State.Health.Status}}"
@@ -172,20 +192,23 @@ def main() -> int:
         print("skipped: there is no Docker engine with docker-compose here")
         return 0
     fleet = Fleet()
+    status = 0
     try:
-        say("building the images")
+        say("building the images (minutes, the first time)")
         fleet.compose("build")
         run(fleet)
     except (Failed, KeyboardInterrupt) as failed:
-        say(f"FAILED: {failed}")
+        say(f"FAILED: {failed or 'interrupted'}")
         with suppress(Failed):
             print(fleet.compose("ps"), fleet.compose("logs", "--no-color", "--tail=40"), sep="\n")
+        status = 1
+    try:
+        fleet.down()
+    except Failed as failed:
+        say(f"FAILED: {failed}")
         return 1
-    finally:
-        with suppress(Failed):
-            fleet.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
     say("all is taken down again")
-    return 0
+    return status
 
 
 def run(fleet: Fleet) -> None:
@@ -197,7 +220,7 @@ def run(fleet: Fleet) -> None:
     for symbol in SYMBOLS:
         until(f"{symbol} through the edge", lambda s=symbol: answers(auditor, s))  # type: ignore[misc]
     say(f"both books are served through the edge, {time.monotonic() - began:.0f} s after the start")
-    for service in ("store", "updater", "server", "edge", "simulator"):
+    for service in SERVICES:
         until(f"{service} healthy", lambda s=service: set(fleet.health(s)) == {"healthy"})  # type: ignore[misc]
     say(f"healthy: store, {len(fleet.containers('updater'))} updaters, server, edge, simulator")
 
@@ -205,6 +228,7 @@ def run(fleet: Fleet) -> None:
     auditing.start()
     try:
         watch(auditor, "three updaters", 10, MAX_AGE_S)
+        show_fleet(fleet)
 
         doomed = fleet.containers("updater")[:2]
         say(f"docker kill {' '.join(doomed)}        # two of three updaters")
@@ -219,6 +243,7 @@ def run(fleet: Fleet) -> None:
         fleet.compose("up", "-d", "--no-build", "--no-recreate", "--scale", f"updater={UPDATERS}")
         until("three updaters again", lambda: len(fleet.containers("updater")) == UPDATERS)
         watch(auditor, "three updaters again", 10, MAX_AGE_S)
+        guard(fleet)
     finally:
         auditor.stop()
         auditing.join(30)
@@ -249,6 +274,44 @@ def watch(auditor: Auditor, what: str, for_s: float, max_age_s: float) -> None:
         raise Failed(f"{what}: a book stands still at {after}")
     if worst > max_age_s:
         raise Failed(f"{what}: a book was {worst:.1f} s old, {max_age_s:.0f} allowed")
+
+
+def show_fleet(fleet: Fleet) -> None:
+    """``depthcast fleet`` in an updater's container, as the documents say. Raises :class:`Failed`."""
+    say("docker-compose exec updater depthcast fleet --once")
+    shown = fleet.compose("exec", "-T", "updater", "depthcast", "fleet", "--once")
+    for line in shown.splitlines():
+        print(f"          {line.rstrip()}", flush=True)
+    if f"{UPDATERS} replicas live" not in shown:
+        raise Failed(f"there are not {UPDATERS} replicas")
+
+
+def guard(fleet: Fleet) -> None:
+    """No process has rights, and no secret is where others see it. Raises :class:`Failed`."""
+    (store,) = fleet.containers("store")
+    files = output(["docker", "exec", store, "sh", "-c", "cat /credentials/*/credentials"])
+    secrets = [line.partition(" = ")[2] for line in files.splitlines() if " = " in line]
+    if len(secrets) != 4:
+        raise Failed("the store has not made a key and a secret for a writer and a reader")
+    for service in SERVICES:
+        for container in fleet.containers(service):
+            # Effective user and capabilities, of the checking shell too, which has what the service has.
+            rights = output(
+                ["docker", "exec", container, "sh", "-c", "grep -hE '^(Uid|CapEff)' /proc/[0-9]*/status"]
+            )
+            if {tuple(line.split()[1:]) for line in rights.splitlines()} != {(USER,) * 4, ("0" * 16,)}:
+                raise Failed(f"a process of {service} has rights that it does not need: {rights[:200]}")
+            logs = subprocess.run(["docker", "logs", container], text=True, capture_output=True, check=False)
+            image = output(["docker", "inspect", "--format", "{{.Image}}", container]).strip()
+            seen = (
+                logs.stdout,
+                logs.stderr,
+                output(["docker", "inspect", container, image]),
+                output(["docker", "history", "--no-trunc", image]),
+            )
+            if any(secret in text for secret in secrets for text in seen):
+                raise Failed(f"a secret of the store is in the log or the description of {service}")
+    say(f"every process is user {USER} without capabilities; no secret in logs, docker inspect or history")
 
 
 def kill_seaweedfs(fleet: Fleet, auditor: Auditor) -> None:
