@@ -444,7 +444,11 @@ def test_the_compose_file_gives_the_edge_a_store_that_it_may_read() -> None:
     bucket = base["store"]["environment"]["DEPTHCAST_BUCKET"]
     assert given["EDGE_STORE"] == f"http://store:8333/{bucket}"
     assert set(base["store"]["networks"]) <= set(over["edge"]["networks"])
-    copied = re.search(r"^COPY (.*) /opt/edge/$", (INFRA / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    copied = re.search(
+        r"^COPY (infra/healthcheck.py [^$]*?) /opt/edge/$",
+        (INFRA / "Dockerfile").read_text("utf-8"),
+        re.MULTILINE,
+    )
     assert copied is not None
     names = {path.name for part in copied[1].split() for path in INFRA.parent.glob(part)}
     needed = {"start.py", "nginx.conf", "store.conf", "hidden-headers.conf"}
