@@ -37,6 +37,8 @@ class Answer(NamedTuple):
     body: bytes
     hold: Hold | None = None
     """``None``: the endpoint is to be asked each time."""
+    state: bytes = b""
+    """How fresh its book is (:class:`server.freshness.State`); empty where there is none."""
 
 
 class Asked(NamedTuple):
@@ -49,6 +51,7 @@ class Asked(NamedTuple):
     client: str = ""
     """The address of who asks; empty where it is not known."""
     if_modified_since: bytes | None = None
+    forwarded_for: bytes | None = None
 
 
 Endpoint = Callable[[Asked], Answer | Awaitable[Answer]]
@@ -60,14 +63,21 @@ COMMON: Final[Sequence[Header]] = (
     (
         b"access-control-expose-headers",
         b"etag, depthcast-version, depthcast-epoch, depthcast-state, depthcast-current-time, "
-        b"depthcast-certain, depthcast-event-time, depthcast-publish-time, depthcast-status",
+        b"depthcast-certain, depthcast-event-time, depthcast-publish-time, depthcast-status, "
+        b"x-mbx-used-weight, x-mbx-used-weight-1m, retry-after",
     ),
     (b"x-content-type-options", b"nosniff"),
 )
 """On every answer of the exchange's endpoints: any web page may read books, and what is JSON stays JSON."""
 
+VARY: Final[Header] = (b"vary", b"accept-encoding")
+"""On every answer of an endpoint that gives its bodies in several codings, 304 and refusals too."""
+
+NO_RANGES: Final[Header] = (b"accept-ranges", b"none")
+"""``Range`` is ignored (RFC 9110, 14.2): half a book is of no use, and parts of two books are no book."""
+
 JSON_TYPE: Final[Header] = (b"content-type", ERROR_CONTENT_TYPE.encode())
-_NO_STORE: Final[Header] = (b"cache-control", b"no-store")
+NO_STORE: Final[Header] = (b"cache-control", b"no-store")
 _ALLOW: Final = b"GET, HEAD, OPTIONS"
 
 PREFLIGHT: Final = Answer(
@@ -84,9 +94,9 @@ PREFLIGHT: Final = Answer(
 """To OPTIONS: a browser may send any header but credentials, and need not ask again for a day."""
 
 METHOD_NOT_ALLOWED: Final = Answer(
-    405, ((b"allow", _ALLOW), (b"content-length", b"0"), _NO_STORE, *COMMON), b""
+    405, ((b"allow", _ALLOW), (b"content-length", b"0"), NO_STORE, *COMMON), b""
 )
-QUERY_TOO_LONG: Final = Answer(414, ((b"content-length", b"0"), _NO_STORE, *COMMON), b"")
+QUERY_TOO_LONG: Final = Answer(414, ((b"content-length", b"0"), NO_STORE, *COMMON), b"")
 
 
 class _Nowhere:
@@ -104,13 +114,13 @@ def for_good(answer: Answer) -> Answer:
 
 def json_answer(body: bytes) -> Answer:
     """A success that no cache may keep."""
-    return Answer(200, (JSON_TYPE, _length(body), _NO_STORE, *COMMON), body)
+    return Answer(200, (JSON_TYPE, _length(body), NO_STORE, *COMMON), body)
 
 
 def refusal(error: ApiError) -> Answer:
     """Binance's error as an answer. No cache may keep it: the symbol may be published a moment later."""
     body = error.body()
-    headers = [JSON_TYPE, _length(body), _NO_STORE, *COMMON]
+    headers = [JSON_TYPE, _length(body), NO_STORE, VARY, *COMMON]
     if error.status == 503:
         headers.append((b"retry-after", b"1"))
     return Answer(error.status, headers, body)

@@ -70,7 +70,7 @@ class App:
 
 
 def _asked(scope: Scope) -> Asked:
-    if_none_match = time_unit = accept_encoding = if_modified_since = None
+    if_none_match = time_unit = accept_encoding = if_modified_since = forwarded_for = None
     for name, value in scope["headers"]:
         # A list may be sent as several lines (RFC 9110, 5.3).
         if name == b"if-none-match":
@@ -81,6 +81,8 @@ def _asked(scope: Scope) -> Asked:
             time_unit = value
         elif name == b"if-modified-since":
             if_modified_since = value
+        elif name == b"x-forwarded-for":
+            forwarded_for = value if forwarded_for is None else forwarded_for + b", " + value
     client = scope.get("client")
     return Asked(
         scope["query_string"],
@@ -89,6 +91,7 @@ def _asked(scope: Scope) -> Asked:
         accept_encoding,
         client[0] if client else "",
         if_modified_since,
+        forwarded_for,
     )
 
 

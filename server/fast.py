@@ -14,7 +14,7 @@ nothing is kept beyond the next :meth:`FastAnswers.sweep`.
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -37,9 +37,9 @@ _SECOND_CHANCES: Final = 16
 OnAnswers = Callable[[str, int, int], None]
 """Told of answers given from here: the path, the HTTP status, and how many."""
 
-Admit = Callable[[str, Asked], bytes | None]
-"""Asked before each answer, with the client's address: header lines to add, each ended by CR LF, or ``None``
-to leave the request to the ordinary way."""
+Admit = Callable[[Endpoint, str, Asked], bytes | None]
+"""Asked before each answer, with its endpoint and the client's address: header lines to add, each ended by
+CR LF, or ``None`` to leave the request to the ordinary way."""
 
 
 class Prepared:
@@ -133,8 +133,9 @@ class FastAnswers:
         """Ask the endpoint again; ``False`` where it has no answer at once."""
         given = prepared.endpoint(prepared.asked)
         if not isinstance(given, Answer):
-            if isinstance(given, Coroutine):
-                given.close()
+            close = getattr(given, "close", None)  # a coroutine that nobody will await
+            if close is not None:
+                close()
             return False
         self._count(prepared)
         self._dated = dated

@@ -61,7 +61,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             ) or answers.renew(prepared, dated):
                 lines: bytes | None = b""
                 if answers.admit is not None:
-                    lines = answers.admit(self.client[0] if self.client else "", prepared.asked)
+                    lines = answers.admit(
+                        prepared.endpoint, self.client[0] if self.client else "", prepared.asked
+                    )
                 if lines is not None:
                     prepared.hits += 1
                     if lines or not prepared.wire:

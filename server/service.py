@@ -1,6 +1,7 @@
 """The server's parts wired together, and the work in the background: listing symbols, sweeping memory."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -11,11 +12,26 @@ from depthcast.backoff import Backoff
 from depthcast.errors import AccessDenied, DepthcastError, StoreError
 from depthcast.logs import Seldom, get_logger
 from depthcast.store import Store
-from depthcast.venues.binance_rest import DEPTH_PATH, PING_PATH, TIME_PATH
+from depthcast.venues.binance_lists import (
+    EXCHANGE_INFO_WEIGHT,
+    PING_WEIGHT,
+    book_ticker_weight,
+    depth_weight,
+)
+from depthcast.venues.binance_rest import (
+    BOOK_TICKER_PATH,
+    DEPTH_PATH,
+    EXCHANGE_INFO_PATH,
+    PING_PATH,
+    TIME_PATH,
+)
+from server.answers import Endpoint
 from server.app import App
 from server.catalogue import Catalogue
+from server.clients import Clients, parse_networks
 from server.depth import Depth
 from server.edition import Edition
+from server.exchange_info import ExchangeInfo
 from server.fast import FastAnswers
 from server.freshness import Freshness
 from server.health import Health
@@ -23,6 +39,8 @@ from server.hot import HotFiles, ReadOutcome
 from server.metrics import Metrics
 from server.ping import ping, time_endpoint
 from server.settings import ServerSettings
+from server.tickers import Tickers, Top
+from server.weights import Weights
 
 _LOG: Final = get_logger("server")
 
@@ -57,20 +75,51 @@ class Service:
             read_timeout_s=settings.read_timeout_ms / 1000,
             max_bytes=settings.memory_mb * 2**20,
             max_reads=settings.max_reads,
+            spread=random.random,
+        )
+        self.tops = HotFiles(
+            store,
+            edition_of=partial(Top.of, cache_control=settings.answer_cache_control),
+            on_read=self._note_read,
+            refresh_s=settings.ticker_refresh_ms / 1000,
+            hot_for_s=settings.hot_for_s,
+            keep_for_s=settings.keep_for_s,
+            read_timeout_s=settings.read_timeout_ms / 1000,
+            max_bytes=settings.memory_mb * 2**20,
+            max_reads=settings.max_reads,
+            spread=random.random,
+        )
+        self.weights = Weights(
+            settings.client_weight_limit, Clients(parse_networks(settings.trusted_proxies))
         )
         self.metrics.watch(
-            files=lambda: len(self.hot),
-            hot_files=self.hot.hot_count,
-            file_bytes=lambda: self.hot.bytes_held,
+            files=lambda: len(self.hot) + len(self.tops),
+            hot_files=lambda: self.hot.hot_count() + self.tops.hot_count(),
+            file_bytes=lambda: self.hot.bytes_held + self.tops.bytes_held,
             symbols=lambda: len(self.catalogue),
         )
         freshness = Freshness(stale_after_s=settings.stale_after_ms / 1000)
         depth = Depth(self.catalogue, self.hot, freshness)
+        self.tickers = Tickers(
+            self.catalogue,
+            self.hot,
+            self.tops,
+            freshness,
+            cache_control=settings.answer_cache_control,
+            list_holds_s=min(settings.refresh_ms, settings.ticker_refresh_ms) / 1000,
+        )
+        self.exchange_info = ExchangeInfo(
+            store,
+            on_read=self._note_read,
+            refresh_s=settings.exchange_info_refresh_s,
+        )
         health = Health(self.catalogue)
-        self.fast_answers = FastAnswers(on_answers=self.metrics.answered)
+        self.fast_answers = FastAnswers(
+            on_answers=self.metrics.answered, admit=self.weights.admit if self.weights.limit else None
+        )
         self.metrics.before_scrape(self.fast_answers.fold)
         self.app = App(
-            {DEPTH_PATH: depth.answer, PING_PATH: ping, TIME_PATH: time_endpoint()},
+            self._weighed(depth),
             [
                 Route("/healthz", health.alive),
                 Route("/readyz", health.ready),
@@ -95,7 +144,21 @@ class Service:
 
     async def close(self) -> None:
         """End the reads that are under way."""
+        await self.tickers.close()
+        await self.exchange_info.close()
+        await self.tops.close()
         await self.hot.close()
+
+    def _weighed(self, depth: Depth) -> dict[str, Endpoint]:
+        """The exchange's endpoints by path, each with what a request to it weighs."""
+        weigh = self.weights.around
+        return {
+            DEPTH_PATH: weigh(depth.answer, depth_weight),
+            BOOK_TICKER_PATH: weigh(self.tickers.answer, book_ticker_weight),
+            EXCHANGE_INFO_PATH: weigh(self.exchange_info.answer, lambda _: EXCHANGE_INFO_WEIGHT),
+            PING_PATH: weigh(ping, lambda _: PING_WEIGHT),
+            TIME_PATH: weigh(time_endpoint(), lambda _: PING_WEIGHT),
+        }
 
     async def _keep_listed(self) -> None:
         every_s = self._settings.symbols_refresh_s
@@ -114,6 +177,7 @@ class Service:
             else:
                 pause_s = every_s
             self.hot.sweep()
+            self.tops.sweep()
             await self._sleep(pause_s)
 
     async def _list_symbols(self) -> None:

@@ -2,9 +2,10 @@
 
 from typing import ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from depthcast.settings import Address, Listen, LogSettings, StoreSettings
+from depthcast.settings import Address, Listen, LogSettings, Names, StoreSettings
+from server.clients import parse_networks
 from server.edition import DEFAULT_CACHE_CONTROL
 
 
@@ -40,9 +41,32 @@ class ServerSettings(StoreSettings, LogSettings):
         pattern=r"^[\x20-\x7e]+$",
         description="the Cache-Control header of books",
     )
+    ticker_refresh_ms: int = Field(
+        1000,
+        ge=1,
+        description="how often the best prices are read again while somebody asks for lists of them",
+    )
+    exchange_info_refresh_s: float = Field(
+        10.0, gt=0, description="how often the list of symbols is read again while somebody asks for it"
+    )
+    client_weight_limit: int = Field(
+        0,
+        ge=0,
+        description="request weight a client may use in a minute before it is answered 429; 0: any, and "
+        "none is counted",
+    )
+    trusted_proxies: Names = Field(
+        (), description="addresses and networks whose X-Forwarded-For tells who a client is"
+    )
     max_connections: int = Field(
         4096, ge=1, description="open connections; above it, requests are answered 503"
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        parse_networks(names)
+        return names
 
     @model_validator(mode="after")
     def _hot_is_kept(self) -> Self:

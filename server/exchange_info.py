@@ -1,0 +1,169 @@
+"""``GET /api/v3/exchangeInfo``: the exchange's list of symbols, from the file that the updaters publish.
+
+What is not filtered is the file's bytes but for ``serverTime``, which is the moment of the answer by this
+server's clock, as at Binance; what is filtered is made of the entries' own bytes. The file is read when
+somebody asks, at most every ``refresh_s``, on condition that it changed, by one reader for all. Where it
+cannot be read, the last list goes on being answered; where there never was one, the answer is 503.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import cached_property, lru_cache
+from typing import Final
+
+from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
+from depthcast.files import EXCHANGE_INFO_KEY
+from depthcast.store import UNCHANGED, Store, StoredObject
+from depthcast.symbol_list import Entry, SymbolList, without_permission_sets
+from depthcast.venues.binance_lists import DEFAULT_PERMISSIONS, ExchangeInfoRequest, parse_exchange_info
+from depthcast.venues.binance_rest import UNAVAILABLE, UNKNOWN_SYMBOL, ApiError, parse_time_unit
+from server.answers import QUERY_TOO_LONG, Answer, Asked, json_answer, refusal
+from server.depth import MAX_QUERY_BYTES
+from server.hot import OnRead, ReadOutcome
+
+DEFAULT_REFRESH_S: Final = 10.0
+DEFAULT_READ_TIMEOUT_S: Final = 10.0
+
+_CACHED_QUERIES: Final = 256
+_CACHED_QUERY_BYTES: Final = 128
+
+
+class Listing:
+    """One version of the list, ready to be filtered."""
+
+    def __init__(self, found: StoredObject) -> None:
+        """Parses the whole of it. Raises :class:`~depthcast.errors.BadFile`."""
+        self.etag = found.etag
+        self.whole = SymbolList.of(found.body)
+        self._between, entries, self._behind = self.whole.divide()
+        self._entries = {entry.symbol: entry for entry in entries}
+
+    def select(self, request: ExchangeInfoRequest) -> bytes | None:
+        """What stands behind the digits of ``serverTime``; ``None`` where a symbol is not listed."""
+        if request.everything:
+            return self.whole.after
+        if request.symbols is None and request == _WITHOUT_SETS:
+            return self._without_sets
+        if request.symbols is None:
+            # The file is what the exchange lists where no permissions are asked for.
+            some = request.permissions != DEFAULT_PERMISSIONS
+            chosen: Iterable[Entry] = (
+                entry
+                for entry in self._entries.values()
+                if request.symbol_status in (None, entry.status)
+                and not (some and request.permissions.isdisjoint(entry.permissions))
+            )
+        else:
+            if not self._entries.keys() >= set(request.symbols):
+                return None
+            chosen = (self._entries[symbol] for symbol in request.symbols)
+        entries = b",".join(entry.body for entry in chosen)
+        if not request.show_permission_sets:
+            entries = without_permission_sets(entries)
+        return b"".join((self._between, entries, self._behind))
+
+    @cached_property
+    def _without_sets(self) -> bytes:
+        return without_permission_sets(self.whole.after)
+
+
+_WITHOUT_SETS: Final = ExchangeInfoRequest(None, DEFAULT_PERMISSIONS, False, None)
+
+
+class ExchangeInfo:
+    """The endpoint. ``clock`` is monotonic, in seconds; ``wall_us`` is microseconds since 1970."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        on_read: OnRead = lambda *_: None,
+        refresh_s: float = DEFAULT_REFRESH_S,
+        read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
+        wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._store = store
+        self._on_read = on_read
+        self._refresh_s = refresh_s
+        self._read_timeout_s = read_timeout_s
+        self._clock = clock
+        self._wall_us = wall_us
+        self._listing: Listing | None = None
+        self._seen_etag: str | None = None
+        self._read_at: float | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._parse_cached = lru_cache(maxsize=_CACHED_QUERIES)(parse_exchange_info)
+
+    def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
+        """The answer: to be awaited only where the file is to be read first."""
+        if len(asked.query) > MAX_QUERY_BYTES:
+            return QUERY_TOO_LONG
+        unit = parse_time_unit(asked.time_unit)
+        if isinstance(unit, ApiError):
+            return refusal(unit)
+        parse = self._parse_cached if len(asked.query) <= _CACHED_QUERY_BYTES else parse_exchange_info
+        request = parse(asked.query)
+        if isinstance(request, ApiError):
+            return refusal(request)
+        in_us = unit == "MICROSECOND"
+        if self._read_at is not None and self._clock() - self._read_at < self._refresh_s:
+            return self._from(request, in_us)
+        return self._read_first(request, in_us)
+
+    async def close(self) -> None:
+        """End the read that is under way."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read_first(self, request: ExchangeInfoRequest, in_us: bool) -> Answer:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        await asyncio.shield(self._reading)
+        return self._from(request, in_us)
+
+    async def _read(self) -> None:
+        """Learn what the store has. What it has not, or cannot say, leaves what is held."""
+        began = self._clock()
+        error: DepthcastError | None = None
+        outcome = ReadOutcome.UNCHANGED
+        try:
+            async with asyncio.timeout(self._read_timeout_s):
+                if self._seen_etag is None:
+                    found = await self._store.get(EXCHANGE_INFO_KEY)
+                else:
+                    changed = await self._store.get_if_changed(EXCHANGE_INFO_KEY, self._seen_etag)
+                    if changed is UNCHANGED:
+                        return
+                    found = changed
+            if found is None:
+                outcome = ReadOutcome.MISSING
+                return
+            # Parsing millions of bytes would keep everybody waiting.
+            self._seen_etag = found.etag
+            outcome = ReadOutcome.DAMAGED
+            self._listing = await asyncio.to_thread(Listing, found)
+            outcome = ReadOutcome.CHANGED
+        except BadFile as bad:
+            error = bad
+        except StoreError as failed:
+            outcome, error = ReadOutcome.FAILED, failed
+        except TimeoutError:
+            outcome = ReadOutcome.FAILED
+            error = StoreUnavailable(f"{self._store.url} did not answer within {self._read_timeout_s:g} s")
+        finally:
+            # A store that fails is not asked by each reader, either.
+            self._read_at = self._clock()
+            self._on_read(EXCHANGE_INFO_KEY, outcome, self._read_at - began, error)
+
+    def _from(self, request: ExchangeInfoRequest, in_us: bool) -> Answer:
+        if self._listing is None:
+            return refusal(UNAVAILABLE)
+        after = self._listing.select(request)
+        if after is None:
+            return refusal(UNKNOWN_SYMBOL)
+        now_us = self._wall_us()
+        whole = self._listing.whole
+        return json_answer(b"%s%d%s" % (whole.before, now_us if in_us else now_us // 1000, after))

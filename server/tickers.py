@@ -1,0 +1,266 @@
+"""``GET /api/v3/ticker/bookTicker``: the best prices of one symbol, of some, or of all, from the files.
+
+One symbol is answered from its smallest file among the hot ones, so it is as new as its book. Lists are
+answered from files of their own, of which only the best level of each side is kept: they are refreshed every
+``ticker_refresh_ms``, so that a request for all of 400 symbols costs no 400 reads of the store, and are hot
+as long as somebody asks for lists. A list's prices are therefore up to that much older.
+
+A list says ``stale`` if any of its files is, and was last current when the least current of them was.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final, Self
+
+import orjson
+
+from depthcast.errors import BadFile, StoreError
+from depthcast.files import DELISTED, check_body, cut, depth_key, parse_key
+from depthcast.store import StoredObject
+from depthcast.venues.binance_lists import TickerRequest, parse_book_ticker
+from depthcast.venues.binance_rest import (
+    STATUS_MISMATCH,
+    UNAVAILABLE,
+    UNKNOWN_SYMBOL,
+    ApiError,
+    parse_time_unit,
+)
+from server.answers import (
+    COMMON,
+    JSON_TYPE,
+    NOWHERE,
+    QUERY_TOO_LONG,
+    Answer,
+    Asked,
+    Header,
+    Hold,
+    refusal,
+)
+from server.catalogue import Catalogue
+from server.depth import MAX_QUERY_BYTES
+from server.edition import DEFAULT_CACHE_CONTROL, Edition
+from server.freshness import Currency, Freshness, State
+from server.hot import HotFile, HotFiles
+
+DEFAULT_LIST_HOLDS_S: Final = 0.1
+"""So long the answer to a request for a list may be given again to the same request."""
+
+_CACHED_QUERIES: Final = 1024
+_CACHED_QUERY_BYTES: Final = 128
+_READS_AT_ONCE: Final = 64
+_NO_DIGITS: Final = "0.00000000"
+
+
+class Top(Edition):
+    """A published file of which only the best level of each side is kept, and its ``ticker``."""
+
+    __slots__ = ("ticker",)
+
+    ticker: bytes
+
+    @classmethod
+    def of(cls, key: str, found: StoredObject, *, cache_control: str = DEFAULT_CACHE_CONTROL) -> Self:
+        """The top of what a stored object is. Raises :class:`~depthcast.errors.BadFile`."""
+        check_body(key, found.body)
+        top = super().of(key, replace(found, body=cut(found.body, 1)), cache_control=cache_control)
+        top.ticker = ticker(parse_key(key).symbol, top.body)
+        return top
+
+
+class Tickers:
+    """The endpoint over what is published. ``hot`` are the files in memory, ``tops`` those kept for lists,
+    made by :meth:`Top.of`. ``clock`` is theirs."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        hot: HotFiles,
+        tops: HotFiles,
+        freshness: Freshness,
+        *,
+        cache_control: str = DEFAULT_CACHE_CONTROL,
+        list_holds_s: float = DEFAULT_LIST_HOLDS_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalogue = catalogue
+        self._hot = hot
+        self._tops = tops
+        self._freshness = freshness
+        self._cache_control: Header = (b"cache-control", cache_control.encode())
+        self._list_holds_s = list_holds_s
+        self._clock = clock
+        self._reading_all: asyncio.Task[list[HotFile] | None] | None = None
+        self._parse_cached = lru_cache(maxsize=_CACHED_QUERIES)(parse_book_ticker)
+        self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
+        self._status_mismatch = refusal(STATUS_MISMATCH)
+        self._unavailable = refusal(UNAVAILABLE)
+
+    def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
+        """The answer: to be awaited only where a file has to be read first."""
+        if len(asked.query) > MAX_QUERY_BYTES:
+            return QUERY_TOO_LONG
+        unit = parse_time_unit(asked.time_unit)
+        if isinstance(unit, ApiError):
+            return refusal(unit)
+        parse = self._parse_cached if len(asked.query) <= _CACHED_QUERY_BYTES else parse_book_ticker
+        request = parse(asked.query)
+        if isinstance(request, ApiError):
+            return refusal(request)
+        if not self._catalogue.known:
+            # Before the first listing nobody can say which symbols there are.
+            return self._unavailable
+        return self._one(request, request.symbol) if request.symbol is not None else self._list(request)
+
+    async def close(self) -> None:
+        """End the reads that are under way."""
+        if self._reading_all is not None:
+            self._reading_all.cancel()
+            await asyncio.gather(self._reading_all, return_exceptions=True)
+
+    # One symbol
+
+    def _one(self, request: TickerRequest, symbol: str) -> Answer | Awaitable[Answer]:
+        key = self._key(symbol)
+        if key is None:
+            return self._unknown_symbol
+        file = self._hot.get(key)
+        return self._read_one(key, request, symbol) if file is None else self._from(file, request, symbol)
+
+    async def _read_one(self, key: str, request: TickerRequest, symbol: str) -> Answer:
+        try:
+            file = await self._hot.read(key)
+        except (StoreError, BadFile):
+            return self._unavailable
+        return self._unavailable if file is None else self._from(file, request, symbol)
+
+    def _from(self, file: HotFile, request: TickerRequest, symbol: str) -> Answer:
+        edition = file.edition
+        assert edition is not None  # what HotFiles hands out has been read
+        if request.symbol_status not in (None, edition.info.status):
+            return self._status_mismatch
+        now = self._clock()
+        body = ticker(symbol, cut(edition.body, 1))
+        about = (
+            (b"depthcast-version", str(edition.version).encode()),
+            (b"depthcast-event-time", b"%d" % edition.info.event_time_ms),
+            (b"depthcast-publish-time", b"%d" % edition.info.publish_time_ms),
+            (b"depthcast-status", edition.info.status.encode()),
+            *self._freshness.of(file, now).headers(),
+        )
+        hold = Hold(file, edition, self._freshness.holds_until(file, now))
+        return self._whole(body, about, hold)
+
+    # Lists
+
+    def _list(self, request: TickerRequest) -> Answer | Awaitable[Answer]:
+        symbols: Iterable[str] = self._catalogue.symbols if request.symbols is None else request.symbols
+        keys: list[str] = []
+        for symbol in symbols:
+            key = self._key(symbol)
+            if key is None:
+                return self._unknown_symbol
+            keys.append(key)
+        files = [self._tops.get(key) for key in keys]
+        if None in files:
+            return self._read_list(request, keys)
+        return self._from_list(request, [file for file in files if file is not None])
+
+    async def _read_list(self, request: TickerRequest, keys: Sequence[str]) -> Answer:
+        if request.symbols is not None:
+            files = await self._read(keys)
+            whole = files is not None and len(files) == len(keys)
+        else:
+            # Whoever asks for all of them meanwhile waits for the same reads.
+            if self._reading_all is None or self._reading_all.done():
+                self._reading_all = asyncio.create_task(self._read(keys))
+            files = await asyncio.shield(self._reading_all)
+            whole = files is not None
+        if files is None or not whole:
+            return self._unavailable
+        return self._from_list(request, files)
+
+    async def _read(self, keys: Sequence[str]) -> list[HotFile] | None:
+        """The files, without those that are missing or damaged; ``None`` where the store fails.
+
+        What cannot be read ever would take the list of all symbols with it; what cannot be read now would
+        seem not to exist.
+        """
+        files: list[HotFile] = []
+        for begin in range(0, len(keys), _READS_AT_ONCE):
+            batch = map(self._tops.read, keys[begin : begin + _READS_AT_ONCE])
+            for found in await asyncio.gather(*batch, return_exceptions=True):
+                if isinstance(found, HotFile):
+                    files.append(found)
+                elif isinstance(found, StoreError):
+                    return None
+                elif isinstance(found, BaseException) and not isinstance(found, BadFile):
+                    raise found
+        return files
+
+    def _from_list(self, request: TickerRequest, files: Sequence[HotFile]) -> Answer:
+        now = self._clock()
+        lines: list[bytes] = []
+        currencies: list[Currency] = []
+        holds_until = now + self._list_holds_s
+        for file in files:
+            top = file.edition
+            assert isinstance(top, Top)  # the files kept for lists are made so
+            status = top.info.status
+            # The exchange lists no more what is delisted; who names such a symbol gets its last prices.
+            if request.symbol_status not in (None, status) or (
+                request.symbols is None and status == DELISTED
+            ):
+                continue
+            lines.append(top.ticker)
+            currencies.append(self._freshness.of(file, now))
+            holds_until = min(holds_until, self._freshness.holds_until(file, now))
+        body = b"[%s]" % b",".join(lines)
+        about = worst(currencies).headers() if currencies else ()
+        return self._whole(body, about, Hold(NOWHERE, None, holds_until))
+
+    def _key(self, symbol: str) -> str | None:
+        limits = self._catalogue.limits(symbol)
+        return depth_key(symbol, limits[0]) if limits else None
+
+    def _whole(self, body: bytes, about: Iterable[Header], hold: Hold) -> Answer:
+        length: Header = (b"content-length", b"%d" % len(body))
+        headers = (JSON_TYPE, length, self._cache_control, *COMMON, *about)
+        return Answer(200, headers, body, hold)
+
+
+def ticker(symbol: str, body: bytes) -> bytes:
+    """The best prices of a file of one level a side, in Binance's words; the strings are the file's own.
+
+    A side without levels is zeros, as Binance writes it, with as many digits as the other side's.
+
+    >>> ticker("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[["4.20","1.0"]]}')
+    b'{"symbol":"A","bidPrice":"3.10","bidQty":"2.0","askPrice":"4.20","askQty":"1.0"}'
+    >>> ticker("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[]}')
+    b'{"symbol":"A","bidPrice":"3.10","bidQty":"2.0","askPrice":"0.00","askQty":"0.0"}'
+    """
+    book = orjson.loads(body)
+    bids, asks = book["bids"], book["asks"]
+    best = (bids or asks or [[_NO_DIGITS, _NO_DIGITS]])[0]
+    bid = bids[0] if bids else list(map(_zero_like, best))
+    ask = asks[0] if asks else list(map(_zero_like, best))
+    return orjson.dumps(
+        {"symbol": symbol, "bidPrice": bid[0], "bidQty": bid[1], "askPrice": ask[0], "askQty": ask[1]}
+    )
+
+
+def _zero_like(number: str) -> str:
+    _, point, digits = number.partition(".")
+    return "0" + point + "0" * len(digits)
+
+
+def worst(currencies: Sequence[Currency]) -> Currency:
+    """How fresh a list of files is: stale if one of them is, halted if all are, else live; as current as the
+    least current of them, which is unknown if it is of one; confirmed by the store as long ago as one was."""
+    states = {currency.state for currency in currencies}
+    state = next(state for state in (State.STALE, State.LIVE, State.HALTED) if state in states)
+    times = [currency.current_ms for currency in currencies if currency.current_ms is not None]
+    current_ms = min(times) if len(times) == len(currencies) else None
+    return Currency(state, current_ms, max(currency.age_s for currency in currencies))
