@@ -4,7 +4,10 @@
 ``writing``    ``KeyWriter``: the write rule of one key. Pure
 ``cadence``    ``Cadence``: how often a file may be written. Pure
 ``slots``      ``Slots``: how many requests to the store at once
-``publisher``  ``Publisher``: one symbol's files
+``outage``     ``Outage``: when those who wait for a store that was away go on
+``publisher``  ``Publisher``: one symbol's files;  ``ports``: what it needs around it
+``duty``       ``Duty``: whether this replica writes a symbol;  ``claims``: in which epoch. Both pure
+``standby``    ``Standby``: looks at a file that another replica writes;  ``watch``: whether it lags. Pure
 ``warm``       ``WarmFiles``: a published file as the snapshot that a book starts from
 ``replica``    ``Replica``: one process, put together
 ``metrics``    what it counts;  ``window``: percentiles of the last while

@@ -33,6 +33,7 @@ from depthcast.store import Outcome, Store, StoredObject
 from updater.cadence import Cadence
 from updater.claims import ClaimEvent, Claims
 from updater.duty import Duty
+from updater.outage import Outage
 from updater.ports import LiveBook, Observer
 from updater.slots import Slots
 from updater.standby import Standby
@@ -76,10 +77,10 @@ class _Due(NamedTuple):
 class Publisher:
     """One symbol's files. :meth:`run` is its task; :meth:`wake` tells it that the book changed.
 
-    ``limits`` are the files written. The caller shares ``slots`` among all its publishers. ``on_newer_epoch``
-    is called with the symbol and an epoch greater than the book's: the book is to be taken anew from the
-    venue, in this epoch or a later one. ``confirm`` returns the update id of a snapshot that the venue makes
-    now, or raises :class:`~depthcast.errors.VenueError`. ``rank`` is the replica's among those that hold the
+    ``limits`` are the files written. The caller shares ``slots`` and ``outage`` among all its publishers.
+    ``on_newer_epoch`` is called with the symbol and an epoch greater than the book's: the book is to be taken
+    anew from the venue, in this epoch or a later one. ``confirm`` returns the update id of a snapshot that the
+    venue makes now, or raises :class:`~depthcast.errors.VenueError`. ``rank`` is the replica's among those that hold the
     symbol (:meth:`set_rank`), ``status`` the venue's word for what the symbol does. Raises
     :class:`~depthcast.errors.BadKey` where there is no key for a symbol and a limit.
     """
@@ -104,6 +105,7 @@ class Publisher:
         act_for_s: float = 5.0,
         # Limits
         slots: Slots | None = None,
+        outage: Outage | None = None,
         # Waits
         same_levels_s: float = 1.0,
         watch_s: float = 1.0,
@@ -126,6 +128,7 @@ class Publisher:
         self._cache_control = cache_control
         self._status = status
         self._slots = slots or Slots(64)
+        self._outage = outage or Outage(clock=clock)
         self._clock = clock
         self._wall_ms = wall_ms
 
@@ -201,6 +204,7 @@ class Publisher:
         finally:
             self._set_alarm(NEVER)
             self._slots.withdraw(self.wake)
+            self._outage.withdraw(self._resume)
 
     def set_rank(self, rank: int) -> None:
         """The replica's rank among those that hold the symbol is this from now on; 0: it is to write."""
@@ -403,9 +407,13 @@ class Publisher:
             group.create_task(self._look_at_watched())
 
     async def _look_at_watched(self) -> None:
+        begun = self._clock()
         try:
             if await self._standby.look():
+                self._outage.read()
                 self._consider_takeover()
+            else:
+                self._outage.failed(begun, self._resume)
         finally:
             self._slots.give()
             self.wake()
@@ -469,13 +477,16 @@ class Publisher:
     # Requests
 
     async def _look(self, limit: int, writer: KeyWriter) -> None:
+        begun = self._clock()
         try:
             found = await self._store.peek(writer.key, PEEK_BYTES)
             damage = writer.saw(found, self._clock())
         except StoreError as error:
             writer.saw_nothing(self._clock())
+            self._outage.failed(begun, self._resume)
             self._observer.look_failed(self.symbol, limit, error)
         else:
+            self._outage.read()
             self._observer.looked(self.symbol, limit)
             if damage is not None:
                 self._observer.damaged(self.symbol, limit, damage)
@@ -497,6 +508,10 @@ class Publisher:
             )
             now = self._clock()
             due.writer.done(result, now)
+            if result.outcome is Outcome.UNKNOWN:
+                self._outage.failed(begun, self._resume)
+            elif result.outcome is not Outcome.THROTTLED:
+                self._outage.wrote()
             if due.limit == self._watched and result.outcome is Outcome.WON:
                 self._duty.wrote(due.version)
         finally:
@@ -504,6 +519,13 @@ class Publisher:
         self._observer.wrote(self.symbol, due.limit, result, now - begun)
         won = result.outcome is Outcome.WON
         self._tell_claim(due.version.epoch, self._claims.wrote(self._clock(), due.version.epoch, won=won))
+
+    def _resume(self) -> None:
+        """The store answers again."""
+        for writer in self._writers.values():
+            writer.resume()
+        self._watch.resume()
+        self.wake()
 
     def _request_ended(self, limit: int, writer: KeyWriter) -> None:
         self._slots.give()

@@ -34,6 +34,7 @@ from updater.fleet import SETTLE_S, Fleet
 from updater.holdings import Holdings
 from updater.marks import Marks
 from updater.metrics import Metrics
+from updater.outage import Outage
 from updater.progress import Progress
 from updater.publisher import Publisher
 from updater.report import Report
@@ -86,6 +87,7 @@ class Replica:
 
         self.metrics = Metrics(clock=clock)
         self._slots = Slots(settings.writes_at_once)
+        self._outage = Outage(clock=clock)
         self._warm = WarmFiles(store, settings.limits[-1], on_damaged=self.metrics.damaged)
         self._marks = Marks(store, mine=self._comes_first, on_marked=self.metrics.marked)
         self._venue = Binance(settings.binance_rest_url, settings.binance_ws_url)
@@ -308,6 +310,7 @@ class Replica:
     # The fleet
 
     def _fleet_read(self) -> None:
+        self._outage.read()
         self._rest.peers = sharing(self._fleet.living, self._fleet.own)
         self._asking.read(self._fleet.living, self._clock())
         self._assign()
@@ -352,6 +355,7 @@ class Replica:
             rank=rank,
             takeover_after_s=settings.takeover_after_ms / 1000,
             slots=self._slots,
+            outage=self._outage,
             same_levels_s=settings.same_levels_ms / 1000,
             watch_s=settings.watch_ms / 1000,
             patrol_s=settings.patrol_s,

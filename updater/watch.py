@@ -229,6 +229,10 @@ class Watch:
         self._readable_since = None
         self._paused_until = now + self._backoff.next_s()
 
+    def resume(self) -> None:
+        """The store answers again: end the pause after looks that failed."""
+        self._paused_until = -math.inf
+
     def _ended(self, now: float) -> None:
         self._looking = False
         self._took_s = max(now - self._begun_at, self._took_s / 2)

@@ -139,6 +139,8 @@ class KeyWriter:
         self._write_from = -math.inf
         self._known_at = -math.inf
         self._paused_until = -math.inf
+        self._throttled = False
+        """Whether the pause is one that the store asked for."""
         self._unwritten: deque[tuple[Version, float]] = deque()
         """Versions of the caller's book that are newer than the file, and when each was first heard of."""
 
@@ -275,7 +277,7 @@ class KeyWriter:
         """The look failed."""
         self._looking = False
         self._forget()
-        self._pause(now)
+        self._pause(now, throttled=False)
 
     def writing(self, now: float, version: Version, body: bytes) -> None:
         """The :class:`Write` was begun: ``body`` is the file of ``version``."""
@@ -298,7 +300,7 @@ class KeyWriter:
         if result.outcome is Outcome.LOST:
             self._backoff.reset()
         else:
-            self._pause(now)
+            self._pause(now, throttled=result.outcome is Outcome.THROTTLED)
 
     def doubt(self) -> None:
         """Others may have written for a while: look before the next write, and count ages from then.
@@ -320,8 +322,13 @@ class KeyWriter:
         self._object, self.stored = Known.UNSEEN, None
         self.ahead_since = None
 
-    def _pause(self, now: float) -> None:
-        self._paused_until = now + self._backoff.next_s()
+    def _pause(self, now: float, *, throttled: bool) -> None:
+        self._paused_until, self._throttled = now + self._backoff.next_s(), throttled
+
+    def resume(self) -> None:
+        """The store answers again: end the pause, unless the store asked for it."""
+        if not self._throttled:
+            self._paused_until = -math.inf
 
     # Checking
 

@@ -10,10 +10,12 @@ import pytest
 
 from depthcast.errors import BadKey
 from depthcast.files import CONTENT_TYPE, FileInfo, Version, depth_key
+from depthcast.heartbeat import Role
 from depthcast.store import Outcome, PutResult
 from tests.updater.publishing import SYMBOL, FaultyStore, Replica, now, virtual
 from updater.cadence import Cadence
 from updater.claims import ClaimEvent
+from updater.outage import Outage
 from updater.publisher import CACHE_CONTROL
 from updater.slots import Slots
 
@@ -228,6 +230,42 @@ async def test_a_store_that_is_away_is_waited_for_and_then_gets_the_newest_book(
     await asyncio.sleep(11)
     assert await store.stored(5) == (0, 310)
     assert ("look failed", 5) in replica.heard.events
+    await replica.stop()
+
+
+@virtual
+async def test_after_an_outage_the_first_answer_ends_the_pauses_of_all_files_and_watches() -> None:
+    store = FaultyStore(latency_s=0.005)
+    symbols = [f"S{n}USDT" for n in range(20)]
+    replicas: dict[int, list[Replica]] = {}
+    for rank, name in enumerate("ab"):
+        shared: dict[str, Any] = {"outage": Outage(clock=now), "slots": Slots(4), "limits": (5, 100)}
+        # The name is the seed of the pauses.
+        replicas[rank] = [Replica(store, name + each, symbol=each, rank=rank, **shared) for each in symbols]
+    everybody = [*replicas[0], *replicas[1]]
+    await asyncio.gather(*(each.stream(5.0) for each in everybody))
+    store.down = True
+    await asyncio.gather(*(each.stream(60.0) for each in everybody))
+    store.down = False
+    await asyncio.gather(*(each.stream(2.0) for each in everybody))
+    # A standby knows its file's age from looks, two in 1.6 s.
+    assert max(file.behind_s for each in everybody for file in each.publisher.files()) < 1.0
+    assert {each.publisher.role for each in replicas[1]} == {Role.STANDBY}
+    for replica in everybody:
+        await replica.stop()
+
+
+@virtual
+async def test_a_pause_that_the_store_asked_for_is_not_ended_by_an_answer_to_somebody_else() -> None:
+    store = FaultyStore(["throttled"] * 100)
+    outage = Outage(clock=now)
+    replica = Replica(store, outage=outage)
+    await replica.stream(30.0)
+    puts = len(store.puts)
+    outage.failed(now(), replica.publisher._resume)
+    outage.wrote()
+    await asyncio.sleep(0.01)
+    assert len(store.puts) == puts
     await replica.stop()
 
 
