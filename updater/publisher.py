@@ -79,10 +79,10 @@ class Publisher:
 
     ``limits`` are the files written. The caller shares ``slots`` and ``outage`` among all its publishers.
     ``on_newer_epoch`` is called with the symbol and an epoch greater than the book's: the book is to be taken
-    anew from the venue, in this epoch or a later one. ``confirm`` returns the update id of a snapshot that the
-    venue makes now, or raises :class:`~depthcast.errors.VenueError`. ``rank`` is the replica's among those that hold the
-    symbol (:meth:`set_rank`), ``status`` the venue's word for what the symbol does. Raises
-    :class:`~depthcast.errors.BadKey` where there is no key for a symbol and a limit.
+    anew from the venue, in this epoch or a later one. ``confirm`` returns the update id of a snapshot that
+    the venue makes now, or raises :class:`~depthcast.errors.VenueError`. ``rank`` is the replica's among
+    those that hold the symbol (:meth:`set_rank`), ``status`` the venue's word for what the symbol does.
+    Raises :class:`~depthcast.errors.BadKey` where there is no key for a symbol and a limit.
     """
 
     def __init__(
