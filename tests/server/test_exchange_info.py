@@ -1,0 +1,235 @@
+"""The list of symbols, whole and filtered."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from depthcast.errors import StoreUnavailable
+from depthcast.files import EXCHANGE_INFO_KEY
+from server.answers import Answer, Asked
+from server.exchange_info import ExchangeInfo
+from server.hot import ReadOutcome
+
+if TYPE_CHECKING:
+    from tests.server.conftest import StillClock, WatchedStore
+
+WALL_US = 1_723_161_253_000_123
+STORED_MS = 1_700_000_000_000
+
+
+def symbol(name: str, status: str = "TRADING", sets: Any = (("SPOT", "MARGIN"),)) -> dict[str, Any]:
+    return {
+        "symbol": name,
+        "status": status,
+        "filters": [{"tickSize": "0.01000000"}],
+        "permissions": [],
+        "permissionSets": [list(names) for names in sets],
+    }
+
+
+ETH = symbol("ETHUSDT")
+OLD = symbol("OLDUSDT", "BREAK", (("SPOT",),))
+UP = symbol("ETHUP", "HALT", (("LEVERAGED", "TRD_GRP_004"),))
+CHINESE = symbol("币安人生USDT", "TRADING", (("SPOT",), ("TRD_GRP_005",)))
+ALL = (ETH, OLD, UP, CHINESE)
+
+
+def body_of(*symbols: dict[str, Any], server_time: int) -> bytes:
+    whole = {
+        "timezone": "UTC",
+        "serverTime": server_time,
+        "rateLimits": [{"rateLimitType": "REQUEST_WEIGHT", "limit": 6000}],
+        "exchangeFilters": [],
+        "symbols": list(symbols),
+        "sors": [{"baseAsset": "BTC", "symbols": ["BTCUSDT"]}],
+    }
+    return json.dumps(whole, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def answered(*symbols: dict[str, Any]) -> bytes:
+    return body_of(*symbols, server_time=WALL_US // 1000)
+
+
+def bare(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry | {"permissionSets": []}
+
+
+class Reads:
+    """What was told of reads."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[ReadOutcome] = []
+
+    def __call__(self, _key: str, outcome: ReadOutcome, _seconds: float, _error: Exception | None) -> None:
+        self.outcomes.append(outcome)
+
+
+@pytest.fixture
+def reads() -> Reads:
+    return Reads()
+
+
+@pytest.fixture
+async def info(store: "WatchedStore", clock: "StillClock", reads: Reads) -> AsyncIterator[ExchangeInfo]:
+    await store.put(EXCHANGE_INFO_KEY, body_of(*ALL, server_time=STORED_MS), {})
+    info = ExchangeInfo(store, on_read=reads, clock=clock, wall_us=lambda: WALL_US)
+    yield info
+    await info.close()
+
+
+async def fetch(info: ExchangeInfo, query: str = "", unit: bytes | None = None) -> Answer:
+    given = info.answer(Asked(query.encode(), time_unit=unit))
+    return given if isinstance(given, Answer) else await given
+
+
+def code(answer: Answer) -> tuple[int, int]:
+    return answer.status, json.loads(answer.body)["code"]
+
+
+async def test_the_whole_list_is_the_file_but_for_the_time(info: ExchangeInfo) -> None:
+    answer = await fetch(info)
+    assert (answer.status, answer.body) == (200, answered(*ALL))
+    assert dict(answer.headers)[b"content-type"] == b"application/json;charset=UTF-8"
+
+
+async def test_the_time_is_in_the_unit_asked_for(info: ExchangeInfo) -> None:
+    answer = await fetch(info, unit=b"MICROSECOND")
+    assert answer.body == body_of(*ALL, server_time=WALL_US)
+    assert code(await fetch(info, unit=b"s")) == (400, -1194)
+
+
+@pytest.mark.parametrize(
+    ("query", "symbols"),
+    [
+        ("symbol=ETHUSDT", [ETH]),
+        ("symbol=ETHUP", [UP]),
+        ("symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT", [CHINESE]),
+        ('symbols=["OLDUSDT","ETHUSDT"]', [OLD, ETH]),
+        ("symbols=[]", []),
+        ("symbolStatus=TRADING", [ETH, CHINESE]),
+        ("symbolStatus=HALT", [UP]),
+        ("symbolStatus=BREAK", [OLD]),
+        ("permissions=SPOT", [ETH, OLD, CHINESE]),
+        ("permissions=TRD_GRP_004", [UP]),
+        ('permissions=["MARGIN","TRD_GRP_005"]', [ETH, CHINESE]),
+        ("permissions=NONE_SUCH", []),
+        ('permissions=["SPOT","MARGIN"]&symbolStatus=BREAK', [OLD]),
+        ("showPermissionSets=true", list(ALL)),
+        ("showPermissionSets=false", [bare(each) for each in ALL]),
+        ("showPermissionSets=false&symbolStatus=HALT", [bare(UP)]),
+        ("symbol=ETHUSDT&showPermissionSets=false", [bare(ETH)]),
+    ],
+)
+async def test_filters_leave_the_entries_bytes_as_they_are(
+    info: ExchangeInfo, query: str, symbols: list[dict[str, Any]]
+) -> None:
+    for _ in ("from the store, then", "from memory"):
+        answer = await fetch(info, query)
+        assert (answer.status, answer.body) == (200, answered(*symbols))
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("symbol=NOSUCH", -1121),
+        ('symbols=["ETHUSDT","NOSUCH"]', -1121),
+        ("symbol=eth", -1100),
+        ("symbol=ETHUSDT&symbols=[]", -1128),
+        ("symbol=ETHUSDT&permissions=SPOT", -1128),
+        ('symbols=["ETHUSDT","ETHUSDT"]', -1151),
+    ],
+)
+async def test_refusals_are_binance_s(info: ExchangeInfo, query: str, expected: int) -> None:
+    assert code(await fetch(info, query)) == (400, expected)
+
+
+async def test_a_bad_request_never_reaches_the_store(info: ExchangeInfo, store: "WatchedStore") -> None:
+    await fetch(info, "symbol=eth")
+    await fetch(info, "symbol=" + "A" * 9000)
+    assert store.reads.total() == 0
+
+
+async def test_the_file_is_read_when_asked_for_at_most_once_a_while(
+    info: ExchangeInfo, store: "WatchedStore", clock: "StillClock", reads: Reads
+) -> None:
+    for _ in range(3):
+        answers = await asyncio.gather(*(fetch(info) for _ in range(50)))
+        assert {answer.body for answer in answers} == {answered(*ALL)}
+        await clock.advance(10)
+    assert store.reads[EXCHANGE_INFO_KEY] == 3
+    assert store.conditional[EXCHANGE_INFO_KEY] == 2
+    assert reads.outcomes == [ReadOutcome.CHANGED, ReadOutcome.UNCHANGED, ReadOutcome.UNCHANGED]
+    await clock.advance(1000)
+    assert store.reads[EXCHANGE_INFO_KEY] == 3
+
+
+async def test_a_new_list_is_answered_within_the_refresh(
+    info: ExchangeInfo, store: "WatchedStore", clock: "StillClock"
+) -> None:
+    await fetch(info)
+    await store.put(EXCHANGE_INFO_KEY, body_of(ETH, server_time=STORED_MS + 1), {})
+    await clock.advance(9.9)
+    assert (await fetch(info)).body == answered(*ALL)
+    await clock.advance(0.2)
+    assert (await fetch(info)).body == answered(ETH)
+
+
+async def test_without_a_list_it_is_unavailable_until_there_is_one(
+    store: "WatchedStore", clock: "StillClock", reads: Reads
+) -> None:
+    info = ExchangeInfo(store, on_read=reads, clock=clock, wall_us=lambda: WALL_US)
+    for _ in range(5):
+        answer = await fetch(info)
+        assert code(answer) == (503, -1001)
+        assert dict(answer.headers)[b"retry-after"] == b"1"
+    assert store.reads[EXCHANGE_INFO_KEY] == 1
+    assert reads.outcomes == [ReadOutcome.MISSING]
+    await store.put(EXCHANGE_INFO_KEY, body_of(ETH, server_time=STORED_MS), {})
+    await clock.advance(10)
+    assert (await fetch(info)).body == answered(ETH)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", body_of(ETH, server_time=1)[:-30], b'{"serverTime":1}'])
+async def test_a_damaged_list_does_not_take_the_place_of_a_good_one(
+    info: ExchangeInfo, store: "WatchedStore", clock: "StillClock", reads: Reads, damage: bytes
+) -> None:
+    await fetch(info)
+    await store.put(EXCHANGE_INFO_KEY, damage, {})
+    await clock.advance(10)
+    assert (await fetch(info)).body == answered(*ALL)
+    assert reads.outcomes[-1] is ReadOutcome.DAMAGED
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_store_that_is_away_leaves_the_last_list(
+    store: "WatchedStore", clock: "StillClock", reads: Reads, hangs: bool
+) -> None:
+    await store.put(EXCHANGE_INFO_KEY, body_of(*ALL, server_time=STORED_MS), {})
+    info = ExchangeInfo(
+        store, on_read=reads, clock=clock, wall_us=lambda: WALL_US, read_timeout_s=0.05 if hangs else 10
+    )
+    await fetch(info)
+    if hangs:
+        store.gate = asyncio.Event()
+    else:
+        store.failure = StoreUnavailable("away")
+    await clock.advance(10)
+    for _ in range(5):
+        assert (await fetch(info)).body == answered(*ALL)
+    assert reads.outcomes == [ReadOutcome.CHANGED, ReadOutcome.FAILED]
+    await info.close()
+
+
+async def test_one_who_gives_up_does_not_take_the_read_from_the_others(
+    info: ExchangeInfo, store: "WatchedStore", clock: "StillClock"
+) -> None:
+    store.gate = asyncio.Event()
+    first, second = (asyncio.create_task(fetch(info)) for _ in range(2))
+    await clock.settle()
+    first.cancel()
+    await clock.settle()
+    store.gate.set()
+    assert (await second).body == answered(*ALL)
