@@ -1,8 +1,12 @@
 """``GET /api/v3/depth``: a query string to a prepared answer, without waiting where the file is in memory.
 
 :meth:`Depth.answer` is synchronous: it reads the request, looks the symbol up in the catalogue and the file
-up in memory. Only where a file has to be read first is the answer to be awaited. Which answer a request gets
-depends on nothing but the request and the published files.
+up in memory. Only where a file has to be read, or the exchange asked, is the answer to be awaited. Which
+answer a request gets depends on nothing but the request, the published files and how fresh they are.
+
+A stale file is answered all the same, marked; or, where that is wanted, with 503 in its place, or with what
+the exchange says itself (:mod:`server.upstream`). A file that is halted is not stale, and a symbol that is
+not published never reaches the exchange.
 """
 
 import time
@@ -11,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from depthcast.errors import BadFile, StoreError
-from depthcast.files import covering_limit, depth_key
+from depthcast.files import Version, covering_limit, depth_key
 from depthcast.venues.binance_rest import (
     LIMIT_NOT_VALID,
     STATUS_MISMATCH,
@@ -22,10 +26,12 @@ from depthcast.venues.binance_rest import (
     parse_depth,
     parse_time_unit,
 )
-from server.answers import QUERY_TOO_LONG, Answer, Asked, refusal
+from server.answers import COMMON, JSON_TYPE, NO_STORE, QUERY_TOO_LONG, Answer, Asked, Header, Hold, refusal
 from server.catalogue import Catalogue
-from server.freshness import Freshness
+from server.edition import Edition, version_headers
+from server.freshness import Currency, Freshness, State
 from server.hot import HotFile, HotFiles
+from server.upstream import FAILED, Outcome, Upstream
 
 MAX_QUERY_BYTES: Final = 8192
 
@@ -34,7 +40,11 @@ _CACHED_QUERY_BYTES: Final = 128
 
 
 class Depth:
-    """The depth endpoint over what is published and what is in memory. ``clock`` is the one of ``hot``."""
+    """The depth endpoint over what is published and what is in memory. ``clock`` is the one of ``hot``.
+
+    ``unavailable_when_stale``: a stale file is not answered. ``upstream``: where a file is stale or cannot be
+    had, the exchange is asked, and the file is answered only if that fails.
+    """
 
     def __init__(
         self,
@@ -42,11 +52,15 @@ class Depth:
         hot: HotFiles,
         freshness: Freshness,
         *,
+        unavailable_when_stale: bool = False,
+        upstream: Upstream | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
         self._hot = hot
         self._freshness = freshness
+        self._unavailable_when_stale = unavailable_when_stale
+        self._upstream = upstream
         self._clock = clock
         self._parse_cached = lru_cache(maxsize=_CACHED_QUERIES)(parse_depth)
         self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
@@ -54,7 +68,7 @@ class Depth:
         self._unavailable = refusal(UNAVAILABLE)
 
     def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
-        """The answer: to be awaited only where the file has to be read first."""
+        """The answer: to be awaited only where the file has to be read or the exchange asked."""
         if len(asked.query) > MAX_QUERY_BYTES:
             return QUERY_TOO_LONG
         unit = parse_time_unit(asked.time_unit)
@@ -76,8 +90,11 @@ class Depth:
         try:
             file = await self._hot.read(key)
         except (StoreError, BadFile):
-            return self._unavailable
-        return self._unavailable if file is None else self._from(file, request, asked)
+            file = None
+        if file is None:
+            return self._unavailable if self._upstream is None else await self._ask(None, request, asked)
+        given = self._from(file, request, asked)
+        return given if isinstance(given, Answer) else await given
 
     def _key(self, request: DepthRequest) -> str | Answer:
         """The key of the file that holds the answer, or the refusal where there is none."""
@@ -93,9 +110,56 @@ class Depth:
             return self._unavailable if coming else refusal(LIMIT_NOT_VALID)
         return depth_key(request.symbol, covering)
 
-    def _from(self, file: HotFile, request: DepthRequest, asked: Asked) -> Answer:
+    def _from(self, file: HotFile, request: DepthRequest, asked: Asked) -> Answer | Awaitable[Answer]:
         assert file.edition is not None  # what HotFiles hands out has been read
         if request.symbol_status not in (None, file.edition.info.status):
             return self._status_mismatch
-        currency = self._freshness.of(file, self._clock())
-        return file.edition.answer(request.limit, asked, currency)
+        now = self._clock()
+        currency = self._freshness.of(file, now)
+        if currency.state is State.STALE:
+            if self._unavailable_when_stale:
+                return self._refused(file.edition, currency)
+            if self._upstream is not None:
+                outcome = self._upstream.kept(request.symbol, request.limit)
+                if outcome is None:
+                    return self._ask(file, request, asked)
+                return self._instead(outcome, file, request, asked)
+        hold = Hold(file, file.edition, self._freshness.holds_until(file, now))
+        given = file.edition.answer(request.limit, asked, currency)
+        return given._replace(hold=hold) if isinstance(given, Answer) else _held(given, hold)
+
+    # In place of a stale file
+
+    def _refused(self, edition: Edition, currency: Currency) -> Answer:
+        """503. Conditions are not looked at: they are about answers that succeed (RFC 9110, 13.2.1)."""
+        base = self._unavailable
+        headers = (*base.headers, *version_headers(edition.version), *currency.headers())
+        return Answer(base.status, headers, base.body, state=currency.state.value)
+
+    async def _ask(self, file: HotFile | None, request: DepthRequest, asked: Asked) -> Answer:
+        assert self._upstream is not None
+        outcome = await self._upstream.ask(request.symbol, request.limit)
+        given = self._instead(outcome, file, request, asked)
+        return given if isinstance(given, Answer) else await given
+
+    def _instead(
+        self, outcome: Outcome, file: HotFile | None, request: DepthRequest, asked: Asked
+    ) -> Answer | Awaitable[Answer]:
+        """The exchange's answer, or the file's where there is none. Neither is held: the next may differ."""
+        edition = file.edition if file is not None else None
+        if outcome is FAILED:
+            if file is None or edition is None:
+                return self._unavailable
+            return edition.answer(request.limit, asked, self._freshness.of(file, self._clock()))
+        if isinstance(outcome, ApiError):
+            return refusal(outcome)
+        headers: list[Header] = [JSON_TYPE, (b"content-length", b"%d" % len(outcome.body)), NO_STORE, *COMMON]
+        if edition is not None and outcome.update_id >= edition.version.update_id:
+            # Lower ids count in an epoch that nobody has claimed yet.
+            headers += version_headers(Version(edition.version.epoch, outcome.update_id))
+        headers += Currency(State.PROXIED, outcome.asked_ms).headers()
+        return Answer(200, headers, outcome.body, state=State.PROXIED.value)
+
+
+async def _held(coming: Awaitable[Answer], hold: Hold) -> Answer:
+    return (await coming)._replace(hold=hold)

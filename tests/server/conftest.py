@@ -16,6 +16,9 @@ from depthcast.files import CONTENT_TYPE, FileInfo, depth_key
 from depthcast.store import Entry, Outcome, PutResult, StoredObject, Unchanged
 from depthcast.store.memory import MemoryStore
 
+WROTE_MS = 1_723_161_253_021
+"""When files are published, by their writer's clock."""
+
 
 class WatchedStore:
     """A ``MemoryStore`` behind a door: counts what passes, and can be shut, slow or wrong.
@@ -122,8 +125,8 @@ class WatchedStore:
             asks=levels,
             bids_complete=False,
             asks_complete=True,
-            event_time_ms=1_723_161_253_000,
-            publish_time_ms=1_723_161_253_021,
+            event_time_ms=WROTE_MS - 21,
+            publish_time_ms=WROTE_MS,
             replica="r1",
             status=status,
         )
@@ -161,6 +164,10 @@ class StillClock:
 
     def __call__(self) -> float:
         return self.now
+
+    def wall_ms(self) -> int:
+        """The same as a time of day: :data:`WROTE_MS` at the beginning."""
+        return WROTE_MS + round((self.now - 1000) * 1000)
 
     async def sleep(self, seconds: float) -> None:
         woken = asyncio.get_running_loop().create_future()

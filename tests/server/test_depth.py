@@ -37,7 +37,7 @@ async def hot(store: "WatchedStore", clock: "StillClock") -> AsyncIterator[HotFi
 
 @pytest.fixture
 def depth(catalogue: Catalogue, hot: HotFiles, clock: "StillClock") -> Depth:
-    return Depth(catalogue, hot, Freshness(stale_after_s=3.0), clock=clock)
+    return Depth(catalogue, hot, Freshness(stale_after_s=3.0, wall_ms=clock.wall_ms), clock=clock)
 
 
 async def fetch(depth: Depth, query: str, if_none_match: bytes | None = None) -> Answer:
@@ -76,7 +76,9 @@ async def test_any_limit_is_cut_from_the_next_larger_file_there_is(
 async def test_what_is_in_memory_is_answered_without_waiting(depth: Depth, store: "WatchedStore") -> None:
     first = await fetch(depth, "symbol=ETHUSDT&limit=7")
     again = depth.answer(Asked(b"limit=7&symbol=ETHUSDT"))
-    assert again is first
+    assert isinstance(again, Answer)
+    assert again.body is first.body
+    assert again == first
     assert store.reads.total() == 1
 
 
@@ -181,14 +183,21 @@ async def test_a_file_the_store_no_longer_confirms_is_served_and_marked(
     assert header(first, "depthcast-state") == "live"
     store.failure = StoreUnavailable("away")
     await clock.advance(2.9)
-    assert depth.answer(Asked(b"symbol=ETHUSDT&limit=10")) is first
+    later = await fetch(depth, "symbol=ETHUSDT&limit=10")
+    assert (header(later, "depthcast-state"), later.body) == ("live", first.body)
+    assert (header(first, "age"), header(later, "age")) == (None, "2")
     await clock.advance(0.2)
     late = await fetch(depth, "symbol=ETHUSDT&limit=10")
     assert (late.status, late.body) == (200, first.body)
     assert header(late, "depthcast-state") == "stale"
     store.failure = None
     await clock.advance(2.1)
-    assert depth.answer(Asked(b"symbol=ETHUSDT&limit=10")) == first
+    back = await fetch(depth, "symbol=ETHUSDT&limit=10")
+    assert (header(back, "depthcast-state"), header(back, "age")) == ("stale", None), "no writer was seen"
+    await store.publish("ETHUSDT", 10, 161)
+    await clock.advance(0.1)
+    again = await fetch(depth, "symbol=ETHUSDT&limit=10")
+    assert (header(again, "depthcast-state"), header(again, "age")) == ("live", None)
 
 
 @pytest.mark.parametrize("limit", [7, 10])
