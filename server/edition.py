@@ -1,16 +1,21 @@
 """One version of one published file, held in memory, and the answers made from it.
 
 An edition never changes. Its answers are made once for each limit and given to every reader for as long as
-they are equally fresh: smaller limits are cut from the body and kept, but no more of them than the body
-itself is long.
+they are equally fresh: smaller limits are cut from the body and kept, and so are bodies in other codings
+(:mod:`server.variants`), but no more of them than twice the body's length.
 """
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Final, Self
 
 from depthcast.files import FileInfo, Version, check_body, cut, parse_key, version_of
 from depthcast.store import StoredObject
-from server.answers import COMMON, JSON_TYPE, Answer, Asked, Header
+from server.answers import COMMON, NO_RANGES, VARY, Answer, Asked, Header
+from server.dates import http_date, parse_http_date
+from server.encodings import ASIDE_BYTES
+from server.variants import Variants
 
 if TYPE_CHECKING:
     from server.freshness import Currency
@@ -18,34 +23,30 @@ if TYPE_CHECKING:
 DEFAULT_CACHE_CONTROL: Final = "no-cache"
 """Caches may keep the answer but ask before each use: 304 is cheap, an old book is not."""
 
+DATE_MARGIN_MS: Final = 2000
+"""How much later than a file a date has to be to show that who sends it has seen the file."""
+
+PREPARED_FOR: Final = 16
+"""So many versions after a coding was asked for last, it is no longer made before somebody asks."""
+
+PREPARED_AT_ONCE: Final = 8
+
 _OVERHEAD_BYTES: Final = 4096
-
-
-class _Cut:
-    """The levels of one limit, and the answers that were made of them last."""
-
-    __slots__ = ("body", "currency", "headers", "not_modified", "tag", "whole")
-
-    def __init__(self, body: bytes, tag: bytes, headers: Sequence[Header]) -> None:
-        self.body = body
-        self.tag = tag
-        self.headers = headers
-        self.currency: Currency | None = None
-        self.whole = self.not_modified = Answer(500, (), b"")
-
-    def mark(self, currency: "Currency") -> None:
-        """Make the answers that say how fresh the file is."""
-        headers = (*self.headers, (b"depthcast-state", currency.state.value))
-        length: Header = (b"content-length", b"%d" % len(self.body))
-        self.whole = Answer(200, (JSON_TYPE, length, *headers), self.body)
-        self.not_modified = Answer(304, headers, b"")
-        self.currency = currency
 
 
 class Edition:
     """A published file as read: its limit, its version and what its writer said about it."""
 
-    __slots__ = ("_body", "_cache_control", "_cut_bytes", "_cuts", "info", "limit", "version")
+    __slots__ = (
+        "_body",
+        "_cache_control",
+        "_cuts",
+        "_kept_bytes",
+        "_last_modified",
+        "info",
+        "limit",
+        "version",
+    )
 
     def __init__(self, body: bytes, limit: int, version: Version, info: FileInfo, cache_control: str) -> None:
         self.limit = limit
@@ -53,8 +54,10 @@ class Edition:
         self.info = info
         self._body = body
         self._cache_control = cache_control.encode()
-        self._cuts: dict[int, _Cut] = {}
-        self._cut_bytes = 0
+        # Never later than the answer's own date (RFC 9110, 8.8.2.1), whatever the writer's clock says.
+        self._last_modified = http_date(min(info.publish_time_ms, _wall_ms()))
+        self._cuts: dict[int, Variants] = {}
+        self._kept_bytes = 0
 
     @classmethod
     def of(cls, key: str, found: StoredObject, *, cache_control: str = DEFAULT_CACHE_CONTROL) -> Self:
@@ -71,54 +74,104 @@ class Edition:
 
     @property
     def cost_bytes(self) -> int:
-        """The most memory this edition may come to take, its cut answers included."""
-        return 2 * len(self._body) + _OVERHEAD_BYTES
+        """The most memory this edition may come to take, its answers included."""
+        return 3 * len(self._body) + _OVERHEAD_BYTES
 
-    def answer(self, limit: int, asked: Asked, currency: "Currency") -> Answer:
-        """The answer to a request for ``limit`` levels (at most :attr:`limit`): 304 to who has it already."""
-        cut = self._cuts.get(limit) or self._cut(limit)
-        if cut.currency is not currency:
-            cut.mark(currency)
-        if asked.if_none_match is not None and _matches(asked.if_none_match, cut.tag):
-            return cut.not_modified
-        return cut.whole
+    def answer(self, limit: int, asked: Asked, currency: "Currency") -> Answer | Awaitable[Answer]:
+        """The answer to a request for ``limit`` levels (at most :attr:`limit`): 304 to who has it already.
+
+        To be awaited only where a long body has to be encoded for the first time.
+        """
+        variants = self._cuts.get(limit) or self._cut(limit)
+        # Only without the other (RFC 9110, 13.2.2).
+        unmodified = (
+            asked.if_none_match is None
+            and asked.if_modified_since is not None
+            and self._unmodified_since(asked.if_modified_since)
+        )
+        return variants.answer(asked, currency, unmodified=unmodified)
+
+    def prepare(self, before: "Edition") -> "list[asyncio.Future[bytes]]":
+        """Begin to encode what readers of the edition ``before`` asked for, or of one of the last
+        :data:`PREPARED_FOR` before it: the latest asked for first, at most :data:`PREPARED_AT_ONCE`."""
+        wanted = [
+            (variant.unasked + 1, limit, variant.coding)
+            for limit, variants in before._cuts.items()
+            for variant in variants.made()
+            if variant.unasked is not None and variant.unasked < PREPARED_FOR and limit <= self.limit
+        ]
+        wanted.sort(key=lambda each: each[0])
+        begun = []
+        for unasked, limit, coding in wanted[:PREPARED_AT_ONCE]:
+            variants = self._cuts.get(limit) or self._cut(limit)
+            variant = variants.variant(coding)
+            variant.unasked = unasked
+            if variant.encoded is None and len(variants.body) > ASIDE_BYTES:
+                begun.append(variants.encoding(variant))
+        return begun
 
     def check(self) -> None:
-        """Raise ``AssertionError`` where the cut answers take more than they may. O(answers)."""
-        bodies = [cut.body for cut in self._cuts.values()]
-        assert self._cut_bytes == sum(len(body) for body in bodies if body is not self._body)
-        assert len(self._body) + self._cut_bytes <= self.cost_bytes
+        """Raise ``AssertionError`` where the answers take more than they may. O(answers)."""
+        kept = sum(self._length(variants) for variants in self._cuts.values())
+        assert self._kept_bytes == kept
+        assert len(self._body) + kept <= self.cost_bytes
 
-    def _cut(self, limit: int) -> _Cut:
+    def _cut(self, limit: int) -> Variants:
         body = self._body if limit == self.limit else cut(self._body, limit)
-        if body is not self._body:
-            self._cut_bytes += len(body)
-            if self._cut_bytes > len(self._body):
-                self._cuts.clear()
-                self._cut_bytes = len(body)
-        tag = self._tag(limit)
         headers = (
-            (b"etag", tag),
+            (b"last-modified", self._last_modified),
             (b"cache-control", self._cache_control),
+            VARY,
+            NO_RANGES,
             *COMMON,
-            (b"depthcast-version", str(self.version).encode()),
+            *version_headers(self.version),
             (b"depthcast-certain", self._certain()),
             (b"depthcast-event-time", b"%d" % self.info.event_time_ms),
             (b"depthcast-publish-time", b"%d" % self.info.publish_time_ms),
             (b"depthcast-status", self.info.status.encode()),
         )
-        made = self._cuts[limit] = _Cut(body, tag, headers)
+        made = Variants(body, self._tag(limit), headers, self._keep)
+        self._cuts[limit] = made
+        self._make_room(made, self._length(made))
         return made
 
+    def _keep(self, variants: Variants, encoded_bytes: int) -> None:
+        """Account for an encoded body, unless its cut has left to make room meanwhile."""
+        if any(variants is held for held in self._cuts.values()):
+            self._make_room(variants, encoded_bytes)
+
+    def _make_room(self, for_these: Variants, more_bytes: int) -> None:
+        """Keep what was made just now, and the rest unless it is too much."""
+        self._kept_bytes += more_bytes
+        if self._kept_bytes > self.cost_bytes - len(self._body):
+            self._cuts = {limit: held for limit, held in self._cuts.items() if held is for_these}
+            self._kept_bytes = self._length(for_these)
+
+    def _length(self, variants: Variants) -> int:
+        """What is kept of a limit beside the file's own bytes."""
+        return variants.kept_bytes() + (0 if variants.body is self._body else len(variants.body))
+
     def _tag(self, limit: int) -> bytes:
-        """A strong entity tag (RFC 9110, 8.8.3): equal tags of one URL mean equal bytes.
+        """What a strong entity tag (RFC 9110, 8.8.3) begins with: equal tags of one URL mean equal bytes.
 
         The levels shown are part of it, because a replica whose book is certain to fewer levels writes a
         shorter body for the same version.
         """
         version, info = self.version, self.info
         shown = (min(info.bids, limit), min(info.asks, limit))
-        return b'"%d-%d-%d-%d-%d"' % (version.epoch, version.update_id, limit, *shown)
+        return b"%d-%d-%d-%d-%d" % (version.epoch, version.update_id, limit, *shown)
+
+    def _unmodified_since(self, date: bytes) -> bool:
+        """Whether who asked at ``date`` or later has this very version (RFC 9110, 13.1.3).
+
+        There are many versions a second and dates are whole seconds by several clocks, so a date is taken
+        as proof only where it is later than the file by :data:`DATE_MARGIN_MS`. The date of the file itself
+        proves nothing (8.8.2.2): who sends it back is given the book. Neither does one yet to come.
+        """
+        since_ms = parse_http_date(date)
+        if since_ms is None or since_ms > _wall_ms():
+            return False
+        return since_ms >= self.info.publish_time_ms + DATE_MARGIN_MS
 
     def _certain(self) -> bytes:
         info = self.info
@@ -127,9 +180,13 @@ class Edition:
         return f"{bids}, {asks}".encode()
 
 
-def _matches(if_none_match: bytes, tag: bytes) -> bool:
-    """RFC 9110, 13.1.2: any tag of the list by weak comparison, or ``*``.
+def version_headers(version: Version) -> Sequence[Header]:
+    """A version, and its epoch by itself: update ids of different epochs are not to be compared."""
+    return (
+        (b"depthcast-version", str(version).encode()),
+        (b"depthcast-epoch", b"%d" % version.epoch),
+    )
 
-    Our tag stands in quotation marks and holds none, so finding it in the list is finding it as a member.
-    """
-    return tag in if_none_match or if_none_match.strip() == b"*"
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

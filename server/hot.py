@@ -1,9 +1,10 @@
 """The files in memory: read once for all who ask, then kept fresh behind the readers' backs.
 
 A file becomes *hot* by being asked for: it is then refreshed every ``refresh_s`` by a conditional read, one
-at a time, for as long as somebody asked within ``hot_for_s``. Later it *cools*: it stays in memory until
-``keep_for_s`` after the last request, or until room is needed, but the next reader waits for the store to
-confirm it.
+at a time, for as long as somebody asked within ``hot_for_s``. The interval is from one look at the store
+until the next one has ended and is shown, as long as that takes no more than a tenth of it. Later it
+*cools*: it stays in memory until ``keep_for_s`` after the last request, or until room is needed, but the next
+reader waits for the store to confirm it.
 
 Where an ETag is the MD5 of the body, as on Amazon's S3 and SeaweedFS, a conditional read does not show that
 the metadata alone changed. So once in ``describe_s`` a refresh reads the head of the file, without a
@@ -18,7 +19,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal
@@ -40,6 +41,10 @@ DEFAULT_READ_TIMEOUT_S: Final = 2.0
 DEFAULT_MAX_BYTES: Final = 512 * 2**20
 DEFAULT_MAX_READS: Final = 64
 
+_ALLOWANCE: Final = 0.1
+"""By this part of an interval, at most, a file is read earlier, so that a change is seen within it."""
+
+_FADING: Final = 0.95
 _SLOWEST_RETRY_S: Final = 2.0
 
 
@@ -69,6 +74,7 @@ class HotFile:
     __slots__ = (
         "_seen_as",
         "asked_at",
+        "coming",
         "confirmed_at",
         "current",
         "described_at",
@@ -84,6 +90,8 @@ class HotFile:
     def __init__(self, key: str) -> None:
         self.key = key
         self.edition: Edition | None = None
+        self.coming: Edition | None = None
+        """A newer edition that is not yet shown to readers."""
         self.current: Edition | None = None
         """The edition while the file is hot: who kept an answer made from it need not ask for the file."""
         # The last object seen, good or not: one that is damaged or older is not fetched again and again.
@@ -108,7 +116,20 @@ class HotFile:
         found: StoredObject | Literal[Unchanged.UNCHANGED] | None,
         edition_of: Callable[[str, StoredObject], Edition],
     ) -> ReadOutcome:
-        """Learn what the store answered. Raises :class:`~depthcast.errors.BadFile`; nothing held is lost."""
+        """Learn what the store answered, and show it. Raises as :meth:`see`."""
+        outcome = self.see(found, edition_of)
+        self.show()
+        return outcome
+
+    def see(
+        self,
+        found: StoredObject | Literal[Unchanged.UNCHANGED] | None,
+        edition_of: Callable[[str, StoredObject], Edition],
+    ) -> ReadOutcome:
+        """Learn what the store answered; what is newer is :attr:`coming` until :meth:`show`.
+
+        Raises :class:`~depthcast.errors.BadFile`; nothing held is lost.
+        """
         if found is None:
             return ReadOutcome.MISSING
         if found is UNCHANGED or (found.etag, found.metadata) == (self.seen_etag, self.seen_metadata):
@@ -120,10 +141,19 @@ class HotFile:
             self._seen_as = ReadOutcome.OLDER
         else:
             self._seen_as = ReadOutcome.CHANGED
-            if self.edition is not None and edition.version > self.edition.version:
-                self.written_after = self.confirmed_at
-            self.edition = edition
+            self.coming = edition
         return self._seen_as
+
+    def show(self) -> None:
+        """From now on readers get what is coming, if anything is."""
+        edition = self.coming
+        if edition is None:
+            return
+        if self.edition is not None and edition.version > self.edition.version:
+            self.written_after = self.confirmed_at
+        self.edition, self.coming = edition, None
+        if self.current is not None:
+            self.current = edition
 
 
 @dataclass(slots=True)
@@ -138,7 +168,8 @@ class HotFiles:
     """All files in memory, least recently asked for first.
 
     ``edition_of`` reads a stored object or raises :class:`~depthcast.errors.BadFile`. ``clock`` is monotonic,
-    in seconds, and the base of every :class:`HotFile`'s times.
+    in seconds, and the base of every :class:`HotFile`'s times. ``spread`` draws which part of an interval a
+    file that has just become hot waits before it is refreshed.
     """
 
     def __init__(
@@ -159,6 +190,7 @@ class HotFiles:
         # Surroundings
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        spread: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self._store = store
         self._edition_of = edition_of
@@ -171,6 +203,7 @@ class HotFiles:
         self._max_bytes = max_bytes
         self._clock = clock
         self._sleep = sleep
+        self._spread = spread
         self._files: OrderedDict[str, HotFile] = OrderedDict()
         self._bytes = 0
         self._reading: dict[str, _Reading] = {}
@@ -189,6 +222,10 @@ class HotFiles:
     def hot_count(self) -> int:
         """How many files are being refreshed. O(files)."""
         return sum(file.refresher is not None for file in self._files.values())
+
+    def hot_files(self) -> Iterator[HotFile]:
+        """The files that are being refreshed. O(files)."""
+        return (file for file in self._files.values() if file.refresher is not None)
 
     def get(self, key: str) -> HotFile | None:
         """The file, if it is hot: no waiting. ``None``: await :meth:`read`."""
@@ -279,16 +316,24 @@ class HotFiles:
         retry = Backoff(
             self._refresh_s, minimum_s=self._refresh_s, maximum_s=max(self._refresh_s, _SLOWEST_RETRY_S)
         )
-        pause_s = self._refresh_s
+        # Files that became hot together are not to be read together each time.
+        pause_s = self._refresh_s * self._spread()
+        lag_s = 0.0
         try:
             while self._clock() - file.asked_at < self._hot_for_s:
+                due = self._clock() + pause_s
                 await self._sleep(pause_s)
                 began = self._clock()
                 if isinstance(await self._fetch(file, behind=True), StoreError):
                     pause_s = retry.next_s()
                 else:
                     retry.reset()
-                    pause_s = max(0.0, self._refresh_s - (self._clock() - began))
+                    now = self._clock()
+                    # From one look at the store to the end of the next one is to be no more than an interval:
+                    # what the next one takes, and how late it begins, is guessed from the last ones.
+                    lag_s = max(now - due, _FADING * lag_s)
+                    allowance_s = min(lag_s, self._refresh_s * _ALLOWANCE)
+                    pause_s = max(0.0, self._refresh_s - allowance_s - (now - began))
         finally:
             file.refresher = file.current = None
 
@@ -303,7 +348,8 @@ class HotFiles:
             async with asyncio.timeout(self._read_timeout_s), slots:
                 began = self._clock()
                 found = await self._get(file, behind)
-            outcome = file.take(found, self._edition_of)
+            outcome = file.see(found, self._edition_of)
+            await self._show(file)
         except BadFile as bad:
             outcome, error = ReadOutcome.DAMAGED, bad
         except StoreError as failed:
@@ -313,13 +359,24 @@ class HotFiles:
             error = StoreUnavailable(f"{self._store.url} did not answer within {self._read_timeout_s:g} s")
         if outcome in _CONFIRMING:
             file.confirmed_at = began  # what the store answered was true when it was asked, at least
-        if file.current is not None:
-            file.current = file.edition
         if self._files.get(file.key) is file:
             self._bytes += file.cost_bytes - before
             self._make_room()
         self._on_read(file.key, outcome, self._clock() - began, error)
         return error
+
+    async def _show(self, file: HotFile) -> None:
+        """Show what is coming once it is encoded as its readers want it, or a tenth of an interval later.
+
+        Were it shown before, all of them would find nothing encoded and wait for it together.
+        """
+        if file.coming is None:
+            return
+        try:
+            if file.edition is not None and (begun := file.coming.prepare(file.edition)):
+                await asyncio.wait(begun, timeout=self._refresh_s * _ALLOWANCE)
+        finally:
+            file.show()
 
     async def _get(self, file: HotFile, behind: bool) -> StoredObject | Literal[Unchanged.UNCHANGED] | None:
         now = self._clock()

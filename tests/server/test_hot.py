@@ -1,6 +1,7 @@
 """Files in memory: one read for all, refreshed behind the reader, never backwards, bounded."""
 
 import asyncio
+import gzip
 import random
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ import pytest
 from depthcast.errors import BadFile, DepthcastError, StoreUnavailable
 from depthcast.files import Version, depth_key
 from depthcast.store import StoredObject
+from server.answers import Answer, Asked
+from server.freshness import Currency, State
 from server.hot import HotFile, HotFiles, ReadOutcome
 
 if TYPE_CHECKING:
@@ -52,6 +55,10 @@ def version(file: HotFile | None) -> Version:
     assert file is not None
     assert file.edition is not None
     return file.edition.version
+
+
+def current(file: HotFile) -> object:
+    return file.current
 
 
 async def test_readers_who_come_together_share_one_read(make: Make, store: "WatchedStore") -> None:
@@ -497,3 +504,114 @@ async def test_a_file_that_cooled_is_not_had_again_with_an_old_mark(
     assert file.edition is not None
     assert file.edition.info.status == "BREAK"
     await hot.close()
+
+
+async def test_a_change_is_seen_within_an_interval_though_reading_takes_time(
+    make: Make, store: "WatchedStore", clock: "StillClock", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = random.Random(5)
+    real = store.get_if_changed
+
+    async def slow(key: str, etag: str) -> object:
+        # The store looks at once and takes a while to say what it saw.
+        found = await real(key, etag)
+        await clock.sleep(draw.uniform(0.004, 0.008))
+        return found
+
+    monkeypatch.setattr(store, "get_if_changed", slow)
+    await store.publish("ETHUSDT", 5, 160)
+    hot = make(refresh_s=0.1, describe_s=3600.0)
+    await hot.read(KEY)
+    waits = []
+    for update_id in range(161, 261):
+        await clock.advance(draw.uniform(0.0, 0.1))
+        await store.publish("ETHUSDT", 5, update_id)
+        began = clock.now
+        while version(hot.get(KEY)).update_id < update_id:
+            await clock.advance(0.001)
+        waits.append(clock.now - began)
+    # The first intervals are needed to learn how long reading takes.
+    assert max(waits[5:]) <= 0.101
+    assert max(waits) > 0.08
+    assert store.reads[KEY] <= (clock.now - 1000.0) / (0.9 * 0.1) + 2
+
+
+async def test_a_slow_store_is_read_a_tenth_oftener_at_most(
+    make: Make, store: "WatchedStore", clock: "StillClock", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = store.get_if_changed
+
+    async def slow(key: str, etag: str) -> object:
+        await clock.sleep(0.05)
+        return await real(key, etag)
+
+    monkeypatch.setattr(store, "get_if_changed", slow)
+    await store.publish("ETHUSDT", 5, 160)
+    hot = make(refresh_s=0.1, hot_for_s=60.0, describe_s=3600.0)
+    await hot.read(KEY)
+    await clock.advance(30)
+    assert 300 < store.reads[KEY] <= 30 / 0.09 + 2
+
+
+async def test_files_that_become_hot_together_are_not_refreshed_together(
+    store: "WatchedStore", clock: "StillClock"
+) -> None:
+    draw = random.Random(6)
+    hot = HotFiles(store, clock=clock, sleep=clock.sleep, spread=draw.random)
+    for n in range(50):
+        await store.publish(f"S{n}", 5, 160)
+        await hot.read(depth_key(f"S{n}", 5))
+    for _ in range(20):
+        before = store.reads.total()
+        await clock.advance(0.01)
+        assert 0 <= store.reads.total() - before <= 20
+    await hot.close()
+
+
+async def test_a_hot_file_is_current_until_it_cools_or_leaves(
+    make: Make, store: "WatchedStore", clock: "StillClock"
+) -> None:
+    await store.publish("ETHUSDT", 5, 160)
+    hot = make(hot_for_s=1.0)
+    file = await hot.read(KEY)
+    assert file is not None
+    assert file.current is file.edition is not None
+    await store.publish("ETHUSDT", 5, 161)
+    await clock.advance(0.2)
+    assert file.current is file.edition
+    assert version(file) == (1, 161)
+    await clock.advance(2)
+    assert current(file) is None
+    again = await hot.read(KEY)
+    assert again is file
+    assert file.current is file.edition
+    hot._drop(KEY)
+    assert current(file) is None
+    await clock.settle()
+
+
+async def test_readers_of_a_coding_find_it_ready_when_a_new_version_is_shown(
+    make: Make, store: "WatchedStore", clock: "StillClock"
+) -> None:
+    key = depth_key("ETHUSDT", 5000)
+    await store.publish("ETHUSDT", 5000, 160, levels=2000)
+    hot = make(refresh_s=0.1)
+    file = await hot.read(key)
+    assert file is not None
+    assert file.edition is not None
+    asked, live = Asked(accept_encoding=b"gzip"), Currency(State.LIVE)
+    first = file.edition.answer(5000, asked, live)
+    assert not isinstance(first, Answer)
+    await first
+    await store.publish("ETHUSDT", 5000, 161, levels=2000)
+    await clock.advance(0.1)
+    # Encoding goes on in a thread, which is waited for by the loop's own clock.
+    async with asyncio.timeout(10):
+        while version(file).update_id == 160:
+            assert file.current is file.edition
+            await asyncio.sleep(0.001)
+    edition = file.edition
+    async with asyncio.timeout(10):
+        given = edition.answer(5000, asked, live)
+        answer = given if isinstance(given, Answer) else await given
+    assert gzip.decompress(answer.body) == store.body(161, 2000)

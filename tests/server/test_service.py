@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from depthcast.errors import AccessDenied, BucketMissing, StoreUnavailable
 from depthcast.files import depth_key
-from server.answers import Asked
+from server.answers import Answer, Asked
 from server.freshness import Currency, State
 from server.service import Service
 from server.settings import ServerSettings
@@ -157,5 +157,6 @@ async def test_settings_reach_the_answers(store: "WatchedStore") -> None:
     assert file is not None
     assert file.edition is not None
     answer = file.edition.answer(5, Asked(), Currency(State.LIVE))
+    assert isinstance(answer, Answer)
     assert (b"cache-control", b"public, s-maxage=1") in answer.headers
     await service.close()
