@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 ENV_PREFIX: Final = "DEPTHCAST_"
 
-SECTIONS: Final = ("updater", "server", "simulator", "up", "probe", "store", "fleet", "epoch")
+SECTIONS: Final = ("updater", "server", "simulator", "up", "probe", "store", "fleet", "epoch", "plan")
 """The tables a shared TOML file may hold."""
 
 

@@ -23,6 +23,7 @@ VERBS: Final[Mapping[str, str]] = {
     "fleet": "depthcast.cli.fleet",
     "store": "depthcast.cli.store",
     "epoch": "depthcast.cli.epoch",
+    "plan": "depthcast.cli.plan",
     "probe": "depthcast.cli.probe",
     "settings": "depthcast.cli.settings",
 }
