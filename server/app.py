@@ -21,6 +21,9 @@ NOT_FOUND_HTML: Final = "<html><body><h2>404 Not found</h2></body></html>"
 OnAnswer = Callable[[str, int], None]
 """Told of each answer of the exchange's endpoints: the path and the HTTP status."""
 
+OnState = Callable[[bytes], None]
+"""Told of each answer with a book how fresh it was (:class:`server.freshness.State`)."""
+
 
 class App:
     """The whole service as one ASGI callable: ``endpoints`` by their paths, and ``routes`` for the rest."""
@@ -31,10 +34,12 @@ class App:
         routes: list[BaseRoute],
         *,
         on_answer: OnAnswer = lambda *_: None,
+        on_state: OnState = lambda _: None,
         fast_answers: FastAnswers | None = None,
     ) -> None:
         self._endpoints = endpoints
         self._on_answer = on_answer
+        self._on_state = on_state
         self._fast_answers = fast_answers
         starlette = Starlette(routes=routes, exception_handlers={404: _not_found})
         starlette.router.redirect_slashes = False
@@ -56,6 +61,8 @@ class App:
         else:
             answer = PREFLIGHT if method == "OPTIONS" else METHOD_NOT_ALLOWED
         self._on_answer(scope["path"], answer.status)
+        if answer.state:
+            self._on_state(answer.state)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
 

@@ -37,6 +37,9 @@ _SECOND_CHANCES: Final = 16
 OnAnswers = Callable[[str, int, int], None]
 """Told of answers given from here: the path, the HTTP status, and how many."""
 
+OnState = Callable[[bytes, int], None]
+"""Told how fresh the books of answers given from here were, and how many they were."""
+
 Admit = Callable[[Endpoint, str, Asked], bytes | None]
 """Asked before each answer, with its endpoint and the client's address: header lines to add, each ended by
 CR LF, or ``None`` to leave the request to the ordinary way."""
@@ -60,6 +63,7 @@ class Prepared:
         "only_head",
         "path",
         "source",
+        "state",
         "status",
         "until",
         "version",
@@ -82,6 +86,7 @@ class Prepared:
         self.until = -math.inf
         self.dated: Sequence[Header] | None = None
         self.status = 0
+        self.state = b""
         self.wire = self.head = self.body = b""
 
     def holds(self, dated: Sequence[Header], now: float) -> bool:
@@ -99,12 +104,14 @@ class FastAnswers:
         self,
         *,
         on_answers: OnAnswers = lambda *_: None,
+        on_state: OnState = lambda *_: None,
         admit: Admit | None = None,
         max_heads: int = DEFAULT_MAX_HEADS,
     ) -> None:
         self.by_head: dict[bytes, Prepared] = {}
         self.admit = admit
         self._on_answers = on_answers
+        self._on_state = on_state
         self._max_heads = max_heads
         self._dated: Sequence[Header] = ()
 
@@ -146,7 +153,7 @@ class FastAnswers:
         prepared.body = b"" if prepared.only_head else given.body
         apart = len(prepared.body) > JOINED_BYTES
         prepared.wire = b"" if apart else b"".join((prepared.head, b"\r\n", prepared.body))
-        prepared.status = given.status
+        prepared.status, prepared.state = given.status, given.state
         prepared.dated = dated
         if given.hold is None:
             prepared.source, prepared.version, prepared.until = NOWHERE, None, -math.inf
@@ -201,4 +208,6 @@ class FastAnswers:
     def _count(self, prepared: Prepared) -> None:
         if prepared.hits:
             self._on_answers(prepared.path, prepared.status, prepared.hits)
+            if prepared.state:
+                self._on_state(prepared.state, prepared.hits)
             prepared.hits = 0

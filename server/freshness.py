@@ -19,7 +19,7 @@ fleet, which would tell of its return, is heard.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -117,6 +117,11 @@ class Freshness:
         turns_stale_at = known_at + self._stale_after_s
         next_second = file.confirmed_at + max(0, math.floor(now - file.confirmed_at)) + 1
         return next_second if now > turns_stale_at else min(turns_stale_at, next_second)
+
+    def stale_symbols(self, files: Iterable[HotFile], now: float) -> int:
+        """Of how many symbols one of ``files`` is stale. O(files)."""
+        stale = (file for file in files if self.of(file, now).state is State.STALE)
+        return len({parse_key(file.key).symbol for file in stale})
 
     def _judged(self, file: HotFile, now: float) -> Judgement:
         judged = file.judged

@@ -22,6 +22,7 @@ from server.pulse import Pulse
 DEFAULT_EVERY_S: Final = 1.0
 _SLOWEST_RETRY_S: Final = 5.0
 _FORGET_EVERY_S: Final = 60.0
+_FAILURES_TOLD_OF: Final = 10
 
 _LOG: Final = get_logger("server")
 
@@ -62,7 +63,8 @@ class Listener:
         self._sleep = sleep
         self._roster = Roster(store, on_damaged=self._damaged, clock=clock)
         self._forgot_at = clock()
-        self._failing = False
+        self._failures = 0
+        """In a row."""
         self._denied = False
         self._seldom = Seldom()
         self.read_at: float | None = None
@@ -110,14 +112,15 @@ class Listener:
             self._denied = True
             return Hearing.DENIED
         except (StoreError, TimeoutError) as error:
-            if not self._failing:
+            # A store that is away has others to tell of it.
+            self._failures += 1
+            if self._failures == _FAILURES_TOLD_OF:
                 why = str(error) or f"no answer within {self._timeout_s:g} s"
                 _LOG.warning("cannot read the heartbeats", why=why)
-            self._failing = True
             return Hearing.FAILED
-        if self._failing or self._denied:
+        if self._failures >= _FAILURES_TOLD_OF or self._denied:
             _LOG.info("heartbeats are read again")
-        self._failing = self._denied = False
+        self._failures, self._denied = 0, False
         return Hearing.DONE
 
     def _damaged(self, key: str, error: BadFile) -> None:

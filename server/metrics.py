@@ -11,7 +11,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.freshness import State
 from server.hot import ReadOutcome
+from server.listener import Hearing
+from server.upstream import Asking
 
 _READ_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -49,6 +52,27 @@ class Metrics:
             registry=self.registry,
         )
         self._listed = {good: listings.labels("done" if good else "failed") for good in (True, False)}
+        books = Counter(
+            "depthcast_server_books",
+            "Books answered, by how fresh they were.",
+            ["state"],
+            registry=self.registry,
+        )
+        self._books = {state.value: books.labels(state.value.decode()) for state in State}
+        hearings = Counter(
+            "depthcast_server_heartbeat_reads",
+            "Readings of the fleet's heartbeats, by what became of them.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._hearings = {outcome: hearings.labels(outcome.value) for outcome in Hearing}
+        asked = Counter(
+            "depthcast_server_exchange_requests",
+            "Requests to the exchange in place of stale files, by what became of them.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._asked = {outcome: asked.labels(outcome.value) for outcome in Asking}
 
     def watch(
         self,
@@ -57,6 +81,8 @@ class Metrics:
         hot_files: Callable[[], int],
         file_bytes: Callable[[], int],
         symbols: Callable[[], int],
+        stale_symbols: Callable[[], int],
+        fleet_age_s: Callable[[], float],
     ) -> None:
         """Say where the states are asked for. Called once."""
         for name, text, value in (
@@ -64,6 +90,12 @@ class Metrics:
             ("hot_files", "Files in memory that are being refreshed.", hot_files),
             ("file_bytes", "Memory that the files in memory may come to take, in bytes.", file_bytes),
             ("symbols", "Published symbols.", symbols),
+            ("stale_symbols", "Symbols of which a file that is being refreshed is stale.", stale_symbols),
+            (
+                "fleet_age_seconds",
+                "How long ago a replica was heard last; +Inf where none ever was.",
+                fleet_age_s,
+            ),
         ):
             gauge = Gauge(f"depthcast_server_{name}", text, registry=self.registry)
             gauge.set_function(value)
@@ -88,6 +120,18 @@ class Metrics:
     def listed(self, *, done: bool) -> None:
         """Count a listing of the published symbols."""
         self._listed[done].inc()
+
+    def marked(self, state: bytes, answers: int = 1) -> None:
+        """Count books answered with this state, as it is in their header."""
+        self._books[state].inc(answers)
+
+    def heard(self, outcome: Hearing) -> None:
+        """Count a reading of the heartbeats."""
+        self._hearings[outcome].inc()
+
+    def asked(self, outcome: Asking, _seconds: float) -> None:
+        """Count a request to the exchange."""
+        self._asked[outcome].inc()
 
     async def endpoint(self, _request: Request) -> Response:
         """``GET /metrics``."""

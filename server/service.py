@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -36,10 +37,13 @@ from server.fast import FastAnswers
 from server.freshness import Freshness
 from server.health import Health
 from server.hot import HotFiles, ReadOutcome
+from server.listener import Listener
 from server.metrics import Metrics
 from server.ping import ping, time_endpoint
+from server.pulse import Pulse
 from server.settings import ServerSettings
 from server.tickers import Tickers, Top
+from server.upstream import Upstream
 from server.weights import Weights
 
 _LOG: Final = get_logger("server")
@@ -92,14 +96,33 @@ class Service:
         self.weights = Weights(
             settings.client_weight_limit, Clients(parse_networks(settings.trusted_proxies))
         )
+        stale_after_s = settings.stale_after_ms / 1000
+        self.pulse = Pulse(trust_s=stale_after_s)
+        self._listener = Listener(
+            store,
+            self.pulse,
+            on_reading=self.metrics.heard,
+            every_s=settings.heartbeats_ms / 1000,
+            timeout_s=settings.read_timeout_ms / 1000,
+            sleep=sleep,
+        )
+        self._upstream = _upstream(settings, self.metrics) if settings.stale_policy == "proxy" else None
+        freshness = Freshness(self.pulse, stale_after_s=stale_after_s)
         self.metrics.watch(
             files=lambda: len(self.hot) + len(self.tops),
             hot_files=lambda: self.hot.hot_count() + self.tops.hot_count(),
             file_bytes=lambda: self.hot.bytes_held + self.tops.bytes_held,
             symbols=lambda: len(self.catalogue),
+            stale_symbols=lambda: freshness.stale_symbols(self.hot.hot_files(), time.monotonic()),
+            fleet_age_s=lambda: time.monotonic() - self.pulse.heard_at,
         )
-        freshness = Freshness(stale_after_s=settings.stale_after_ms / 1000)
-        depth = Depth(self.catalogue, self.hot, freshness)
+        depth = Depth(
+            self.catalogue,
+            self.hot,
+            freshness,
+            unavailable_when_stale=settings.stale_policy == "unavailable",
+            upstream=self._upstream,
+        )
         self.tickers = Tickers(
             self.catalogue,
             self.hot,
@@ -115,7 +138,9 @@ class Service:
         )
         health = Health(self.catalogue)
         self.fast_answers = FastAnswers(
-            on_answers=self.metrics.answered, admit=self.weights.admit if self.weights.limit else None
+            on_answers=self.metrics.answered,
+            on_state=self.metrics.marked,
+            admit=self.weights.admit if self.weights.limit else None,
         )
         self.metrics.before_scrape(self.fast_answers.fold)
         self.app = App(
@@ -126,6 +151,7 @@ class Service:
                 Route("/metrics", self.metrics.endpoint),
             ],
             on_answer=self.metrics.answered,
+            on_state=self.metrics.marked,
             fast_answers=self.fast_answers,
         )
 
@@ -136,14 +162,21 @@ class Service:
         :class:`~depthcast.errors.AccessDenied` where the very first listing is refused: waiting does not
         make credentials right.
         """
-        sweeping = asyncio.create_task(self.fast_answers.keep_swept())
+        beside = [
+            asyncio.create_task(self.fast_answers.keep_swept()),
+            asyncio.create_task(self._listener.run()),
+        ]
         try:
             await self._keep_listed()
         finally:
-            sweeping.cancel()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def close(self) -> None:
         """End the reads that are under way."""
+        if self._upstream is not None:
+            await self._upstream.close()
         await self.tickers.close()
         await self.exchange_info.close()
         await self.tops.close()
@@ -210,3 +243,23 @@ class Service:
         elif self._store_failed:
             self._store_failed = False
             _LOG.info("the store answers again")
+
+
+def _upstream(settings: ServerSettings, metrics: Metrics) -> Upstream:
+    """The exchange, for answers in place of stale files: asked once and soon, or not at all."""
+    # Only here, for an HTTP client takes its time to load.
+    from depthcast.rest import Rest
+    from depthcast.venues.binance import Binance
+
+    wait_s = settings.read_timeout_ms / 1000
+    rest = Rest(
+        Binance(settings.binance_rest_url, settings.binance_ws_url),
+        share=settings.proxy_weight_share,
+        background_share=settings.proxy_weight_share,
+        max_waiting=256,
+        attempts=1,
+        connect_timeout_s=wait_s,
+        answer_timeout_s=wait_s,
+        max_silence_wait_s=wait_s,
+    )
+    return Upstream(rest, on_asked=metrics.asked, wait_s=wait_s)

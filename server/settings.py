@@ -1,15 +1,15 @@
 """What can be set for the server. How settings are read is :mod:`depthcast.settings`'s."""
 
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from depthcast.settings import Address, Listen, LogSettings, Names, StoreSettings
+from depthcast.settings import Address, Listen, LogSettings, Names, StoreSettings, VenueSettings
 from server.clients import parse_networks
 from server.edition import DEFAULT_CACHE_CONTROL
 
 
-class ServerSettings(StoreSettings, LogSettings):
+class ServerSettings(StoreSettings, VenueSettings, LogSettings):
     """The settings of one server process."""
 
     SECTION: ClassVar[str] = "server"
@@ -34,7 +34,26 @@ class ServerSettings(StoreSettings, LogSettings):
         10.0, gt=0, description="how often the published symbols are listed anew"
     )
     stale_after_ms: int = Field(
-        3000, ge=1, description="a file the store has not confirmed for so long is marked stale"
+        5000,
+        ge=1,
+        description="a book not known to have been current for so long, or a file the store has not "
+        "confirmed, is stale",
+    )
+    stale_policy: Literal["serve", "unavailable", "proxy"] = Field(
+        "serve",
+        description="what is answered in place of a stale file: itself, marked; 503; or what the exchange "
+        "says itself",
+    )
+    heartbeats_ms: int = Field(
+        1000,
+        ge=100,
+        description="how often the replicas' heartbeats are read, to know that a book is current",
+    )
+    proxy_weight_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="with stale_policy proxy: the share of the exchange's request weight limit to keep to",
     )
     answer_cache_control: str = Field(
         DEFAULT_CACHE_CONTROL,

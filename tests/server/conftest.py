@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from depthcast.errors import StoreError
-from depthcast.files import CONTENT_TYPE, FileInfo, depth_key
+from depthcast.files import CONTENT_TYPE, FLEET_PREFIX, FileInfo, depth_key
 from depthcast.store import Entry, Outcome, PutResult, StoredObject, Unchanged
 from depthcast.store.memory import MemoryStore
 
@@ -33,6 +33,7 @@ class WatchedStore:
         self.conditional: Counter[str] = Counter()
         self.peeks: Counter[str] = Counter()
         self.listings = 0
+        self.fleet_listings = 0
         self.failure: StoreError | None = None
         self.gate: asyncio.Event | None = None
         self.instead: dict[str, StoredObject | None] = {}
@@ -85,7 +86,10 @@ class WatchedStore:
         )
 
     async def list(self, prefix: str) -> AsyncIterator[Entry]:
-        self.listings += 1
+        if prefix == FLEET_PREFIX:
+            self.fleet_listings += 1
+        else:
+            self.listings += 1
         if self.failure is not None:
             raise self.failure
         async for entry in self.inner.list(prefix):

@@ -1,10 +1,14 @@
 """What the server counts, and what it asks for when somebody scrapes."""
 
+import math
+
 import pytest
 from starlette.requests import Request
 
 from server.hot import ReadOutcome
+from server.listener import Hearing
 from server.metrics import Metrics
+from server.upstream import Asking
 
 
 @pytest.fixture
@@ -32,6 +36,24 @@ def test_answers_are_counted_by_endpoint_and_status(metrics: Metrics) -> None:
     assert value("depthcast_server_answers_total", labels | {"status": "304"}) == 1
 
 
+def test_books_are_counted_by_their_state(metrics: Metrics) -> None:
+    metrics.marked(b"live", 3)
+    metrics.marked(b"stale")
+    value = metrics.registry.get_sample_value
+    assert value("depthcast_server_books_total", {"state": "live"}) == 3
+    assert value("depthcast_server_books_total", {"state": "stale"}) == 1
+    assert value("depthcast_server_books_total", {"state": "halted"}) == 0
+
+
+def test_readings_of_heartbeats_and_requests_to_the_exchange_are_counted(metrics: Metrics) -> None:
+    metrics.heard(Hearing.DENIED)
+    metrics.asked(Asking.REFUSED, 0.1)
+    value = metrics.registry.get_sample_value
+    assert value("depthcast_server_heartbeat_reads_total", {"outcome": "denied"}) == 1
+    assert value("depthcast_server_heartbeat_reads_total", {"outcome": "done"}) == 0
+    assert value("depthcast_server_exchange_requests_total", {"outcome": "refused"}) == 1
+
+
 def test_listings_are_counted(metrics: Metrics) -> None:
     metrics.listed(done=False)
     assert metrics.registry.get_sample_value("depthcast_server_listings_total", {"outcome": "failed"}) == 1
@@ -41,12 +63,18 @@ def test_listings_are_counted(metrics: Metrics) -> None:
 async def test_states_are_asked_for_at_each_scrape(metrics: Metrics) -> None:
     held = [1, 2]
     metrics.watch(
-        files=lambda: len(held), hot_files=lambda: 1, file_bytes=lambda: sum(held), symbols=lambda: 7
+        files=lambda: len(held),
+        hot_files=lambda: 1,
+        file_bytes=lambda: sum(held),
+        symbols=lambda: 7,
+        stale_symbols=lambda: 0,
+        fleet_age_s=lambda: math.inf,
     )
     request = Request({"type": "http", "method": "GET", "headers": []})
     text = bytes((await metrics.endpoint(request)).body).decode()
     assert "depthcast_server_files 2.0" in text
     assert "depthcast_server_symbols 7.0" in text
+    assert "depthcast_server_fleet_age_seconds +Inf" in text
     held.append(5)
     text = bytes((await metrics.endpoint(request)).body).decode()
     assert "depthcast_server_files 3.0" in text
