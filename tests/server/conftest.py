@@ -5,7 +5,7 @@ import heapq
 import itertools
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -209,3 +209,9 @@ def body_etag_store() -> WatchedStore:
 @pytest.fixture
 def clock() -> StillClock:
     return StillClock()
+
+
+@pytest.fixture
+def body_of() -> Callable[[int, int], bytes]:
+    """A book by its update id and levels, as every file of these tests is made."""
+    return WatchedStore.body
