@@ -1,4 +1,5 @@
-"""Binance spot's REST scheme for market data: ``depth``, ``exchangeInfo``, ``ping`` and ``time``. Sans-I/O.
+"""Binance spot's REST scheme for market data: ``depth``, ``ticker/bookTicker``, ``exchangeInfo``, ``ping``
+and ``time``. Sans-I/O.
 
 Parameters, defaults, weights, errors and their order follow rest-api.md and errors.md, and where those are
 silent what was seen of the live service; what neither tells is marked *chosen*.
@@ -39,9 +40,13 @@ _COMMON_HEADERS: Final = {
 }
 
 _DEPTH: Final = ("symbol", "limit", "symbolStatus")
+_TICKER: Final = ("symbol", "symbols", "symbolStatus")
 _EXCHANGE_INFO: Final = ("symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus")
 
 _SYMBOL_RANGE: Final = r"[\w\-._&&[^a-z]]{1,50}"
+# '^\[("…"(,"…"){0,}){0,1}\]$': no blanks. As seen in 2026.
+_SYMBOLS: Final = re.compile(r'\[("[^"\s]+"(,"[^"\s]+")*)?\]')
+_PERMISSION: Final = re.compile(r"[A-Z0-9_]{1,50}")
 _LIMIT: Final = re.compile(r"[0-9]{1,20}")
 _INT_MAX: Final = 2**31 - 1
 _TIME_UNITS: Final = {"MICROSECOND": 1000, "microsecond": 1000, "MILLISECOND": 1, "millisecond": 1}
@@ -85,6 +90,9 @@ class Rest:
             "/api/v3/ping": _Endpoint((), _one, self._ping),
             "/api/v3/time": _Endpoint((), _one, self._time),
             "/api/v3/depth": _Endpoint(_DEPTH, depth_weight, self._depth),
+            "/api/v3/ticker/bookTicker": _Endpoint(
+                _TICKER, lambda sent: 2 if "symbol" in sent else 4, self._book_ticker
+            ),
             "/api/v3/exchangeInfo": _Endpoint(_EXCHANGE_INFO, lambda _: 20, self._exchange_info),
         }
 
@@ -156,10 +164,41 @@ class Rest:
             answer = _failed(answer, failed)
         return answer
 
+    def _book_ticker(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+        _time_unit(headers)
+        symbols, status = _symbol_or_symbols(sent), _status(sent)
+        _either(sent)
+        _all_read(sent, _TICKER)
+        if "symbol" in sent:
+            instrument = self._instrument(symbols[0])
+            if status not in (None, instrument.listing.status):
+                raise ApiError(-1220, "The symbol's status does not match the requested symbolStatus.")
+            return Answer(200, _compact(self._top(instrument)), _content(JSON))
+        _once_each(symbols)
+        instruments: list[Instrument] = list(self._exchange.instruments.values())
+        if "symbols" in sent:
+            instruments = [self._instrument(symbol) for symbol in symbols]  # chosen: in the order asked for
+        tops = [self._top(each) for each in instruments if status in (None, each.listing.status)]
+        return Answer(200, _compact(tops), _content(JSON))
+
+    def _top(self, instrument: Instrument) -> dict[str, str]:
+        """*"Best price/qty on the order book"*; a side without orders was seen to be zeros."""
+        journal = instrument.journal
+        body = self._exchange.truth.body(instrument.symbol, journal.update_id, 1, journal.generation)
+        book = json.loads(body)
+        scale = instrument.listing.scale
+        none = ["0." + "0" * scale.price_digits, "0." + "0" * scale.quantity_digits]
+        (bid, ask) = (side[0] if side else none for side in (book["bids"], book["asks"]))
+        return {
+            "symbol": instrument.symbol,
+            "bidPrice": bid[0],
+            "bidQty": bid[1],
+            "askPrice": ask[0],
+            "askQty": ask[1],
+        }
+
     def _exchange_info(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         unit = _time_unit(headers)
-        _all_read(sent, _EXCHANGE_INFO)
-        listings = [instrument.listing for instrument in self._exchange.instruments.values()]
         show_sets = _boolean(sent, "showPermissionSets", default=True)
         body = {
             "timezone": "UTC",
@@ -171,23 +210,23 @@ class Rest:
                 _rate_limit("RAW_REQUESTS", "MINUTE", 5, 300_000),
             ],
             "exchangeFilters": [],
-            "symbols": [listing.info(permission_sets=show_sets) for listing in self._chosen(sent, listings)],
+            "symbols": [listing.info(permission_sets=show_sets) for listing in self._chosen(sent)],
         }
-        return Answer(
-            200, json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(), _content(JSON)
-        )
+        return Answer(200, _compact(body), _content(JSON))
 
-    def _chosen(self, sent: Mapping[str, str], listings: Sequence[Listing]) -> Sequence[Listing]:
-        if ("symbol" in sent or "symbols" in sent) and len(sent.keys() - {"showPermissionSets"}) > 1:
+    def _chosen(self, sent: Mapping[str, str]) -> Sequence[Listing]:
+        symbols, permissions, status = _symbol_or_symbols(sent), _permissions(sent), _status(sent)
+        _either(sent)
+        named = "symbol" in sent or "symbols" in sent
+        if named and ("permissions" in sent or "symbolStatus" in sent):
             raise ApiError(-1128, "Combination of optional parameters invalid.")
-        if "symbol" in sent:
-            return [self._instrument(_symbol(sent)).listing]
-        if "symbols" in sent:
-            return [self._instrument(symbol).listing for symbol in _symbols(sent["symbols"])]
-        permissions, status = _permissions(sent), _status(sent)
+        _all_read(sent, _EXCHANGE_INFO)
+        _once_each(symbols)
+        if named:
+            return [self._instrument(symbol).listing for symbol in symbols]
         return [
             listing
-            for listing in listings
+            for listing in (instrument.listing for instrument in self._exchange.instruments.values())
             if not permissions.isdisjoint(listing.permissions) and status in (None, listing.status)
         ]
 
@@ -255,16 +294,31 @@ def _symbols(text: str) -> Sequence[str]:
     """``["BTCUSDT","BNBUSDT"]``"""
     if not text:
         raise ApiError(-1105, "Parameter 'symbols' was empty.")
-    try:
-        symbols = json.loads(text)
-    except json.JSONDecodeError:
-        symbols = None
-    if not isinstance(symbols, list) or not all(isinstance(s, str) and well_formed(s) for s in symbols):
+    symbols = json.loads(text) if _SYMBOLS.fullmatch(text) and "\\" not in text else [""]
+    if not all(map(well_formed, symbols)):
         one = f'"{_SYMBOL_RANGE}"'
         raise _illegal("symbols", rf"^\[({one}(,{one}){{0,}}){{0,1}}\]$")
+    return list(symbols)
+
+
+def _symbol_or_symbols(sent: Mapping[str, str]) -> Sequence[str]:
+    """Each is looked at by itself first (chosen); empty where neither was sent."""
+    one = [_symbol(sent)] if "symbol" in sent else []
+    return _symbols(sent["symbols"]) if "symbols" in sent else one
+
+
+def _either(sent: Mapping[str, str]) -> None:
+    if "symbol" in sent and "symbols" in sent:
+        raise ApiError(
+            -1128,
+            "Combination of optional parameters invalid. "
+            "Recommendation: 'symbol' and 'symbols' cannot both be sent.",
+        )
+
+
+def _once_each(symbols: Sequence[str]) -> None:
     if len(set(symbols)) < len(symbols):
         raise ApiError(-1151, "Symbol is present multiple times in the list.")
-    return symbols
 
 
 def _limit(sent: Mapping[str, str]) -> int:
@@ -298,14 +352,11 @@ def _permissions(sent: Mapping[str, str]) -> set[str]:
         return set(PERMISSIONS)
     if not text:
         raise ApiError(-1105, "Parameter 'permissions' was empty.")
-    if not text.startswith("["):
-        return {text}
-    try:
-        names = json.loads(text)
-    except json.JSONDecodeError:
-        names = None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ApiError(-1130, "Data sent for parameter 'permissions' is not valid.")
+    names = [text]
+    if text.startswith("["):
+        names = json.loads(text) if _SYMBOLS.fullmatch(text) and "\\" not in text else []
+    if not names or not all(map(_PERMISSION.fullmatch, names)):
+        raise ApiError(-1130, "Data sent for parameter 'permissions' is not valid.")  # chosen
     return set(names)
 
 
@@ -313,6 +364,8 @@ def _boolean(sent: Mapping[str, str], name: str, *, default: bool) -> bool:
     text = sent.get(name)
     if text is None:
         return default
+    if not text:
+        raise ApiError(-1105, f"Parameter '{name}' was empty.")
     if text.lower() not in ("true", "false"):
         raise ApiError(-1130, f"Data sent for parameter '{name}' is not valid.")
     return text.lower() == "true"
@@ -328,6 +381,10 @@ def _time_unit(headers: Mapping[str, str]) -> int:
 
 def _illegal(name: str, legal: str) -> ApiError:
     return ApiError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
+
+
+def _compact(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _rate_limit(kind: str, interval: str, count: int, limit: int) -> dict[str, Any]:
