@@ -10,11 +10,15 @@ than :data:`MAX_HEAD_BYTES` of them is cut off. And its parser takes ASCII only,
 curl, for one, sends a URL as it was typed.
 """
 
+import asyncio
+import math
 import re
 from time import monotonic
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from server import fast
 from server.fast import HEAD_EXTENSION, FastAnswers
@@ -39,46 +43,65 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     fast_answers: ClassVar[FastAnswers] = FastAnswers()
     """Prepared answers; :func:`protocol_with` gives a class of its own to each server."""
 
-    _in_head = True
-    _head_bytes = 0
-    _between = True
-    """No byte of a request has come that is not yet complete."""
-    _begun = 0
-    _fast_at = 0.0
-    """When a prepared answer was given last, by the loop's clock."""
+    # What is looked at for every request is in slots, which are found faster.
+    __slots__ = ("_answers", "_begun", "_between", "_by_head", "_fast_at", "_most", "_rest", "_server")
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._answers = self.fast_answers
+        self._by_head = self._answers.by_head
+        self._server = server_state
+        self._most = math.inf if self.limit_concurrency is None else self.limit_concurrency
+        self._in_head = True
+        self._head_bytes = 0
+        self._between = True
+        """No byte of a request has come that is not yet complete."""
+        self._begun = 0
+        """How many requests have begun to come."""
+        self._rest = True
+        """Whether :meth:`_is_at_rest`."""
+        self._fast_at = 0.0
+        """When a prepared answer was given last."""
 
     def data_received(self, data: bytes) -> None:
-        answers = self.fast_answers
-        prepared = answers.by_head.get(data)
-        if prepared is not None and self._at_rest():
-            dated = self.server_state.default_headers
+        prepared = self._by_head.get(data)
+        if prepared is not None and self._rest and len(self.connections) < self._most:
+            dated = self._server.default_headers
             now = monotonic()
             # In line for speed: Prepared.holds().
             if (
                 prepared.dated is dated
                 and prepared.source.current is prepared.version
                 and now < prepared.until
-            ) or answers.renew(prepared, dated):
-                lines: bytes | None = b""
-                if answers.admit is not None:
-                    lines = answers.admit(
-                        prepared.endpoint, self.client[0] if self.client else "", prepared.asked
-                    )
-                if lines is not None:
-                    prepared.hits += 1
-                    if lines or not prepared.wire:
-                        self.transport.writelines((prepared.head, lines, b"\r\n", prepared.body))
-                    else:
+            ) or self._answers.renew(prepared, dated):
+                admit = self._answers.admit
+                if admit is None:
+                    if prepared.wire:
                         self.transport.write(prepared.wire)
-                    self._fast_at = self.loop.time()
-                    if self.timeout_keep_alive_task is None:
-                        self._wait_for_more(self.timeout_keep_alive)
-                    return
+                    else:
+                        self.transport.writelines((prepared.head, b"\r\n", prepared.body))
+                else:
+                    lines = admit(prepared.endpoint, self.client[0] if self.client else "", prepared.asked)
+                    if lines is None:
+                        self._ordinary(data)
+                        return
+                    self.transport.writelines((prepared.head, lines, b"\r\n", prepared.body))
+                prepared.hits += 1
+                self._fast_at = now
+                if self.timeout_keep_alive_task is None:
+                    self._wait_for_more(self.timeout_keep_alive)
+                return
         self._ordinary(data)
 
     def timeout_keep_alive_handler(self) -> None:
         # One timer for many prepared answers: when it ends, it waits for what is left since the last one.
-        left_s = self._fast_at + self.timeout_keep_alive - self.loop.time()
+        left_s = self._fast_at + self.timeout_keep_alive - monotonic()
         if left_s > 0:
             self._wait_for_more(left_s)
         else:
@@ -99,28 +122,37 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._between = True
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._rest = self._is_at_rest()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._rest = False
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._rest = self._is_at_rest()
+
     def check(self) -> None:
         """Raise ``AssertionError`` where the connection's state contradicts itself."""
         assert self._between <= self._in_head
         assert self._head_bytes <= MAX_HEAD_BYTES or not self._in_head or self.transport.is_closing()
-        if self._at_rest():
+        if self._rest:
+            assert self._is_at_rest()
             assert not self.pipeline
             assert not self.flow.read_paused
 
-    def _at_rest(self) -> bool:
+    def _is_at_rest(self) -> bool:
+        """No request is half read, none waits for its answer, and none is waiting to be sent."""
         cycle = self.cycle
-        return (
-            self._between
-            and (cycle is None or cycle.response_complete)
-            and not self.flow.write_paused
-            and (self.limit_concurrency is None or len(self.connections) < self.limit_concurrency)
-            and not self.transport.is_closing()
-        )
+        return self._between and (cycle is None or cycle.response_complete) and not self.flow.write_paused
 
     def _ordinary(self, data: bytes) -> None:
         plain = self._between and len(data) <= fast.MAX_HEAD_BYTES and _PLAIN.fullmatch(data) is not None
         begun = self._begun
         head = data
+        self._rest = False
         if self._in_head:
             self._head_bytes += len(data)
             if not data.isascii():

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import random
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
@@ -457,7 +458,7 @@ async def test_an_idle_connection_is_closed_but_not_one_in_use(store: WatchedSto
         assert timer is not None
         assert timer.when() == pytest.approx(loop.time() + 1, abs=0.5)
         # As if the timer ended half a second after a prepared answer: it waits for the other half.
-        protocol._fast_at = loop.time() - 0.5
+        protocol._fast_at = time.monotonic() - 0.5
         timer.cancel()
         protocol.timeout_keep_alive_handler()
         assert not protocol.transport.is_closing()
