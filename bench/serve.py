@@ -173,7 +173,7 @@ def _depthcast(shelved: shelf.Running, scale: Scale) -> Iterator[Site]:
             "server",
             f"--listen=127.0.0.1:{port}",
             f"--store-url=s3://{shelf.BUCKET}",
-            f"--max-connections={scale.clients + 1000}",
+            f"--max-connections={2 * scale.clients + 1000}",
             # The shelf has no fleet that would vouch for books that do not change.
             "--stale-after-ms=86400000",
             "--log-level=warning",
@@ -194,7 +194,7 @@ def _depthcast(shelved: shelf.Running, scale: Scale) -> Iterator[Site]:
 
 def _allow_connections(connections: int) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + 2000
+    wanted = 2 * connections + 2000
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, most) if most > 0 else wanted, most))
 
 

@@ -4,13 +4,16 @@
 ``server.settings``    what can be set
 ``server.catalogue``   which symbols and limits are published
 ``server.edition``     one version of one file in memory, and the answers made from it
+``server.variants``    a body in each coding, and its answers
+``server.encodings``   which coding a client is given; gzip and zstd
 ``server.hot``         the files in memory, refreshed behind the reader
 ``server.depth``       ``GET /api/v3/depth``: a query string to a prepared answer
 ``server.answers``     what an answer is, and those that are the same for everybody
 ``server.app``         the ASGI application: paths and methods
 ``server.health``      ``/healthz`` and ``/readyz``
 ``server.metrics``     ``/metrics``
-``server.protocol``    HTTP/1.1 with a bound on what a client may send
+``server.fast``        answers ready for the wire, by the bytes of their requests
+``server.protocol``    HTTP/1.1: those answers, or the library; a bound on what a client may send
 ``server.service``     all of them wired together, and the work in the background
 =====================  ========================================================================
 

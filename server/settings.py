@@ -17,7 +17,10 @@ class ServerSettings(StoreSettings, VenueSettings, LogSettings):
 
     listen: Listen = Field(Address("127.0.0.1", 8080), description="where to listen, host:port")
     refresh_ms: int = Field(
-        100, ge=1, description="how often a file that is asked for is read again, if it changed"
+        100,
+        ge=1,
+        description="a change of a file that is asked for is seen within so long: it is read again so often, "
+        "or up to a tenth oftener, if it changed",
     )
     hot_for_s: float = Field(30.0, gt=0, description="how long after the last request a file is refreshed")
     keep_for_s: float = Field(
