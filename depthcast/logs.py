@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final, Literal, TextIO, cast
 
 import orjson
@@ -48,8 +48,17 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(part=name))
 
 
-def configure(format: LogFormat = "text", level: LogLevel = "info", *, stream: TextIO | None = None) -> None:
+def configure(
+    format: LogFormat = "text",
+    level: LogLevel = "info",
+    *,
+    stream: TextIO | None = None,
+    always: Mapping[str, str] | None = None,
+) -> None:
     """Set the form of this process's log lines, and of those that libraries write.
+
+    ``always`` are members of every JSON line, so that lines of many processes can be told apart; people see
+    whose lines they read.
 
     Without a ``stream`` lines go to whatever ``sys.stderr`` is when they are written, so that a progress bar
     that takes its place for a while can keep them off its own line.
@@ -62,6 +71,7 @@ def configure(format: LogFormat = "text", level: LogLevel = "info", *, stream: T
     ]
     closing: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _redacted]
     if format == "json":
+        shared.append(_with(dict(always or {})))
         closing.append(structlog.processors.JSONRenderer(_json))
     else:
         render = structlog.dev.ConsoleRenderer(
@@ -100,6 +110,15 @@ class _StandardError:
 
 def _json(event: dict[str, Any], **_: object) -> str:
     return orjson.dumps(event, default=str).decode()
+
+
+def _with(always: Mapping[str, str]) -> structlog.typing.Processor:
+    def add(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        for name, value in always.items():
+            event.setdefault(name, value)
+        return event
+
+    return add
 
 
 def _redacted(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -309,8 +309,12 @@ class LogSettings(Settings):
     log_level: LogLevel = Field("info", description="the least important level shown")
 
     def configure_logs(self) -> None:
-        """From now on this process's log lines have this form."""
-        configure(self.log_format, self.log_level)
+        """From now on this process's log lines have this form; as JSON they name the service, and the
+        replica where it has a name."""
+        named = {"service": self.SECTION, "replica": str(getattr(self, "replica", ""))}
+        configure(
+            self.log_format, self.log_level, always={name: each for name, each in named.items() if each}
+        )
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import GaugeMetricFamily
 
 import depthcast
+from depthcast.book import Certainty
 from depthcast.feed import Feed
 from depthcast.heartbeat import Role
 from depthcast.keeper import Keeper, LiveBook
@@ -175,9 +176,12 @@ class Report:
         states = dict.fromkeys(("live", "building", "starting"), 0)
         behind_s = dict.fromkeys(self._settings.limits, 0.0)
         roles = dict.fromkeys((role.value for role in Role), 0)
+        certain = max(self._settings.limits)
         for symbol, publisher in self._publishers.items():
             live = self._keeper.books[symbol]
             states[_state(live)] += 1
+            if live.book is not None:
+                certain = least_certain(live.book.certainty, certain)
             roles[publisher.role.value] += 1
             for each in publisher.files():
                 behind_s[each.limit] = max(behind_s[each.limit], each.behind_s)
@@ -194,6 +198,7 @@ class Report:
         feed = self._feed.status()
         for name, help_text, value in (
             ("depthcast_connections", "Open websocket connections", len(feed.connections)),
+            ("depthcast_certain_levels", "The fewest levels of a side that a book is certain of", certain),
             ("depthcast_streams_live", "Symbols whose stream is live", feed.live),
             ("depthcast_replicas", "Replicas that live, this one among them", len(self._fleet.living)),
             ("depthcast_symbols_listed", "Symbols that the settings mean", len(self._holdings.listed)),
@@ -216,6 +221,16 @@ def _gauge(name: str, text: str, label: str, values: dict[str, int] | dict[str, 
     for value, number in values.items():
         family.add_metric([value], number)
     return family
+
+
+def least_certain(depth: Certainty, most: int) -> int:
+    """The fewest levels of a side that a book is certain of; ``most`` for a side known to its end.
+
+    >>> least_certain(Certainty(4990, 12, False, True), 5000)
+    4990
+    """
+    sides = ((depth.bids, depth.bids_complete), (depth.asks, depth.asks_complete))
+    return min([most, *(levels for levels, complete in sides if not complete)])
 
 
 def _state(live: LiveBook) -> str:

@@ -87,6 +87,9 @@ with warnings.catch_warnings():
         refresh_ms: int = Field(
             100, ge=1, description="as of the server: how often such a file is read again"
         )
+        heartbeats_ms: int = Field(
+            1000, ge=100, description="as of the server: how often the replicas' heartbeats are read"
+        )
         readers: int = Field(0, ge=0, description="clients on the internet")
         reads_per_s: float = Field(1.0, ge=0, description="books that each client asks for a second")
         read_limit: int = Field(100, ge=1, le=MAX_LIMIT, description="levels of the books they ask for")
@@ -157,6 +160,7 @@ def workload(settings: PlanSettings, *, floor_ms: int = 0) -> Workload:
         servers=settings.servers,
         hot_files=settings.hot_files,
         refresh_s=settings.refresh_ms / 1000,
+        heartbeats_s=settings.heartbeats_ms / 1000,
         readers=settings.readers,
         reads_per_s=settings.reads_per_s,
         read_limit=settings.read_limit,

@@ -8,7 +8,8 @@ formulas rest on:
 * of the replicas that hold a symbol one writes, and each of the others looks at one file of it, the largest
   of those written most often (:mod:`updater.watch`);
 * every replica writes its heartbeat once a second, lists all heartbeats twice a second and reads those that
-  changed (:mod:`updater.fleet`);
+  changed (:mod:`updater.fleet`); every server lists and reads them once per ``heartbeats_s``
+  (:mod:`server.listener`);
 * every server reads each file that is asked for once per ``refresh_s``, or a tenth earlier, whoever asks and
   however often (:mod:`server.hot`).
 
@@ -115,6 +116,7 @@ class Workload:
     servers: int = 2
     hot_files: int | None = None
     refresh_s: float = 0.1
+    heartbeats_s: float = 1.0
     # The readers
     readers: int = 0
     reads_per_s: float = 1.0
@@ -123,7 +125,12 @@ class Workload:
     def __post_init__(self) -> None:
         if self.symbols < 1 or self.replicas < 1 or not self.every_s or not self.changes:
             raise ValueError("a plan needs a symbol, a replica and a limit at least")
-        if self.updates_per_s <= 0 or self.refresh_s <= 0 or self.takeover_after_s <= 0:
+        if (
+            self.updates_per_s <= 0
+            or self.refresh_s <= 0
+            or self.heartbeats_s <= 0
+            or self.takeover_after_s <= 0
+        ):
             raise ValueError("rates and times should be greater than 0")
         if not all(0 < share <= 1 for share in self.changes.values()):
             raise ValueError("shares of updates should be greater than 0 and at most 1")
@@ -213,8 +220,10 @@ class Workload:
         beats_per_s = self.replicas / BEAT_EVERY_S
         yield Flow(Purpose.BEATS, Kind.PUT, beats_per_s, beats_per_s * self._beat_bytes)
         pages = math.ceil(self.replicas / LISTED_AT_ONCE)
-        yield Flow(Purpose.BEATS_LISTED, Kind.LIST, pages * self.replicas / FLEET_READ_EVERY_S, 0.0)
-        read_per_s = beats_per_s * (self.replicas - 1)
+        servers_per_s = self.servers / self.heartbeats_s
+        listed_per_s = self.replicas / FLEET_READ_EVERY_S + servers_per_s
+        yield Flow(Purpose.BEATS_LISTED, Kind.LIST, pages * listed_per_s, 0.0)
+        read_per_s = beats_per_s * (self.replicas - 1) + min(servers_per_s, self.servers) * self.replicas
         yield Flow(Purpose.BEATS_READ, Kind.GET, read_per_s, read_per_s * self._beat_bytes)
         yield self._refreshes()
         pages = math.ceil(self.files / LISTED_AT_ONCE)

@@ -10,6 +10,8 @@ import structlog
 
 from depthcast.logs import Seldom, configure, get_logger, redact
 from depthcast.settings import LogSettings
+from server.settings import ServerSettings
+from updater.settings import UpdaterSettings
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +34,35 @@ def test_json_lines_are_objects_with_the_event_its_level_and_its_time() -> None:
     assert line["part"] == "feed"
     assert line["symbol"] == "ETHUSDT"
     assert "timestamp" in line
+
+
+def test_every_json_line_says_whose_it_is_and_no_text_line_does() -> None:
+    for format, shown in (("json", True), ("text", False)):
+        stream = io.StringIO()
+        configure(format, "info", stream=stream, always={"service": "updater", "replica": "a"})  # type: ignore[arg-type]
+        get_logger("feed").info("gap")
+        get_logger("feed").info("told of", replica="b")
+        logging.getLogger("aiohttp").warning("trouble")
+        lines = stream.getvalue().splitlines()
+        assert len(lines) == 3
+        if shown:
+            told = [json.loads(line) for line in lines]
+            assert {line["service"] for line in told} == {"updater"}
+            assert [line["replica"] for line in told] == ["a", "b", "a"]
+        else:
+            assert "service" not in stream.getvalue()
+
+
+def test_a_services_settings_name_it(capsys: pytest.CaptureFixture[str]) -> None:
+    UpdaterSettings.load(["--log-format", "json", "--replica", "tokyo-1"], {}).configure_logs()
+    get_logger("updater").info("ready")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["service"], line["replica"]) == ("updater", "tokyo-1")
+    ServerSettings.load(["--log-format", "json"], {}).configure_logs()
+    get_logger("server").info("ready")
+    line = json.loads(capsys.readouterr().err)
+    assert line["service"] == "server"
+    assert "replica" not in line
 
 
 def test_text_lines_are_for_people_and_uncoloured_in_a_file() -> None:

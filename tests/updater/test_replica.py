@@ -293,6 +293,8 @@ async def test_its_gauges_are_read_from_its_books_and_files(exchange: Any) -> No
         assert value("depthcast_ready") == value("depthcast_store_proven") == 1
         assert value("depthcast_request_weight_used") == 40
         assert value("depthcast_requests_in_flight") == 2
+        # The exchange's book of one level a side is complete, so the largest limit stands for it.
+        assert value("depthcast_certain_levels") == 20
 
 
 async def test_stopping_before_anything_began_is_quick(exchange: Any) -> None:

@@ -32,7 +32,7 @@ def test_writes_cost_what_a_thousand_of_them_cost() -> None:
 
 
 def test_listings_have_their_own_price() -> None:
-    listed_per_s = 2 * 2 + 2 / 300 + 1 / 10
+    listed_per_s = 2 * 2 + 1 + 2 / 300 + 1 / 10
     assert month(list_per_1000=0.005).usd == pytest.approx(listed_per_s * MONTH_S * 0.005 / 1000)
 
 
@@ -40,7 +40,7 @@ def test_reads_are_looks_heartbeats_and_refreshes() -> None:
     # A standby of a file written once a second waits for it, then for half a second and a little.
     looks_per_s = 1 / (1 + 1 + 0.5 + 0.025)
     assert month(get_per_1000=0.0004).usd == pytest.approx(
-        (looks_per_s + 2 + 1 / 0.9) * MONTH_S * 0.0004 / 1000
+        (looks_per_s + 2 + 2 + 1 / 0.9) * MONTH_S * 0.0004 / 1000
     )
 
 

@@ -20,6 +20,8 @@ from depthcast.plan.workload import Flow, Purpose, Workload
 from depthcast.store import Entry, PutResult, StoredObject, Unchanged
 from depthcast.store.memory import MemoryStore
 from server.hot import HotFiles
+from server.listener import Listener
+from server.pulse import Pulse
 from server.settings import ServerSettings
 from tests import virtual
 from tests.updater.publishing import Heard as PublisherHeard
@@ -139,6 +141,14 @@ class Run:
             store = self.stores[f"server-{number}"] = CountingStore(shared, "server", self.latency_s)
             files = HotFiles(store, refresh_s=given.refresh_s, clock=virtual.clock)
             tasks.append(asyncio.ensure_future(_ask(files, keys)))
+            listener = Listener(
+                store,
+                Pulse(trust_s=2.0),
+                every_s=given.heartbeats_s,
+                clock=virtual.clock,
+                wall_ms=lambda: round(virtual.clock() * 1000),
+            )
+            tasks.append(asyncio.ensure_future(listener.run()))
         await asyncio.sleep(WARM_S / 2)
         for store in self.stores.values():
             store.requests.clear()
@@ -235,24 +245,34 @@ async def _ask(files: HotFiles, keys: list[str]) -> None:
 
 GIVEN = {
     "a lively fleet of three": Workload(
-        4, {5: 0.0, 20: 0.0, 100: 0.25}, changes={5: 0.4, 20: 0.7, 100: 1.0}, replicas=3
+        3, {5: 0.0, 20: 0.0, 100: 0.25}, changes={5: 0.4, 20: 0.7, 100: 1.0}, servers=1
     ),
     "five replicas, two for each symbol": Workload(
-        10, {5: 0.1, 100: 1.0}, changes={5: 0.5, 100: 0.95}, replicas=5, redundancy=2, servers=1
+        5,
+        {5: 0.1, 100: 1.0},
+        changes={5: 0.5, 100: 0.95},
+        replicas=5,
+        redundancy=2,
+        refresh_s=0.25,
+        heartbeats_s=0.5,
     ),
     "quiet symbols": Workload(
         6, {20: 0.0, 100: 0.25}, updates_per_s=2, changes={20: 0.3, 100: 0.8}, servers=1, refresh_s=0.5
     ),
-    "slow takeovers": Workload(4, {5: 0.0, 100: 0.5}, changes={5: 0.8, 100: 1.0}, takeover_after_s=1.5),
-    "one alone": Workload(5, {5: 0.0, 100: 1.0}, changes={5: 0.1, 100: 1.0}, replicas=1, servers=1),
+    "slow takeovers": Workload(
+        3, {5: 0.0, 100: 0.5}, changes={5: 0.8, 100: 1.0}, takeover_after_s=1.5, servers=1, refresh_s=0.5
+    ),
+    "one alone": Workload(
+        5, {5: 0.0, 100: 1.0}, changes={5: 0.1, 100: 1.0}, replicas=1, servers=1, refresh_s=0.5
+    ),
 }
 
 MEASURED = {
     Purpose.WRITES: ("PUT", "api", "replica"),
     Purpose.LOOKS: ("GET", "api", "replica"),
     Purpose.BEATS: ("PUT", "fleet", "replica"),
-    Purpose.BEATS_LISTED: ("LIST", "fleet", "replica"),
-    Purpose.BEATS_READ: ("GET", "fleet", "replica"),
+    Purpose.BEATS_LISTED: ("LIST", "fleet", "replica", "server"),
+    Purpose.BEATS_READ: ("GET", "fleet", "replica", "server"),
     Purpose.REFRESHES: ("GET", "api", "server"),
 }
 
@@ -280,6 +300,8 @@ def test_constants_are_those_of_the_services() -> None:
     assert (workload.UNHURRIED, workload.MARKS_EVERY) == (watch.UNHURRIED, watch.MARKS_EVERY)
     assert workload.MARGIN == watch.MARGIN
     assert updater["symbols_every_s"].default == workload.SYMBOLS_LISTED_EVERY_S
+    assert server["heartbeats_ms"].default == Workload(1, {5: 0.0}).heartbeats_s * 1000
+    assert server["refresh_ms"].default == Workload(1, {5: 0.0}).refresh_s * 1000
     assert server["symbols_refresh_s"].default == workload.SERVER_LISTS_EVERY_S
 
 
