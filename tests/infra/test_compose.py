@@ -82,8 +82,8 @@ def test_every_image_is_built_on_the_base_that_was_asked_for() -> None:
 
 def test_only_the_edge_is_reached_from_elsewhere() -> None:
     ports = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}
-    assert ports.keys() == {"edge", "prometheus"}
-    assert all(port.startswith("127.0.0.1:") for port in ports["prometheus"])
+    assert ports.keys() == {"edge", "prometheus", "grafana"}
+    assert all(port.startswith("127.0.0.1:") for name in ("prometheus", "grafana") for port in ports[name])
 
 
 def test_the_store_is_reached_by_those_who_use_it_alone() -> None:
