@@ -140,9 +140,8 @@ class Freshness:
         if before is not None and before.edition.version == edition.version:
             judged.known_at, judged.current_ms = before.known_at, before.current_ms
             judged.currency = before.currency
-        else:
-            self._take_at_its_word(judged, now)
-        judged.known_at = max(judged.known_at, file.written_after)
+        elif not self._take_at_its_word(judged, now):
+            judged.known_at = _known_by_writing(edition.version, file.written_after, sightings)
         for sighting in reversed(sightings):
             if _shows(edition.version, sighting.version):
                 judged.known_at = max(judged.known_at, sighting.known_at)
@@ -150,14 +149,16 @@ class Freshness:
                 break
         return judged
 
-    def _take_at_its_word(self, judged: Judgement, now: float) -> None:
-        """Believe of a version first seen what its writer says, where our clocks agree."""
+    def _take_at_its_word(self, judged: Judgement, now: float) -> bool:
+        """Believe of a version first seen what its writer says, where our clocks agree; whether they do."""
         info, wall_ms = judged.edition.info, self._wall_ms()
         if info.event_time_ms:
             judged.current_ms = min(info.event_time_ms, wall_ms)
         age_s = (wall_ms - (info.event_time_ms or info.publish_time_ms)) / 1000
-        if abs(age_s) <= self._stale_after_s:
-            judged.known_at = now - max(0.0, age_s)
+        if abs(age_s) > self._stale_after_s:
+            return False
+        judged.known_at = now - max(0.0, age_s)
+        return True
 
     def _known_at(self, file: HotFile, judged: Judgement) -> float:
         if _trades(judged):
@@ -173,3 +174,12 @@ def _shows(file: Version, book: Version) -> bool:
     """Whether the file is the book's: at its update id, be it of an earlier epoch. Such a file has the
     book's levels, and its writer leaves it alone until the next update (:func:`updater.writing.shows`)."""
     return file == book or (file.update_id == book.update_id and file.epoch < book.epoch)
+
+
+def _known_by_writing(version: Version, written_after: float, sightings: tuple[Sighting, ...]) -> float:
+    """When a version was current that was seen to be written. One that a replica had before, or that was
+    overtaken before, was written late: then it is as old as the last sighting that is not newer."""
+    if not sightings or sightings[-1].version < version:
+        return written_after
+    known_at = max((each.known_at for each in sightings if each.version <= version), default=-math.inf)
+    return min(written_after, known_at)
