@@ -93,7 +93,7 @@ async def test_a_book_comes_with_the_servers_headers_and_nothing_of_the_stores(e
             "Access-Control-Allow-Origin": "*",
             "X-Content-Type-Options": "nosniff",
             "Depthcast-Epoch": "3",
-            "Depthcast-State": "live",
+            "Depthcast-Current-Time": "1723161253000",
             "Depthcast-Status": "TRADING",
             "Depthcast-Certain": "bids=4870, asks=113;complete",
             "Depthcast-Event-Time": "1723161253000",
@@ -101,6 +101,8 @@ async def test_a_book_comes_with_the_servers_headers_and_nothing_of_the_stores(e
         }.items():
             assert got.headers.get_all(name) == [value], name
         assert got.headers["ETag"]
+        # A file cannot tell whether anybody hears the exchange.
+        assert got.state is None
         assert store_names(str(got.headers)) == [], str(got.headers)
         exposed = got.headers["Access-Control-Expose-Headers"]
         ours = [name.lower() for name in got.headers if name.lower().startswith("depthcast-")]
@@ -109,7 +111,7 @@ async def test_a_book_comes_with_the_servers_headers_and_nothing_of_the_stores(e
 
 async def test_a_symbol_that_stands_still_is_marked_within_a_second_of_its_mark(edge: StoreEdge) -> None:
     await edge.publish("HALTED", 5, 7)
-    assert edge.depth("symbol=HALTED&limit=5").state == "live"
+    assert edge.depth("symbol=HALTED&limit=5").state is None
     # The same bytes, so the same ETag: only what stands beside them is new.
     await edge.publish("HALTED", 5, 7, status="BREAK")
     marked_at = time.monotonic()
@@ -145,12 +147,15 @@ async def test_a_symbol_published_a_moment_ago_is_there_a_second_later(edge: Sto
 async def test_a_hundred_readers_of_a_file_that_is_not_held_are_one_read(edge: StoreEdge) -> None:
     body = await edge.publish("COLD", 100, 1)
     edge.counter.delay_s = 0.1
-    # A file is held to the end of the second: begin with one, so that none of the hundred comes after it.
+    # A file is held to the end of the second: begin with one, so that the hundred come within it.
     await asyncio.sleep(1 - time.time() % 1)
+    began = int(time.time())
     with ThreadPoolExecutor(100) as pool:
         answers = list(pool.map(lambda _: edge.depth("symbol=COLD"), range(100)))
     assert {(got.status, got.body) for got in answers} == {(200, body)}
-    assert edge.counter.asked == [f"/{BUCKET}/api/v3/depth%3Fsymbol=COLD&limit=100"]
+    assert set(edge.counter.asked) == {f"/{BUCKET}/api/v3/depth%3Fsymbol=COLD&limit=100"}
+    # One, unless the machine is too busy for a hundred readers in a second.
+    assert len(edge.counter.asked) <= 1 + int(time.time()) - began
 
 
 async def test_unknown_symbols_read_the_store_so_often_and_held_files_are_not_held_up(
@@ -166,7 +171,7 @@ async def test_unknown_symbols_read_the_store_so_often_and_held_files_are_not_he
             refused = {(got.status, got.body) for got in made_up}
         took_s = time.monotonic() - began
         assert refused == {(400, UNKNOWN_SYMBOL.body()), (503, UNAVAILABLE.body())}
-        assert {(got.status, got.state) for got in known} == {(200, "live")}
+        assert {(got.status, got.state) for got in known} == {(200, None)}
         reads = [target for target in edge.counter.asked if "MADEUP" in target]
         # Half of the 20 a second for one address, and as many at once.
         assert len(reads) <= 10 * took_s + 10 + 2, (len(reads), took_s)
@@ -185,7 +190,7 @@ async def test_with_the_store_away_what_is_held_is_served_marked_and_not_for_eve
 ) -> None:
     with running_edge(tmp_path, seaweedfs, EDGE_STALE_S="4") as edge:
         body = await edge.publish("AWAY", 5, 1)
-        assert edge.depth("symbol=AWAY&limit=5").state == "live"
+        assert edge.depth("symbol=AWAY&limit=5").state is None
         if how == "hangs":
             edge.counter.delay_s = 30
         else:
@@ -213,7 +218,7 @@ async def test_with_the_store_away_what_is_held_is_served_marked_and_not_for_eve
         back_at = time.monotonic()
         while (got := edge.depth("symbol=AWAY&limit=5")).body != body:
             assert time.monotonic() - back_at < 5
-        assert got.state == "live"
+        assert got.state is None
 
 
 async def test_a_store_that_is_killed_and_started_again_never_makes_a_symbol_unknown(tmp_path: Path) -> None:
@@ -231,14 +236,14 @@ async def test_a_store_that_is_killed_and_started_again_never_makes_a_symbol_unk
             starting = asyncio.create_task(asyncio.to_thread(server.start))
             deadline = time.monotonic() + 60
             got = edge.depth("symbol=KILLED&limit=5")
-            while not (starting.done() and got.state == "live"):
+            while not (starting.done() and got.state is None):
                 got = await asyncio.to_thread(edge.depth, "symbol=KILLED&limit=5")
                 seen.add((got.status, got.state, got.body))
                 assert time.monotonic() < deadline
                 edge.counter.to_port = int((server.aws.endpoint or ":0").rpartition(":")[2])
                 await asyncio.sleep(0.02)
             await starting
-            assert seen <= {(200, "live", body), (200, "stale", body)}
+            assert seen <= {(200, None, body), (200, "stale", body)}
             assert (200, "stale", body) in seen
     finally:
         server.stop()
@@ -249,7 +254,7 @@ async def test_who_has_a_book_is_told_so_without_a_body(edge: StoreEdge) -> None
     got = edge.depth("symbol=TAGGED")
     for _ in range(2):
         again = edge.depth("symbol=TAGGED", If_None_Match=got.headers["ETag"])
-        assert (again.status, again.body, again.state) == (304, b"", "live")
+        assert (again.status, again.body, again.state) == (304, b"", None)
         assert again.headers["Cache-Control"].startswith("public")
     assert edge.depth("symbol=TAGGED", If_None_Match='"other"').body == body
     packed = edge.depth("symbol=TAGGED", Accept_Encoding="gzip")

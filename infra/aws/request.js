@@ -1,0 +1,155 @@
+// CloudFront function (cloudfront-js-2.0) at viewer-request: turns a request for a book into the key of its file,
+// answers what needs no file, and refuses what the exchange would refuse, in its words and order
+// (docs/compatibility.md). Pure but for the clock and the choice of the origin.
+//
+// Text is held as ASCII: bytes beyond it, and "%" itself, as upper-case escapes. So neither the engine's idea of
+// a string nor bytes that are not UTF-8 matter.
+import cf from 'cloudfront';
+
+// The limits that are published, and the origin that is asked for others and for a symbolStatus; empty: none is.
+const LIMITS = [5,10,20,50,100,500,1000,5000];
+const SERVER = 'server';
+
+const ALLOW = 'GET, HEAD, OPTIONS';
+const ILLEGAL = "Illegal characters found in parameter '";
+const SYMBOL = /^(?:[A-Z0-9_.-]|%(?:C[2-9A-F]|D[0-9A-F])%[89AB][0-9A-F]|%E[0-9A-F](?:%[89AB][0-9A-F]){2}|%F[0-4](?:%[89AB][0-9A-F]){3}){1,50}$/;
+
+function answer(status, body, more) {
+    const headers = {
+        'content-type': { value: 'application/json;charset=UTF-8' },
+        'cache-control': { value: 'no-store' },
+        'access-control-allow-origin': { value: '*' },
+        'x-content-type-options': { value: 'nosniff' },
+    };
+    for (const name in more) headers[name] = { value: more[name] };
+    const made = { statusCode: status, headers: headers };
+    if (body) made.body = { encoding: 'text', data: body };
+    return made;
+}
+
+function refuse(code, msg) {
+    return answer(400, JSON.stringify({ code: code, msg: msg }));
+}
+
+function empty(name) {
+    return refuse(-1105, "Parameter '" + name + "' was empty.");
+}
+
+// Form decoding: "+" is a space, "%XX" a byte. What does not decode stays as it is.
+function decode(raw) {
+    return raw.replace(/\+/g, ' ').replace(/[^\x00-\x7f]+/g, function (text) {
+        try {
+            return encodeURIComponent(text);
+        } catch (_) {
+            return '%FF';
+        }
+    }).replace(/%([0-9A-Fa-f]{2})|%/g, function (_, hex) {
+        const byte = hex ? parseInt(hex, 16) : 0x25;
+        return byte < 0x80 && byte !== 0x25 ? String.fromCharCode(byte) : '%' + (hex || '25').toUpperCase();
+    });
+}
+
+function readable(text) {
+    try {
+        return decodeURIComponent(text);
+    } catch (_) {
+        return text.replace(/%25/g, '\0').replace(/(?:%[0-9A-F]{2})+/g, '\ufffd').replace(/\0/g, '%');
+    }
+}
+
+// The decoded parameters by name, or the refusal: a name sent twice, or more of them than are known.
+function parameters(raw, known) {
+    const sent = {};
+    let count = 0;
+    const parts = raw.split('&');
+    for (let i = 0; i < parts.length; i++) {
+        const at = parts[i].indexOf('=');
+        const name = decode(at < 0 ? parts[i] : parts[i].slice(0, at));
+        if (!name) continue;
+        // Behind a "=", so that no name is one that every object has.
+        if (sent['=' + name] !== undefined) {
+            return { refusal: refuse(-1101, "Duplicate values for parameter '" + readable(name) + "'.") };
+        }
+        sent['=' + name] = at < 0 ? '' : decode(parts[i].slice(at + 1));
+        count += 1;
+    }
+    if (count > known) {
+        const msg = "Too many parameters; expected '" + known + "' and received '" + count + "'.";
+        return { refusal: refuse(-1101, msg) };
+    }
+    return { sent: sent, count: count };
+}
+
+function unread(read, sent) {
+    return refuse(-1104, "Not all sent parameters were read; read '" + read + "' parameter(s) but was sent '" + sent + "'.");
+}
+
+function depth(request, raw) {
+    const parsed = parameters(raw, 3);
+    if (parsed.refusal) return parsed.refusal;
+    const sent = parsed.sent;
+    const symbol = sent['=symbol'];
+    if (symbol === undefined) {
+        return refuse(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.");
+    }
+    if (symbol === '') return empty('symbol');
+    if (!SYMBOL.test(symbol)) return refuse(-1100, ILLEGAL + "symbol'; legal range is '^[\\w\\-._&&[^a-z]]{1,50}$'.");
+    let limit = 100;
+    const text = sent['=limit'];
+    if (text !== undefined) {
+        if (text === '') return empty('limit');
+        if (!/^[0-9]{1,20}$/.test(text)) return refuse(-1100, ILLEGAL + "limit'; legal range is '^[0-9]{1,20}$'.");
+        limit = Number(text);
+        if (limit > 2147483647) return refuse(-1108, "Parameter 'limit' overflowed.");
+        if (limit === 0) return refuse(-1130, "Data sent for parameter 'limit' is not valid.");
+        limit = Math.min(limit, 5000);
+    }
+    const status = sent['=symbolStatus'];
+    if (status === '') return empty('symbolStatus');
+    if (status !== undefined && !/^(?:TRADING|HALT|BREAK)$/.test(status)) {
+        return refuse(-1122, 'Invalid symbolStatus.');
+    }
+    const read = 1 + (text !== undefined) + (status !== undefined);
+    if (read < parsed.count) return unread(read, parsed.count);
+
+    if (status === undefined && LIMITS.includes(limit)) {
+        // Wholly escaped, as it is signed. The query string is part of the key now, and not sent besides.
+        request.uri = '/api/v3/depth%3Fsymbol%3D' + symbol + '%26limit%3D' + limit;
+        request.querystring = {};
+        return request;
+    }
+    if (!SERVER) {
+        return status === undefined
+            ? refuse(-1130, "Data sent for parameter 'limit' is not valid.")
+            : unread(read - 1, parsed.count);
+    }
+    request.querystring = { symbol: { value: symbol }, limit: { value: String(limit) } };
+    if (status !== undefined) request.querystring.symbolStatus = { value: status };
+    cf.selectRequestOriginById(SERVER);
+    return request;
+}
+
+function handler(event) {
+    const request = event.request;
+    if (request.method === 'OPTIONS') {
+        return answer(204, '', {
+            'allow': ALLOW,
+            'access-control-allow-methods': ALLOW,
+            'access-control-allow-headers': '*',
+            'access-control-max-age': '86400',
+        });
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, '', { 'allow': ALLOW });
+    const raw = request.rawQueryString() || '';
+    if (raw.length > 8192) return answer(414, '');
+    const unit = request.headers['x-mbx-time-unit'];
+    if (unit && !/^(?:MILLISECOND|millisecond|MICROSECOND|microsecond)$/.test(unit.value)) {
+        return refuse(-1194, 'Invalid value for time unit; expected either MICROSECOND or MILLISECOND.');
+    }
+    if (request.uri === '/api/v3/depth') return depth(request, raw);
+    const refusal = parameters(raw, 0).refusal;
+    if (refusal) return refusal;
+    if (request.uri === '/api/v3/ping') return answer(200, '{}');
+    const micro = unit && unit.value.toUpperCase() === 'MICROSECOND';
+    return answer(200, '{"serverTime":' + Date.now() + (micro ? '000' : '') + '}');
+}

@@ -1,0 +1,336 @@
+"""The CloudFormation template: valid, deployed as far as moto goes, strict where the write rule needs it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from depthcast.cli.settings import SERVICES, service_settings
+from depthcast.files import LIMITS, depth_key, heartbeat_key
+from tests.infra.conftest import INFRA, script
+
+yaml: Any = pytest.importorskip("yaml")
+
+TEMPLATE = INFRA / "aws/depthcast.yaml"
+TEXT = TEMPLATE.read_text("utf-8")
+ROOT = INFRA.parent
+Json = dict[str, Any]
+
+# What moto's CloudFormation passes over, or cannot name in an output. The rest it makes.
+NOT_IN_MOTO = (
+    "AWS::S3::BucketPolicy",
+    "AWS::CloudFront::",
+    "AWS::CloudWatch::Alarm",
+    "AWS::Logs::MetricFilter",
+)
+
+FILE = depth_key("ETHUSDT", 5)
+BEAT = heartbeat_key("a")
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """YAML with CloudFormation's short forms, each as its long one."""
+
+
+def _short_form(loader: Any, suffix: str, node: Any) -> Json:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+        if suffix == "GetAtt":
+            value = value.split(".", 1)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+DOCUMENT: Json = yaml.load(TEXT, _Loader)
+RESOURCES: Json = DOCUMENT["Resources"]
+
+
+def properties(name: str) -> Json:
+    found: Json = RESOURCES[name]["Properties"]
+    return found
+
+
+def of_type(kind: str) -> dict[str, Json]:
+    return {name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == kind}
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def key_pattern(resource: Any) -> str:
+    """Which keys of the bucket a policy's resource stands for; the bucket itself is ``""``."""
+    if resource == {"Fn::GetAtt": ["Bucket", "Arn"]}:
+        return ""
+    pattern = resource["Fn::Sub"]
+    assert pattern.startswith("${Bucket.Arn}/")
+    return str(pattern.removeprefix("${Bucket.Arn}/"))
+
+
+def applies(statement: Json, action: str, key: str, context: Mapping[str, str]) -> bool:
+    """Whether a statement is about a request, as IAM reads its actions, resources and conditions."""
+    if not any(fnmatchcase(action, each) for each in listed(statement["Action"])):
+        return False
+    if not any(fnmatchcase(key, key_pattern(each)) for each in listed(statement["Resource"])):
+        return False
+    for operator, keys in statement.get("Condition", {}).items():
+        for name, wanted in keys.items():
+            match operator:
+                case "Null":
+                    holds = (name not in context) == (wanted == "true")
+                case "Bool":
+                    holds = context.get(name) == wanted
+                case "StringEquals":
+                    holds = context.get(name) == wanted
+                case _:
+                    raise AssertionError(f"{operator} is not known here")
+            if not holds:
+                return False
+    return True
+
+
+def denied(action: str, key: str, **context: str) -> bool:
+    """Whether the bucket's policy refuses a request, whoever sends it."""
+    sent = {"aws:SecureTransport": "true", "s3:ObjectCreationOperation": "true"}
+    sent |= {f"s3:{name.replace('_', '-')}": value for name, value in context.items()}
+    sent["aws:SecureTransport"] = context.get("tls", "true")
+    sent["s3:ObjectCreationOperation"] = context.get("creates", "true")
+    statements = properties("BucketPolicy")["PolicyDocument"]["Statement"]
+    return any(each["Effect"] == "Deny" and applies(each, action, key, sent) for each in statements)
+
+
+def allowed(role: str, action: str, key: str) -> bool:
+    """Whether a role may do something with a key of the bucket (``""``: the bucket)."""
+    statements = [
+        each for policy in properties(role)["Policies"] for each in policy["PolicyDocument"]["Statement"]
+    ]
+    assert {each["Effect"] for each in statements} == {"Allow"}
+    return any(applies(each, action, key, {}) for each in statements)
+
+
+@pytest.mark.timeout(600)  # it takes 10 s of processor time, and a busy machine has little
+def test_cfn_lint_finds_nothing() -> None:
+    api = pytest.importorskip("cfnlint.api")
+    assert [str(match) for match in api.lint_file(TEMPLATE)] == []
+
+
+def test_the_template_is_small_enough_to_be_given_as_it_is() -> None:
+    assert len(TEXT.encode()) <= 51_200
+
+
+def test_the_functions_in_the_template_are_the_files() -> None:
+    embed = script("aws/embed.py")
+    assert embed.embedded(TEXT) == TEXT
+    text, values = properties("RequestFunction")["FunctionCode"]["Fn::Sub"]
+    given = {"Limits": DOCUMENT["Parameters"]["Limits"]["Default"], "ServerOrigin": "server"}
+    assert values.keys() == {"ServerOrigin"}
+    filled = re.sub(r"\$\{(\w+)\}", lambda match: given[match[1]], text)
+    assert filled == (INFRA / "aws/request.js").read_text("utf-8")
+    assert properties("ResponseFunction")["FunctionCode"] == (INFRA / "aws/response.js").read_text("utf-8")
+    assert given["Limits"] == ",".join(map(str, LIMITS))
+
+
+@pytest.mark.parametrize("key", [FILE, BEAT, "probe/x", "errors/unknown-symbol.json"])
+def test_the_bucket_refuses_a_write_without_a_condition(key: str) -> None:
+    assert denied("s3:PutObject", key)
+    assert not denied("s3:PutObject", key, if_match='"etag"')
+    assert not denied("s3:PutObject", key, if_none_match="*")
+    # The parts of an upload can carry none; its completion creates the object, and must.
+    assert not denied("s3:PutObject", key, creates="false")
+
+
+def test_the_bucket_refuses_to_delete_a_file_and_any_plain_connection() -> None:
+    for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+        assert denied(action, FILE)
+        assert not denied(action, "tape/ETHUSDT/1")
+    assert denied("s3:GetObject", FILE, tls="false")
+    assert denied("s3:ListBucket", "", tls="false")
+    assert not denied("s3:GetObject", FILE)
+
+
+def test_nothing_that_is_published_expires() -> None:
+    bucket = properties("Bucket")
+    assert "VersioningConfiguration" not in bucket
+    for rule in bucket["LifecycleConfiguration"]["Rules"]:
+        if any("Expiration" in name or "Transition" in name for name in rule):
+            prefix = rule["Prefix"]
+            assert prefix in ("tape/", "history/")
+            assert not any(key.startswith(prefix) for key in (FILE, BEAT, "errors/", "probe/"))
+
+
+def test_the_public_reads_through_this_distribution_alone() -> None:
+    bucket = properties("Bucket")
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    statements = properties("BucketPolicy")["PolicyDocument"]["Statement"]
+    (grant,) = [each for each in statements if each["Effect"] == "Allow"]
+    assert grant["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+    assert listed(grant["Action"]) == ["s3:GetObject"]
+    source = grant["Condition"]["StringEquals"]["AWS:SourceArn"]["Fn::Sub"]
+    assert source.endswith(":distribution/${Distribution}")
+    own = {"AWS:SourceArn": grant["Condition"]["StringEquals"]["AWS:SourceArn"]}
+    assert applies(grant, "s3:GetObject", FILE, own)
+    assert not applies(grant, "s3:GetObject", BEAT, own)
+
+
+def test_each_role_may_do_what_it_needs_and_no_more() -> None:
+    for key in (FILE, BEAT, "probe/x"):
+        assert allowed("UpdaterRole", "s3:GetObject", key)
+        assert allowed("UpdaterRole", "s3:PutObject", key)
+    for key in (FILE, BEAT):
+        assert allowed("ServerRole", "s3:GetObject", key)
+    for role in ("UpdaterRole", "ServerRole"):
+        # With a condition on the prefix, a missing file would be 403 to whoever reads it.
+        assert allowed(role, "s3:ListBucket", "")
+        for action in (
+            "s3:DeleteObject",
+            "s3:PutBucketPolicy",
+            "s3:PutObjectAcl",
+            "s3:PutLifecycleConfiguration",
+        ):
+            assert not any(allowed(role, action, key) for key in (FILE, BEAT, "", "errors/x"))
+    assert not allowed("ServerRole", "s3:PutObject", FILE)
+    assert not allowed("UpdaterRole", "s3:PutObject", "errors/unknown-symbol.json")
+
+
+def test_services_are_given_settings_that_exist_and_no_secret() -> None:
+    for task, service in (("UpdaterTask", "updater"), ("ServerTask", "server")):
+        (container,) = properties(task)["ContainerDefinitions"]
+        names = {each["Name"] for each in container["Environment"]}
+        known = {f"DEPTHCAST_{name.upper()}" for name in service_settings(service).model_fields}
+        assert {name for name in names if name.startswith("DEPTHCAST_")} <= known
+        assert "Secrets" not in container
+        assert container["HealthCheck"]["Command"][-2] == "/opt/depthcast/healthcheck.py"
+    assert {"updater", "server"} <= set(SERVICES)
+    assert not re.search(r"(?i)secret|password|AKIA[A-Z0-9]{16}", TEXT)
+
+
+def test_log_filters_look_for_events_that_are_logged() -> None:
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "updater").glob("*.py"))
+    looked_for = [
+        event.rstrip("*")
+        for each in of_type("AWS::Logs::MetricFilter").values()
+        for event in re.findall(r'\$\.event = "([^"]+)"', each["FilterPattern"])
+    ]
+    assert len(looked_for) >= 3
+    for event in looked_for:
+        assert f'"{event}' in code, event
+
+
+def test_an_alarm_has_a_metric_that_something_makes() -> None:
+    made = {
+        transformation["MetricName"]["Fn::Sub"]
+        for each in of_type("AWS::Logs::MetricFilter").values()
+        for transformation in each["MetricTransformations"]
+    }
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    ours = {each["MetricName"]["Fn::Sub"] for each in alarms.values() if each["Namespace"] == "Depthcast"}
+    assert ours == made
+    filters = [
+        dimension["Value"]
+        for each in alarms.values()
+        for dimension in each.get("Dimensions", [])
+        if dimension["Name"] == "FilterId"
+    ]
+    assert set(filters) == {each["Id"] for each in properties("Bucket")["MetricsConfigurations"]}
+    assert properties("Cluster")["ClusterSettings"] == [{"Name": "containerInsights", "Value": "enabled"}]
+    assert len(alarms) >= 8
+
+
+def test_the_edge_keeps_no_error_and_sends_depth_alone_to_the_function() -> None:
+    config = properties("Distribution")["DistributionConfig"]
+    assert {each["ErrorCachingMinTTL"] for each in config["CustomErrorResponses"]} == {1}
+    with_function = {
+        each["PathPattern"]: len(each["FunctionAssociations"])
+        for each in config["CacheBehaviors"]
+        if "FunctionAssociations" in each
+    }
+    assert with_function == {"/api/v3/depth": 2, "/api/v3/ping": 2, "/api/v3/time": 2}
+    policy = properties("CachePolicy")["CachePolicyConfig"]
+    assert (policy["MinTTL"], policy["DefaultTTL"]) == (0, 1)
+    sent = properties("UpdaterTask")["ContainerDefinitions"][0]["Environment"]
+    (cache_control,) = [each["Value"] for each in sent if each["Name"] == "DEPTHCAST_CACHE_CONTROL"]
+    assert "s-maxage=1, stale-while-revalidate=1, stale-if-error=${StaleSeconds}" in cache_control["Fn::Sub"]
+
+
+@pytest.fixture
+def aws() -> Iterator[Any]:
+    """moto in this process, and clients of it by name."""
+    with mock_aws():
+        session = boto3.Session("moto", "moto", region_name="us-east-1")
+        yield lambda name: session.client(name)
+
+
+def deploy(aws: Any, **parameters: str) -> dict[str, str]:
+    """Create the stack and return the ids of its resources, those that moto does not know left out."""
+    ec2 = aws("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"us-east-1{zone}")[
+            "Subnet"
+        ]["SubnetId"]
+        for n, zone in enumerate("ab")
+    ]
+    given = {"VpcId": vpc, "SubnetIds": ",".join(subnets), "UpdaterImage": "updater", **parameters}
+    cloudformation = aws("cloudformation")
+    document = DOCUMENT | {
+        "Resources": {
+            name: each for name, each in RESOURCES.items() if not each["Type"].startswith(NOT_IN_MOTO)
+        },
+        "Outputs": {
+            name: each for name, each in DOCUMENT["Outputs"].items() if "Distribution" not in str(each)
+        },
+    }
+    cloudformation.create_stack(
+        StackName="depthcast",
+        TemplateBody=json.dumps(document),
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+    )
+    (stack,) = cloudformation.describe_stacks(StackName="depthcast")["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    made = cloudformation.describe_stack_resources(StackName="depthcast")["StackResources"]
+    # Of what a condition leaves out moto lists a row without names.
+    return {
+        each["LogicalResourceId"]: each["PhysicalResourceId"] for each in made if "PhysicalResourceId" in each
+    }
+
+
+@pytest.mark.timeout(600)
+def test_moto_makes_the_bucket_the_roles_and_the_services(aws: Any) -> None:
+    made = deploy(aws, ServerImage="server", Updaters="3", Servers="2")
+    bucket = made["Bucket"]
+    assert [each["Name"] for each in aws("s3").list_buckets()["Buckets"]] == [bucket]
+
+    ecs = aws("ecs")
+    services = ecs.describe_services(
+        cluster=made["Cluster"], services=[made["UpdaterService"], made["ServerService"]]
+    )["services"]
+    assert sorted(each["desiredCount"] for each in services) == [2, 3]
+    task = ecs.describe_task_definition(taskDefinition=made["UpdaterTask"])["taskDefinition"]
+    given = {each["name"]: each["value"] for each in task["containerDefinitions"][0]["environment"]}
+    assert given["DEPTHCAST_STORE_URL"] == f"s3://{bucket}"
+    assert given["DEPTHCAST_CACHE_CONTROL"].endswith("stale-if-error=60")
+
+    (group,) = aws("elbv2").describe_target_groups(TargetGroupArns=[made["ServerTargets"]])["TargetGroups"]
+    assert (group["HealthCheckPath"], group["TargetType"]) == ("/readyz", "ip")
+    role = aws("iam").get_role_policy(RoleName=made["UpdaterRole"], PolicyName="write-books")
+    # moto hands a role's policy back as text.
+    assert f"arn:aws:s3:::{bucket}/api/*" in json.loads(role["PolicyDocument"])["Statement"][0]["Resource"]
+
+
+@pytest.mark.timeout(600)
+def test_without_servers_none_of_theirs_is_made(aws: Any) -> None:
+    made = deploy(aws, Servers="0")
+    assert {"Bucket", "UpdaterService"} <= made.keys()
+    theirs = {name for name, each in RESOURCES.items() if each.get("Condition") == "HasServers"}
+    assert {"ServerService", "Balancer", "VpcOrigin", "ServerRole"} <= theirs
+    assert not theirs & made.keys()

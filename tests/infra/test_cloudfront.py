@@ -1,0 +1,216 @@
+"""CloudFront's functions, run by node: the table of depth requests, and what is said of a file."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+import pytest
+
+from depthcast.files import LIMITS, FileInfo
+from depthcast.venues.binance_rest import LIMIT_NOT_VALID, ApiError, refuse_parameters
+from tests.conformance.depth_requests import Row, rows
+from tests.infra.conftest import INFRA
+
+REQUEST = INFRA / "aws/request.js"
+RESPONSE = INFRA / "aws/response.js"
+RUNNER = Path(__file__).with_name("cloudfront.mjs")
+ROWS = rows()
+Json = dict[str, Any]
+
+
+def run(function: Path, events: list[Json]) -> list[Json]:
+    """What the function returns for each event, and which origin it chose."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    lines = "".join(json.dumps(event) + "\n" for event in events)
+    done = subprocess.run(
+        [node, RUNNER, function], input=lines, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def ask(
+    query: str = "", uri: str = "/api/v3/depth", method: str = "GET", headers: Json | None = None
+) -> Json:
+    """A viewer's request, as CloudFront hands it over (and its query string as it was sent)."""
+    held = {name: {"value": value} for name, value in (headers or {}).items()}
+    return {"request": {"method": method, "uri": uri, "querystring": {}, "headers": held, "raw": query}}
+
+
+def said(returned: Json) -> tuple[int, str | None]:
+    """The status and the body of an answer that the function made itself."""
+    return returned["statusCode"], returned.get("body", {}).get("data")
+
+
+def refusal(error: ApiError) -> tuple[int, str]:
+    return error.status, error.body().decode()
+
+
+def alone(tmp_path: Path) -> Path:
+    """The function as it is where there is no server to ask."""
+    path = tmp_path / "request.js"
+    path.write_text(REQUEST.read_text("utf-8").replace("const SERVER = 'server';", "const SERVER = '';"))
+    return path
+
+
+def as_sent(row: Row) -> str:
+    return row.query.decode("utf-8", "surrogateescape")
+
+
+def test_every_row_of_the_table_is_answered_as_it_says() -> None:
+    answers = run(REQUEST, [ask(as_sent(row)) for row in ROWS])
+    wrong = []
+    for row, answer in zip(ROWS, answers, strict=True):
+        returned, origin = answer["returned"], answer["origin"]
+        if row.error is not None:
+            good = said(returned) == refusal(row.error) and origin is None
+        elif row.symbol_status is None and row.asked.limit in LIMITS:
+            # The key as it is in the store, by what S3 makes of the path.
+            key = unquote_to_bytes(returned["uri"].removeprefix("/")).decode()
+            good = (key, returned["querystring"], origin) == (row.key, {}, None)
+            good = good and "?" not in returned["uri"]
+        else:
+            wanted = {"symbol": quote(row.asked.symbol, safe=""), "limit": str(row.asked.limit)}
+            if row.symbol_status is not None:
+                wanted["symbolStatus"] = row.symbol_status
+            asked = {name: sent["value"] for name, sent in returned["querystring"].items()}
+            good = (asked, returned["uri"], origin) == (wanted, "/api/v3/depth", "server")
+        if not good:
+            wrong.append((row.query, answer))
+    assert wrong == []
+
+
+def test_without_a_server_what_files_cannot_answer_is_refused(tmp_path: Path) -> None:
+    queries = ["symbol=ETHUSDT&limit=7", "symbol=ETHUSDT&symbolStatus=HALT", "symbol=ETHUSDT&limit=5"]
+    between, status, plain = run(alone(tmp_path), [ask(query) for query in queries])
+    assert said(between["returned"]) == refusal(LIMIT_NOT_VALID)
+    msg = "Not all sent parameters were read; read '1' parameter(s) but was sent '2'."
+    assert said(status["returned"]) == refusal(ApiError(400, -1104, msg))
+    assert plain["returned"]["uri"].endswith("limit%3D5")
+
+
+@pytest.mark.parametrize(
+    "name", ["__proto__", "constructor", "hasOwnProperty", "%5F%5Fproto__", "币", "a%25E5", "%FF"]
+)
+def test_a_name_given_twice_is_told_whatever_it_is(name: str) -> None:
+    once, twice = run(REQUEST, [ask(f"symbol=A&{name}=1"), ask(f"symbol=A&{name}=1&{name}=2")])
+    assert json.loads(once["returned"]["body"]["data"])["code"] == -1104
+    readable = unquote_to_bytes(name).decode("utf-8", "replace")
+    error = ApiError(400, -1101, f"Duplicate values for parameter '{readable}'.")
+    assert said(twice["returned"]) == refusal(error)
+
+
+def test_what_the_function_answers_has_the_servers_headers() -> None:
+    events = [
+        ask("symbol=eth"),
+        ask("", "/api/v3/ping"),
+        ask("", "/api/v3/time", headers={"x-mbx-time-unit": "microsecond"}),
+    ]
+    for answer in run(REQUEST, events):
+        headers = {name: header["value"] for name, header in answer["returned"]["headers"].items()}
+        assert headers == {
+            "content-type": "application/json;charset=UTF-8",
+            "cache-control": "no-store",
+            "access-control-allow-origin": "*",
+            "x-content-type-options": "nosniff",
+        }
+
+
+def test_ping_and_time_take_no_parameters() -> None:
+    queries = ["", "&", "=1", "a=1", "a=1&b=2", "a=1&a=2"]
+    for uri in ("/api/v3/ping", "/api/v3/time"):
+        for query, answer in zip(queries, run(REQUEST, [ask(q, uri) for q in queries]), strict=True):
+            error = refuse_parameters(query.encode())
+            if error is not None:
+                assert said(answer["returned"]) == refusal(error)
+                continue
+            status, body = said(answer["returned"])
+            assert status == 200
+            assert re.fullmatch(
+                r"\{\}" if uri.endswith("ping") else r'\{"serverTime":[0-9]{13}\}', body or ""
+            )
+
+
+def test_a_preflight_a_wrong_method_and_a_wrong_unit() -> None:
+    preflight, posted, unit, micro, head = (
+        answer["returned"]
+        for answer in run(
+            REQUEST,
+            [
+                ask("symbol=A", method="OPTIONS"),
+                ask("symbol=A", method="POST"),
+                ask("symbol=A", headers={"x-mbx-time-unit": "FORTNIGHT"}),
+                ask("", "/api/v3/time", headers={"x-mbx-time-unit": "MICROSECOND"}),
+                ask("symbol=A", method="HEAD"),
+            ],
+        )
+    )
+    assert preflight["statusCode"] == 204
+    assert preflight["headers"]["access-control-allow-methods"]["value"] == "GET, HEAD, OPTIONS"
+    assert (said(posted), posted["headers"]["allow"]["value"]) == ((405, None), "GET, HEAD, OPTIONS")
+    assert json.loads(unit["body"]["data"])["code"] == -1194
+    assert re.fullmatch(r'\{"serverTime":[0-9]{16}\}', micro["body"]["data"])
+    assert head["uri"] == "/api/v3/depth%3Fsymbol%3DA%26limit%3D100"
+
+
+def test_a_query_string_without_end_is_refused() -> None:
+    (answer,) = run(REQUEST, [ask("symbol=A&x=" + "1" * 8192)])
+    assert answer["returned"]["statusCode"] == 414
+
+
+def file_headers(info: FileInfo, **more: str) -> Json:
+    """What S3 answers for a file."""
+    held = {f"x-amz-meta-{name}": value for name, value in info.to_metadata().items()}
+    held |= {"x-amz-id-2": "abc", "x-amz-request-id": "def", "x-amz-server-side-encryption": "AES256"}
+    held |= {"content-type": "application/json", "etag": '"1"', **more}
+    return {name: {"value": value} for name, value in held.items()}
+
+
+@pytest.mark.parametrize(
+    ("status", "age", "state"),
+    [("TRADING", "0", None), ("TRADING", "5", None), ("BREAK", "1", "halted"), ("BREAK", "60", "stale")],
+)
+def test_a_files_metadata_become_the_servers_headers(status: str, age: str, state: str | None) -> None:
+    info = FileInfo(3, 4870, 113, False, True, 1723161253000, 1723161253021, "host-1", status)
+    event = {"response": {"statusCode": 200, "headers": file_headers(info, age=age)}}
+    (answer,) = run(RESPONSE, [event])
+    headers = {name: header["value"] for name, header in answer["returned"]["headers"].items()}
+    assert headers == {
+        "age": age,
+        "etag": '"1"',
+        "content-type": "application/json;charset=UTF-8",
+        "cache-control": "public, max-age=0, s-maxage=1, stale-while-revalidate=1",
+        "depthcast-epoch": "3",
+        "depthcast-certain": "bids=4870, asks=113;complete",
+        "depthcast-current-time": "1723161253000",
+        "depthcast-event-time": "1723161253000",
+        "depthcast-publish-time": "1723161253021",
+        "depthcast-status": status,
+        **({"depthcast-state": state} if state is not None else {}),
+    }
+
+
+def test_an_answer_that_is_no_file_keeps_its_headers() -> None:
+    headers = {"content-type": {"value": "application/json"}, "depthcast-state": {"value": "stale"}}
+    (answer,) = run(RESPONSE, [{"response": {"statusCode": 200, "headers": headers}}])
+    assert answer["returned"]["headers"] == headers
+
+
+def test_a_304_says_what_a_file_says_but_its_type() -> None:
+    info = FileInfo(3, 5, 5, False, False, 0, 2, "host-1", "HALT")
+    (answer,) = run(RESPONSE, [{"response": {"statusCode": 304, "headers": file_headers(info)}}])
+    assert "content-type" not in answer["returned"]["headers"]
+    assert answer["returned"]["headers"]["depthcast-state"]["value"] == "halted"
+    # Before the first diff nobody knows since when the book has been true.
+    assert "depthcast-current-time" not in answer["returned"]["headers"]
+
+
+@pytest.mark.parametrize("function", [REQUEST, RESPONSE])
+def test_a_function_is_as_small_as_cloudfront_wants_it(function: Path) -> None:
+    assert len(function.read_bytes()) < 10_000
