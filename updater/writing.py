@@ -167,7 +167,7 @@ class KeyWriter:
 
     def _compare(self, now: float, mine: Version) -> None:
         stored = self.stored
-        if stored is None or not shows(stored, mine):
+        if stored is None or (stored < mine and not shows(stored, mine)):
             self.ahead_since = None
             if self._ahead is not None and (stored is not None or not is_ahead(self._ahead.version, mine)):
                 self._ahead = None
@@ -175,7 +175,7 @@ class KeyWriter:
             return
         self._unwritten.clear()
         self.settled = True
-        if not is_ahead(stored, mine):
+        if stored == mine or not is_ahead(stored, mine):
             self.ahead_since = self._ahead = None
         elif self.ahead_since is None:
             self._note_ahead(now)
@@ -217,7 +217,7 @@ class KeyWriter:
         if self._object is Known.UNSEEN:
             return Look()
         stored = self.stored
-        if stored is not None and shows(stored, mine):
+        if stored is not None and (stored == mine or shows(stored, mine)):
             every_s = self._watch_s if stored > mine else self._patrol_s
             return self._look_from(now, self._known_at + every_s)
         if now < self._write_from:
