@@ -18,6 +18,13 @@ def test_every_price_that_ships_has_a_date_and_a_source() -> None:
         assert prices.region
 
 
+def test_every_store_with_prices_has_a_section_on_its_page() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "stores.md").read_text("utf-8")
+    headings = [line for line in page.splitlines() if line.startswith("## ")]
+    for store, prices in load_prices().items():
+        assert store == "own" or any(prices.name.split()[-1] in heading for heading in headings), store
+
+
 def test_the_example_of_the_s3_faq_comes_out() -> None:
     # "Amazon S3 FAQs", S3 Express One Zone, example 1: 1,000,000 writes and 9,000,000 reads
     # of 10 KB, 10 GB kept.
