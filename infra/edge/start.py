@@ -66,6 +66,12 @@ _DEFAULTS = {
     "EDGE_CA": "/etc/ssl/certs/ca-certificates.crt",
 }
 
+_TLS = """\
+            proxy_ssl_server_name on;
+            proxy_ssl_verify on;
+            proxy_ssl_verify_depth 4;
+            proxy_ssl_trusted_certificate {ca};"""
+
 _DIGIT = "(?:%3)?[0-9]"
 _CONTINUATION = r"(?:[\x80-\xbf]|%[89ABab][0-9A-Fa-f])"
 _SYMBOL_LETTER = "|".join(
@@ -204,7 +210,7 @@ def _store(values: Mapping[str, str]) -> dict[str, str]:
     return {
         **{f"NAME_{name.upper()}": spelled(name) for name in names},
         "STORE": values["EDGE_STORE"].rstrip("/"),
-        "VERIFY": "on" if values["EDGE_STORE"].startswith("https:") else "off",
+        "TLS": _TLS.format(ca=values["EDGE_CA"]) if values["EDGE_STORE"].startswith("https:") else "",
         "SYMBOL_LETTER": _SYMBOL_LETTER,
         "COUNTED": counted(COUNTED),
         "PUBLISHED": published(limits),

@@ -177,6 +177,28 @@ async def test_unknown_symbols_read_the_store_so_often_and_held_files_are_not_he
         assert len(reads) <= 10 * took_s + 10 + 2, (len(reads), took_s)
 
 
+async def test_spellings_of_one_symbol_are_read_no_more_often_than_made_up_ones(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    with running_edge(tmp_path, seaweedfs, EDGE_COLD_READS="20") as edge:
+        body = await edge.publish("SPELLED", 5, 1)
+        letters = [(letter, f"%{ord(letter):02X}") for letter in "SPELLED"]
+        spellings = [
+            "".join(pair[number >> at & 1] for at, pair in enumerate(letters)) for number in range(128)
+        ]
+        began = time.monotonic()
+        seen = set()
+        for _ in range(4):
+            with ThreadPoolExecutor(8) as pool:
+                asked = pool.map(lambda spelling: edge.depth(f"symbol={spelling}&limit=5"), spellings)
+                seen |= {(got.status, got.body) for got in asked}
+            assert edge.depth("symbol=SPELLED&limit=5").body == body
+        took_s = time.monotonic() - began
+        assert seen <= {(200, body), (503, UNAVAILABLE.body())}
+        odd = [target for target in edge.counter.asked if "SPELLED" not in target]
+        assert 0 < len(odd) <= 10 * took_s + 10 + 2, (len(odd), took_s)
+
+
 async def test_one_unknown_symbol_is_looked_for_once_a_second(edge: StoreEdge) -> None:
     began = time.monotonic()
     for _ in range(300):
@@ -429,7 +451,9 @@ def test_nginx_takes_the_configuration_for_any_store(store: str, tmp_path: Path)
     )
     assert done.returncode == 0, done.stderr
     assert "[warn]" not in done.stderr
-    assert f"proxy_pass {store.rstrip('/')}/api/v3$request_uri;" in configuration.read_text()
+    text = configuration.read_text()
+    assert f"proxy_pass {store.rstrip('/')}/api/v3$request_uri;" in text
+    assert ("proxy_ssl_verify on;" in text) == store.startswith("https:")
 
 
 @pytest.mark.parametrize("bound", [9, 99, 5000, 5009, 2147483647])
