@@ -6,6 +6,7 @@ SIGTERM and Ctrl-C stop it: no new connection is taken, requests in flight are f
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 import sys
@@ -29,6 +30,9 @@ GRACE_S: Final = 4
 """How long requests in flight may take after SIGTERM; closing what is idle needs a moment more."""
 
 _BACKLOG: Final = 2048
+_OTHER_FILES: Final = 256
+"""Open files beside the readers' connections: the store's, the log's, Python's own."""
+
 _LOG: Final = get_logger("server")
 
 
@@ -86,6 +90,7 @@ async def serve(
     try:
         await asyncio.wait((working, serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     finally:
+        service.end_streams()
         http.should_exit = True
         for task in (working, stopping):
             task.cancel()
@@ -101,10 +106,25 @@ async def serve(
     _LOG.info("stopped")
 
 
+def _allow_open_files(wanted: int) -> None:
+    """Raise this process's own limit of open files, which is 1,024 by tradition, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        _LOG.warning(
+            "the system allows fewer open files than max_connections needs",
+            open_files=most,
+            hint="raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)",
+        )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the server until it is told to stop; returns the exit status. Raises what the errors tree holds."""
     settings = ServerSettings.load(argv, program="depthcast server", about=ABOUT)
     settings.configure_logs()
+    _allow_open_files(settings.max_connections + _OTHER_FILES)
     bound = listen(settings.listen)
     with bound:
         complete(serve(settings, settings.open_store(), bound), loop_factory=uvloop.new_event_loop)

@@ -4,6 +4,7 @@ An answer is complete before it is sent: status, headers and body are bytes, so 
 given to any number of readers.
 """
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, Protocol
@@ -29,6 +30,29 @@ class Hold(NamedTuple):
     until: float
 
 
+CONNECTION_EXTENSION: Final = "depthcast.connection"
+"""The ASGI extension that is the :class:`Connection` a request came over."""
+
+
+class Follower(Protocol):
+    """Who writes the body of an answer that goes on, and is told how the connection fares."""
+
+    def paused(self) -> None:
+        """The socket takes nothing more."""
+
+    def resumed(self) -> None:
+        """It does again."""
+
+    def lost(self) -> None:
+        """The connection is gone."""
+
+
+class Connection(Protocol):
+    """A connection as one who writes to it himself needs it (:mod:`server.protocol`)."""
+
+    def follow(self, follower: Follower) -> asyncio.WriteTransport: ...
+
+
 class Answer(NamedTuple):
     """An HTTP answer. A HEAD request gets the same without the body."""
 
@@ -39,6 +63,8 @@ class Answer(NamedTuple):
     """``None``: the endpoint is to be asked each time."""
     state: bytes = b""
     """How fresh its book is (:class:`server.freshness.State`); empty where there is none."""
+    stream: "Callable[[Connection], Awaitable[None]] | None" = None
+    """Writes the body to a connection until it ends; ``body`` is what comes last."""
 
 
 class Asked(NamedTuple):
@@ -52,6 +78,7 @@ class Asked(NamedTuple):
     """The address of who asks; empty where it is not known."""
     if_modified_since: bytes | None = None
     forwarded_for: bytes | None = None
+    last_event_id: bytes | None = None
 
 
 Endpoint = Callable[[Asked], Answer | Awaitable[Answer]]
@@ -92,6 +119,9 @@ PREFLIGHT: Final = Answer(
     b"",
 )
 """To OPTIONS: a browser may send any header but credentials, and need not ask again for a day."""
+
+NOT_STREAMED: Final = Answer(501, ((b"content-length", b"0"), NO_STORE, *COMMON), b"")
+"""Where the connection is none that a stream can be written to."""
 
 METHOD_NOT_ALLOWED: Final = Answer(
     405, ((b"allow", _ALLOW), (b"content-length", b"0"), NO_STORE, *COMMON), b""

@@ -13,7 +13,15 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.answers import METHOD_NOT_ALLOWED, PREFLIGHT, Answer, Asked, Endpoint
+from server.answers import (
+    CONNECTION_EXTENSION,
+    METHOD_NOT_ALLOWED,
+    NOT_STREAMED,
+    PREFLIGHT,
+    Answer,
+    Asked,
+    Endpoint,
+)
 from server.fast import HEAD_EXTENSION, FastAnswers
 
 NOT_FOUND_HTML: Final = "<html><body><h2>404 Not found</h2></body></html>"
@@ -60,10 +68,15 @@ class App:
                 self._learn(self._fast_answers, scope, endpoint, asked)
         else:
             answer = PREFLIGHT if method == "OPTIONS" else METHOD_NOT_ALLOWED
+        connection = scope.get("extensions", {}).get(CONNECTION_EXTENSION)
+        if answer.stream is not None and connection is None:
+            answer = NOT_STREAMED
         self._on_answer(scope["path"], answer.status)
         if answer.state:
             self._on_state(answer.state)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        if answer.stream is not None and method == "GET":
+            await answer.stream(connection)
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
 
     @staticmethod
@@ -77,7 +90,7 @@ class App:
 
 
 def _asked(scope: Scope) -> Asked:
-    if_none_match = time_unit = accept_encoding = if_modified_since = forwarded_for = None
+    if_none_match = time_unit = accept_encoding = if_modified_since = forwarded_for = last_event_id = None
     for name, value in scope["headers"]:
         # A list may be sent as several lines (RFC 9110, 5.3).
         if name == b"if-none-match":
@@ -88,6 +101,8 @@ def _asked(scope: Scope) -> Asked:
             time_unit = value
         elif name == b"if-modified-since":
             if_modified_since = value
+        elif name == b"last-event-id":
+            last_event_id = value
         elif name == b"x-forwarded-for":
             forwarded_for = value if forwarded_for is None else forwarded_for + b", " + value
     client = scope.get("client")
@@ -99,6 +114,7 @@ def _asked(scope: Scope) -> Asked:
         client[0] if client else "",
         if_modified_since,
         forwarded_for,
+        last_event_id,
     )
 
 

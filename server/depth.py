@@ -12,7 +12,7 @@ not published never reaches the exchange.
 import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from depthcast.errors import BadFile, StoreError
 from depthcast.files import Version, covering_limit, depth_key
@@ -37,6 +37,13 @@ MAX_QUERY_BYTES: Final = 8192
 
 _CACHED_QUERIES: Final = 4096
 _CACHED_QUERY_BYTES: Final = 128
+
+
+class Sought(NamedTuple):
+    """A request that can be answered: from the file at ``key``."""
+
+    key: str
+    request: DepthRequest
 
 
 class Depth:
@@ -69,6 +76,15 @@ class Depth:
 
     def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
         """The answer: to be awaited only where the file has to be read or the exchange asked."""
+        sought = self.find(asked)
+        if isinstance(sought, Answer):
+            return sought
+        key, request = sought
+        file = self._hot.get(key)
+        return self._read(key, request, asked) if file is None else self._from(file, request, asked)
+
+    def find(self, asked: Asked) -> Sought | Answer:
+        """What is asked for, or its refusal: of all but the status, which only the file tells."""
         if len(asked.query) > MAX_QUERY_BYTES:
             return QUERY_TOO_LONG
         unit = parse_time_unit(asked.time_unit)
@@ -80,10 +96,7 @@ class Depth:
         if isinstance(request, ApiError):
             return refusal(request)
         key = self._key(request)
-        if not isinstance(key, str):
-            return key
-        file = self._hot.get(key)
-        return self._read(key, request, asked) if file is None else self._from(file, request, asked)
+        return Sought(key, request) if isinstance(key, str) else key
 
     async def _read(self, key: str, request: DepthRequest, asked: Asked) -> Answer:
         """The answer after reading the file: 503 where neither the store nor memory has it."""

@@ -195,6 +195,8 @@ class HotFiles:
         self._store = store
         self._edition_of = edition_of
         self._on_read = on_read
+        self.on_change: Callable[[HotFile], None] = lambda _: None
+        """Told of a file that has another edition than before, as soon as readers get it."""
         self._refresh_s = refresh_s
         self._describe_s = describe_s
         self._hot_for_s = hot_for_s
@@ -377,6 +379,7 @@ class HotFiles:
                 await asyncio.wait(begun, timeout=self._refresh_s * _ALLOWANCE)
         finally:
             file.show()
+            self.on_change(file)
 
     async def _get(self, file: HotFile, behind: bool) -> StoredObject | Literal[Unchanged.UNCHANGED] | None:
         now = self._clock()

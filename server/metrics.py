@@ -4,6 +4,7 @@ Counters are told of events; what is a state is asked for only when somebody scr
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -14,6 +15,8 @@ from starlette.responses import Response
 from server.freshness import State
 from server.hot import ReadOutcome
 from server.listener import Hearing
+from server.push.counts import Kind
+from server.push.hub import Hub
 from server.upstream import Asking
 
 _READ_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -72,6 +75,42 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self._stream_events = Counter(
+            "depthcast_server_stream_events",
+            "Events sent to readers that books are pushed to.",
+            ["kind", "event"],
+            registry=self.registry,
+        )
+        self._stream_skips = Counter(
+            "depthcast_server_stream_versions_skipped",
+            "Versions that a reader was not given because it was slow.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self._stream_begins = Counter(
+            "depthcast_server_stream_begins",
+            "Streams of events by how they began.",
+            ["how"],
+            registry=self.registry,
+        )
+        self._stream_ends = Counter(
+            "depthcast_server_stream_ends",
+            "Connections that books were pushed over, by why they ended.",
+            ["kind", "why"],
+            registry=self.registry,
+        )
+        self._streams_turned_away = Counter(
+            "depthcast_server_streams_turned_away",
+            "Connections that were not let in because there were as many as may be.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self._streams = Gauge(
+            "depthcast_server_streams",
+            "Connections that books are pushed over.",
+            ["kind"],
+            registry=self.registry,
+        )
         self._asked = {outcome: asked.labels(outcome.value) for outcome in Asking}
 
     def watch(
@@ -99,6 +138,18 @@ class Metrics:
         ):
             gauge = Gauge(f"depthcast_server_{name}", text, registry=self.registry)
             gauge.set_function(value)
+
+    def stream(self, hub: Hub) -> None:
+        """Say what books are pushed by. Called once."""
+        for kind in Kind:
+            self._streams.labels(kind.value).set_function(partial(hub.count, kind))
+        for name, text, value in (
+            ("subscriptions", "Streams that websockets are subscribed to.", lambda: hub.subscriptions),
+            ("watched_files", "Files whose changes are pushed.", lambda: len(hub)),
+            ("stream_bytes", "Memory that the versions of watched files take.", lambda: hub.kept_bytes),
+        ):
+            Gauge(f"depthcast_server_{name}", text, registry=self.registry).set_function(value)
+        self.before_scrape(partial(self._count_streams, hub))
 
     def before_scrape(self, fold: Callable[[], None]) -> None:
         """Call ``fold`` before anything is told, so that what is counted elsewhere is brought here first."""
@@ -132,6 +183,19 @@ class Metrics:
     def asked(self, outcome: Asking, _seconds: float) -> None:
         """Count a request to the exchange."""
         self._asked[outcome].inc()
+
+    def _count_streams(self, hub: Hub) -> None:
+        counts = hub.counts.take()
+        for (kind, event), number in counts.sent.items():
+            self._stream_events.labels(kind.value, event).inc(number)
+        for kind, number in counts.skipped.items():
+            self._stream_skips.labels(kind.value).inc(number)
+        for how, number in counts.begun.items():
+            self._stream_begins.labels(how.value).inc(number)
+        for (kind, why), number in counts.ended.items():
+            self._stream_ends.labels(kind.value, why.value).inc(number)
+        for kind, number in counts.turned_away.items():
+            self._streams_turned_away.labels(kind.value).inc(number)
 
     async def endpoint(self, _request: Request) -> Response:
         """``GET /metrics``."""

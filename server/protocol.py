@@ -11,8 +11,10 @@ curl, for one, sends a URL as it was typed.
 """
 
 import asyncio
+import contextlib
 import math
 import re
+import socket
 from time import monotonic
 from typing import Any, ClassVar, Final
 
@@ -21,12 +23,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server import fast
+from server.answers import CONNECTION_EXTENSION, Follower
 from server.fast import HEAD_EXTENSION, FastAnswers
 
 MAX_HEAD_BYTES: Final = 65536
 
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _PLAIN: Final = re.compile(rb"(?:GET|HEAD) /[^\r\n]* HTTP/1\.1\r\n(?:[^\r\n]+\r\n)+\r\n")
+_UNSENT_BYTES: Final = 16384
 _NOT_ALONE: Final = (b"content-length", b"transfer-encoding", b"upgrade")
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -44,7 +48,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """Prepared answers; :func:`protocol_with` gives a class of its own to each server."""
 
     # What is looked at for every request is in slots, which are found faster.
-    __slots__ = ("_answers", "_begun", "_between", "_by_head", "_fast_at", "_most", "_rest", "_server")
+    __slots__ = (
+        "_answers",
+        "_begun",
+        "_between",
+        "_by_head",
+        "_fast_at",
+        "_follower",
+        "_most",
+        "_rest",
+        "_server",
+    )
 
     def __init__(
         self,
@@ -66,6 +80,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """How many requests have begun to come."""
         self._rest = True
         """Whether :meth:`_is_at_rest`."""
+        self._follower: Follower | None = None
+        """Whose answer goes on; see :meth:`follow`."""
         self._fast_at = 0.0
         """When a prepared answer was given last."""
 
@@ -112,8 +128,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._begun += 1
         super().on_message_begin()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._follower is not None:
+            self._follower.lost()
+
     def on_headers_complete(self) -> None:
         self._in_head = False
+        extensions: dict[str, Any] = {CONNECTION_EXTENSION: self}
+        self.scope["extensions"] = extensions
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -123,16 +146,35 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        if self._follower is not None:
+            self._follower = None
+            self.transport.set_write_buffer_limits()
         super().on_response_complete()
         self._rest = self._is_at_rest()
 
     def pause_writing(self) -> None:
         super().pause_writing()
         self._rest = False
+        if self._follower is not None:
+            self._follower.paused()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._rest = self._is_at_rest()
+        if self._follower is not None:
+            self._follower.resumed()
+
+    def follow(self, follower: Follower) -> asyncio.WriteTransport:
+        """What the body that goes on is to be written to, in chunks (RFC 9112, 7.1), by ``follower``.
+
+        It is told when the socket takes nothing more, and when it does again: nothing is kept here for a
+        reader who does not read. Until the answer is complete, by way of ASGI.
+        """
+        self._follower = follower
+        keep_nothing(self.transport)
+        if self.flow.write_paused:
+            follower.paused()
+        return self.transport
 
     def check(self) -> None:
         """Raise ``AssertionError`` where the connection's state contradicts itself."""
@@ -165,18 +207,33 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.close()
         elif plain and self._between and self._begun == begun + 1 and self._may_be_repeated():
             # The application's task has not begun yet, so it will see this.
-            self.scope["extensions"] = {HEAD_EXTENSION: {"bytes": head}}
+            self.scope["extensions"][HEAD_EXTENSION] = {"bytes": head}
 
     def _may_be_repeated(self) -> bool:
         """Whether the request just read asks for nothing but an answer on a connection that stays open."""
+        # What is upgraded has no cycle: it is looked at last.
         return (
-            self.cycle.keep_alive
-            and not self.expect_100_continue
+            not self.expect_100_continue
             and not any(name in _NOT_ALONE for name, _ in self.headers)
+            and self.cycle.keep_alive
         )
 
     def _wait_for_more(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+
+def keep_nothing(transport: asyncio.WriteTransport) -> None:
+    """Let a transport say at once that its socket is full, and the socket that it has enough to send.
+
+    The kernel would otherwise take megabytes of old books for a reader who is slow; 16 KiB are enough to keep
+    a fast one busy.
+    """
+    transport.set_write_buffer_limits(high=0)
+    connected = transport.get_extra_info("socket")
+    # Where there is no such option (outside Linux and macOS) the kernel's own bounds hold.
+    if connected is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        with contextlib.suppress(OSError):
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 def protocol_with(answers: FastAnswers) -> type[BoundedHttpProtocol]:

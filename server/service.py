@@ -41,6 +41,8 @@ from server.listener import Listener
 from server.metrics import Metrics
 from server.ping import ping, time_endpoint
 from server.pulse import Pulse
+from server.push.events import STREAM_PATH, Events
+from server.push.hub import Hub
 from server.settings import ServerSettings
 from server.tickers import Tickers, Top
 from server.upstream import Upstream
@@ -93,9 +95,8 @@ class Service:
             max_reads=settings.max_reads,
             spread=random.random,
         )
-        self.weights = Weights(
-            settings.client_weight_limit, Clients(parse_networks(settings.trusted_proxies))
-        )
+        self.clients = Clients(parse_networks(settings.trusted_proxies))
+        self.weights = Weights(settings.client_weight_limit, self.clients)
         stale_after_s = settings.stale_after_ms / 1000
         self.pulse = Pulse(trust_s=stale_after_s)
         self._listener = Listener(
@@ -123,6 +124,17 @@ class Service:
             unavailable_when_stale=settings.stale_policy == "unavailable",
             upstream=self._upstream,
         )
+        self.hub = Hub(
+            self.hot,
+            freshness,
+            max_streams=settings.max_streams,
+            max_streams_per_client=settings.max_streams_per_client,
+            max_subscriptions=settings.max_subscriptions,
+            max_kept_bytes=settings.stream_memory_mb * 2**20,
+            slow_after_s=settings.stream_stalled_s,
+        )
+        self.metrics.stream(self.hub)
+        self.events = Events(depth, self.hot, self.hub, self.clients)
         self.tickers = Tickers(
             self.catalogue,
             self.hot,
@@ -165,6 +177,7 @@ class Service:
         beside = [
             asyncio.create_task(self.fast_answers.keep_swept()),
             asyncio.create_task(self._listener.run()),
+            asyncio.create_task(self.hub.run()),
         ]
         try:
             await self._keep_listed()
@@ -173,8 +186,13 @@ class Service:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
 
+    def end_streams(self) -> None:
+        """End whatever books are pushed over: readers are to go to another server."""
+        self.hub.stop()
+
     async def close(self) -> None:
         """End the reads that are under way."""
+        await self.hub.close()
         if self._upstream is not None:
             await self._upstream.close()
         await self.tickers.close()
@@ -187,6 +205,7 @@ class Service:
         weigh = self.weights.around
         return {
             DEPTH_PATH: weigh(depth.answer, depth_weight),
+            STREAM_PATH: weigh(self.events.answer, depth_weight),
             BOOK_TICKER_PATH: weigh(self.tickers.answer, book_ticker_weight),
             EXCHANGE_INFO_PATH: weigh(self.exchange_info.answer, lambda _: EXCHANGE_INFO_WEIGHT),
             PING_PATH: weigh(ping, lambda _: PING_WEIGHT),

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from depthcast.settings import Address, Listen, LogSettings, Names, StoreSettings, VenueSettings
 from server.clients import parse_networks
 from server.edition import DEFAULT_CACHE_CONTROL
+from server.push.hub import DEFAULT_MAX_STREAMS, DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_SLOW_AFTER_S
 
 
 class ServerSettings(StoreSettings, VenueSettings, LogSettings):
@@ -81,7 +82,32 @@ class ServerSettings(StoreSettings, VenueSettings, LogSettings):
         (), description="addresses and networks whose X-Forwarded-For tells who a client is"
     )
     max_connections: int = Field(
-        4096, ge=1, description="open connections; above it, requests are answered 503"
+        16_384, ge=1, description="open connections; above it, requests are answered 503"
+    )
+    max_streams: int = Field(
+        DEFAULT_MAX_STREAMS,
+        ge=0,
+        description="connections that books are pushed over, streams of events and websockets together; "
+        "above it, further ones are answered 503",
+    )
+    max_streams_per_client: int = Field(
+        0, ge=0, description="the same for each client by its address; 0: any number"
+    )
+    max_subscriptions: int = Field(
+        DEFAULT_MAX_SUBSCRIPTIONS,
+        ge=0,
+        description="streams that websockets may have subscribed to, all of them together",
+    )
+    stream_memory_mb: int = Field(
+        128,
+        ge=1,
+        description="memory for former versions of files that are pushed, in MiB: readers who are slow or "
+        "come back are told what changed since theirs",
+    )
+    stream_stalled_s: float = Field(
+        DEFAULT_SLOW_AFTER_S,
+        gt=0,
+        description="how long a reader that books are pushed to may take nothing before it is cut off",
     )
 
     @field_validator("trusted_proxies")

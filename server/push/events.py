@@ -1,0 +1,300 @@
+"""``GET /stream/depth?symbol=…&limit=…``: a book as server-sent events. ``docs/push.md`` is the contract.
+
+A reader is given the book (``snapshot``), then what changed between the versions it was given (``diff``), and
+how fresh the file is (``state``). An event's id is the update id, so a reader that comes back with
+``Last-Event-ID`` goes on from there, where the history reaches back to it and there is no doubt
+(:meth:`server.push.history.History.find`).
+
+Each event is made once and given to all readers who have the same version and asked for the same limit.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from depthcast.errors import BadFile, StoreError
+from depthcast.files import cut
+from depthcast.venues.binance_rest import STATUS_MISMATCH, UNAVAILABLE, ApiError
+from server.answers import COMMON, NO_STORE, Answer, Asked, Connection, Header, refusal
+from server.clients import Clients
+from server.depth import Depth, Sought
+from server.hot import HotFile, HotFiles
+from server.push.counts import Begin, End, Kind
+from server.push.history import Shown, changes
+from server.push.hub import Hub, Reader, Source, Watched
+
+STREAM_PATH: Final = "/stream/depth"
+
+DEFAULT_HEARTBEAT_S: Final = 15.0
+RETRY_MS: Final = (1000, 3000)
+"""A reader whose connection broke waits so long before it comes back: each another time within this range, so
+that those of a server that stopped do not come to the next one together."""
+
+OVERLOADED: Final = ApiError(
+    503, -1008, "Server is currently overloaded with other requests. Please try again in a few minutes."
+)
+
+HEADERS: Final[tuple[Header, ...]] = (
+    (b"content-type", b"text/event-stream;charset=utf-8"),
+    NO_STORE,
+    # nginx and those that took it over from there send each event on at once.
+    (b"x-accel-buffering", b"no"),
+    *COMMON,
+)
+
+_HEARTBEAT: Final = b":\n\n"
+_ID: Final = re.compile(rb"[0-9]{1,19}")
+_RESUME_AT: Final = re.compile(rb"(?:^|&)lastEventId=([^&]*)")
+
+
+class Events:
+    """The endpoint. ``spread`` draws from 0 to 1 where in :data:`RETRY_MS` a reader's pause is."""
+
+    def __init__(
+        self,
+        depth: Depth,
+        hot: HotFiles,
+        hub: Hub,
+        clients: Clients | None = None,
+        *,
+        heartbeat_s: float = DEFAULT_HEARTBEAT_S,
+        spread: Callable[[], float] = random.random,
+    ) -> None:
+        self._depth = depth
+        self._hot = hot
+        self._hub = hub
+        self._clients = clients or Clients()
+        self._heartbeat_s = heartbeat_s
+        self._spread = spread
+        self._status_mismatch = refusal(STATUS_MISMATCH)
+        self._unavailable = refusal(UNAVAILABLE)
+        self._overloaded = refusal(OVERLOADED)
+
+    def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
+        """The stream's beginning, or the refusal that ``GET /api/v3/depth`` would give."""
+        asked, last_id = _resumed(asked)
+        sought = self._depth.find(asked)
+        if isinstance(sought, Answer):
+            return sought
+        client = self._clients.name(asked.client, asked.forwarded_for)
+        if not self._hub.room_for(Kind.EVENTS, client):
+            return self._overloaded
+        file = self._hot.get(sought.key)
+        if file is None:
+            return self._read(sought, last_id, client)
+        return self._begin(file, sought, last_id, client)
+
+    async def _read(self, sought: Sought, last_id: int | None, client: str) -> Answer:
+        try:
+            file = await self._hot.read(sought.key)
+        except (StoreError, BadFile):
+            file = None
+        return self._unavailable if file is None else self._begin(file, sought, last_id, client)
+
+    def _begin(self, file: HotFile, sought: Sought, last_id: int | None, client: str) -> Answer:
+        assert file.edition is not None  # what HotFiles hands out has been read
+        key, request = sought
+        if request.symbol_status not in (None, file.edition.info.status):
+            return self._status_mismatch
+        return Answer(200, HEADERS, b"", stream=partial(self._stream, key, request.limit, last_id, client))
+
+    async def _stream(
+        self, key: str, limit: int, last_id: int | None, client: str, connection: Connection
+    ) -> None:
+        low, high = RETRY_MS
+        reader = EventReader(
+            self._hub,
+            self._hub.watch(key),
+            limit,
+            client,
+            last_id=last_id,
+            retry_ms=low + round(self._spread() * (high - low)),
+            heartbeat_s=self._heartbeat_s,
+        )
+        if self._hub.stopped:
+            return
+        reader.begin(connection.follow(reader))
+        try:
+            await reader.ended
+        finally:
+            reader.leave()
+
+
+class EventReader(Reader):
+    """One stream of events: what it was given, and what it is to be given next.
+
+    ``last_id``: it has the version of this update id, from an earlier connection.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_has",
+        "_heartbeat_s",
+        "_hub",
+        "_limit",
+        "_retry_ms",
+        "_state_number",
+        "_transport",
+        "_watched",
+        "_why",
+        "_written_at",
+        "client",
+        "ended",
+        "paused_at",
+    )
+
+    kind = Kind.EVENTS
+
+    def __init__(
+        self,
+        hub: Hub,
+        watched: Watched,
+        limit: int,
+        client: str = "",
+        *,
+        last_id: int | None = None,
+        retry_ms: int = RETRY_MS[0],
+        heartbeat_s: float = DEFAULT_HEARTBEAT_S,
+    ) -> None:
+        self._hub = hub
+        self._watched = watched
+        self._limit = limit
+        self.client = client
+        self._has: Shown | None = watched.history.find(last_id) if last_id is not None else None
+        self._retry_ms = retry_ms
+        self._heartbeat_s = heartbeat_s
+        self._begun = False
+        self._state_number = 0
+        self._written_at = 0.0
+        self._why = End.LEFT
+        self.paused_at: float | None = None
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def begin(self, transport: asyncio.WriteTransport) -> None:
+        """Write to this transport from now on, beginning with what there is."""
+        self._transport = transport
+        self._hub.enter(self)
+        self._watched.readers[self] = None
+        if transport.is_closing():
+            self.lost()
+        self._hub.counts.begun[Begin.SNAPSHOT if self._has is None else Begin.RESUMED] += 1
+        self.offer(self._watched)
+
+    def leave(self) -> None:
+        """The stream is over."""
+        self._watched.readers.pop(self, None)
+        self._hub.leave(self, self._why)
+
+    # What the connection tells
+
+    def paused(self) -> None:
+        self.paused_at = self._hub.clock()
+
+    def resumed(self) -> None:
+        self.paused_at = None
+        self.offer(self._watched)
+
+    def lost(self) -> None:
+        self._end(self._why)
+
+    # What the hub asks
+
+    def offer(self, source: Source) -> None:
+        if self.paused_at is not None or self.ended.done() or self._transport.is_closing():
+            return
+        news = b""
+        if not self._begun:
+            self._begun = True
+            news = chunk(b"retry: %d\n\n" % self._retry_ms)
+        watched = self._watched
+        if self._state_number != watched.state_number and watched.state is not None:
+            self._state_number = watched.state_number
+            news += self._event("state", watched.state)
+        newest = watched.history.newest
+        if newest is not None and newest is not self._has:
+            # Most readers have the same: joining would copy what they share.
+            wire = self._to(newest)
+            news = news + wire if news else wire
+        if news:
+            self._write(news)
+
+    def tick(self, now: float) -> None:
+        if now - self._written_at >= self._heartbeat_s and self.paused_at is None:
+            self._write(chunk(_HEARTBEAT))
+
+    def cut(self, why: End) -> None:
+        self._why = why
+        self._transport.abort()
+
+    def stop(self) -> None:
+        self._end(End.SHUTDOWN)
+        if self.paused_at is not None:
+            # It would be waited for, to be told that there is no more.
+            self._transport.abort()
+
+    def _end(self, why: End) -> None:
+        if not self.ended.done():
+            self._why = why
+            self.ended.set_result(None)
+
+    def _write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+            self._written_at = self._hub.clock()
+
+    def _to(self, newest: Shown) -> bytes:
+        """What gives this reader the newest version."""
+        has, self._has = self._has, newest
+        counts = self._hub.counts
+        if has is not None:
+            counts.skipped[self.kind] += newest.number - has.number - 1
+            wire = self._watched.wires.get((self._limit, has.number))
+            if wire is None:
+                diff = changes(has, newest, self._limit)
+                if diff is not None:
+                    wire = chunk(b"id: %d\nevent: diff\ndata: %b\n\n" % (newest.version.update_id, diff))
+                    self._watched.keep((self._limit, has.number), wire)
+            if wire is not None:
+                counts.sent[self.kind, "diff"] += 1
+                return wire
+        wire = self._watched.wires.get((self._limit, 0))
+        if wire is None:
+            assert newest.body is not None  # the newest version is never forgotten
+            body = cut(newest.body, self._limit)
+            wire = chunk(b"id: %d\nevent: snapshot\ndata: %b\n\n" % (newest.version.update_id, body))
+            self._watched.keep((self._limit, 0), wire)
+        counts.sent[self.kind, "snapshot"] += 1
+        return wire
+
+    def _event(self, name: str, data: bytes) -> bytes:
+        self._hub.counts.sent[self.kind, name] += 1
+        return chunk(b"event: %b\ndata: %b\n\n" % (name.encode(), data))
+
+
+def chunk(data: bytes) -> bytes:
+    """A part of a body whose length is not known beforehand (RFC 9112, 7.1).
+
+    >>> chunk(b"hello")
+    b'5\\r\\nhello\\r\\n'
+    """
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _resumed(asked: Asked) -> tuple[Asked, int | None]:
+    """The request as ``GET /api/v3/depth`` knows it, and the update id that the reader has.
+
+    The header goes before the parameter ``lastEventId``, which is for those who cannot set headers: who comes
+    back by himself repeats the URL he began with, and the header says more. An id that is none says nothing.
+    """
+    last_id = asked.last_event_id
+    match = _RESUME_AT.search(asked.query)
+    if match is not None:
+        query = asked.query[: match.start()] + asked.query[match.end() :]
+        asked = asked._replace(query=query.removeprefix(b"&"))
+        last_id = match[1] if last_id is None else last_id
+    if last_id is None or _ID.fullmatch(last_id) is None:
+        return asked, None
+    return asked, int(last_id)
