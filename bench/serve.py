@@ -8,8 +8,9 @@ requests a second say little; so what the server's process used of its core is t
 second of its CPU time, which other work on the machine disturbs less.
 
 *Under change*: 100 books change ten times a second in a store on wrk's core (:mod:`bench.shelf`, read with
-the server's own S3 client), all of them are asked for at half the peak rate by wrk, and
-:mod:`bench.probe` measures latency from when each request was due, and how long changes take to be seen.
+the server's own S3 client). wrk asks for all of them as fast as it can, which is the peak rate here, and then
+at half that rate; meanwhile :mod:`bench.probe` measures latency from when each request was due, and how long
+changes take to be seen.
 
 *Store reads*: how often the store was read meanwhile for each hot book; and how often while 10,000
 connections ask for 5,000 symbols that there are not.
@@ -140,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             place.mkdir()
             sites[name] = stack.enter_context(site(books, zipped, place, lambda pid: pin(pid, SERVER_CORE)))
         rows = [_row(sites, books, limit, kind, scale) for limit in shelf.LIMITS for kind in KINDS]
-        change = _change(ours, shelved, scale, folder, _peak(rows))
+        change = _change(ours, shelved, scale, folder)
     _tell_rows(console, rows)
     _tell_change(console, change, scale)
     if plot is not None:
@@ -281,15 +282,10 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 
-def _peak(rows: list[Row]) -> float:
-    """The rate of plain requests for 100 levels."""
-    return next(row.median(OURS).rate for row in rows if (row.limit, row.kind) == (100, "plain"))
-
-
 # Under change
 
 
-def _change(ours: Site, shelved: shelf.Running, scale: Scale, folder: Path, peak: float) -> Change:
+def _change(ours: Site, shelved: shelf.Running, scale: Scale, folder: Path) -> Change:
     port = int(ours.url.split(":")[2].partition("/")[0])
     root = f"http://127.0.0.1:{port}"
     for number in range(scale.books):
@@ -299,6 +295,8 @@ def _change(ours: Site, shelved: shelf.Running, scale: Scale, folder: Path, peak
         f"{DEPTH_PATH}?symbol={shelf.moving(number)}&limit={shelf.MOVING_LIMIT}"
         for number in range(scale.books)
     ]
+    script.write_text(_script(targets, 0))
+    peak, _ = _wrk(root + "/", {}, scale.seconds, script=script)
     script.write_text(_script(targets, _PAUSE_MS))
     # Each connection waits so long after each answer: so many of them make half the peak.
     connections = max(1, round(peak / 2 * (_PAUSE_MS + 0.5) / 1000))

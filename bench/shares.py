@@ -37,7 +37,7 @@ from soak.run import BUCKET, Store, Told
 REDUNDANCY: Final = 2
 NAMES: Final = ("a", "b", "c", "d")
 FLOOR: Final = "floor"
-_SETTLED_WITHIN_S: Final = 90.0
+_SETTLED_WITHIN_S: Final = 180.0
 
 
 class Scale(NamedTuple):
@@ -53,7 +53,7 @@ class Scale(NamedTuple):
     """After the last symbol moved, until what follows is measured."""
 
 
-FULL: Final = Scale(40, 6_000, 5, (20, 5000), "20:500,5000:2000", 40, 5)
+FULL: Final = Scale(24, 1_500, 10, (20, 1000), "20:500,1000:1000", 30, 5)
 QUICK: Final = Scale(6, 300, 5, (5, 100), "100:500", 1, 0.5)
 
 

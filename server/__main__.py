@@ -6,6 +6,7 @@ SIGTERM and Ctrl-C stop it: no new connection is taken, requests in flight are f
 
 import asyncio
 import contextlib
+import gc
 import resource
 import signal
 import socket
@@ -68,6 +69,9 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     service = Service(settings, store)
+    # What is there now stays: looking through it again and again would hold readers up.
+    gc.collect()
+    gc.freeze()
     http = _Uvicorn(
         uvicorn.Config(
             service.app,

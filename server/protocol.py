@@ -13,6 +13,7 @@ curl, for one, sends a URL as it was typed.
 import asyncio
 import contextlib
 import math
+import os
 import re
 import socket
 from time import monotonic
@@ -24,7 +25,7 @@ from uvicorn.server import ServerState
 
 from server import fast
 from server.answers import CONNECTION_EXTENSION, Follower
-from server.fast import HEAD_EXTENSION, FastAnswers
+from server.fast import HEAD_EXTENSION, FastAnswers, Prepared
 
 MAX_HEAD_BYTES: Final = 65536
 
@@ -58,6 +59,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         "_most",
         "_rest",
         "_server",
+        "_socket",
     )
 
     def __init__(
@@ -80,10 +82,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """How many requests have begun to come."""
         self._rest = True
         """Whether :meth:`_is_at_rest`."""
+        self._socket = -1
+        """Its file descriptor; -1 where bytes do not go to it as they are."""
         self._follower: Follower | None = None
         """Whose answer goes on; see :meth:`follow`."""
         self._fast_at = 0.0
         """When a prepared answer was given last."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        connected = transport.get_extra_info("socket")
+        if connected is not None and transport.get_extra_info("sslcontext") is None:
+            self._socket = connected.fileno()
 
     def data_received(self, data: bytes) -> None:
         prepared = self._by_head.get(data)
@@ -101,7 +111,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                     if prepared.wire:
                         self.transport.write(prepared.wire)
                     else:
-                        self.transport.writelines((prepared.head, b"\r\n", prepared.body))
+                        self._send(prepared)
                 else:
                     lines = admit(prepared.endpoint, self.client[0] if self.client else "", prepared.asked)
                     if lines is None:
@@ -189,6 +199,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """No request is half read, none waits for its answer, and none is waiting to be sent."""
         cycle = self.cycle
         return self._between and (cycle is None or cycle.response_complete) and not self.flow.write_paused
+
+    def _send(self, prepared: Prepared) -> None:
+        """A long answer, by ``sendfile`` where there is a file of it and nothing is waiting to be sent."""
+        sent = 0
+        pages = self._answers.page(prepared)
+        if pages >= 0 and self._socket >= 0 and not self.transport.get_write_buffer_size():
+            # An error of the connection shows again when the rest is written.
+            with contextlib.suppress(OSError):
+                sent = os.sendfile(self._socket, pages, 0, prepared.length)
+        if sent < prepared.length:
+            self.transport.writelines(prepared.rest(sent))
 
     def _ordinary(self, data: bytes) -> None:
         plain = self._between and len(data) <= fast.MAX_HEAD_BYTES and _PLAIN.fullmatch(data) is not None

@@ -26,6 +26,7 @@ from depthcast.venues.binance_rest import (
     PING_PATH,
     TIME_PATH,
 )
+from server import openapi
 from server.answers import Endpoint
 from server.app import App
 from server.catalogue import Catalogue
@@ -161,6 +162,7 @@ class Service:
                 Route("/healthz", health.alive),
                 Route("/readyz", health.ready),
                 Route("/metrics", self.metrics.endpoint),
+                Route(openapi.PATH, openapi.endpoint),
             ],
             on_answer=self.metrics.answered,
             on_state=self.metrics.marked,
@@ -193,6 +195,7 @@ class Service:
     async def close(self) -> None:
         """End the reads that are under way."""
         await self.hub.close()
+        self.fast_answers.close()
         if self._upstream is not None:
             await self._upstream.close()
         await self.tickers.close()

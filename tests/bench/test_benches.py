@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,3 +60,13 @@ def test_shares_ends_with_its_figures() -> None:
     assert figures["held_of_2"] == 2 * figures["held_of_4"] == figures["symbols"]
     for move in ("third_joins", "fourth_joins", "one_leaves"):
         assert figures[f"{move}_moved"] == figures[f"{move}_had_to"]
+
+
+@pytest.mark.skipif(not (shutil.which("wrk") and shutil.which("nginx")), reason="needs wrk and nginx")
+def test_serve_ends_with_its_ratios_and_no_read_of_the_store_for_unknown_symbols() -> None:
+    figures = figures_of("serve")
+    rows = {f"{limit}_{kind}" for limit in (5, 100, 5000) for kind in ("plain", "gzip", "304")}
+    assert {f"{row}_vs_{other}" for row in rows for other in ("nginx", "starlette")} <= figures.keys()
+    assert {"latency_p99_ms", "visible_max_ms", "reads_a_book_second"} <= figures.keys()
+    assert figures["unknown_requests"] > 0
+    assert figures["unknown_reads"] == 0

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import os
 import random
 import re
 import time
@@ -17,11 +18,12 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from depthcast.venues.binance_rest import DEPTH_PATH, PING_PATH
+from server import fast as module
 from server.answers import Answer, Asked, Endpoint
 from server.app import App
 from server.catalogue import Catalogue
 from server.depth import Depth
-from server.fast import FastAnswers
+from server.fast import NO_PAGES, PAGED_AFTER, PAGED_BYTES, FastAnswers
 from server.freshness import Freshness
 from server.hot import HotFiles
 from server.ping import ping
@@ -45,7 +47,9 @@ class Site:
         self.store = store
         self.asked = 0
         self.counted: Counter[tuple[str, int]] = Counter()
-        self.now = 1000.0
+        # Time stands still, well ahead of the protocol's own clock: no book grows older while a test runs.
+        now = time.monotonic() + 100_000
+        self._clock = lambda: now
         self.answers = FastAnswers(on_answers=self._count)
         self._fast = fast
         self._options = options
@@ -55,8 +59,8 @@ class Site:
     async def start(self) -> None:
         catalogue = Catalogue(self.store)
         await catalogue.refresh()
-        self.hot = HotFiles(self.store, refresh_s=3600)
-        self.depth = Depth(catalogue, self.hot, Freshness(stale_after_s=3600))
+        self.hot = HotFiles(self.store, refresh_s=3600, clock=self._clock)
+        self.depth = Depth(catalogue, self.hot, Freshness(stale_after_s=3600), clock=self._clock)
         app = App(
             {DEPTH_PATH: self._answer, PING_PATH: ping, "/slow": self._slow},
             [],
@@ -90,6 +94,7 @@ class Site:
             if protocol.transport is not None:
                 protocol.transport.abort()
         self._server.close()
+        self.answers.close()
         await self.hot.close()
 
     def turn(self, date: bytes) -> None:
@@ -318,31 +323,41 @@ class _Requests:
         return asked, [whole[a:b] for a, b in itertools.pairwise(places)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(connections=st.lists(_Requests.connection(), min_size=1, max_size=3))
-def test_any_mixture_of_requests_is_answered_as_by_the_library(
-    connections: list[tuple[list[bytes], list[bytes]]],
-) -> None:
-    async def compare() -> None:
+def test_any_mixture_of_requests_is_answered_as_by_the_library() -> None:
+    async def start() -> tuple[Site, Site]:
         store = WatchedStore()
         await store.publish("ETHUSDT", 5, 160)
         await store.publish("ETHUSDT", 100, 160)
-        await store.publish("ETHUSDT", 5000, 160, levels=300)
+        await store.publish("ETHUSDT", 5000, 160, levels=600)
         fast, ordinary = Site(store, fast=True), Site(store, fast=False)
-        await fast.start()
-        await ordinary.start()
-        try:
-            for request_bytes in PLAIN.values():
-                await fast.talk(request_bytes)
-            for asked, pieces in connections:
-                expected = await ordinary.talk(*pieces, of=asked)
-                assert await fast.talk(*pieces, of=asked) == expected
-                fast.check()
-        finally:
-            await fast.stop()
-            await ordinary.stop()
+        for site in (fast, ordinary):
+            await site.start()
+        for asked in PLAIN.values():
+            for _ in range(PAGED_AFTER + 2):
+                await fast.talk(asked)
+        return fast, ordinary
 
-    asyncio.run(compare())
+    async def compare(connection: tuple[list[bytes], list[bytes]]) -> None:
+        asked, pieces = connection
+        assert await fast.talk(*pieces, of=asked) == await ordinary.talk(*pieces, of=asked)
+        fast.check()
+
+    async def stop() -> None:
+        await fast.stop()
+        await ordinary.stop()
+
+    with asyncio.Runner() as runner:
+        fast, ordinary = runner.run(start())
+
+        @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(connection=_Requests.connection())
+        def mixtures(connection: tuple[list[bytes], list[bytes]]) -> None:
+            runner.run(compare(connection))
+
+        try:
+            mixtures()
+        finally:
+            runner.run(stop())
 
 
 async def test_a_new_version_is_answered_at_once(sites: Sequence[Site]) -> None:
@@ -412,6 +427,50 @@ async def test_answers_are_counted_however_they_are_given(sites: Sequence[Site])
             await fast.talk(PLAIN[name])
     fast.answers.fold()
     assert fast.counted == {(DEPTH_PATH, 200): 10, (DEPTH_PATH, 304): 10}
+
+
+@pytest.mark.parametrize("name", ["a large book", "HEAD of a large book", "gzip"])
+async def test_a_large_answer_given_often_comes_from_a_file_in_memory_and_is_the_same(
+    sites: Sequence[Site], name: str
+) -> None:
+    fast, ordinary = sites
+    expected = await ordinary.talk(PLAIN[name])
+    reader, writer = await fast.connect()
+    for _ in range(3 * PAGED_AFTER):
+        writer.write(PLAIN[name])
+        assert await read_answer(reader, PLAIN[name].split()[0]) == expected
+    (prepared,) = fast.answers.by_head.values()
+    assert (prepared.pages >= 0) == (len(expected) >= PAGED_BYTES) == (name == "a large book")
+    fast.check()
+    # A new version is another file, and the answer on its way of the old one is not touched by it.
+    fast.turn(b"another second")
+    ordinary.turn(b"another second")
+    writer.write(PLAIN[name])
+    assert await read_answer(reader, PLAIN[name].split()[0]) == await ordinary.talk(PLAIN[name])
+    assert prepared.pages == NO_PAGES
+    writer.close()
+
+
+async def test_files_in_memory_are_few_and_closed(
+    sites: Sequence[Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast, ordinary = sites
+    monkeypatch.setattr(module, "MAX_PAGED", 3)
+    before = len(os.listdir("/proc/self/fd"))
+    for limit in range(1000, 1006):
+        asked = request(f"{BOOK}{limit}")
+        for _ in range(PAGED_AFTER + 3):
+            assert await fast.talk(asked) == await ordinary.talk(asked)
+        fast.check()
+    assert sum(prepared.pages >= 0 for prepared in fast.answers.by_head.values()) == 3
+    for _ in range(2):
+        fast.answers.sweep(time.monotonic())
+    fast.check()
+    assert not any(prepared.pages >= 0 for prepared in fast.answers.by_head.values())
+    async with asyncio.timeout(WAIT_S):
+        # Connections of the test itself take a moment to be gone.
+        while len(os.listdir("/proc/self/fd")) > before + 4:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def test_a_client_that_does_not_read_is_not_read_either(sites: Sequence[Site]) -> None:

@@ -9,7 +9,7 @@ import zstandard
 
 from server import variants as module
 from server.answers import Answer, Asked
-from server.encodings import ASIDE_BYTES, WORTHWHILE_BYTES, Coding
+from server.encodings import ASIDE_BYTES, WORTHWHILE_BYTES, Coding, encode
 from server.freshness import Currency, State
 from server.variants import Variants
 
@@ -128,7 +128,7 @@ async def test_304_needs_no_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_body_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Coding] = []
-    real = module.encode
+    real = encode
 
     def counted(coding: Coding, body: bytes) -> bytes:
         calls.append(coding)
