@@ -1,0 +1,210 @@
+"""What the operations of :mod:`server.openapi` refer to: schemas, parameters, headers, common answers."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from depthcast.files import MAX_LIMIT
+from depthcast.venues.binance_rest import UNAVAILABLE
+from server.weights import too_much
+
+Json = dict[str, Any]
+
+JSON: Final = "application/json"
+
+# Binance's '^[\w\-._&&[^a-z]]{1,50}$', as ECMA 262 would have it, which JSON Schema speaks.
+_SYMBOL: Final = r"^[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60-\x7f]{1,50}$"
+_LEVEL: Final = r"^[0-9]+(\.[0-9]+)?$"
+_STATUSES: Final = ["TRADING", "HALT", "BREAK"]
+
+_TEXT: Final[Json] = {"type": "string"}
+_NUMBER: Final[Json] = {"type": "string", "pattern": "^[0-9]+$"}
+_PAIR: Final[Json] = {"type": "string", "pattern": "^[0-9]+:[0-9]+$"}
+_STATE: Final[Json] = {"enum": ["live", "stale", "halted", "proxied"]}
+
+_COMMON: Final = ("Access-Control-Allow-Origin", "Cache-Control", "X-Content-Type-Options")
+MARKET: Final = (*_COMMON, "Vary", "X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M")
+FRESH: Final = ("Depthcast-State", "Depthcast-Current-Time", "Age")
+VERSION: Final = (
+    "Depthcast-Version",
+    "Depthcast-Epoch",
+    "Depthcast-Event-Time",
+    "Depthcast-Publish-Time",
+    "Depthcast-Status",
+)
+_HEADERS: Final[Sequence[tuple[str, str, Json]]] = (
+    ("Access-Control-Allow-Origin", "Any web page may read.", {"const": "*"}),
+    ("Cache-Control", "How a cache may keep the answer.", _TEXT),
+    ("X-Content-Type-Options", "The content type is meant.", {"const": "nosniff"}),
+    ("X-MBX-USED-WEIGHT", "As X-MBX-USED-WEIGHT-1M.", _NUMBER),
+    ("X-MBX-USED-WEIGHT-1M", "This request's weight, or with a limit this client's in this minute.", _NUMBER),
+    ("Retry-After", "Seconds until asking again makes sense.", _NUMBER),
+    ("ETag", "Equal tags of one URL are equal bytes.", {"type": "string", "pattern": '^"[^"]+"$'}),
+    ("Last-Modified", "When the file was written, to the second.", _TEXT),
+    ("Vary", "The request headers that the answer depends on.", _TEXT),
+    ("Age", "Seconds since the store last confirmed the file; not sent below one.", _NUMBER),
+    ("Depthcast-Version", "Epoch and update id: the greater pair is newer.", _PAIR),
+    ("Depthcast-Epoch", "The epoch of the update id.", _NUMBER),
+    ("Depthcast-State", "How fresh the answer is; of a list, the worst.", _STATE),
+    ("Depthcast-Current-Time", "When the answer was last known to be current, in ms since 1970.", _NUMBER),
+    ("Depthcast-Status", "What the symbol does, in the exchange's word, or DELISTED.", _TEXT),
+    ("Depthcast-Certain", "Levels a side that are certain; `complete`: there are no others.", _TEXT),
+    ("Depthcast-Event-Time", "The exchange's clock of the last change, in ms since 1970.", _NUMBER),
+    ("Depthcast-Publish-Time", "The writer's clock when it wrote the file, in ms since 1970.", _NUMBER),
+)
+
+
+def components() -> Json:
+    """All of them."""
+    return {
+        "schemas": _schemas(),
+        "parameters": _parameters(),
+        "headers": {name: {"description": text, "schema": schema} for name, text, schema in _HEADERS},
+        "responses": _responses(),
+    }
+
+
+def named(name: str, *, needed: bool = False) -> Json:
+    """A parameter, by the name it has here."""
+    if needed:
+        return {**_parameters()[name], "required": True}
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+def refer(kind: str, names: Sequence[str]) -> Json:
+    """References to several components of one kind, by their names."""
+    return {name: {"$ref": f"#/components/{kind}/{name}"} for name in names}
+
+
+def whole_answer(text: str, schema: str, example: Json, headers: Sequence[str]) -> Json:
+    """An answer with a JSON body."""
+    found: Json = {
+        "description": text,
+        "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}},
+    }
+    if headers:
+        found["headers"] = refer("headers", headers)
+    return found
+
+
+def _responses() -> Json:
+    limited, unavailable = too_much(6000), UNAVAILABLE
+    return {
+        "414": {
+            "description": "The query string is longer than 8192 bytes.",
+            "headers": refer("headers", MARKET),
+        },
+        "429": whole_answer(
+            "The client used more request weight in this minute than this server allows. By default there is "
+            "no limit.",
+            "Error",
+            {"code": limited.code, "msg": limited.msg},
+            [*MARKET, "Retry-After"],
+        ),
+        "503": whole_answer(
+            "What was asked for is published, but cannot be had now.",
+            "Error",
+            {"code": unavailable.code, "msg": unavailable.msg},
+            [*MARKET, "Retry-After"],
+        ),
+    }
+
+
+def _parameters() -> dict[str, Json]:
+    return {
+        "symbol": {
+            "name": "symbol",
+            "in": "query",
+            "description": "1 to 50 letters of any alphabet but lower-case ASCII, digits, '-', '.' and '_'.",
+            "schema": {"type": "string", "pattern": _SYMBOL},
+            "example": "BTCUSDT",
+        },
+        "symbols": {
+            "name": "symbols",
+            "in": "query",
+            "description": "Symbols, as a JSON array without blanks. Not together with symbol.",
+            "schema": {"type": "string", "pattern": r"^\[.*\]$"},
+            "example": '["BTCUSDT","ETHUSDT"]',
+        },
+        "symbolStatus": {
+            "name": "symbolStatus",
+            "in": "query",
+            "description": "Only symbols of this status.",
+            "schema": {"enum": _STATUSES},
+            "example": "TRADING",
+        },
+        "timeUnit": {
+            "name": "X-MBX-TIME-UNIT",
+            "in": "header",
+            "description": "The unit of times in the body.",
+            "schema": {
+                "enum": ["MILLISECOND", "millisecond", "MICROSECOND", "microsecond"],
+                "default": "MILLISECOND",
+            },
+        },
+        "ifNoneMatch": {
+            "name": "If-None-Match",
+            "in": "header",
+            "description": "Entity tags that the client has: 304 if one of them is the book's.",
+            "schema": {"type": "string"},
+        },
+        "ifModifiedSince": {
+            "name": "If-Modified-Since",
+            "in": "header",
+            "description": "Looked at only without If-None-Match.",
+            "schema": {"type": "string"},
+        },
+    }
+
+
+def _schemas() -> Json:
+    price = {"type": "string", "pattern": _LEVEL}
+    level = {"type": "array", "items": price, "minItems": 2, "maxItems": 2}
+    side = {"type": "array", "items": level, "maxItems": MAX_LIMIT}
+    ticker = {
+        "symbol": {"type": "string"},
+        "bidPrice": price,
+        "bidQty": price,
+        "askPrice": price,
+        "askQty": price,
+    }
+    whole = {"type": "integer", "minimum": 0}
+    listed = {"symbol": {"type": "string"}, "status": {"type": "string"}}
+    return {
+        "Error": _object({"code": {"type": "integer", "maximum": -1}, "msg": {"type": "string"}}),
+        "Book": _object({"lastUpdateId": whole, "bids": side, "asks": side}),
+        "BookTicker": _object(ticker),
+        "BookTickers": {
+            "oneOf": [
+                {"$ref": "#/components/schemas/BookTicker"},
+                {"type": "array", "items": {"$ref": "#/components/schemas/BookTicker"}},
+            ]
+        },
+        "ExchangeInfo": {
+            "type": "object",
+            "required": ["serverTime", "symbols"],
+            "properties": {
+                "timezone": {"type": "string"},
+                "serverTime": whole,
+                "rateLimits": {"type": "array", "items": {"type": "object"}},
+                "exchangeFilters": {"type": "array"},
+                "symbols": {
+                    "type": "array",
+                    "items": {"type": "object", "required": list(listed), "properties": listed},
+                },
+            },
+        },
+        "Nothing": _object({}),
+        "Time": _object({"serverTime": whole}),
+        "Alive": _object({"alive": {"const": True}}),
+        "Ready": _object({"ready": {"type": "boolean"}, "symbols": whole}),
+    }
+
+
+def _object(members: Json) -> Json:
+    """Exactly these members."""
+    return {
+        "type": "object",
+        "required": list(members),
+        "properties": members,
+        "additionalProperties": False,
+    }
