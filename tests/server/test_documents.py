@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from depthcast.store import StoredObject
-from depthcast.venues import binance_rest
+from depthcast.venues import binance_lists, binance_rest
 from depthcast.venues.binance_rest import ApiError
 from server.answers import Answer, Asked
 from server.edition import Edition
@@ -40,14 +40,15 @@ def test_every_header_of_a_book_is_documented_and_no_other(page: str, store: "Wa
 
 
 def test_every_error_of_the_scheme_is_documented_in_its_words(page: str) -> None:
-    constants = [value for value in vars(binance_rest).values() if isinstance(value, ApiError)]
-    assert len(constants) >= 10
+    named = vars(binance_rest) | vars(binance_lists)
+    constants = [value for value in named.values() if isinstance(value, ApiError)]
+    assert len(constants) >= 14
     for error in constants:
         assert error.msg in page
         assert str(error.code).replace("-", "−") in page
 
 
-@pytest.mark.parametrize("name", ["depth", "ping", "time"])
+@pytest.mark.parametrize("name", ["depth", "ticker/bookTicker", "exchangeInfo", "ping", "time"])
 def test_every_endpoint_is_documented(page: str, name: str) -> None:
     assert f"| `/api/v3/{name}` |" in page
 
