@@ -141,6 +141,8 @@ class Service:
             self.hot,
             self.tops,
             freshness,
+            unavailable_when_stale=settings.stale_policy == "unavailable",
+            upstream=self._upstream,
             cache_control=settings.answer_cache_control,
             list_holds_s=min(settings.refresh_ms, settings.ticker_refresh_ms) / 1000,
         )

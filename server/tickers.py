@@ -6,6 +6,9 @@ answered from files of their own, of which only the best level of each side is k
 as long as somebody asks for lists. A list's prices are therefore up to that much older.
 
 A list says ``stale`` if any of its files is, and was last current when the least current of them was.
+
+What is to happen in place of stale prices is as for books, but for lists the exchange is never asked: one
+stale symbol would cost a request for each of them.
 """
 
 import asyncio
@@ -41,9 +44,10 @@ from server.answers import (
 )
 from server.catalogue import Catalogue
 from server.depth import MAX_QUERY_BYTES
-from server.edition import DEFAULT_CACHE_CONTROL, Edition
+from server.edition import DEFAULT_CACHE_CONTROL, Edition, version_headers
 from server.freshness import Currency, Freshness, State
 from server.hot import HotFile, HotFiles
+from server.upstream import FAILED, Upstream
 
 DEFAULT_LIST_HOLDS_S: Final = 0.1
 """So long the answer to a request for a list may be given again to the same request."""
@@ -72,7 +76,8 @@ class Top(Edition):
 
 class Tickers:
     """The endpoint over what is published. ``hot`` are the files in memory, ``tops`` those kept for lists,
-    made by :meth:`Top.of`. ``clock`` is theirs."""
+    made by :meth:`Top.of`. ``clock`` is theirs. ``unavailable_when_stale`` and ``upstream`` are those of
+    :class:`~server.depth.Depth`."""
 
     def __init__(
         self,
@@ -81,6 +86,8 @@ class Tickers:
         tops: HotFiles,
         freshness: Freshness,
         *,
+        unavailable_when_stale: bool = False,
+        upstream: Upstream | None = None,
         cache_control: str = DEFAULT_CACHE_CONTROL,
         list_holds_s: float = DEFAULT_LIST_HOLDS_S,
         clock: Callable[[], float] = time.monotonic,
@@ -89,6 +96,8 @@ class Tickers:
         self._hot = hot
         self._tops = tops
         self._freshness = freshness
+        self._unavailable_when_stale = unavailable_when_stale
+        self._upstream = upstream
         self._cache_control: Header = (b"cache-control", cache_control.encode())
         self._list_holds_s = list_holds_s
         self._clock = clock
@@ -133,25 +142,57 @@ class Tickers:
         try:
             file = await self._hot.read(key)
         except (StoreError, BadFile):
-            return self._unavailable
-        return self._unavailable if file is None else self._from(file, request, symbol)
+            file = None
+        if file is None:
+            return self._unavailable if self._upstream is None else await self._ask(None, symbol)
+        given = self._from(file, request, symbol)
+        return given if isinstance(given, Answer) else await given
 
-    def _from(self, file: HotFile, request: TickerRequest, symbol: str) -> Answer:
+    def _from(self, file: HotFile, request: TickerRequest, symbol: str) -> Answer | Awaitable[Answer]:
         edition = file.edition
         assert edition is not None  # what HotFiles hands out has been read
         if request.symbol_status not in (None, edition.info.status):
             return self._status_mismatch
         now = self._clock()
-        body = ticker(symbol, cut(edition.body, 1))
+        currency = self._freshness.of(file, now)
+        if currency.state is State.STALE:
+            if self._unavailable_when_stale:
+                return self._refused(currency, version_headers(edition.version))
+            if self._upstream is not None:
+                return self._ask(file, symbol)
+        return self._of_file(file, symbol, currency, now)
+
+    def _of_file(self, file: HotFile, symbol: str, currency: Currency, now: float) -> Answer:
+        edition = file.edition
+        assert edition is not None  # what HotFiles hands out has been read
         about = (
-            (b"depthcast-version", str(edition.version).encode()),
+            *version_headers(edition.version),
             (b"depthcast-event-time", b"%d" % edition.info.event_time_ms),
             (b"depthcast-publish-time", b"%d" % edition.info.publish_time_ms),
             (b"depthcast-status", edition.info.status.encode()),
-            *self._freshness.of(file, now).headers(),
         )
         hold = Hold(file, edition, self._freshness.holds_until(file, now))
-        return self._whole(body, about, hold)
+        return self._whole(ticker(symbol, cut(edition.body, 1)), currency, about, hold)
+
+    # In place of stale prices
+
+    def _refused(self, currency: Currency, about: Iterable[Header] = ()) -> Answer:
+        base, state = self._unavailable, currency.state.value
+        return base._replace(headers=(*base.headers, *about, *currency.headers()), state=state)
+
+    async def _ask(self, file: HotFile | None, symbol: str) -> Answer:
+        """The exchange's answer, or the file's where it has none. Not held: the next may differ."""
+        assert self._upstream is not None
+        outcome = await self._upstream.ask(symbol, 1)
+        if isinstance(outcome, ApiError):
+            return refusal(outcome)
+        if outcome is not FAILED:
+            body = ticker(symbol, cut(outcome.body, 1))
+            return self._whole(body, Currency(State.PROXIED, outcome.asked_ms), (), None)
+        if file is None:
+            return self._unavailable
+        now = self._clock()
+        return self._of_file(file, symbol, self._freshness.of(file, now), now)._replace(hold=None)
 
     # Lists
 
@@ -218,17 +259,22 @@ class Tickers:
             currencies.append(self._freshness.of(file, now))
             holds_until = min(holds_until, self._freshness.holds_until(file, now))
         body = b"[%s]" % b",".join(lines)
-        about = worst(currencies).headers() if currencies else ()
-        return self._whole(body, about, Hold(NOWHERE, None, holds_until))
+        currency = worst(currencies) if currencies else None
+        if self._unavailable_when_stale and currency is not None and currency.state is State.STALE:
+            return self._refused(currency)
+        return self._whole(body, currency, (), Hold(NOWHERE, None, holds_until))
 
     def _key(self, symbol: str) -> str | None:
         limits = self._catalogue.limits(symbol)
         return depth_key(symbol, limits[0]) if limits else None
 
-    def _whole(self, body: bytes, about: Iterable[Header], hold: Hold) -> Answer:
+    def _whole(
+        self, body: bytes, currency: Currency | None, about: Iterable[Header], hold: Hold | None
+    ) -> Answer:
         length: Header = (b"content-length", b"%d" % len(body))
-        headers = (JSON_TYPE, length, self._cache_control, *COMMON, *about)
-        return Answer(200, headers, body, hold)
+        fresh = currency.headers() if currency is not None else ()
+        headers = (JSON_TYPE, length, self._cache_control, *COMMON, *about, *fresh)
+        return Answer(200, headers, body, hold, currency.state.value if currency is not None else b"")
 
 
 def ticker(symbol: str, body: bytes) -> bytes:
@@ -244,14 +290,14 @@ def ticker(symbol: str, body: bytes) -> bytes:
     book = orjson.loads(body)
     bids, asks = book["bids"], book["asks"]
     best = (bids or asks or [[_NO_DIGITS, _NO_DIGITS]])[0]
-    bid = bids[0] if bids else list(map(_zero_like, best))
-    ask = asks[0] if asks else list(map(_zero_like, best))
+    bid = bids[0] if bids else list(map(zero_like, best))
+    ask = asks[0] if asks else list(map(zero_like, best))
     return orjson.dumps(
         {"symbol": symbol, "bidPrice": bid[0], "bidQty": bid[1], "askPrice": ask[0], "askQty": ask[1]}
     )
 
 
-def _zero_like(number: str) -> str:
+def zero_like(number: str) -> str:
     _, point, digits = number.partition(".")
     return "0" + point + "0" * len(digits)
 

@@ -9,11 +9,13 @@ import pytest
 
 from depthcast.errors import StoreUnavailable
 from depthcast.files import depth_key
+from depthcast.venues.binance_rest import ApiError
 from server.answers import Answer, Asked
 from server.catalogue import Catalogue
 from server.freshness import Currency, Freshness, State
 from server.hot import HotFiles
 from server.tickers import Tickers, Top, ticker, worst
+from server.upstream import FAILED, Given, Outcome, Upstream
 
 if TYPE_CHECKING:
     from tests.server.conftest import StillClock, WatchedStore
@@ -293,3 +295,75 @@ def test_a_list_is_stale_if_one_is_and_halted_if_all_are(states: list[State], ex
 def test_a_list_is_as_current_as_its_least_current_file() -> None:
     assert worst([Currency(State.LIVE, 7, 1), Currency(State.LIVE, 5, 3)]) == Currency(State.LIVE, 5, 3)
     assert worst([Currency(State.LIVE, 7), Currency(State.LIVE, None)]).current_ms is None
+
+
+# In place of stale prices
+
+
+class Exchange(Upstream):
+    """Says ``outcome`` to whoever asks."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.asked: list[tuple[str, int]] = []
+
+    async def ask(self, symbol: str, limit: int) -> Outcome:
+        self.asked.append((symbol, limit))
+        return self.outcome
+
+
+async def stale(
+    store: "WatchedStore", hot: HotFiles, tops: HotFiles, clock: "StillClock", **policy: Any
+) -> Tickers:
+    """An endpoint whose files are in memory, and stale."""
+    await store.publish("BTCUSDT", 5, 160)
+    await store.publish("ETHUSDT", 5, 160)
+    catalogue = Catalogue(store)
+    await catalogue.refresh()
+    tickers = Tickers(catalogue, hot, tops, Freshness(), clock=clock, **policy)
+    await fetch(Tickers(catalogue, hot, tops, Freshness(), clock=clock), "symbol=ETHUSDT")
+    await fetch(Tickers(catalogue, hot, tops, Freshness(), clock=clock))
+    store.failure = StoreUnavailable("away")
+    await clock.advance(10)
+    return tickers
+
+
+async def test_stale_prices_are_503_where_the_policy_says_so(
+    store: "WatchedStore", hot: HotFiles, tops: HotFiles, clock: "StillClock"
+) -> None:
+    tickers = await stale(store, hot, tops, clock, unavailable_when_stale=True)
+    for query in ("symbol=ETHUSDT", "", 'symbols=["ETHUSDT"]'):
+        answer = await fetch(tickers, query)
+        assert code(answer) == (503, -1001)
+        assert dict(answer.headers)[b"depthcast-state"] == answer.state == b"stale"
+    assert (await fetch(tickers, "symbols=[]")).body == b"[]"
+
+
+async def test_the_exchange_is_asked_for_one_symbol_and_never_for_lists(
+    store: "WatchedStore", hot: HotFiles, tops: HotFiles, clock: "StillClock"
+) -> None:
+    exchange = Exchange(Given(store.body(170, 1), 170, 1_723_161_263_000))
+    tickers = await stale(store, hot, tops, clock, upstream=exchange)
+    answer = await fetch(tickers, "symbol=ETHUSDT")
+    assert (answer.status, answer.body) == (200, in_words(of("ETHUSDT", 170))[1:-1])
+    assert (answer.state, answer.hold) == (b"proxied", None)
+    assert dict(answer.headers)[b"depthcast-current-time"] == b"1723161263000"
+    assert exchange.asked == [("ETHUSDT", 1)]
+    for query in ("", 'symbols=["ETHUSDT"]'):
+        answer = await fetch(tickers, query)
+        assert (answer.status, answer.state) == (200, b"stale")
+    assert len(exchange.asked) == 1
+
+
+async def test_what_the_exchange_refuses_is_passed_on_and_what_it_fails_to_give_is_the_file_s(
+    store: "WatchedStore", hot: HotFiles, tops: HotFiles, clock: "StillClock"
+) -> None:
+    exchange = Exchange(ApiError(400, -1121, "Invalid symbol."))
+    tickers = await stale(store, hot, tops, clock, upstream=exchange)
+    assert code(await fetch(tickers, "symbol=ETHUSDT")) == (400, -1121)
+    exchange.outcome = FAILED
+    answer = await fetch(tickers, "symbol=ETHUSDT")
+    assert (answer.status, answer.state, answer.hold) == (200, b"stale", None)
+    assert answer.body == in_words(of("ETHUSDT"))[1:-1]
+    # Nothing is in memory of it, and the store is away.
+    assert code(await fetch(tickers, "symbol=BTCUSDT")) == (503, -1001)
