@@ -1,12 +1,20 @@
 """Request weight: what answers tell, and the limit on each client."""
 
-from collections.abc import Awaitable
+import asyncio
+import http.client
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from server.answers import NOWHERE, Answer, Asked, Hold, json_answer
 from server.clients import Clients, parse_networks
 from server.weights import Weights
+from tests.conformance.world import serving
+
+if TYPE_CHECKING:
+    from tests.server.conftest import WatchedStore
 
 ONE = "1.1.1.1"
 LIMIT = 12
@@ -143,3 +151,56 @@ async def test_an_answer_that_nobody_waits_for_is_closed_with_what_it_waits_for(
 
     given = Weights().around(slow, five)(Asked())
     given.close()  # type: ignore[union-attr]
+
+
+def asked_on_one_connection(port: int, times: int, **headers: str) -> list[tuple[int, int, str | None]]:
+    """Status, used weight and ``Retry-After`` of so many equal requests of weight 5."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    found = []
+    for _ in range(times):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", "/api/v3/depth?symbol=ETHUSDT&limit=5", headers=named)
+        answer = connection.getresponse()
+        answer.read()
+        used = int(answer.headers["x-mbx-used-weight-1m"])
+        assert answer.headers.get_all("x-mbx-used-weight") == [str(used)]
+        found.append((answer.status, used, answer.headers["retry-after"]))
+    connection.close()
+    return found
+
+
+async def within_a_minute(ask: Callable[[], list[tuple[int, int, str | None]]]) -> Any:
+    """What ``ask`` finds in one minute of the clock: it is asked again where the minute ended meanwhile."""
+    for _ in range(3):
+        minute = int(time.time()) // 60
+        found = await asyncio.to_thread(ask)
+        if int(time.time()) // 60 == minute:
+            return found
+    raise AssertionError("it took a minute")
+
+
+async def test_prepared_answers_are_counted_and_limited_like_others(store: "WatchedStore") -> None:
+    await store.publish("ETHUSDT", 5, 160)
+    async with serving(store, client_weight_limit=100) as port:
+        found = await within_a_minute(lambda: asked_on_one_connection(port, 23))
+        assert [status for status, *_ in found] == [200] * 20 + [429] * 3
+        assert [used for _, used, _ in found] == [5 * n for n in range(1, 24)]
+        assert all(retry is None for *_, retry in found[:20])
+        assert all(retry is not None and 1 <= int(retry) <= 60 for *_, retry in found[20:])
+
+
+async def test_clients_behind_a_trusted_proxy_have_a_limit_each(store: "WatchedStore") -> None:
+    await store.publish("ETHUSDT", 5, 160)
+    async with serving(store, client_weight_limit=100, trusted_proxies="127.0.0.1") as port:
+        for client in ("1.1.1.1", "2.2.2.2", "2001:db8::1"):
+            found = await within_a_minute(
+                lambda client=client: asked_on_one_connection(port, 21, X_Forwarded_For=client)  # type: ignore[misc]
+            )
+            assert [status for status, *_ in found] == [200] * 20 + [429]
+
+
+async def test_without_a_limit_prepared_answers_say_their_own_weight(store: "WatchedStore") -> None:
+    await store.publish("ETHUSDT", 5, 160)
+    async with serving(store) as port:
+        found = await asyncio.to_thread(asked_on_one_connection, port, 30)
+        assert set(found) == {(200, 5, None)}
