@@ -29,12 +29,14 @@ JOINED_BYTES: Final = 16384
 """Bodies up to this size are kept joined with their heads: a copy more in memory, a buffer less to send."""
 
 PAGED_BYTES: Final = 32768
+MOST_PAGED_BYTES: Final = 131072
 PAGED_AFTER: Final = 8
-"""An answer of so many bytes is put into a file in memory when it has been given so often: ``sendfile`` takes
-the pages as they are, where ``write`` copies them for each reader."""
+"""An answer of a length between these is put into a file in memory when it has been given so often:
+``sendfile`` takes the pages as they are, where ``write`` copies them for each reader. Longer ones do not fit
+into a socket's buffer at once, and copying them was measured to be faster."""
 
 MAX_PAGED: Final = 128
-"""So many answers may be files at once: of 5,000 levels a side, 40 MB."""
+"""So many answers may be files at once, 16 MiB."""
 
 NO_PAGES: Final = -1
 REFUSED_PAGES: Final = -2
@@ -204,8 +206,9 @@ class FastAnswers:
     def page(self, prepared: Prepared) -> int:
         """The answer as a file in memory, which the kernel sends without copying it for each reader; negative
         where it is not worth while, or no more are to be had."""
-        if prepared.pages == NO_PAGES and prepared.hits >= PAGED_AFTER and prepared.length >= PAGED_BYTES:
-            prepared.pages = self._new_pages(prepared)
+        if prepared.pages == NO_PAGES and prepared.hits >= PAGED_AFTER:
+            worth_while = PAGED_BYTES <= prepared.length <= MOST_PAGED_BYTES
+            prepared.pages = self._new_pages(prepared) if worth_while else REFUSED_PAGES
         return prepared.pages
 
     def _new_pages(self, prepared: Prepared) -> int:
