@@ -2,26 +2,27 @@
 
 A map of the package, from the pure core outwards:
 
-========================  =====================================================================
-``depthcast.errors``      the error tree; every error carries a hint what to do
-``depthcast.events``      what a venue tells us, as values: ``Diff``, ``Snapshot``
-``depthcast.book``        ``Book``: one symbol's two sides; apply, render any limit, certainty
-``depthcast.sync``        ``Sync``: snapshot + diffs -> an unbroken book; sans-I/O state machine
-``depthcast.files``       the contract: request <-> key, key -> bytes, version of a file
-``depthcast.heartbeat``   what a replica says of itself once a second
-``depthcast.fleet``       which replicas live, and who comes first for a symbol
-``depthcast.venues``      one module an exchange: urls, frames -> events, its REST scheme
-``depthcast.store``       get and put_if on object storage; the outcome of a write
-``depthcast.roster``      the heartbeats in the store, read into ``fleet.Members``
-``depthcast.marking``     what a symbol does, said beside its files, whose books stay as they are
-``depthcast.backoff``     retry delays, as values
-``depthcast.feed``        the I/O skin around a venue's websocket
-``depthcast.rest``        the I/O skin around a venue's REST interface, paced by request weight
-``depthcast.keeper``      feed + REST + Sync: many live books, one callback
-``depthcast.settings``    settings: command line > environment > TOML file
-``depthcast.logs``        log lines, for people or as JSON
-``depthcast.cli``         the ``depthcast`` command, one module a verb
-========================  =====================================================================
+=========================  ====================================================================
+``depthcast.errors``       the error tree; every error carries a hint what to do
+``depthcast.events``       what a venue tells us, as values: ``Diff``, ``Snapshot``
+``depthcast.book``         ``Book``: one symbol's two sides; apply, render any limit, certainty
+``depthcast.sync``         ``Sync``: snapshot + diffs -> an unbroken book; sans-I/O state machine
+``depthcast.files``        the contract: request <-> key, key -> bytes, version of a file
+``depthcast.symbol_list``  the venue's list of symbols as a file: its parts, and which is news
+``depthcast.heartbeat``    what a replica says of itself once a second
+``depthcast.fleet``        which replicas live, and who comes first for a symbol
+``depthcast.venues``       one module an exchange: urls, frames -> events, its REST scheme
+``depthcast.store``        get and put_if on object storage; the outcome of a write
+``depthcast.roster``       the heartbeats in the store, read into ``fleet.Members``
+``depthcast.marking``      what a symbol does, said beside its files, whose books stay as they are
+``depthcast.backoff``      retry delays, as values
+``depthcast.feed``         the I/O skin around a venue's websocket
+``depthcast.rest``         the I/O skin around a venue's REST interface, paced by request weight
+``depthcast.keeper``       feed + REST + Sync: many live books, one callback
+``depthcast.settings``     settings: command line > environment > TOML file
+``depthcast.logs``         log lines, for people or as JSON
+``depthcast.cli``          the ``depthcast`` command, one module a verb
+=========================  ====================================================================
 
 ``errors``, ``events``, ``book``, ``sync``, ``files``, ``heartbeat``, ``fleet`` and ``venues`` are pure: bytes
 and values in, values out, no asyncio, no clock. The services that write (``updater``) and read (``server``)

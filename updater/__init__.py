@@ -8,6 +8,7 @@
 ``publisher``  ``Publisher``: one symbol's files;  ``ports``: what it needs around it
 ``duty``       ``Duty``: whether this replica writes a symbol;  ``claims``: in which epoch. Both pure
 ``standby``    ``Standby``: looks at a file that another replica writes;  ``watch``: whether it lags. Pure
+``marks``      ``Marks``: the symbols' status beside their files;  ``symbol_list``: their list as a file
 ``warm``       ``WarmFiles``: a published file as the snapshot that a book starts from
 ``replica``    ``Replica``: one process, put together
 ``metrics``    what it counts;  ``window``: percentiles of the last while

@@ -21,7 +21,7 @@ checks = pytest.importorskip("schemathesis.specs.openapi.checks", reason="schema
 pytestmark = pytest.mark.xdist_group("openapi")
 in_one_loop = pytest.mark.asyncio(loop_scope="module")
 
-EXAMPLES = 20
+EXAMPLES = 50
 EXCLUDED = [checks.positive_data_acceptance]
 """A description cannot tell which symbols exist, or which parameters exclude each other."""
 
