@@ -96,7 +96,8 @@ async def latencies(
     due = time.monotonic() + 0.1
     until = due + seconds
     while due < until:
-        if (ahead := due - time.monotonic()) > 0:
+        # Timers are of whole milliseconds: never before it is due, and what is late counts as latency.
+        while (ahead := due - time.monotonic()) > 0:
             await asyncio.sleep(ahead)
         heapq.heappush(waiting, (due, draw.choice(requests)))
         if lines:

@@ -35,7 +35,7 @@ def draw(rows: Sequence["Row"], change: "Change", path: Path) -> None:
     bars.set_ylabel("thousand requests a second on one core")
     bars.set_xlabel("levels a side, and how they are asked for; above: depthcast by nginx")
     bars.set_title("Throughput")
-    bars.legend(frameon=False)
+    bars.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.06), ncols=len(names))
     _shares(late, change.latency_ms, 2.0, "2 ms")
     late.set_xscale("log")
     late.set_title(f"Latency at {change.rate / 1000:,.0f} thousand requests a second")
