@@ -6,7 +6,6 @@ silent what was seen of the live service; what neither tells is marked *chosen*.
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, NamedTuple
@@ -14,11 +13,24 @@ from urllib.parse import parse_qsl
 
 from simulator.exchange import Exchange, Instrument
 from simulator.faults import Fault, Kind
-from simulator.listing import PERMISSIONS, REQUESTABLE_STATUSES, Listing, well_formed
-from simulator.truth import MAX_DEPTH
+from simulator.listing import Listing
+from simulator.parameters import (
+    DEFAULT_LIMIT,
+    LIMIT,
+    ApiError,
+    all_read,
+    boolean_of,
+    checked,
+    either,
+    limit_of,
+    once_each,
+    permissions_of,
+    status_of,
+    symbol_of,
+    symbol_or_symbols,
+    time_unit_of,
+)
 from simulator.weight import error_body
-
-DEFAULT_LIMIT: Final = 100
 
 JSON: Final = "application/json;charset=UTF-8"
 
@@ -43,14 +55,6 @@ _DEPTH: Final = ("symbol", "limit", "symbolStatus")
 _TICKER: Final = ("symbol", "symbols", "symbolStatus")
 _EXCHANGE_INFO: Final = ("symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus")
 
-_SYMBOL_RANGE: Final = r"[\w\-._&&[^a-z]]{1,50}"
-# '^\[("…"(,"…"){0,}){0,1}\]$': no blanks. As seen in 2026.
-_SYMBOLS: Final = re.compile(r'\[("[^"\s]+"(,"[^"\s]+")*)?\]')
-_PERMISSION: Final = re.compile(r"[A-Z0-9_]{1,50}")
-_LIMIT: Final = re.compile(r"[0-9]{1,20}")
-_INT_MAX: Final = 2**31 - 1
-_TIME_UNITS: Final = {"MICROSECOND": 1000, "microsecond": 1000, "MILLISECOND": 1, "millisecond": 1}
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -64,15 +68,6 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
     fate: Literal["whole", "cut", "never"] = "whole"
-
-
-class ApiError(Exception):
-    """A refusal: HTTP 400 with ``{"code":…,"msg":…}``."""
-
-    def __init__(self, code: int, msg: str) -> None:
-        super().__init__(f"{code} {msg}")
-        self.code = code
-        self.msg = msg
 
 
 class _Endpoint(NamedTuple):
@@ -121,7 +116,7 @@ class Rest:
                 Answer(status, body, {**_content(JSON), **used, "Retry-After": str(retry_after_s)})
             )
         try:
-            answer = endpoint.answer(_checked(sent, endpoint.parameters), headers)
+            answer = endpoint.answer(checked(sent, endpoint.parameters), headers)
         except ApiError as error:
             answer = Answer(400, error_body(error.code, error.msg), _content(JSON))
         return _dressed(replace(answer, headers={**answer.headers, **used}))
@@ -130,15 +125,15 @@ class Rest:
         return Answer(200, b"{}", _content(JSON))
 
     def _time(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
-        unit = _time_unit(headers)
+        unit = time_unit_of(headers)
         return Answer(200, b'{"serverTime":%d}' % (self._exchange.wall_ms() * unit), _content(JSON))
 
     def _depth(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
-        _time_unit(headers)
-        symbol = _symbol(sent)
-        limit = _limit(sent)
-        status = _status(sent)
-        _all_read(sent, _DEPTH)
+        time_unit_of(headers)
+        symbol = symbol_of(sent)
+        limit = limit_of(sent)
+        status = status_of(sent)
+        all_read(sent, _DEPTH)
         instrument = self._instrument(symbol)
         if status is not None and status != instrument.listing.status:
             raise ApiError(-1220, "The symbol's status does not match the requested symbolStatus.")
@@ -165,16 +160,16 @@ class Rest:
         return answer
 
     def _book_ticker(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
-        _time_unit(headers)
-        symbols, status = _symbol_or_symbols(sent), _status(sent)
-        _either(sent)
-        _all_read(sent, _TICKER)
+        time_unit_of(headers)
+        symbols, status = symbol_or_symbols(sent), status_of(sent)
+        either(sent)
+        all_read(sent, _TICKER)
         if "symbol" in sent:
             instrument = self._instrument(symbols[0])
             if status not in (None, instrument.listing.status):
                 raise ApiError(-1220, "The symbol's status does not match the requested symbolStatus.")
             return Answer(200, _compact(self._top(instrument)), _content(JSON))
-        _once_each(symbols)
+        once_each(symbols)
         instruments: list[Instrument] = list(self._exchange.instruments.values())
         if "symbols" in sent:
             instruments = [self._instrument(symbol) for symbol in symbols]  # chosen: in the order asked for
@@ -198,8 +193,8 @@ class Rest:
         }
 
     def _exchange_info(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
-        unit = _time_unit(headers)
-        show_sets = _boolean(sent, "showPermissionSets", default=True)
+        unit = time_unit_of(headers)
+        show_sets = boolean_of(sent, "showPermissionSets", default=True)
         body = {
             "timezone": "UTC",
             "serverTime": self._exchange.wall_ms() * unit,
@@ -215,13 +210,13 @@ class Rest:
         return Answer(200, _compact(body), _content(JSON))
 
     def _chosen(self, sent: Mapping[str, str]) -> Sequence[Listing]:
-        symbols, permissions, status = _symbol_or_symbols(sent), _permissions(sent), _status(sent)
-        _either(sent)
+        symbols, permissions, status = symbol_or_symbols(sent), permissions_of(sent), status_of(sent)
+        either(sent)
         named = "symbol" in sent or "symbols" in sent
         if named and ("permissions" in sent or "symbolStatus" in sent):
             raise ApiError(-1128, "Combination of optional parameters invalid.")
-        _all_read(sent, _EXCHANGE_INFO)
-        _once_each(symbols)
+        all_read(sent, _EXCHANGE_INFO)
+        once_each(symbols)
         if named:
             return [self._instrument(symbol).listing for symbol in symbols]
         return [
@@ -244,7 +239,7 @@ def depth_weight(sent: Mapping[str, str]) -> int:
     [5, 25, 50, 250, 5]
     """
     text = sent.get("limit", "")
-    limit = int(text) if _LIMIT.fullmatch(text) else DEFAULT_LIMIT
+    limit = int(text) if LIMIT.fullmatch(text) else DEFAULT_LIMIT
     if limit <= 100:
         return 5
     if limit <= 500:
@@ -254,133 +249,6 @@ def depth_weight(sent: Mapping[str, str]) -> int:
 
 def _one(_: Mapping[str, str]) -> int:
     return 1
-
-
-def _checked(sent: Sequence[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
-    """Duplicates are refused before too many parameters are, and both before any value is looked at."""
-    parameters: dict[str, str] = {}
-    for name, value in sent:
-        if name in parameters:
-            raise ApiError(-1101, f"Duplicate values for parameter '{name}'.")
-        parameters[name] = value
-    if len(parameters) > len(known):
-        raise ApiError(
-            -1101, f"Too many parameters; expected '{len(known)}' and received '{len(parameters)}'."
-        )
-    return parameters
-
-
-def _all_read(sent: Mapping[str, str], known: Sequence[str]) -> None:
-    read = sum(name in known for name in sent)
-    if read < len(sent):
-        raise ApiError(
-            -1104,
-            f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{len(sent)}'.",
-        )
-
-
-def _symbol(sent: Mapping[str, str]) -> str:
-    if "symbol" not in sent:
-        raise ApiError(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
-    symbol = sent["symbol"]
-    if not symbol:
-        raise ApiError(-1105, "Parameter 'symbol' was empty.")
-    if not well_formed(symbol):
-        raise _illegal("symbol", f"^{_SYMBOL_RANGE}$")
-    return symbol
-
-
-def _symbols(text: str) -> Sequence[str]:
-    """``["BTCUSDT","BNBUSDT"]``"""
-    if not text:
-        raise ApiError(-1105, "Parameter 'symbols' was empty.")
-    symbols = json.loads(text) if _SYMBOLS.fullmatch(text) and "\\" not in text else [""]
-    if not all(map(well_formed, symbols)):
-        one = f'"{_SYMBOL_RANGE}"'
-        raise _illegal("symbols", rf"^\[({one}(,{one}){{0,}}){{0,1}}\]$")
-    return list(symbols)
-
-
-def _symbol_or_symbols(sent: Mapping[str, str]) -> Sequence[str]:
-    """Each is looked at by itself first (chosen); empty where neither was sent."""
-    one = [_symbol(sent)] if "symbol" in sent else []
-    return _symbols(sent["symbols"]) if "symbols" in sent else one
-
-
-def _either(sent: Mapping[str, str]) -> None:
-    if "symbol" in sent and "symbols" in sent:
-        raise ApiError(
-            -1128,
-            "Combination of optional parameters invalid. "
-            "Recommendation: 'symbol' and 'symbols' cannot both be sent.",
-        )
-
-
-def _once_each(symbols: Sequence[str]) -> None:
-    if len(set(symbols)) < len(symbols):
-        raise ApiError(-1151, "Symbol is present multiple times in the list.")
-
-
-def _limit(sent: Mapping[str, str]) -> int:
-    text = sent.get("limit")
-    if text is None:
-        return DEFAULT_LIMIT
-    if not text:
-        raise ApiError(-1105, "Parameter 'limit' was empty.")
-    if _LIMIT.fullmatch(text) is None:
-        raise _illegal("limit", "^[0-9]{1,20}$")
-    if int(text) > _INT_MAX:
-        raise ApiError(-1108, "Parameter 'limit' overflowed.")
-    if int(text) == 0:
-        raise ApiError(-1130, "Data sent for parameter 'limit' is not valid.")  # chosen
-    return min(int(text), MAX_DEPTH)
-
-
-def _status(sent: Mapping[str, str]) -> str | None:
-    status = sent.get("symbolStatus")
-    if status == "":
-        raise ApiError(-1105, "Parameter 'symbolStatus' was empty.")
-    if status is not None and status not in REQUESTABLE_STATUSES:
-        raise ApiError(-1122, "Invalid symbolStatus.")
-    return status
-
-
-def _permissions(sent: Mapping[str, str]) -> set[str]:
-    """One name, or a JSON array of names."""
-    text = sent.get("permissions")
-    if text is None:
-        return set(PERMISSIONS)
-    if not text:
-        raise ApiError(-1105, "Parameter 'permissions' was empty.")
-    names = [text]
-    if text.startswith("["):
-        names = json.loads(text) if _SYMBOLS.fullmatch(text) and "\\" not in text else []
-    if not names or not all(map(_PERMISSION.fullmatch, names)):
-        raise ApiError(-1130, "Data sent for parameter 'permissions' is not valid.")  # chosen
-    return set(names)
-
-
-def _boolean(sent: Mapping[str, str], name: str, *, default: bool) -> bool:
-    text = sent.get(name)
-    if text is None:
-        return default
-    if not text:
-        raise ApiError(-1105, f"Parameter '{name}' was empty.")
-    if text.lower() not in ("true", "false"):
-        raise ApiError(-1130, f"Data sent for parameter '{name}' is not valid.")
-    return text.lower() == "true"
-
-
-def _time_unit(headers: Mapping[str, str]) -> int:
-    """Units a millisecond, as ``X-MBX-TIME-UNIT`` asks for."""
-    unit = headers.get("x-mbx-time-unit", "MILLISECOND")
-    if unit not in _TIME_UNITS:
-        raise ApiError(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
-    return _TIME_UNITS[unit]
-
-
-def _illegal(name: str, legal: str) -> ApiError:
-    return ApiError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
 
 
 def _compact(value: Any) -> bytes:

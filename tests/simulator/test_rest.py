@@ -348,3 +348,66 @@ def test_a_snapshot_after_a_rebase_has_a_lower_id_and_the_same_book(client: Clie
     assert (after["bids"], after["asks"]) == (before["bids"], before["asks"])
     best = client.bench.exchange.instruments["ETHUSDT"].journal.head.best(BID)
     assert best is not None
+
+
+# bookTicker
+
+
+def ticker_of(client: Client, symbol: str) -> dict[str, str]:
+    (bid,), (ask,) = (
+        json.loads(client.depth(f"symbol={symbol}&limit=1").body)[side] for side in ("bids", "asks")
+    )
+    return {"symbol": symbol, "bidPrice": bid[0], "bidQty": bid[1], "askPrice": ask[0], "askQty": ask[1]}
+
+
+@pytest.mark.parametrize(
+    ("query", "symbols"),
+    [
+        ("symbol=ETHUSDT", "ETHUSDT"),
+        ("symbol=ETHUSDT&symbolStatus=TRADING", "ETHUSDT"),
+        ('symbols=["XLMUSD","ETHUSDT"]', ["XLMUSD", "ETHUSDT"]),
+        ("symbols=%5B%22ETHUSDT%22%5D", ["ETHUSDT"]),
+        ("symbols=[]", []),
+        ("", ["ETHUSDT", "BTCUSDT", "XLMUSD"]),
+        ("symbolStatus=TRADING", ["ETHUSDT", "XLMUSD"]),
+        ('symbols=["ETHUSDT","BTCUSDT"]&symbolStatus=HALT', ["BTCUSDT"]),
+    ],
+)
+def test_book_ticker_is_the_top_of_the_book(client: Client, query: str, symbols: Any) -> None:
+    client.bench.exchange.set_status("BTCUSDT", "HALT")
+    client.bench.tick(3)
+    answer = client.get(f"/api/v3/ticker/bookTicker?{query}")
+    one = isinstance(symbols, str)
+    expected = ticker_of(client, symbols) if one else [ticker_of(client, symbol) for symbol in symbols]
+    assert (answer.status, json.loads(answer.body)) == (200, expected)
+    assert answer.body == json.dumps(expected, separators=(",", ":")).encode()
+    assert int(answer.headers["x-mbx-used-weight-1m"]) == (2 if one else 4)
+
+
+def test_a_side_without_orders_is_zeros_in_book_ticker(make_bench: Callable[..., Any]) -> None:
+    client = Client(make_bench(symbols=()))
+    client.bench.exchange.add_market(listing_of("XLMUSD"), Profile(bids=0, asks=3))
+    found = json.loads(client.get("/api/v3/ticker/bookTicker?symbol=XLMUSD").body)
+    assert (found["bidPrice"], found["bidQty"]) == ("0.0000", "0.00000000")
+    assert float(found["askPrice"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("symbol=NOSUCH", -1121),
+        ('symbols=["ETHUSDT","NOSUCH"]', -1121),
+        ("symbol=eth", -1100),
+        ('symbols=["ETHUSDT", "BTCUSDT"]', -1100),
+        ("symbols=", -1105),
+        ('symbol=ETHUSDT&symbols=["BTCUSDT"]', -1128),
+        ('symbols=["ETHUSDT","ETHUSDT"]', -1151),
+        ("symbol=ETHUSDT&symbolStatus=BREAK", -1220),
+        ("symbolStatus=FOO", -1122),
+        ("limit=5", -1104),
+        ("a=1&b=2&c=3&d=4", -1101),
+        ("symbol=A&symbol=B", -1101),
+    ],
+)
+def test_book_ticker_refuses(client: Client, query: str, code: int) -> None:
+    assert error(client.get(f"/api/v3/ticker/bookTicker?{query}"))[:2] == (400, code)
