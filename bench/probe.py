@@ -97,7 +97,7 @@ async def latencies(
     until = due + seconds
     while due < until:
         # Timers are of whole milliseconds: never before it is due, and what is late counts as latency.
-        while (ahead := due - time.monotonic()) > 0:
+        while (ahead := due - time.monotonic()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(ahead)
         heapq.heappush(waiting, (due, draw.choice(requests)))
         if lines:
