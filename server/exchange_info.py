@@ -18,8 +18,9 @@ from depthcast.store import UNCHANGED, Store, StoredObject
 from depthcast.symbol_list import Entry, SymbolList, without_permission_sets
 from depthcast.venues.binance_lists import DEFAULT_PERMISSIONS, ExchangeInfoRequest, parse_exchange_info
 from depthcast.venues.binance_rest import UNAVAILABLE, UNKNOWN_SYMBOL, ApiError, parse_time_unit
-from server.answers import QUERY_TOO_LONG, Answer, Asked, json_answer, refusal
+from server.answers import QUERY_TOO_LONG, VARY, Answer, Asked, json_answer, refusal
 from server.depth import MAX_QUERY_BYTES
+from server.encoded import encoded
 from server.hot import OnRead, ReadOutcome
 
 DEFAULT_REFRESH_S: Final = 10.0
@@ -109,8 +110,8 @@ class ExchangeInfo:
             return refusal(request)
         in_us = unit == "MICROSECOND"
         if self._read_at is not None and self._clock() - self._read_at < self._refresh_s:
-            return self._from(request, in_us)
-        return self._read_first(request, in_us)
+            return encoded(self._from(request, in_us), asked.accept_encoding)
+        return self._read_first(request, in_us, asked)
 
     async def close(self) -> None:
         """End the read that is under way."""
@@ -118,11 +119,12 @@ class ExchangeInfo:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
 
-    async def _read_first(self, request: ExchangeInfoRequest, in_us: bool) -> Answer:
+    async def _read_first(self, request: ExchangeInfoRequest, in_us: bool, asked: Asked) -> Answer:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         await asyncio.shield(self._reading)
-        return self._from(request, in_us)
+        given = encoded(self._from(request, in_us), asked.accept_encoding)
+        return given if isinstance(given, Answer) else await given
 
     async def _read(self) -> None:
         """Learn what the store has. What it has not, or cannot say, leaves what is held."""
@@ -166,4 +168,5 @@ class ExchangeInfo:
             return refusal(UNKNOWN_SYMBOL)
         now_us = self._wall_us()
         whole = self._listing.whole
-        return json_answer(b"%s%d%s" % (whole.before, now_us if in_us else now_us // 1000, after))
+        answer = json_answer(b"%s%d%s" % (whole.before, now_us if in_us else now_us // 1000, after))
+        return answer._replace(headers=(*answer.headers, VARY))

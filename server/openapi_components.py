@@ -22,7 +22,7 @@ _PAIR: Final[Json] = {"type": "string", "pattern": "^[0-9]+:[0-9]+$"}
 _STATE: Final[Json] = {"enum": ["live", "stale", "halted", "proxied"]}
 
 _COMMON: Final = ("Access-Control-Allow-Origin", "Cache-Control", "X-Content-Type-Options")
-MARKET: Final = (*_COMMON, "Vary", "X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M")
+MARKET: Final = (*_COMMON, "Vary", "Content-Encoding", "X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M")
 FRESH: Final = ("Depthcast-State", "Depthcast-Current-Time", "Age")
 VERSION: Final = (
     "Depthcast-Version",
@@ -41,6 +41,7 @@ _HEADERS: Final[Sequence[tuple[str, str, Json]]] = (
     ("ETag", "Equal tags of one URL are equal bytes.", {"type": "string", "pattern": '^"[^"]+"$'}),
     ("Last-Modified", "When the file was written, to the second.", _TEXT),
     ("Vary", "The request headers that the answer depends on.", _TEXT),
+    ("Content-Encoding", "The coding of the body, where it has one.", {"enum": ["gzip", "zstd"]}),
     ("Age", "Seconds since the store last confirmed the file; not sent below one.", _NUMBER),
     ("Depthcast-Version", "Epoch and update id: the greater pair is newer.", _PAIR),
     ("Depthcast-Epoch", "The epoch of the update id.", _NUMBER),

@@ -36,6 +36,7 @@ from server.answers import (
     JSON_TYPE,
     NOWHERE,
     QUERY_TOO_LONG,
+    VARY,
     Answer,
     Asked,
     Header,
@@ -45,6 +46,8 @@ from server.answers import (
 from server.catalogue import Catalogue
 from server.depth import MAX_QUERY_BYTES
 from server.edition import DEFAULT_CACHE_CONTROL, Edition, version_headers
+from server.encoded import encoded, takes_long
+from server.encodings import Coding, acceptable
 from server.freshness import Currency, Freshness, State
 from server.hot import HotFile, HotFiles
 from server.upstream import FAILED, Upstream
@@ -55,6 +58,7 @@ DEFAULT_LIST_HOLDS_S: Final = 0.1
 _CACHED_QUERIES: Final = 1024
 _CACHED_QUERY_BYTES: Final = 128
 _READS_AT_ONCE: Final = 64
+_KEPT: Final = 64
 _NO_DIGITS: Final = "0.00000000"
 
 
@@ -101,6 +105,7 @@ class Tickers:
         self._cache_control: Header = (b"cache-control", cache_control.encode())
         self._list_holds_s = list_holds_s
         self._clock = clock
+        self._kept: dict[tuple[TickerRequest, tuple[Coding, ...]], Answer] = {}
         self._reading_all: asyncio.Task[list[HotFile] | None] | None = None
         self._parse_cached = lru_cache(maxsize=_CACHED_QUERIES)(parse_book_ticker)
         self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
@@ -121,7 +126,12 @@ class Tickers:
         if not self._catalogue.known:
             # Before the first listing nobody can say which symbols there are.
             return self._unavailable
-        return self._one(request, request.symbol) if request.symbol is not None else self._list(request)
+        if request.symbol is not None:
+            return self._one(request, request.symbol)
+        kept = self._kept.get((request, acceptable(asked.accept_encoding)))
+        if kept is not None and kept.hold is not None and self._clock() < kept.hold.until:
+            return kept
+        return self._list(request, asked.accept_encoding)
 
     async def close(self) -> None:
         """End the reads that are under way."""
@@ -196,7 +206,7 @@ class Tickers:
 
     # Lists
 
-    def _list(self, request: TickerRequest) -> Answer | Awaitable[Answer]:
+    def _list(self, request: TickerRequest, accept_encoding: bytes | None) -> Answer | Awaitable[Answer]:
         symbols: Iterable[str] = self._catalogue.symbols if request.symbols is None else request.symbols
         keys: list[str] = []
         for symbol in symbols:
@@ -206,10 +216,37 @@ class Tickers:
             keys.append(key)
         files = [self._tops.get(key) for key in keys]
         if None in files:
-            return self._read_list(request, keys)
-        return self._from_list(request, [file for file in files if file is not None])
+            return self._read_list(request, keys, accept_encoding)
+        return self._encoded(
+            self._from_list(request, [file for file in files if file is not None]), request, accept_encoding
+        )
 
-    async def _read_list(self, request: TickerRequest, keys: Sequence[str]) -> Answer:
+    def _encoded(
+        self, answer: Answer, request: TickerRequest, accept_encoding: bytes | None
+    ) -> Answer | Awaitable[Answer]:
+        if takes_long(answer, accept_encoding):
+            return self._encoded_later(answer, request, accept_encoding)
+        given = encoded(answer, accept_encoding)
+        assert isinstance(given, Answer)  # it takes no time
+        return self._keep(given, request, accept_encoding)
+
+    async def _encoded_later(
+        self, answer: Answer, request: TickerRequest, accept_encoding: bytes | None
+    ) -> Answer:
+        given = encoded(answer, accept_encoding)
+        return self._keep(given if isinstance(given, Answer) else await given, request, accept_encoding)
+
+    def _keep(self, answer: Answer, request: TickerRequest, accept_encoding: bytes | None) -> Answer:
+        """All who want everything share what was encoded, for as long as it holds."""
+        if request.symbols is None:
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            self._kept[request, acceptable(accept_encoding)] = answer
+        return answer
+
+    async def _read_list(
+        self, request: TickerRequest, keys: Sequence[str], accept_encoding: bytes | None
+    ) -> Answer:
         if request.symbols is not None:
             files = await self._read(keys)
             whole = files is not None and len(files) == len(keys)
@@ -221,7 +258,8 @@ class Tickers:
             whole = files is not None
         if files is None or not whole:
             return self._unavailable
-        return self._from_list(request, files)
+        given = self._encoded(self._from_list(request, files), request, accept_encoding)
+        return given if isinstance(given, Answer) else await given
 
     async def _read(self, keys: Sequence[str]) -> list[HotFile] | None:
         """The files, without those that are missing or damaged; ``None`` where the store fails.
@@ -273,7 +311,7 @@ class Tickers:
     ) -> Answer:
         length: Header = (b"content-length", b"%d" % len(body))
         fresh = currency.headers() if currency is not None else ()
-        headers = (JSON_TYPE, length, self._cache_control, *COMMON, *about, *fresh)
+        headers = (JSON_TYPE, length, self._cache_control, VARY, *COMMON, *about, *fresh)
         return Answer(200, headers, body, hold, currency.state.value if currency is not None else b"")
 
 

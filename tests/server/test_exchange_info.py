@@ -1,6 +1,7 @@
 """The list of symbols, whole and filtered."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -233,3 +234,16 @@ async def test_one_who_gives_up_does_not_take_the_read_from_the_others(
     await clock.settle()
     store.gate.set()
     assert (await second).body == answered(*ALL)
+
+
+async def test_a_long_list_is_encoded(store: "WatchedStore", clock: "StillClock") -> None:
+    many = [symbol(f"S{number:03}USDT") for number in range(300)]
+    await store.put(EXCHANGE_INFO_KEY, body_of(*many, server_time=STORED_MS), {})
+    info = ExchangeInfo(store, clock=clock, wall_us=lambda: WALL_US)
+    for _ in ("from the store, then", "from memory"):
+        given = info.answer(Asked(accept_encoding=b"gzip"))
+        answer = given if isinstance(given, Answer) else await given
+        headers = dict(answer.headers)
+        assert gzip.decompress(answer.body) == answered(*many)
+        assert (headers[b"content-encoding"], headers[b"vary"]) == (b"gzip", b"accept-encoding")
+        assert headers[b"content-length"] == b"%d" % len(answer.body)

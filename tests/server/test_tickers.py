@@ -1,6 +1,7 @@
 """Best prices from the files."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -367,3 +368,42 @@ async def test_what_the_exchange_refuses_is_passed_on_and_what_it_fails_to_give_
     assert answer.body == in_words(of("ETHUSDT"))[1:-1]
     # Nothing is in memory of it, and the store is away.
     assert code(await fetch(tickers, "symbol=BTCUSDT")) == (503, -1001)
+
+
+# Codings
+
+
+async def many(store: "WatchedStore", hot: HotFiles, tops: HotFiles, clock: "StillClock") -> Tickers:
+    """So many symbols that all of them are a long answer."""
+    for number in range(300):
+        await store.publish(f"S{number:03}USDT", 5, 160)
+    catalogue = Catalogue(store)
+    await catalogue.refresh()
+    return Tickers(catalogue, hot, tops, Freshness(), clock=clock)
+
+
+@pytest.mark.filterwarnings("error")
+async def test_all_are_encoded_once_for_all_who_ask_meanwhile(
+    store: "WatchedStore", hot: HotFiles, tops: HotFiles, clock: "StillClock"
+) -> None:
+    tickers = await many(store, hot, tops, clock)
+    plain = await fetch(tickers)
+    assert b"content-encoding" not in dict(plain.headers)
+    asked = Asked(accept_encoding=b"gzip, deflate")
+    clock.now += 1  # what was kept of them holds no more
+    coming = tickers.answer(asked)
+    assert not isinstance(coming, Answer)
+    first = await coming
+    assert gzip.decompress(first.body) == plain.body
+    assert len(first.body) < len(plain.body) / 4
+    headers = dict(first.headers)
+    assert (headers[b"content-encoding"], headers[b"vary"]) == (b"gzip", b"accept-encoding")
+    assert tickers.answer(asked) is first
+    assert tickers.answer(Asked(accept_encoding=b"gzip")) is first
+    given = tickers.answer(Asked())
+    assert isinstance(given, Answer)
+    assert given.body == plain.body
+    clock.now += 0.2
+    again = tickers.answer(asked)
+    assert not isinstance(again, Answer)
+    again.close()  # type: ignore[attr-defined]
