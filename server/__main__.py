@@ -23,6 +23,7 @@ from depthcast.logs import get_logger
 from depthcast.settings import Address
 from depthcast.store import Store
 from server.protocol import protocol_with
+from server.push.websocket import websocket_with
 from server.service import Service
 from server.settings import ServerSettings
 
@@ -76,7 +77,7 @@ async def serve(
         uvicorn.Config(
             service.app,
             http=protocol_with(service.fast_answers),
-            ws="none",
+            ws=websocket_with(service.hub, service.channels, service.clients),
             lifespan="off",
             log_config=None,
             access_log=False,

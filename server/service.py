@@ -42,8 +42,10 @@ from server.listener import Listener
 from server.metrics import Metrics
 from server.ping import ping, time_endpoint
 from server.pulse import Pulse
+from server.push.channels import Channels
 from server.push.events import STREAM_PATH, Events
 from server.push.hub import Hub
+from server.push.websocket import ROUTES as WEBSOCKET_ROUTES
 from server.settings import ServerSettings
 from server.tickers import Tickers, Top
 from server.upstream import Upstream
@@ -135,6 +137,7 @@ class Service:
             slow_after_s=settings.stream_stalled_s,
         )
         self.metrics.stream(self.hub)
+        self.channels = Channels(self.hub, self.catalogue)
         self.events = Events(depth, self.hot, self.hub, self.clients)
         self.tickers = Tickers(
             self.catalogue,
@@ -165,6 +168,7 @@ class Service:
                 Route("/readyz", health.ready),
                 Route("/metrics", self.metrics.endpoint),
                 Route(openapi.PATH, openapi.endpoint),
+                *WEBSOCKET_ROUTES,
             ],
             on_answer=self.metrics.answered,
             on_state=self.metrics.marked,

@@ -1,0 +1,220 @@
+"""What each of the exchange's streams sends, and when: one channel a name, whoever listens to it.
+
+A channel follows one watched file. It sends at most once in its interval, at once after a pause and the
+newest there is; each message is framed once (RFC 6455, 5.2: a server's frames are not masked, so all readers
+get the same bytes). What does not change its payload is not sent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import orjson
+
+from depthcast.files import covering_limit, cut, depth_key
+from server.catalogue import Catalogue
+from server.push.history import History
+from server.push.hub import Hub, Reader, Source, Watched
+from server.push.names import StreamName, parse_name
+from server.tickers import zero_like
+
+_SHORT: Final = 126
+_LONG: Final = 2**16
+_TEXT: Final = 0x81  # the last (and only) frame of a message, of text
+_NO_DIGITS: Final = "0.00000000"
+
+
+class Timer(Protocol):
+    """What ``call_later`` gives."""
+
+    def cancel(self) -> object: ...
+
+
+CallLater = Callable[[float, Callable[[], None]], Timer]
+
+
+class Channel(Source):
+    """One stream. ``number`` counts its messages; 0 while there is none."""
+
+    def __init__(self, name: str, stream: StreamName, hub: Hub, call_later: CallLater) -> None:
+        super().__init__()
+        self.name = name
+        self.stream = stream
+        self.number = 0
+        self.watched: Watched | None = None
+        self._hub = hub
+        self._call_later = call_later
+        self._payload = b""
+        self._raw: bytes | None = None
+        self._combined: bytes | None = None
+        self._sent_at = float("-inf")
+        self._timer: Timer | None = None
+
+    def follow(self, watched: Watched) -> None:
+        """Send what this file has, and what it will have."""
+        self.watched = watched
+        watched.listeners[self.changed] = None
+        watched.idle_since = None
+        if watched.history.newest is not None:
+            self.changed()
+
+    def close(self) -> None:
+        """Send nothing more."""
+        if self.watched is not None:
+            self.watched.listeners.pop(self.changed, None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def changed(self) -> None:
+        """The file has another version: send it now, or as soon as the interval is over."""
+        if self._timer is not None:
+            return
+        wait_s = self._sent_at + self.stream.interval_ms / 1000 - self._hub.clock()
+        if wait_s <= 0:
+            self._send()
+        else:
+            self._timer = self._call_later(wait_s, self._on_time)
+
+    def frame(self, *, combined: bool) -> bytes:
+        """The newest message as one frame; there is one."""
+        if not combined:
+            if self._raw is None:
+                self._raw = text_frame(self._payload)
+            return self._raw
+        if self._combined is None:
+            wrapped = b'{"stream":%b,"data":%b}' % (orjson.dumps(self.name), self._payload)
+            self._combined = text_frame(wrapped)
+        return self._combined
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` where an invariant is broken."""
+        assert (self.number == 0) == (not self._payload)
+        assert self.watched is None or self.changed in self.watched.listeners
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._send()
+
+    def _send(self) -> None:
+        assert self.watched is not None
+        payload = payload_of(self.stream, self.watched.history)
+        # Of the best prices the id does not matter: it goes on whatever changes deeper in the book.
+        if self.stream.levels == 0:
+            if _without_id(payload) == _without_id(self._payload):
+                return
+        elif payload == self._payload:
+            return
+        self._payload, self._raw, self._combined = payload, None, None
+        self.number += 1
+        self._sent_at = self._hub.clock()
+        self._hub.spreader.spread(self)
+
+
+class Channels:
+    """The channels that somebody listens to, by name.
+
+    A name without a published symbol stays silent, and begins to speak when there is one.
+    """
+
+    def __init__(self, hub: Hub, catalogue: Catalogue, *, call_later: CallLater | None = None) -> None:
+        self._hub = hub
+        self._catalogue = catalogue
+        self._call_later = call_later or _call_later
+        self._channels: dict[str, Channel] = {}
+        self._silent: dict[str, Channel] = {}
+        hub.ticked[self._find_files] = None
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    def join(self, name: str, reader: Reader) -> Channel | None:
+        """The stream of this name, to which ``reader`` listens from now on; ``None`` where there is no such
+        stream, whatever is published."""
+        channel = self._channels.get(name)
+        if channel is None:
+            stream = parse_name(name)
+            if stream is None:
+                return None
+            channel = Channel(name, stream, self._hub, self._call_later)
+            self._channels[name] = self._silent[name] = channel
+            self._find_file(channel)
+        channel.readers[reader] = None
+        return channel
+
+    def leave(self, channel: Channel, reader: Reader) -> None:
+        """The reader listens no more; the last one closes the channel."""
+        channel.readers.pop(reader, None)
+        if not channel.readers and self._channels.get(channel.name) is channel:
+            del self._channels[channel.name]
+            self._silent.pop(channel.name, None)
+            channel.close()
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` where an invariant is broken. O(channels)."""
+        for name, channel in self._channels.items():
+            assert channel.name == name
+            assert channel.readers
+            assert (channel.watched is None) == (name in self._silent)
+            channel.check()
+        assert self._silent.keys() <= self._channels.keys()
+
+    def _find_files(self) -> None:
+        for channel in list(self._silent.values()):
+            self._find_file(channel)
+
+    def _find_file(self, channel: Channel) -> None:
+        symbol, levels, _ = channel.stream
+        limits = self._catalogue.limits(symbol)
+        limit = covering_limit(max(levels, 1), limits) if limits else None
+        if limit is not None:
+            del self._silent[channel.name]
+            channel.follow(self._hub.watch(depth_key(symbol, limit)))
+
+
+def payload_of(stream: StreamName, history: History) -> bytes:
+    """What a stream sends of the newest version: for levels the file's own bytes, cut."""
+    newest = history.newest
+    assert newest is not None
+    assert newest.body is not None  # the newest version is never forgotten
+    if stream.levels:
+        return cut(newest.body, stream.levels)
+    return book_ticker(stream.symbol, cut(newest.body, 1))
+
+
+def book_ticker(symbol: str, body: bytes) -> bytes:
+    """``<symbol>@bookTicker`` of a file of one level a side; the strings are the file's own.
+
+    >>> book_ticker("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[]}')
+    b'{"u":1,"s":"A","b":"3.10","B":"2.0","a":"0.00","A":"0.0"}'
+    """
+    book = orjson.loads(body)
+    bids, asks = book["bids"], book["asks"]
+    best = (bids or asks or [[_NO_DIGITS, _NO_DIGITS]])[0]
+    bid = bids[0] if bids else [zero_like(number) for number in best]
+    ask = asks[0] if asks else [zero_like(number) for number in best]
+    return orjson.dumps(
+        {"u": book["lastUpdateId"], "s": symbol, "b": bid[0], "B": bid[1], "a": ask[0], "A": ask[1]}
+    )
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A whole text message as one unmasked frame (RFC 6455, 5.2).
+
+    >>> text_frame(b"hi").hex()
+    '81026869'
+    """
+    length = len(payload)
+    if length < _SHORT:
+        return b"%c%c%b" % (_TEXT, length, payload)
+    if length < _LONG:
+        return b"%c\x7e%b%b" % (_TEXT, length.to_bytes(2, "big"), payload)
+    return b"%c\x7f%b%b" % (_TEXT, length.to_bytes(8, "big"), payload)
+
+
+def _without_id(ticker: bytes) -> bytes:
+    return ticker[ticker.find(b",") :]
+
+
+def _call_later(seconds: float, function: Callable[[], None]) -> Timer:
+    return asyncio.get_running_loop().call_later(seconds, function)
