@@ -200,7 +200,7 @@ def test_the_verb_runs_the_server(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Log lines would go on being written to the stream captured here.
-    monkeypatch.setattr("depthcast.settings.configure", lambda *_: None)
+    monkeypatch.setattr("depthcast.settings.configure", lambda *_, **__: None)
     with listen(Address("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert depthcast_command(["server", "--store-url", "memory:", "--listen", address]) == 2
