@@ -53,7 +53,11 @@ from server.hot import HotFile, HotFiles
 from server.upstream import FAILED, Upstream
 
 DEFAULT_LIST_HOLDS_S: Final = 0.1
-"""So long the answer to a request for a list may be given again to the same request."""
+"""So long the answer to a request for a list may be given again to the same request, though one of its files
+be replaced or turn stale meanwhile."""
+
+# A list needs the key of each of its symbols, and checking their spelling takes longer than all the rest.
+_key_of: Final = lru_cache(maxsize=8192)(depth_key)
 
 _CACHED_QUERIES: Final = 1024
 _CACHED_QUERY_BYTES: Final = 128
@@ -283,7 +287,6 @@ class Tickers:
         now = self._clock()
         lines: list[bytes] = []
         currencies: list[Currency] = []
-        holds_until = now + self._list_holds_s
         for file in files:
             top = file.edition
             assert isinstance(top, Top)  # the files kept for lists are made so
@@ -295,16 +298,15 @@ class Tickers:
                 continue
             lines.append(top.ticker)
             currencies.append(self._freshness.of(file, now))
-            holds_until = min(holds_until, self._freshness.holds_until(file, now))
         body = b"[%s]" % b",".join(lines)
         currency = worst(currencies) if currencies else None
         if self._unavailable_when_stale and currency is not None and currency.state is State.STALE:
             return self._refused(currency)
-        return self._whole(body, currency, (), Hold(NOWHERE, None, holds_until))
+        return self._whole(body, currency, (), Hold(NOWHERE, None, now + self._list_holds_s))
 
     def _key(self, symbol: str) -> str | None:
         limits = self._catalogue.limits(symbol)
-        return depth_key(symbol, limits[0]) if limits else None
+        return _key_of(symbol, limits[0]) if limits else None
 
     def _whole(
         self, body: bytes, currency: Currency | None, about: Iterable[Header], hold: Hold | None
