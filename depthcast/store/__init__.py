@@ -139,11 +139,13 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: str, env: Mapping[str, str]) -> Store:
+def open_store(url: str, env: Mapping[str, str], *, for_readers: bool = False) -> Store:
     """The store at ``url``: ``s3://BUCKET[/PREFIX]`` or ``memory:`` (nothing outside this process sees it).
 
     ``env`` holds the usual AWS variables, as :class:`depthcast.store.aws.Aws` reads them. Nothing is sent
-    yet. Raises :class:`~depthcast.errors.SettingsError` for a URL or a variable that cannot be used.
+    yet. ``for_readers``: it will be read a thousand times a second (:mod:`depthcast.store.reading`).
+
+    Raises :class:`~depthcast.errors.SettingsError` for a URL or a variable that cannot be used.
     """
     if url == "memory:":
         from depthcast.store.memory import MemoryStore
@@ -153,5 +155,10 @@ def open_store(url: str, env: Mapping[str, str]) -> Store:
     from depthcast.store.aws import Aws, parse_url
     from depthcast.store.s3 import S3Store
 
-    bucket, prefix = parse_url(url)
-    return S3Store(bucket, prefix, aws=Aws.from_env(env))
+    (bucket, prefix), aws = parse_url(url), Aws.from_env(env)
+    if for_readers:
+        from depthcast.store.reading import ReadingS3Store, behind_proxy
+
+        if not behind_proxy(aws, bucket):
+            return ReadingS3Store(bucket, prefix, aws=aws)
+    return S3Store(bucket, prefix, aws=aws)

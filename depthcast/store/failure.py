@@ -17,6 +17,7 @@ _ANSWER = re.compile(
 )
 _CODE = re.compile(r"<Code>\s*([A-Za-z0-9.]+)\s*</Code>")
 _DEBUG: Final = "\n\nDebug source:"
+_MAX_ERROR_BYTES: Final = 64 * 2**10
 
 # Where a text names no status, the type of the exception still stands for one.
 _STATUS_OF_TYPE: Final = {
@@ -116,6 +117,17 @@ class Failure(NamedTuple):
             if mark in debug:
                 return cls(None, "", cause, _line(head))
         return cls(_STATUS_OF_TYPE.get(type(error).__name__), "", Cause.OTHER, _line(head))
+
+    @classmethod
+    def answered(cls, status: int, body: bytes) -> Self:
+        """Read an answer other than the one asked for; ``body`` may hold S3's error document."""
+        code = _CODE.search(body[:_MAX_ERROR_BYTES].decode("utf-8", "replace"))
+        return cls(status, code[1] if code else "", Cause.OTHER, "")
+
+    @classmethod
+    def unanswered(cls, cause: Cause, detail: str = "") -> Self:
+        """There was no answer."""
+        return cls(None, "", cause, _line(detail))
 
     @property
     def missing(self) -> bool:

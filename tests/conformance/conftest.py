@@ -11,6 +11,7 @@ from depthcast.store import Store
 from depthcast.store.aws import Aws, parse_url
 from depthcast.store.bucket import ensure_bucket
 from depthcast.store.memory import MemoryStore
+from depthcast.store.reading import ReadingS3Store
 from depthcast.store.s3 import S3Store
 
 ENDPOINT = "DEPTHCAST_TEST_S3_URL"
@@ -20,7 +21,9 @@ KINDS = [
     "memory",
     "memory-content-etags",
     "moto",
+    "moto-reading",
     "seaweedfs",
+    "seaweedfs-reading",
     *(["endpoint"] if ENDPOINT in os.environ else []),
 ]
 
@@ -39,17 +42,19 @@ async def store(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Stor
             opened: Store = MemoryStore()
         case "memory-content-etags":
             opened = MemoryStore(content_etags=True)
-        case "moto":
+        case "moto" | "moto-reading":
             env = request.getfixturevalue("moto")
             url = f"s3://moto-{uuid.uuid4().hex}"
             ensure_bucket(url, env)
-            opened = _open(url, env, max_in_flight=16)  # moto drops connections when there are many
-        case "seaweedfs":
+            opened = _open(url, env, max_in_flight=16, kind=kind)  # moto drops connections when many
+        case "seaweedfs" | "seaweedfs-reading":
             env = request.getfixturevalue("s3_bucket")
-            opened = _open(env["DEPTHCAST_STORE_URL"], env)
+            opened = _open(env["DEPTHCAST_STORE_URL"], env, kind=kind)
         case _:
             opened = _open(f"{os.environ[ENDPOINT].rstrip('/')}/conformance-{uuid.uuid4().hex}", os.environ)
     yield opened
+    if isinstance(opened, ReadingS3Store):
+        opened.check()
     await opened.close()
 
 
@@ -63,7 +68,8 @@ def moto() -> Iterator[Mapping[str, str]]:
     server.stop()
 
 
-def _open(url: str, env: Mapping[str, str], *, max_in_flight: int = 400) -> Store:
+def _open(url: str, env: Mapping[str, str], *, max_in_flight: int = 400, kind: str = "") -> Store:
     bucket, prefix = parse_url(url)
+    form = ReadingS3Store if kind.endswith("-reading") else S3Store
     # Time enough for the losers of a race on SeaweedFS, which wait for whole seconds.
-    return S3Store(bucket, prefix, aws=Aws.from_env(env), request_timeout_s=60, max_in_flight=max_in_flight)
+    return form(bucket, prefix, aws=Aws.from_env(env), request_timeout_s=60, max_in_flight=max_in_flight)

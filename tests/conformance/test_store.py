@@ -170,7 +170,7 @@ async def test_the_etag_of_a_read_is_the_condition_of_a_write(store: Store) -> N
 
 
 async def test_a_race_to_create_or_to_replace_has_one_winner(store: Store, kind: str) -> None:
-    if kind == "moto":
+    if kind.startswith("moto"):
         pytest.skip("moto lets two writers win now and then: it is no judge of races")
 
     async def race(key: str, match: str | None) -> None:
@@ -282,7 +282,7 @@ async def test_a_prefix_is_any_beginning_of_a_key(store: Store) -> None:
 
 
 async def test_a_listing_of_more_than_a_page_is_whole(store: Store, kind: str) -> None:
-    if kind == "moto":
+    if kind.startswith("moto"):
         pytest.skip("moto takes 20 s for so many objects")
     keys = [f"many/{number:04}" for number in range(1100)]
     await asyncio.gather(*(written(store, key, b"") for key in keys))
