@@ -111,7 +111,7 @@ async def serve(
     _LOG.info("stopped")
 
 
-def _allow_open_files(wanted: int) -> None:
+def allow_open_files(wanted: int) -> None:
     """Raise this process's own limit of open files, which is 1,024 by tradition, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the server until it is told to stop; returns the exit status. Raises what the errors tree holds."""
     settings = ServerSettings.load(argv, program="depthcast server", about=ABOUT)
     settings.configure_logs()
-    _allow_open_files(settings.max_connections + _OTHER_FILES)
+    allow_open_files(settings.max_connections + _OTHER_FILES)
     bound = listen(settings.listen)
     with bound:
         complete(serve(settings, settings.open_store(), bound), loop_factory=uvloop.new_event_loop)

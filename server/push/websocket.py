@@ -52,12 +52,14 @@ class Websocket(asyncio.Protocol, Reader):
         clients: Clients,
         limits: Limits,
         connections: set[Any],
+        max_connections: int | None = None,
     ) -> None:
         self._hub = hub
         self._channels = channels
         self._clients = clients
         self._limits = limits
         self._connections = connections
+        self._max_connections = max_connections
         self._session: Session | None = None
         self._protocol: Protocol | None = None
         self._parts: list[bytes] = []
@@ -178,7 +180,7 @@ class Websocket(asyncio.Protocol, Reader):
             response = handshake.reject(404, "")
         else:
             response = handshake.accept(Request(url, headers))
-            if response.status_code == 101 and not self._hub.room_for(self.kind, self.client):
+            if response.status_code == 101 and not self._has_room():
                 response = handshake.reject(503, "")
                 response.headers["Retry-After"] = "1"
         self._transport.write(response.serialize())
@@ -186,6 +188,12 @@ class Websocket(asyncio.Protocol, Reader):
             self._transport.close()
             return
         self._begin(target)
+
+    def _has_room(self) -> bool:
+        # uvicorn does not count connections that are upgraded; this one is counted already.
+        if self._max_connections is not None and len(self._connections) > self._max_connections:
+            return False
+        return self._hub.room_for(self.kind, self.client)
 
     def _begin(self, target: Target) -> None:
         self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_MESSAGE_BYTES)
@@ -285,6 +293,7 @@ def websocket_with(
             app_state: dict[str, Any],
             _loop: asyncio.AbstractEventLoop | None = None,
         ) -> None:
-            super().__init__(hub, channels, clients, limits, server_state.connections)
+            most = config.limit_concurrency
+            super().__init__(hub, channels, clients, limits, server_state.connections, most)
 
     return _Websocket

@@ -70,3 +70,11 @@ def test_serve_ends_with_its_ratios_and_no_read_of_the_store_for_unknown_symbols
     assert {"latency_p99_ms", "visible_max_ms", "reads_a_book_second"} <= figures.keys()
     assert figures["unknown_requests"] > 0
     assert figures["unknown_reads"] == 0
+
+
+def test_streams_ends_with_its_figures() -> None:
+    figures = figures_of("streams")
+    for kind in ("events", "websocket", "mixed"):
+        assert figures[f"{kind}_open"] == 100
+        assert 0 < figures[f"{kind}_mb"] < 1500
+        assert 0 < figures[f"{kind}_spread_ms"] < figures[f"{kind}_last_ms"]
