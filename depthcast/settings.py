@@ -248,6 +248,8 @@ class StoreSettings(Settings):
     """Where files are kept."""
 
     TITLE: ClassVar[str] = "object storage (with the usual AWS_… variables)"
+    READS_OFTEN: ClassVar[bool] = False
+    """The service reads a thousand times a second: its store's reads are to cost little."""
 
     store_url: str = Field(
         "s3://depthcast",
@@ -258,7 +260,7 @@ class StoreSettings(Settings):
         """The store at ``store_url``. Raises :class:`~depthcast.errors.SettingsError` for a bad URL."""
         from depthcast.store import open_store
 
-        return open_store(self.store_url, os.environ if env is None else env)
+        return open_store(self.store_url, os.environ if env is None else env, for_readers=self.READS_OFTEN)
 
 
 class VenueSettings(Settings):

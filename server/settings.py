@@ -15,6 +15,7 @@ class ServerSettings(StoreSettings, VenueSettings, LogSettings):
 
     SECTION: ClassVar[str] = "server"
     TITLE: ClassVar[str] = "server"
+    READS_OFTEN: ClassVar[bool] = True
 
     listen: Listen = Field(Address("127.0.0.1", 8080), description="where to listen, host:port")
     refresh_ms: int = Field(

@@ -3,6 +3,7 @@
 import pytest
 
 from depthcast.errors import SettingsError
+from depthcast.store.reading import ReadingS3Store
 from server.settings import ServerSettings
 
 
@@ -37,3 +38,14 @@ def test_a_setting_that_cannot_be_is_one_line(argv: list[str], words: str) -> No
     with pytest.raises(SettingsError, match=words) as caught:
         ServerSettings.load(argv, {})
     assert "\n" not in str(caught.value)
+
+
+def test_a_server_reads_its_store_over_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    env = {
+        "AWS_ENDPOINT_URL": "http://store:1",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }
+    assert isinstance(ServerSettings.load([], {}).open_store(env), ReadingS3Store)

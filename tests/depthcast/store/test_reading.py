@@ -67,13 +67,14 @@ async def store(script: Script) -> AsyncIterator[ReadingS3Store]:
 
 async def outcome_of(store: S3Store, how: str) -> object:
     """What a read gives, or the type and the text of what it raises."""
-    reading = {
-        "get": lambda: store.get("k?a=b&c"),
-        "peek": lambda: store.peek("k?a=b&c", 4),
-        "get_if_changed": lambda: store.get_if_changed("k?a=b&c", ETAG),
-    }[how]
     try:
-        return await reading()
+        match how:
+            case "get":
+                return await store.get("k?a=b&c")
+            case "peek":
+                return await store.peek("k?a=b&c", 4)
+            case _:
+                return await store.get_if_changed("k?a=b&c", ETAG)
     except StoreError as error:
         return type(error), str(error)
 
