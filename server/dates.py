@@ -2,6 +2,7 @@
 
 from datetime import UTC
 from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 
 
 def http_date(time_ms: int) -> bytes:
@@ -10,7 +11,7 @@ def http_date(time_ms: int) -> bytes:
     >>> http_date(784111777_999)
     b'Sun, 06 Nov 1994 08:49:37 GMT'
     """
-    return formatdate(time_ms // 1000, usegmt=True).encode()
+    return _of_second(time_ms // 1000)
 
 
 def parse_http_date(date: bytes) -> int | None:
@@ -25,3 +26,9 @@ def parse_http_date(date: bytes) -> int | None:
         return round((named if named.tzinfo else named.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
+
+
+@lru_cache(maxsize=64)
+def _of_second(time_s: int) -> bytes:
+    # Books that change together are published within the same second.
+    return formatdate(time_s, usegmt=True).encode()
