@@ -39,6 +39,15 @@ def test_write_ends_with_its_ratios() -> None:
 
 
 @pytest.mark.store_process
+def test_read_ends_with_its_ratios() -> None:
+    figures = figures_of("read")
+    for kind in ("6kB", "300kB", "unchanged"):
+        for store in ("shelf", "seaweedfs"):
+            assert {f"cpu_{kind}_vs_{other}_{store}" for other in ("obstore", "boto3")} <= figures.keys()
+            assert figures[f"cpu_ms_{kind}_{store}"] > 0
+
+
+@pytest.mark.store_process
 def test_capacity_ends_with_its_figures() -> None:
     figures = figures_of("capacity")
     assert {"symbols_one_core", "puts_a_symbol_second", "symbols_one_seaweedfs"} <= figures.keys()
