@@ -1,8 +1,9 @@
 """ReadingS3Store: S3Store for a service that reads a thousand times a second.
 
-What it reads takes a part of the CPU time that ``obstore`` needs (``python -m bench.read``): requests go over connections of
-our own (:mod:`depthcast.store.pool`), their heads are signed ahead (:mod:`depthcast.store.signing`). Writes
-and listings stay with ``obstore``. Results, errors and addresses are the same.
+What it reads takes a part of the CPU time that ``obstore`` needs (``python -m bench.read``): requests go
+over connections of our own (:mod:`depthcast.store.pool`), their heads are signed ahead
+(:mod:`depthcast.store.signing`). Writes and listings stay with ``obstore``. Results, errors and addresses are
+the same.
 """
 
 import ssl
