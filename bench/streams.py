@@ -187,7 +187,7 @@ def started() -> Iterator[Child]:
     finally:
         assert child.stdin is not None
         child.stdin.close()
-        child.wait(30)
+        child.wait(120)
 
 
 async def serve_child() -> None:
@@ -233,7 +233,7 @@ async def measure(kind: str, streams: int, changes: int, idle_s: float) -> Measu
                 for n in range(begin, min(begin + _AT_ONCE, streams))
             )
             await asyncio.gather(*opening)
-        await asyncio.wait_for(crowd.done.wait(), 120)
+        await asyncio.wait_for(crowd.done.wait(), 600)
         await asyncio.sleep(idle_s)
         idle = child.resident_bytes()
         spreads, lasts = [], []
@@ -241,7 +241,7 @@ async def measure(kind: str, streams: int, changes: int, idle_s: float) -> Measu
         for n in range(1, changes + 1):
             crowd.expect(_FIRST_ID + n, streams)
             written = await loop.run_in_executor(None, child.publish, _FIRST_ID + n)
-            await asyncio.wait_for(crowd.done.wait(), 60)
+            await asyncio.wait_for(crowd.done.wait(), 300)
             now = time.monotonic()
             spreads.append((now - crowd.first) * 1000)
             lasts.append((now - written) * 1000)
@@ -259,7 +259,7 @@ def _reader(crowd: Crowd, kind: str, number: int) -> Callable[[], Reader]:
 
 
 async def _until_listening(port: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
