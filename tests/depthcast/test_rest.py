@@ -484,7 +484,9 @@ async def test_clients_that_start_together_stay_below_their_share_together(
     assert max(used.values()) <= 4800
     assert sum(used.values()) == 250 * len(calls), "nothing was asked for twice"
     assert [each.silent_for_s for each in clients] == [0] * peers
-    assert set(estimates) == {(len(used) - 1) * MINUTE_MS}
+    # Who is how far in a minute when it turns is chance, and may make one minute more or less of it.
+    took_ms = (len(used) - 1) * MINUTE_MS
+    assert all(abs(estimate_ms - took_ms) <= MINUTE_MS for estimate_ms in estimates)
 
 
 async def test_cautious_clients_that_have_not_heard_of_each_other_stay_below_the_limit(
