@@ -1,7 +1,8 @@
 """``python -m bench.sink``: an S3 that takes every PUT and keeps nothing, in a process of its own.
 
-It prints its port and serves until its standard input ends; a read finds nothing. It answers as fast as
-Python can, so that what is measured beside it is the client's work. :func:`started` starts it as a child.
+It prints its port and serves until its standard input ends; a read or a listing finds nothing. It answers
+as fast as Python can, so that what is measured beside it is the client's work. :func:`started` starts it as
+a child.
 """
 
 import asyncio
@@ -17,6 +18,15 @@ from depthcast.store.aws import Aws
 
 _TAKEN: Final = b'HTTP/1.1 200 OK\r\nETag: "00000000000000000000000000000000"\r\nContent-Length: 0\r\n\r\n'
 _MISSING: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+_EMPTY_LIST: Final = (
+    b'<?xml version="1.0" encoding="UTF-8"?>'
+    b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>books</Name><Prefix></Prefix>'
+    b"<KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>"
+)
+_NOTHING: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n%b" % (
+    len(_EMPTY_LIST),
+    _EMPTY_LIST,
+)
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -65,7 +75,8 @@ class Sink(asyncio.Protocol):
 
     def _begin(self, head: bytes) -> None:
         if not head.startswith(b"put "):
-            self._transport.write(_MISSING)
+            is_list = b"list-type=2" in head.partition(b"\r\n")[0]
+            self._transport.write(_NOTHING if is_list else _MISSING)
             return
         self._left = int(head.partition(b"\ncontent-length:")[2].partition(b"\r\n")[0] or 0)
         if b"\nexpect: 100-continue" in head:

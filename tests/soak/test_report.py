@@ -47,6 +47,11 @@ def test_a_run_that_hardly_began_has_a_report(run: Record, tmp_path: Path) -> No
     run.phases, run.done, run.interrupted = [], [], "interrupted"
     findings = report.write(run, tmp_path)
     assert [finding.what for finding in findings if not finding.holds] == ["the run is whole"]
+
+
+def test_a_run_that_hardly_began_has_no_plot(run: Record, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    run.phases, run.done, run.interrupted = [], [], "interrupted"
     plot.draw(run, tmp_path / "ages.png")
     assert not (tmp_path / "ages.png").exists()
 
