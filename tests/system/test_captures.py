@@ -91,11 +91,15 @@ async def test_every_file_of_a_capture_is_the_true_book(name: str, s3_bucket: Ma
     async with Simulator(settings, manual=True) as sim:
         auditor = Auditor(sim.truth)
         auditor.keep_limit = TOP
-        async with replica_of(sim, Audited(store, auditor)) as replica, running_server(s3_bucket) as url:
+        async with (
+            replica_of(sim, Audited(store, auditor)) as replica,
+            running_server(s3_bucket, "--symbols-refresh-s", "0.5") as url,
+        ):
             symbols = sorted(sim.exchange.instruments)
             assert len(symbols) == capture.symbols
             reading = asyncio.ensure_future(read_answers(url, symbols, auditor))
             await play(sim, auditor)
+            await until(lambda: auditor.answers > 100 or reading.done(), 60)
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await reading
