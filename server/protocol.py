@@ -117,7 +117,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                     if lines is None:
                         self._ordinary(data)
                         return
-                    self.transport.writelines((prepared.head, lines, b"\r\n", prepared.body))
+                    self.transport.write(b"".join((prepared.head, lines, b"\r\n")))
+                    self.transport.write(prepared.body)
                 prepared.hits += 1
                 self._fast_at = now
                 if self.timeout_keep_alive_task is None:
@@ -209,7 +210,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             with contextlib.suppress(OSError):
                 sent = os.sendfile(self._socket, pages, 0, prepared.length)
         if sent < prepared.length:
-            self.transport.writelines(prepared.rest(sent))
+            # Not writelines(): before 3.12.9 and 3.13.2 asyncio's never says that its buffer is full.
+            for part in prepared.rest(sent):
+                self.transport.write(part)
 
     def _ordinary(self, data: bytes) -> None:
         plain = self._between and len(data) <= fast.MAX_HEAD_BYTES and _PLAIN.fullmatch(data) is not None
