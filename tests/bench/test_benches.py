@@ -2,12 +2,13 @@
 
 import json
 import math
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.programs import program
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,8 +72,9 @@ def test_shares_ends_with_its_figures() -> None:
         assert figures[f"{move}_moved"] == figures[f"{move}_had_to"]
 
 
-@pytest.mark.skipif(not (shutil.which("wrk") and shutil.which("nginx")), reason="needs wrk and nginx")
 def test_serve_ends_with_its_ratios_and_no_read_of_the_store_for_unknown_symbols() -> None:
+    for needed in ("wrk", "nginx"):
+        program(needed)
     figures = figures_of("serve")
     rows = {f"{limit}_{kind}" for limit in (5, 100, 5000) for kind in ("plain", "gzip", "304")}
     assert {f"{row}_vs_{other}" for row in rows for other in ("nginx", "starlette")} <= figures.keys()

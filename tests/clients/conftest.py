@@ -13,6 +13,7 @@ import pytest
 
 from depthcast.store.memory import MemoryStore
 from tests.conformance.world import World, serving
+from tests.programs import absent, program
 
 JAVASCRIPT = Path(__file__).with_name("javascript")
 INSTALL_TIMEOUT_S = 900
@@ -37,9 +38,8 @@ async def mirror() -> AsyncIterator[Mirror]:
 @pytest.fixture(scope="session")
 def node_packages() -> Path:
     """A folder with the packages of ``javascript/package-lock.json``, installed once and kept."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("node and npm are not installed")
+    program("node")
+    npm = program("npm")
     lock = (JAVASCRIPT / "package-lock.json").read_bytes()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "depthcast-tests" / f"npm-{hashlib.sha256(lock).hexdigest()[:16]}"
@@ -57,7 +57,7 @@ def node_packages() -> Path:
                 timeout=INSTALL_TIMEOUT_S,
             )
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"npm could not install the packages: {str(error.stderr or error)[-300:]}")
+            absent(f"npm could not install the packages: {str(error.stderr or error)[-300:]}")
         done.touch()
     return folder
 

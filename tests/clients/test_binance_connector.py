@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import binance.error as errors
+import binance.spot as spot
 import pytest
 
 if TYPE_CHECKING:
     from tests.clients.conftest import Mirror
-
-spot = pytest.importorskip("binance.spot", reason="binance-connector is not installed")
-errors = pytest.importorskip("binance.error", reason="binance-connector is not installed")
 
 
 async def call(function: Callable[..., Any], *args: Any, **named: Any) -> Any:

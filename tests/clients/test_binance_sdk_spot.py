@@ -5,14 +5,13 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import binance_common.configuration as common
+import binance_common.errors as failures
+import binance_sdk_spot.spot as sdk
 import pytest
 
 if TYPE_CHECKING:
     from tests.clients.conftest import Mirror
-
-common = pytest.importorskip("binance_common.configuration", reason="binance-sdk-spot is not installed")
-failures = pytest.importorskip("binance_common.errors", reason="binance-sdk-spot is not installed")
-sdk = pytest.importorskip("binance_sdk_spot.spot", reason="binance-sdk-spot is not installed")
 
 
 async def call(function: Callable[..., Any], **named: Any) -> Any:

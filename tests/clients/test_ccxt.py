@@ -5,15 +5,14 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+import ccxt
+import ccxt.async_support as ccxt_async
 import pytest
 
 from tests.conformance.world import CHINESE, SYMBOLS
 
 if TYPE_CHECKING:
     from tests.clients.conftest import Mirror
-
-ccxt = pytest.importorskip("ccxt", reason="ccxt is not installed")
-ccxt_async = pytest.importorskip("ccxt.async_support", reason="ccxt is not installed")
 
 
 def binance(module: Any, mirror: "Mirror") -> Any:

@@ -4,7 +4,6 @@ import http.server
 import importlib.util
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pytest
+
+from tests.programs import program
 
 INFRA = Path(__file__).parents[2] / "infra"
 NAME = "server"
@@ -155,9 +156,7 @@ def configure(folder: Path, env: dict[str, str]) -> Path:
 @pytest.fixture
 def edge(tmp_path: Path) -> Iterator[Edge]:
     """The edge in front of an :class:`Origin`; skipped where nginx is not installed."""
-    nginx = shutil.which("nginx")
-    if nginx is None:
-        pytest.skip("nginx is not installed")
+    nginx = program("nginx")
     origin, names = Origin(), Names()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -3,7 +3,6 @@
 import http.client
 import os
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -13,13 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 from depthcast.files import CONTENT_TYPE, FileInfo, depth_key
 from depthcast.store.aws import Aws
 from depthcast.store.embedded import SeaweedFS
 from depthcast.store.s3 import S3Store
 from tests.infra.conftest import INFRA, script
+from tests.programs import program
 
 BUCKET = "books"
 DEPTH = "/api/v3/depth"
@@ -148,9 +146,7 @@ class StoreEdge(NamedTuple):
 @contextmanager
 def running_edge(folder: Path, seaweedfs: SeaweedFS, **env: str) -> Iterator[StoreEdge]:
     """The edge of ``store.conf``, reading from SeaweedFS; skipped where nginx is not installed."""
-    nginx = shutil.which("nginx")
-    if nginx is None:
-        pytest.skip("nginx is not installed")
+    nginx = program("nginx")
     aws = seaweedfs.aws
     assert aws.endpoint is not None
     counter = Counter(int(aws.endpoint.rpartition(":")[2]))

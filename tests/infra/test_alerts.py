@@ -2,23 +2,21 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+import yaml
 
 from depthcast.store import Outcome, PutResult
 from depthcast.store.memory import MemoryStore
 from server.service import Service
 from server.settings import ServerSettings
 from tests.infra.conftest import INFRA
+from tests.programs import program
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
-
-yaml: Any = pytest.importorskip("yaml")
 
 ROOT = Path(__file__).parents[2]
 ALERTS = INFRA / "alerts.yml"
@@ -130,10 +128,7 @@ def test_the_dashboard_can_be_narrowed_to_a_job_and_a_replica() -> None:
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
-    return found
+    return program("promtool")
 
 
 def test_promtool_accepts_the_rules(promtool: str) -> None:

@@ -7,14 +7,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
+import cfnlint.api
 import pytest
+import yaml
 from moto import mock_aws
 
 from depthcast.cli.settings import SERVICES, service_settings
 from depthcast.files import LIMITS, depth_key, heartbeat_key
 from tests.infra.conftest import INFRA, script
-
-yaml: Any = pytest.importorskip("yaml")
 
 TEMPLATE = INFRA / "aws/depthcast.yaml"
 TEXT = TEMPLATE.read_text("utf-8")
@@ -119,8 +119,7 @@ def allowed(role: str, action: str, key: str) -> bool:
 
 @pytest.mark.timeout(600)  # it takes 10 s of processor time, and a busy machine has little
 def test_cfn_lint_finds_nothing() -> None:
-    api = pytest.importorskip("cfnlint.api")
-    assert [str(match) for match in api.lint_file(TEMPLATE)] == []
+    assert [str(match) for match in cfnlint.api.lint_file(TEMPLATE)] == []
 
 
 def test_the_template_is_small_enough_to_be_given_as_it_is() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from depthcast.files import LIMITS, FileInfo
 from depthcast.venues.binance_rest import LIMIT_NOT_VALID, ApiError, refuse_parameters
 from tests.conformance.depth_requests import Row, rows
 from tests.infra.conftest import INFRA
+from tests.programs import program
 
 REQUEST = INFRA / "aws/request.js"
 RESPONSE = INFRA / "aws/response.js"
@@ -24,12 +24,14 @@ Json = dict[str, Any]
 
 def run(function: Path, events: list[Json]) -> list[Json]:
     """What the function returns for each event, and which origin it chose."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
     lines = "".join(json.dumps(event) + "\n" for event in events)
     done = subprocess.run(
-        [node, RUNNER, function], input=lines, capture_output=True, text=True, timeout=60, check=False
+        [program("node"), RUNNER, function],
+        input=lines,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from depthcast.cli.settings import SERVICES, service_settings
 from tests.infra.conftest import INFRA, script
-
-yaml: Any = pytest.importorskip("yaml")
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (INFRA / "Dockerfile").read_text("utf-8")

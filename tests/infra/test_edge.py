@@ -1,6 +1,5 @@
 """The edge: what is kept and for how long, what is asked once, and what is said when nobody answers."""
 
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.infra.conftest import INFRA, Edge, configure, script
+from tests.programs import program
 
 DEPTH = "/api/v3/depth"
 
@@ -38,9 +38,7 @@ def get(edge: Edge, path: str, method: str = "GET", **headers: str) -> Got:
 
 
 def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
-    nginx = shutil.which("nginx")
-    if nginx is None:
-        pytest.skip("nginx is not installed")
+    nginx = program("nginx")
     configuration = configure(tmp_path, {"EDGE_RESOLVER": "[::1]"})
     done = subprocess.run(
         [nginx, "-t", "-e", "stderr", "-c", configuration],

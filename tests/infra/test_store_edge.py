@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -14,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
 from depthcast.files import LIMITS, depth_key
 from depthcast.store.embedded import SeaweedFS
@@ -27,6 +27,7 @@ from depthcast.venues.binance_rest import (
 from tests.conformance.depth_requests import Row, rows
 from tests.infra.conftest import INFRA, Origin, script
 from tests.infra.store_edge import BUCKET, DEPTH, StoreEdge, configure_store, running_edge, store_names
+from tests.programs import absent, program
 
 ROWS = rows()
 
@@ -439,12 +440,10 @@ def test_a_store_makes_the_choice_between_the_two_configurations() -> None:
 
 @pytest.mark.parametrize("store", ["https://books.s3.eu-west-1.amazonaws.com", "http://store:8333/a/b/"])
 def test_nginx_takes_the_configuration_for_any_store(store: str, tmp_path: Path) -> None:
-    nginx = shutil.which("nginx")
-    if nginx is None:
-        pytest.skip("nginx is not installed")
+    nginx = program("nginx")
     certificates = Path("/etc/ssl/certs/ca-certificates.crt")
     if not certificates.exists():
-        pytest.skip("there are no certificates of authorities")
+        absent("there are no certificates of authorities (Debian: apt-get install ca-certificates)")
     configuration = configure_store(tmp_path, {"EDGE_STORE": store, "EDGE_RESOLVER": "[::1]"})
     done = subprocess.run(
         [nginx, "-t", "-e", "stderr", "-c", configuration], capture_output=True, text=True, check=False
@@ -465,7 +464,6 @@ def test_numbers_above_a_bound_are_told_from_the_others(bound: int) -> None:
 
 
 def test_the_compose_file_gives_the_edge_a_store_that_it_may_read() -> None:
-    yaml = pytest.importorskip("yaml")
     over = yaml.safe_load((INFRA / "edge/compose.yml").read_text("utf-8"))["services"]
     base = yaml.safe_load((INFRA.parent / "docker-compose.yml").read_text("utf-8"))["services"]
     assert over["store"]["environment"] == {"DEPTHCAST_ANONYMOUS_READ": "true"}

@@ -8,15 +8,14 @@ from typing import Any
 import jsonschema
 import pytest
 import pytest_asyncio
+import schemathesis
+import schemathesis.specs.openapi.checks as checks
 from hypothesis import HealthCheck, Phase, given, settings
 
 from depthcast.store.memory import MemoryStore
 from server.openapi import document
 from tests.conformance.answers import Row, rows
 from tests.conformance.world import Got, World, ask, serving
-
-schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
-checks = pytest.importorskip("schemathesis.specs.openapi.checks", reason="schemathesis is not installed")
 
 pytestmark = pytest.mark.xdist_group("openapi")
 in_one_loop = pytest.mark.asyncio(loop_scope="module")

@@ -50,13 +50,11 @@ def test_a_run_that_hardly_began_has_a_report(run: Record, tmp_path: Path) -> No
 
 
 def test_a_run_that_hardly_began_has_no_plot(run: Record, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     run.phases, run.done, run.interrupted = [], [], "interrupted"
     plot.draw(run, tmp_path / "ages.png")
     assert not (tmp_path / "ages.png").exists()
 
 
 def test_the_plot_is_a_picture(run: Record, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     plot.draw(run, tmp_path / "ages.png")
     assert (tmp_path / "ages.png").read_bytes().startswith(b"\x89PNG")

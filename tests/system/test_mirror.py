@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
+import ccxt
 
 from depthcast.files import EXCHANGE_INFO_KEY, depth_key
 from depthcast.store import Store
@@ -17,8 +17,6 @@ from simulator.settings import Settings
 from tests.conformance.world import ask, serving
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
-
-ccxt = pytest.importorskip("ccxt", reason="ccxt is not installed")
 
 SYMBOLS = ("ADATRY", "BTCUSDT", "ETHUSDT")
 
