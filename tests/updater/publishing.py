@@ -296,3 +296,11 @@ class Replica:
         self.publisher.check()
         self.publisher.stop()
         await self.task
+
+
+async def watch_until(condition: Callable[[], bool], bound_s: float, replica: Replica) -> None:
+    """Stream updates until something is true."""
+    end = now() + bound_s
+    while not condition():
+        assert now() < end, "it did not happen"
+        await replica.stream(0.1)
