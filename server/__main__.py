@@ -11,7 +11,8 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from typing import Final
 
 import uvicorn
@@ -59,9 +60,16 @@ def listen(address: Address) -> socket.socket:
 
 
 async def serve(
-    settings: ServerSettings, store: Store, bound: socket.socket, stop: asyncio.Event | None = None
+    settings: ServerSettings,
+    store: Store,
+    bound: socket.socket,
+    stop: asyncio.Event | None = None,
+    *,
+    wall_s: Callable[[], float] = time.time,
 ) -> None:
     """Serve on ``bound`` until ``stop`` is set, SIGTERM or SIGINT comes; then close everything.
+
+    ``wall_s`` is the clock whose minutes weight is counted in, in seconds since 1970.
 
     Raises :class:`~depthcast.errors.AccessDenied` where the store refuses the credentials at the start.
     """
@@ -69,7 +77,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    service = Service(settings, store)
+    service = Service(settings, store, wall_s=wall_s)
     # What is there now stays: looking through it again and again would hold readers up.
     gc.collect()
     gc.freeze()

@@ -57,7 +57,8 @@ _LOG: Final = get_logger("server")
 class Service:
     """One server over one store: ``app`` answers requests, :meth:`run` works until it is cancelled.
 
-    The store stays the caller's to close, after :meth:`close`.
+    The store stays the caller's to close, after :meth:`close`. ``wall_s`` is the clock whose minutes weight
+    is counted in, in seconds since 1970.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Service:
         store: Store,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        wall_s: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -74,11 +76,10 @@ class Service:
         self._store_failed = False
         self.metrics = Metrics()
         self.catalogue = Catalogue(store)
-        self.hot = HotFiles(
+        kept = partial(
+            HotFiles,
             store,
-            edition_of=partial(Edition.of, cache_control=settings.answer_cache_control),
             on_read=self._note_read,
-            refresh_s=settings.refresh_ms / 1000,
             hot_for_s=settings.hot_for_s,
             keep_for_s=settings.keep_for_s,
             read_timeout_s=settings.read_timeout_ms / 1000,
@@ -86,20 +87,16 @@ class Service:
             max_reads=settings.max_reads,
             spread=random.random,
         )
-        self.tops = HotFiles(
-            store,
-            edition_of=partial(Top.of, cache_control=settings.answer_cache_control),
-            on_read=self._note_read,
+        cache_control = settings.answer_cache_control
+        self.hot = kept(
+            edition_of=partial(Edition.of, cache_control=cache_control), refresh_s=settings.refresh_ms / 1000
+        )
+        self.tops = kept(
+            edition_of=partial(Top.of, cache_control=cache_control),
             refresh_s=settings.ticker_refresh_ms / 1000,
-            hot_for_s=settings.hot_for_s,
-            keep_for_s=settings.keep_for_s,
-            read_timeout_s=settings.read_timeout_ms / 1000,
-            max_bytes=settings.memory_mb * 2**20,
-            max_reads=settings.max_reads,
-            spread=random.random,
         )
         self.clients = Clients(parse_networks(settings.trusted_proxies))
-        self.weights = Weights(settings.client_weight_limit, self.clients)
+        self.weights = Weights(settings.client_weight_limit, self.clients, wall_s=wall_s)
         stale_after_s = settings.stale_after_ms / 1000
         self.pulse = Pulse(trust_s=stale_after_s)
         self._listener = Listener(
@@ -146,7 +143,7 @@ class Service:
             freshness,
             unavailable_when_stale=settings.stale_policy == "unavailable",
             upstream=self._upstream,
-            cache_control=settings.answer_cache_control,
+            cache_control=cache_control,
             list_holds_s=min(settings.refresh_ms, settings.ticker_refresh_ms) / 1000,
         )
         self.exchange_info = ExchangeInfo(

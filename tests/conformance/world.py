@@ -9,7 +9,7 @@ import contextlib
 import http.client
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final, NamedTuple
 
 from depthcast.files import CONTENT_TYPE, DELISTED, EXCHANGE_INFO_KEY, LIMITS, FileInfo, depth_key
@@ -136,13 +136,15 @@ def ask(port: int, request: str, headers: Mapping[str, str] | None = None) -> Go
 
 
 @contextlib.asynccontextmanager
-async def serving(store: Store, **settings: object) -> AsyncIterator[int]:
+async def serving(
+    store: Store, *, wall_s: Callable[[], float] = time.time, **settings: object
+) -> AsyncIterator[int]:
     """A server over ``store``, on sockets; its port. The store is closed at the end."""
     bound = listen(Address("127.0.0.1", 0))
     port: int = bound.getsockname()[1]
     stop = asyncio.Event()
     chosen = ServerSettings.model_validate({"read_timeout_ms": 30_000, **settings})
-    task = asyncio.create_task(serve(chosen, store, bound, stop))
+    task = asyncio.create_task(serve(chosen, store, bound, stop, wall_s=wall_s))
     try:
         async with asyncio.timeout(30):
             while not task.done():
