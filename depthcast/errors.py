@@ -4,10 +4,13 @@
 
     DepthcastError
     ├── SettingsError              a setting is unknown, malformed or contradicts another
+    ├── ExtraMissing               a package that belongs to one of our extras is not installed
+    ├── UnknownSymbol              nobody there has a book of that symbol
     ├── BookError
     │   └── BadLevel               a level whose price or quantity is not a plain decimal number
     ├── ContractError
     │   ├── BadKey                 a key or a request that no file answers
+    │   ├── FileMissing            no file with so many levels is published
     │   └── BadFile                a stored object that is not a file of ours
     ├── VenueError
     │   ├── MalformedFrame         a websocket frame that the venue's documents do not describe
@@ -44,6 +47,34 @@ class SettingsError(DepthcastError):
     """A setting is unknown, malformed or contradicts another one."""
 
 
+class ExtraMissing(DepthcastError, ImportError):
+    """A package that belongs to one of our extras is not installed.
+
+    ``extra`` names the extra, ``module`` what could not be imported, ``what`` (in the message) what needs it.
+    """
+
+    def __init__(self, what: str, extra: str, module: str) -> None:
+        super().__init__(
+            f"{what} needs {module}, which is not installed", hint=f"run: pip install 'depthcast[{extra}]'"
+        )
+        self.extra = extra
+        self.module = module
+
+
+class UnknownSymbol(DepthcastError):
+    """Nobody there has a book of that symbol: the exchange does not list it, or nothing of it is published.
+
+    ``symbol`` is the one asked for.
+    """
+
+    def __init__(self, symbol: str, where: str, *, hint: str = "") -> None:
+        super().__init__(
+            f"{where} has no symbol {symbol!r:.60}",
+            hint=hint or "symbols are spelled as the exchange does: ETHUSDT",
+        )
+        self.symbol = symbol
+
+
 class BookError(DepthcastError):
     """What was given to a book cannot be part of one."""
 
@@ -71,6 +102,14 @@ class BadKey(ContractError):
 
     def __init__(self, key: str, why: str) -> None:
         super().__init__(f"{key!r:.200} names no file: {why}")
+        self.key = key
+
+
+class FileMissing(ContractError):
+    """No file with so many levels is published. ``key`` is the one that was looked for first."""
+
+    def __init__(self, key: str, why: str, *, hint: str = "") -> None:
+        super().__init__(f"{key!r:.200} is not published: {why}", hint=hint)
         self.key = key
 
 
