@@ -43,7 +43,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from depthcast.errors import SettingsError
-from depthcast.logs import LogFormat, LogLevel, configure, redact
+from depthcast.logs import LogFormat, LogLevel, configure
+from depthcast.redaction import redact
 
 if TYPE_CHECKING:
     from depthcast.store import Store

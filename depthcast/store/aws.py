@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from depthcast.errors import BadKey, SettingsError
+from depthcast.redaction import redact
 from depthcast.store.key import check_key
 
 # Amazon's naming rules, without the ones that only keep names apart from each other.
@@ -163,6 +164,4 @@ def _endpoint(url: str | None) -> str | None:
 
 def _shown(url: str) -> str:
     """A URL for people, without the password it may hold."""
-    from depthcast.logs import redact  # takes 0.2 s to import: only an error needs it
-
     return f"{redact(url)!r:.120}"
