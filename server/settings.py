@@ -125,3 +125,23 @@ class ServerSettings(StoreSettings, VenueSettings, LogSettings):
                 "a file cannot be refreshed for longer than it is kept"
             )
         return self
+
+    @model_validator(mode="after")
+    def _streams_leave_room(self) -> Self:
+        if self.max_streams >= self.max_connections:
+            raise ValueError(
+                f"max_streams ({self.max_streams}) is not less than max_connections "
+                f"({self.max_connections}): streams are connections too, and would leave none for requests"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _reads_keep_up(self) -> Self:
+        for name in ("refresh_ms", "heartbeats_ms", "ticker_refresh_ms"):
+            every_ms = getattr(self, name)
+            if every_ms >= self.stale_after_ms:
+                raise ValueError(
+                    f"{name} ({every_ms}) is not less than stale_after_ms ({self.stale_after_ms}): "
+                    "what is read no oftener would be stale before it is read again"
+                )
+        return self

@@ -32,12 +32,22 @@ def test_the_command_line_goes_before_the_environment() -> None:
         (["--answer-cache-control", "a\r\nSet-Cookie: b"], "--answer-cache-control"),
         (["--hot-for-s", "900"], "keep_for_s"),
         (["--refresh", "5"], "--refresh-ms"),
+        (["--max-streams", "16384"], r"max_streams \(16384\) is not less than max_connections \(16384\)"),
+        (["--max-connections", "1000"], r"max_streams \(12000\) is not less than max_connections \(1000\)"),
+        (["--refresh-ms", "5000"], r"refresh_ms \(5000\) is not less than stale_after_ms \(5000\)"),
+        (["--stale-after-ms", "900"], r"heartbeats_ms \(1000\) is not less than stale_after_ms \(900\)"),
+        (["--ticker-refresh-ms", "60000"], r"ticker_refresh_ms \(60000\)"),
     ],
 )
 def test_a_setting_that_cannot_be_is_one_line(argv: list[str], words: str) -> None:
     with pytest.raises(SettingsError, match=words) as caught:
         ServerSettings.load(argv, {})
     assert "\n" not in str(caught.value)
+
+
+def test_settings_at_their_bounds_go_together() -> None:
+    assert ServerSettings.load(["--max-connections", "2", "--max-streams", "1"], {}).max_streams == 1
+    assert ServerSettings.load(["--stale-after-ms", "1001"], {}).stale_after_ms == 1001
 
 
 def test_a_server_reads_its_store_over_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
