@@ -1,7 +1,8 @@
 """Log lines: one line an event, as text for people or as JSON for machines, on standard error.
 
 Promises: the lines of libraries (``logging``) come out in the same form, warnings and worse only; no secret
-passes (:func:`redact` runs over every value); a fault that repeats is shown seldom (:class:`Seldom`).
+passes (:func:`redact` runs over every value); a fault that repeats is shown seldom (:class:`Seldom`, and
+:class:`SeldomFilter` for what libraries say).
 Until :func:`configure` is called structlog's own defaults hold.
 """
 
@@ -128,6 +129,26 @@ def _redacted(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
         elif isinstance(value, Exception):
             event[name] = redact(str(value))
     return event
+
+
+class SeldomFilter(logging.Filter):
+    """For a library's logger: lets a warning that repeats through once in a while, by :class:`Seldom`, and
+    says how many like it were held back. Errors always pass.
+
+    A line for each bad request lets whoever sends them fill the disk.
+    """
+
+    def __init__(self, seldom: "Seldom | None" = None) -> None:
+        super().__init__()
+        self._seldom = seldom or Seldom()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.ERROR:
+            return True
+        held_back = self._seldom.held_back((record.name, record.msg))
+        if held_back:
+            record.msg, record.args = f"{record.getMessage()} (and {held_back} times more before)", ()
+        return held_back is not None
 
 
 class Seldom:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from depthcast.logs import Seldom, configure, get_logger, redact
+from depthcast.logs import Seldom, SeldomFilter, configure, get_logger, redact
 from depthcast.settings import LogSettings
 from server.settings import ServerSettings
 from updater.settings import UpdaterSettings
@@ -167,3 +167,29 @@ def test_only_so_many_events_are_remembered() -> None:
     assert seldom.held_back("c") is None
     assert seldom.held_back("b") is None
     assert seldom.held_back("a") == 0
+
+
+def test_a_librarys_warnings_are_shown_seldom_and_its_errors_always(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [0.0]
+    library = logging.getLogger("some.library")
+    seldom = SeldomFilter(Seldom(every_s=10, clock=lambda: now[0]))
+    library.addFilter(seldom)
+    try:
+        for _ in range(1000):
+            library.warning("Refused by %s.", "limit")
+        library.warning("Something else.")
+        for _ in range(3):
+            library.error("Broken.")
+        now[0] = 10.0
+        for _ in range(1000):
+            library.warning("Refused by %s.", "limit")
+    finally:
+        library.removeFilter(seldom)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Refused by limit.",
+        "Something else.",
+        *["Broken."] * 3,
+        "Refused by limit. (and 999 times more before)",
+    ]
