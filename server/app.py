@@ -10,7 +10,7 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.answers import (
@@ -52,6 +52,8 @@ class App:
         starlette = Starlette(routes=routes, exception_handlers={404: _not_found})
         starlette.router.redirect_slashes = False
         self._others: ASGIApp = starlette
+        self.paths = frozenset((*endpoints, *(each.path for each in routes if isinstance(each, Route))))
+        """All that is answered; in braces what stands for a part of any text."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

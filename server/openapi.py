@@ -1,7 +1,8 @@
 """``/openapi.json``: the server's own description of what it answers, as OpenAPI 3.1.
 
-It says what ``docs/compatibility.md`` says, for programs: every parameter, header, error and status. Made
-once, when the module is loaded; a test asks the server whatever the description allows, and what it does not.
+It says what ``docs/compatibility.md`` and ``docs/push.md`` say, for programs: every parameter, header, error
+and status. Made once, when the module is loaded; a test asks the server whatever the description allows, and
+what it does not.
 """
 
 import json
@@ -39,6 +40,7 @@ from depthcast.venues.binance_rest import (
     empty,
     not_valid,
 )
+from server import openapi_streams
 from server.openapi_components import (
     FRESH,
     JSON,
@@ -50,6 +52,7 @@ from server.openapi_components import (
     refer,
     whole_answer,
 )
+from server.push.events import STREAM_PATH
 
 PATH: Final = "/openapi.json"
 
@@ -62,6 +65,17 @@ _UNREAD: Final = ApiError(
 _ANYWHERE: Final = (BAD_TIME_UNIT, _DUPLICATE, _TOO_MANY)
 _OF_SYMBOL: Final = (empty("symbol"), SYMBOL_ILLEGAL, UNKNOWN_SYMBOL, _UNREAD)
 _OF_STATUS: Final = (empty("symbolStatus"), UNKNOWN_STATUS)
+_OF_BOOKS: Final = (
+    *_ANYWHERE,
+    SYMBOL_MISSING,
+    *_OF_SYMBOL,
+    empty("limit"),
+    LIMIT_ILLEGAL,
+    LIMIT_OVERFLOWED,
+    LIMIT_NOT_VALID,
+    *_OF_STATUS,
+    STATUS_MISMATCH,
+)
 _OF_LISTS: Final = (empty("symbols"), SYMBOLS_ILLEGAL, SYMBOL_AND_SYMBOLS, SYMBOL_REPEATED)
 
 
@@ -86,6 +100,7 @@ def document() -> Json:
         "servers": [{"url": "/"}],
         "tags": [
             {"name": "market", "description": "Binance's endpoints"},
+            openapi_streams.TAG,
             {"name": "server", "description": "the server's own"},
         ],
         "paths": {
@@ -94,6 +109,8 @@ def document() -> Json:
             EXCHANGE_INFO_PATH: {"get": _exchange_info()},
             PING_PATH: {"get": _ping()},
             TIME_PATH: {"get": _time()},
+            STREAM_PATH: {"get": _stream()},
+            **{path: {"get": each} for path, each in openapi_streams.websocket_paths().items()},
             "/healthz": {"get": _own("alive", "The process answers.", "Alive", {"alive": True})},
             "/readyz": {
                 "get": _own(
@@ -115,17 +132,6 @@ def document() -> Json:
 
 def _depth() -> Json:
     fresh = [*MARKET, *FRESH, "ETag", "Last-Modified", "Depthcast-Certain", *VERSION]
-    errors = (
-        *_ANYWHERE,
-        SYMBOL_MISSING,
-        *_OF_SYMBOL,
-        empty("limit"),
-        LIMIT_ILLEGAL,
-        LIMIT_OVERFLOWED,
-        LIMIT_NOT_VALID,
-        *_OF_STATUS,
-        STATUS_MISMATCH,
-    )
     book = {
         "lastUpdateId": 99700000000,
         "bids": [["61837.63000000", "3.78826000"]],
@@ -135,34 +141,49 @@ def _depth() -> Json:
         "depth",
         "The order book of a symbol.",
         "Request weight: 5 up to 100 levels, 25 up to 500, 50 up to 1000, 250 above.",
-        [
-            named("symbol", needed=True),
-            {
-                "name": "limit",
-                "in": "query",
-                "description": f"Levels a side; more than {MAX_LIMIT} means {MAX_LIMIT}. Published are, by "
-                f"default, {', '.join(map(str, LIMITS))}; others are cut from the next larger.",
-                "schema": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "default": DEFAULT_LIMIT},
-                "example": 5,
-            },
-            named("symbolStatus"),
-            named("timeUnit"),
-            named("ifNoneMatch"),
-            named("ifModifiedSince"),
-        ],
+        [*_book_parameters(), named("ifNoneMatch"), named("ifModifiedSince")],
         whole_answer(
             "A book: best levels first, prices and quantities as the exchange writes them.",
             "Book",
             book,
             fresh,
         ),
-        errors,
+        _OF_BOOKS,
         {
             "304": {
                 "description": "The client has this version already.",
                 "headers": refer("headers", [name for name in fresh if name != "X-Content-Type-Options"]),
             }
         },
+    )
+
+
+def _book_parameters() -> list[Json]:
+    return [
+        named("symbol", needed=True),
+        {
+            "name": "limit",
+            "in": "query",
+            "description": f"Levels a side; more than {MAX_LIMIT} means {MAX_LIMIT}. Published are, by "
+            f"default, {', '.join(map(str, LIMITS))}; others are cut from the next larger.",
+            "schema": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "default": DEFAULT_LIMIT},
+            "example": 5,
+        },
+        named("symbolStatus"),
+        named("timeUnit"),
+    ]
+
+
+def _stream() -> Json:
+    return _operation(
+        "depthEvents",
+        "An order book and its changes, as server-sent events.",
+        "Refused as a book would be, in the same words, and with 503 where there are as many streams as may "
+        "be. Request weight: that of the book, once.",
+        [*_book_parameters(), *openapi_streams.resuming()],
+        openapi_streams.events_answer(),
+        _OF_BOOKS,
+        tag=openapi_streams.TAG["name"],
     )
 
 
@@ -276,6 +297,8 @@ def _operation(
     whole: Json,
     errors: Sequence[ApiError],
     more: Mapping[str, Json] | None = None,
+    *,
+    tag: str = "market",
 ) -> Json:
     refused = whole_answer("The request is refused, in Binance's words.", "Error", {}, MARKET)
     content = refused["content"][JSON]
@@ -286,7 +309,7 @@ def _operation(
     }
     return {
         "operationId": name,
-        "tags": ["market"],
+        "tags": [tag],
         "summary": summary,
         "description": description,
         "parameters": list(parameters),

@@ -31,6 +31,7 @@ VERSION: Final = (
     "Depthcast-Publish-Time",
     "Depthcast-Status",
 )
+STREAM: Final = (*_COMMON, "X-Accel-Buffering", "X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M")
 _HEADERS: Final[Sequence[tuple[str, str, Json]]] = (
     ("Access-Control-Allow-Origin", "Any web page may read.", {"const": "*"}),
     ("Cache-Control", "How a cache may keep the answer.", _TEXT),
@@ -50,6 +51,9 @@ _HEADERS: Final[Sequence[tuple[str, str, Json]]] = (
     ("Depthcast-Status", "What the symbol does, in the exchange's word, or DELISTED.", _TEXT),
     ("Depthcast-Certain", "Levels a side that are certain; `complete`: there are no others.", _TEXT),
     ("Depthcast-Event-Time", "The exchange's clock of the last change, in ms since 1970.", _NUMBER),
+    ("X-Accel-Buffering", "A proxy is to pass events on as they come.", {"const": "no"}),
+    ("Upgrade", "What the path is for.", {"const": "websocket"}),
+    ("Connection", "As Upgrade.", {"const": "upgrade"}),
     ("Depthcast-Publish-Time", "The writer's clock when it wrote the file, in ms since 1970.", _NUMBER),
 )
 
@@ -194,10 +198,39 @@ def _schemas() -> Json:
                 },
             },
         },
+        "BookDiff": _object({"U": whole, "u": whole, "b": side, "a": side}),
+        "StreamState": _object(
+            {
+                "state": {"enum": ["live", "stale", "halted"]},
+                "status": {"type": "string"},
+                "epoch": whole,
+                "currentTime": {"type": ["integer", "null"]},
+            }
+        ),
+        "StreamEvent": {
+            "oneOf": [
+                _event("snapshot", "Book", {"id": _NUMBER}),
+                _event("diff", "BookDiff", {"id": _NUMBER}),
+                _event("state", "StreamState", {}),
+            ]
+        },
         "Nothing": _object({}),
         "Time": _object({"serverTime": whole}),
         "Alive": _object({"alive": {"const": True}}),
         "Ready": _object({"ready": {"type": "boolean"}, "symbols": whole}),
+    }
+
+
+def _event(name: str, data: str, more: Json) -> Json:
+    """A server-sent event of this name. Its data are JSON, of which validators see the text."""
+    content = {
+        "contentMediaType": JSON,
+        "contentSchema": {"$ref": f"#/components/schemas/{data}"},
+    }
+    return {
+        "type": "object",
+        "required": ["event", "data", *more],
+        "properties": {"event": {"const": name}, "data": {"type": "string", **content}, **more},
     }
 
 

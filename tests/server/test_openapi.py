@@ -2,18 +2,22 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import jsonschema
 import pytest
 import pytest_asyncio
+import requests
 import schemathesis
 import schemathesis.specs.openapi.checks as checks
 from hypothesis import HealthCheck, Phase, given, settings
 
 from depthcast.store.memory import MemoryStore
 from server.openapi import document
+from server.service import Service
+from server.settings import ServerSettings
 from tests.conformance.answers import Row, rows
 from tests.conformance.world import Got, World, ask, serving
 
@@ -21,6 +25,7 @@ pytestmark = pytest.mark.xdist_group("openapi")
 in_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 EXAMPLES = 50
+WAIT_S = 60
 EXCLUDED = [checks.positive_data_acceptance]
 """A description cannot tell which symbols exist, or which parameters exclude each other."""
 
@@ -57,7 +62,11 @@ async def port() -> AsyncIterator[int]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def schema(port: int) -> Any:
     """The description, as that server gives it."""
-    return await asyncio.to_thread(schemathesis.openapi.from_url, f"http://127.0.0.1:{port}/openapi.json")
+    url = f"http://127.0.0.1:{port}/openapi.json"
+    loaded = await asyncio.to_thread(schemathesis.openapi.from_url, url)
+    # The first two events of a stream tell its shape; there may be no more of them for long.
+    loaded.config.max_stream_events = 2
+    return loaded
 
 
 @in_one_loop
@@ -76,7 +85,7 @@ async def test_the_server_answers_as_it_describes_itself(schema: Any, path: str,
     )
     @given(case=cases)
     def asked(case: Any) -> None:
-        case.call_and_validate(excluded_checks=EXCLUDED)
+        case.call_and_validate(excluded_checks=EXCLUDED, timeout=WAIT_S)
 
     await asyncio.to_thread(asked)
 
@@ -114,6 +123,53 @@ async def test_every_answer_of_the_table_is_described(port: int) -> None:
         got = await asyncio.to_thread(ask, port, row.request, row.headers)
         found[str(row)] = undescribed(row, got, whole)
     assert {row: faults for row, faults in found.items() if faults} == {}
+
+
+def events_of(port: int, target: str, enough: int) -> list[dict[str, str]]:
+    """The first events of a stream that have data."""
+    found: list[dict[str, str]] = []
+    url = f"http://127.0.0.1:{port}{target}"
+    with requests.get(url, stream=True, timeout=WAIT_S) as answer:
+        event: dict[str, str] = {}
+        for line in answer.iter_lines(1):
+            name, _, value = line.decode().partition(": ")
+            if name:
+                event[name] = value
+                continue
+            found += [event] if "data" in event else []
+            event = {}
+            if len(found) == enough:
+                break
+    return found
+
+
+@in_one_loop
+@pytest.mark.parametrize("query", ["symbol=ETHUSDT&limit=7", "symbol=EMPTYUSDT&limit=5"])
+async def test_an_event_and_the_json_in_it_are_as_described(port: int, query: str) -> None:
+    whole = document()
+
+    def validator(name: str) -> Any:
+        reference = {"$ref": f"#/components/schemas/{name}", "components": whole["components"]}
+        return jsonschema.Draft202012Validator(reference)
+
+    events = await asyncio.to_thread(events_of, port, f"/stream/depth?{query}", 2)
+    assert [event["event"] for event in events] == ["state", "snapshot"]
+    described = whole["components"]["schemas"]["StreamEvent"]["oneOf"]
+    for event in events:
+        validator("StreamEvent").validate(event)
+        (properties,) = [
+            each["properties"] for each in described if each["properties"]["event"]["const"] == event["event"]
+        ]
+        name = properties["data"]["contentSchema"]["$ref"].rpartition("/")[2]
+        validator(name).validate(json.loads(event["data"]))
+    assert not validator("StreamEvent").is_valid({"event": "snapshot", "data": "{}"})
+
+
+def test_every_path_that_is_answered_is_described_and_no_other() -> None:
+    answered = Service(ServerSettings(), MemoryStore()).app.paths - {"/openapi.json"}
+    assert {re.sub(r"{[^}]+}", "{}", path) for path in answered} == {
+        re.sub(r"{[^}]+}", "{}", path) for path in PATHS
+    }
 
 
 def test_every_code_of_the_table_is_an_example() -> None:
