@@ -17,9 +17,11 @@
 ``server.app``            the ASGI application: paths and methods
 ``server.health``         ``/healthz`` and ``/readyz``
 ``server.metrics``        ``/metrics``
-``server.openapi``        ``/openapi.json``;  ``server.openapi_components``: its parts
+``server.openapi``        ``/openapi.json``;  ``server.openapi_streams``: pushed books in it;
+                          ``server.openapi_components``: its parts
 ``server.fast``           answers ready for the wire, by the bytes of their requests
 ``server.protocol``       HTTP/1.1: those answers, or the library; a bound on what a client may send
+``server.unfinished``     connections whose request does not come
 ``server.service``        all of them wired together, and the work in the background
 ========================  ===========================================================================
 

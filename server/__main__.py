@@ -7,6 +7,7 @@ SIGTERM and Ctrl-C stop it: no new connection is taken, requests in flight are f
 import asyncio
 import contextlib
 import gc
+import logging
 import resource
 import signal
 import socket
@@ -20,17 +21,21 @@ import uvloop
 
 from depthcast.errors import DepthcastError, SettingsError
 from depthcast.exit import complete, run
-from depthcast.logs import get_logger
+from depthcast.logs import SeldomFilter, get_logger
 from depthcast.settings import Address
 from depthcast.store import Store
 from server.protocol import protocol_with
 from server.push.websocket import websocket_with
 from server.service import Service
 from server.settings import ServerSettings
+from server.unfinished import Unfinished
 
 ABOUT: Final = "Serve published order books under the exchange's own REST scheme."
 GRACE_S: Final = 4
 """How long requests in flight may take after SIGTERM; closing what is idle needs a moment more."""
+
+TAKES_NOTHING_S: Final = 60.0
+"""So long a client may take nothing of what is sent to it."""
 
 _BACKLOG: Final = 2048
 _OTHER_FILES: Final = 256
@@ -47,16 +52,24 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def listen(address: Address) -> socket.socket:
-    """A bound socket. Raises :class:`~depthcast.errors.SettingsError` where the address cannot be had."""
+def listen(address: Address, *, takes_nothing_s: float = TAKES_NOTHING_S) -> socket.socket:
+    """A bound socket, whose connections end where what is sent is not taken for ``takes_nothing_s``: for each
+    reader that does not read megabytes would wait. (On Linux; elsewhere the kernel's own bounds hold.)
+
+    Raises :class:`~depthcast.errors.SettingsError` where the address cannot be had.
+    """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        return socket.create_server(address, family=family, backlog=_BACKLOG)
+        bound = socket.create_server(address, family=family, backlog=_BACKLOG)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {address}: {error.strerror or error}",
             hint="choose another --listen, or stop the process that listens there",
         ) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections have it from the socket that they were accepted by.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(takes_nothing_s * 1000))
+    return bound
 
 
 async def serve(
@@ -91,11 +104,13 @@ async def serve(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=settings.max_connections,
+            # uvicorn refuses who is one too many from this number on, itself counted.
+            limit_concurrency=settings.max_connections + 1,
             timeout_graceful_shutdown=GRACE_S,
         )
     )
     working = asyncio.create_task(service.run())
+    sweeping = asyncio.create_task(Unfinished(http.server_state.connections).run())
     serving = asyncio.create_task(http.serve(sockets=[bound]))
     stopping = asyncio.create_task(stop.wait())
     host, port = bound.getsockname()[:2]
@@ -105,9 +120,9 @@ async def serve(
     finally:
         service.end_streams()
         http.should_exit = True
-        for task in (working, stopping):
+        for task in (working, sweeping, stopping):
             task.cancel()
-        ended = await asyncio.gather(working, serving, stopping, return_exceptions=True)
+        ended = await asyncio.gather(working, sweeping, serving, stopping, return_exceptions=True)
         await service.close()
         await store.close()
         bound.close()
@@ -137,8 +152,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the server until it is told to stop; returns the exit status. Raises what the errors tree holds."""
     settings = ServerSettings.load(argv, program="depthcast server", about=ABOUT)
     settings.configure_logs()
+    # A warning for each request that is malformed, or one too many.
+    logging.getLogger("uvicorn.error").addFilter(SeldomFilter())
     allow_open_files(settings.max_connections + _OTHER_FILES)
-    bound = listen(settings.listen)
+    # A stream is cut off by the server, which counts it, before the kernel does it.
+    takes_nothing_s = max(TAKES_NOTHING_S, 2 * settings.stream_stalled_s)
+    bound = listen(settings.listen, takes_nothing_s=takes_nothing_s)
     with bound:
         complete(serve(settings, settings.open_store(), bound), loop_factory=uvloop.new_event_loop)
     return 0

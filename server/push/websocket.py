@@ -52,14 +52,14 @@ class Websocket(asyncio.Protocol, Reader):
         clients: Clients,
         limits: Limits,
         connections: set[Any],
-        max_connections: int | None = None,
+        limit_concurrency: int | None = None,
     ) -> None:
         self._hub = hub
         self._channels = channels
         self._clients = clients
         self._limits = limits
         self._connections = connections
-        self._max_connections = max_connections
+        self._limit_concurrency = limit_concurrency
         self._session: Session | None = None
         self._protocol: Protocol | None = None
         self._parts: list[bytes] = []
@@ -190,8 +190,8 @@ class Websocket(asyncio.Protocol, Reader):
         self._begin(target)
 
     def _has_room(self) -> bool:
-        # uvicorn does not count connections that are upgraded; this one is counted already.
-        if self._max_connections is not None and len(self._connections) > self._max_connections:
+        # uvicorn looks at its limit for requests only. This connection is counted already.
+        if self._limit_concurrency is not None and len(self._connections) >= self._limit_concurrency:
             return False
         return self._hub.room_for(self.kind, self.client)
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -265,3 +267,40 @@ async def test_a_port_in_use_ends_the_process_with_one_line() -> None:
     assert process.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in stderr.decode()
     assert stderr.count(b"\n") == 1
+
+
+async def test_as_many_connections_as_the_setting_says_and_few_lines_about_those_beyond() -> None:
+    where = ("--store-url", "memory:", "--listen", "127.0.0.1:0", "--log-format", "json")
+    process = await start(*where, "--max-connections", "2", "--max-streams", "1")
+    assert process.stderr is not None
+    began = time.monotonic()
+    lines: list[dict[str, str]] = []
+    async with asyncio.timeout(60), contextlib.AsyncExitStack() as stack:
+        while not lines or "url" not in lines[-1]:
+            lines.append(json.loads(await process.stderr.readline()))
+        port = int(lines[-1]["url"].rpartition(":")[2])
+
+        async def status(sent: bytes) -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            writer.write(sent)
+            return (await reader.readline())[9:12]
+
+        async def hold() -> None:
+            """A request that does not go on: its connection stays."""
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            writer.write(b"GET /")
+
+        whole = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        await hold()
+        assert await status(whole) == b"200"
+        await hold()
+        assert {await status(whole) for _ in range(30)} == {b"503"}
+        assert {await status(b"\xff\xfe\r\n\r\n") for _ in range(30)} == {b"400"}
+        process.send_signal(signal.SIGTERM)
+        _, rest = await process.communicate()
+    most = 1 + (time.monotonic() - began) / 10
+    lines += map(json.loads, rest.splitlines())
+    for said in ("Exceeded concurrency limit.", "Invalid HTTP request received."):
+        assert 1 <= sum(line["event"].startswith(said) for line in lines) <= most, lines
