@@ -43,13 +43,17 @@ from server.metrics import Metrics
 from server.ping import ping, time_endpoint
 from server.pulse import Pulse
 from server.push.channels import Channels
-from server.push.events import STREAM_PATH, Events
+from server.push.events import STREAM_PATH, Events, stream_weight
 from server.push.hub import Hub
 from server.push.websocket import ROUTES as WEBSOCKET_ROUTES
 from server.settings import ServerSettings
 from server.tickers import Tickers, Top
 from server.upstream import Upstream
 from server.weights import Weights
+
+_TOPS_PART: Final = 8
+"""One part in so many of the memory is for the files that lists are made of: 4.4 kB each, so that by default
+there is room for 15,000 symbols."""
 
 _LOG: Final = get_logger("server")
 
@@ -83,17 +87,21 @@ class Service:
             hot_for_s=settings.hot_for_s,
             keep_for_s=settings.keep_for_s,
             read_timeout_s=settings.read_timeout_ms / 1000,
-            max_bytes=settings.memory_mb * 2**20,
             max_reads=settings.max_reads,
             spread=random.random,
         )
         cache_control = settings.answer_cache_control
+        max_bytes = settings.memory_mb * 2**20
+        tops_bytes = max_bytes // _TOPS_PART
         self.hot = kept(
-            edition_of=partial(Edition.of, cache_control=cache_control), refresh_s=settings.refresh_ms / 1000
+            edition_of=partial(Edition.of, cache_control=cache_control),
+            refresh_s=settings.refresh_ms / 1000,
+            max_bytes=max_bytes - tops_bytes,
         )
         self.tops = kept(
             edition_of=partial(Top.of, cache_control=cache_control),
             refresh_s=settings.ticker_refresh_ms / 1000,
+            max_bytes=tops_bytes,
         )
         self.clients = Clients(parse_networks(settings.trusted_proxies))
         self.weights = Weights(settings.client_weight_limit, self.clients, wall_s=wall_s)
@@ -211,7 +219,7 @@ class Service:
         weigh = self.weights.around
         return {
             DEPTH_PATH: weigh(depth.answer, depth_weight),
-            STREAM_PATH: weigh(self.events.answer, depth_weight),
+            STREAM_PATH: weigh(self.events.answer, stream_weight),
             BOOK_TICKER_PATH: weigh(self.tickers.answer, book_ticker_weight),
             EXCHANGE_INFO_PATH: weigh(self.exchange_info.answer, lambda _: EXCHANGE_INFO_WEIGHT),
             PING_PATH: weigh(ping, lambda _: PING_WEIGHT),

@@ -17,6 +17,7 @@ from typing import Final
 
 from depthcast.errors import BadFile, StoreError
 from depthcast.files import cut
+from depthcast.venues.binance_lists import depth_weight
 from depthcast.venues.binance_rest import STATUS_MISMATCH, UNAVAILABLE, ApiError
 from server.answers import COMMON, NO_STORE, Answer, Asked, Connection, Header, refusal
 from server.clients import Clients
@@ -92,7 +93,12 @@ class Events:
             file = await self._hot.read(sought.key)
         except (StoreError, BadFile):
             file = None
-        return self._unavailable if file is None else self._begin(file, sought, last_id, client)
+        if file is None:
+            return self._unavailable
+        # Others came in meanwhile.
+        if not self._hub.room_for(Kind.EVENTS, client):
+            return self._overloaded
+        return self._begin(file, sought, last_id, client)
 
     def _begin(self, file: HotFile, sought: Sought, last_id: int | None, client: str) -> Answer:
         assert file.edition is not None  # what HotFiles hands out has been read
@@ -283,18 +289,31 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def stream_weight(query: bytes) -> int:
+    """What opening a stream weighs: as much as the book.
+
+    >>> stream_weight(b"symbol=ETHUSDT&limit=5000&lastEventId=7")
+    250
+    """
+    return depth_weight(_divided(query)[0])
+
+
 def _resumed(asked: Asked) -> tuple[Asked, int | None]:
     """The request as ``GET /api/v3/depth`` knows it, and the update id that the reader has.
 
     The header goes before the parameter ``lastEventId``, which is for those who cannot set headers: who comes
     back by himself repeats the URL he began with, and the header says more. An id that is none says nothing.
     """
-    last_id = asked.last_event_id
-    match = _RESUME_AT.search(asked.query)
-    if match is not None:
-        query = asked.query[: match.start()] + asked.query[match.end() :]
-        asked = asked._replace(query=query.removeprefix(b"&"))
-        last_id = match[1] if last_id is None else last_id
+    query, parameter = _divided(asked.query)
+    last_id = asked.last_event_id if asked.last_event_id is not None else parameter
     if last_id is None or _ID.fullmatch(last_id) is None:
-        return asked, None
-    return asked, int(last_id)
+        return asked._replace(query=query), None
+    return asked._replace(query=query), int(last_id)
+
+
+def _divided(query: bytes) -> tuple[bytes, bytes | None]:
+    """The query of ``GET /api/v3/depth``, and the value of ``lastEventId`` where it is sent."""
+    match = _RESUME_AT.search(query)
+    if match is None:
+        return query, None
+    return (query[: match.start()] + query[match.end() :]).removeprefix(b"&"), match[1]

@@ -160,3 +160,16 @@ async def test_settings_reach_the_answers(store: "WatchedStore") -> None:
     assert isinstance(answer, Answer)
     assert (b"cache-control", b"public, s-maxage=1") in answer.headers
     await service.close()
+
+
+async def test_books_and_lists_together_keep_to_the_memory_that_is_set(store: "WatchedStore") -> None:
+    symbols = [f"A{number}USDT" for number in range(300)]
+    for symbol in symbols:
+        await store.publish(symbol, 5, 1)
+    service = Service(ServerSettings(memory_mb=1), store)
+    for kept in (service.hot, service.tops):
+        for symbol in symbols:
+            await kept.read(depth_key(symbol, 5))
+        assert len(kept) >= 20
+    assert 0.9 * 2**20 < service.hot.bytes_held + service.tops.bytes_held <= 2**20
+    await service.close()

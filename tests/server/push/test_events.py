@@ -1,5 +1,6 @@
 """Server-sent events: what each reader is given, held against the files themselves."""
 
+import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,7 @@ from depthcast.errors import StoreUnavailable
 from depthcast.files import cut
 from server.answers import Answer, Asked
 from server.push.counts import Begin, End, Kind
+from server.push.events import stream_weight
 from server.push.history import changes
 
 if TYPE_CHECKING:
@@ -156,6 +158,20 @@ async def test_the_id_may_be_a_parameter_and_the_header_goes_before_it(site: "Si
     assert (await site.ask(ETH + "&lastEventId=1&lastEventId=1")).status == 400
 
 
+@pytest.mark.parametrize(
+    ("query", "weight"),
+    [
+        ("symbol=ETHUSDT&limit=5000", 250),
+        ("symbol=ETHUSDT&limit=5000&lastEventId=100", 250),
+        ("lastEventId=100&symbol=ETHUSDT&limit=500", 25),
+        ("symbol=ETHUSDT&lastEventId=", 5),
+        ("symbol=&limit=5000&lastEventId=1", 5),
+    ],
+)
+def test_a_stream_weighs_what_its_book_does_whoever_comes_back(query: str, weight: int) -> None:
+    assert stream_weight(query.encode()) == weight
+
+
 async def test_another_epoch_is_a_new_book_and_its_ids_resume_nothing(site: "Site") -> None:
     stream = await site.open(ETH)
     stream.take()
@@ -268,6 +284,34 @@ async def test_only_so_many_streams_are_let_in(make_site: "Callable[..., Awaitab
     first.outlet.abort()
     await site.clock.settle()
     await site.open(ETH)
+
+
+async def test_no_more_are_let_in_who_waited_for_the_same_file(
+    make_site: "Callable[..., Awaitable[Site]]",
+) -> None:
+    from tests.server.push.conftest import Outlet
+
+    site = await make_site(max_streams=2)
+    site.store.gate = asyncio.Event()
+    refused = []
+
+    async def come() -> None:
+        answer = await site.ask(ETH)
+        if answer.stream is None:
+            refused.append(answer.status)
+        else:
+            await answer.stream(Outlet())
+
+    coming = [asyncio.create_task(come()) for _ in range(5)]
+    await site.clock.settle()
+    assert site.store.reads.total() == 1
+    site.store.gate.set()
+    await site.clock.settle()
+    assert (site.hub.count(Kind.EVENTS), refused) == (2, [503] * 3)
+    assert site.hub.counts.turned_away == {Kind.EVENTS: 3}
+    for task in coming:
+        task.cancel()
+    await asyncio.gather(*coming, return_exceptions=True)
 
 
 async def test_one_client_may_be_held_to_fewer(make_site: "Callable[..., Awaitable[Site]]") -> None:
