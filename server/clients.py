@@ -8,6 +8,12 @@ with an IPv6 address is its /64 network, for every host has as many addresses as
 import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
+
+MOST_PROXIES: Final = 16
+"""The header is believed through so many trusted proxies one behind the other."""
+
+_LONGEST: Final = 64
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -45,8 +51,11 @@ class Clients:
         if address is None:
             return peer
         if forwarded_for is not None and self._is_trusted(address):
-            for text in reversed(forwarded_for.split(b",")):
-                before = self._read(text.decode("latin-1").strip())
+            # What is left beyond the last ones is one text, and no address.
+            for text in reversed(forwarded_for.rsplit(b",", MOST_PROXIES)):
+                text = text.strip()
+                # What is remembered is bounded by its length, too.
+                before = self._read(text.decode("latin-1")) if len(text) <= _LONGEST else None
                 if before is None:
                     break
                 address = before

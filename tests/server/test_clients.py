@@ -1,8 +1,10 @@
 """Who a client is."""
 
+import tracemalloc
+
 import pytest
 
-from server.clients import Clients, parse_networks
+from server.clients import MOST_PROXIES, Clients, parse_networks
 
 TRUSTED = Clients(parse_networks(["10.0.0.0/8", "127.0.0.1", "fd00::/8"]))
 
@@ -44,6 +46,19 @@ def test_a_client_is_its_address_or_the_one_a_trusted_proxy_names(
     peer: str, forwarded: bytes | None, name: str
 ) -> None:
     assert TRUSTED.name(peer, forwarded) == name
+
+
+def test_a_header_without_end_is_read_from_its_end_and_not_remembered() -> None:
+    clients = Clients(parse_networks(["10.0.0.0/8"]), remembered=8)
+    hops = b", 10.2.2.2" * MOST_PROXIES
+    assert clients.name("10.1.1.1", b"9.9.9.9" + hops) == "9.9.9.9"
+    assert clients.name("10.1.1.1", b"9.9.9.9, 10.3.3.3" + hops) == "10.2.2.2"
+    tracemalloc.start()
+    for number in range(64):
+        assert clients.name("10.1.1.1", b"fe80::1%" + b"%d" % number * 100_000) == "10.1.1.1"
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 100_000
 
 
 def test_without_trusted_proxies_the_header_says_nothing() -> None:
