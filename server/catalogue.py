@@ -6,7 +6,7 @@ listed can be read.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import KeysView
 from typing import Final
 
 from depthcast.errors import BadKey, StoreUnavailable
@@ -37,7 +37,7 @@ class Catalogue:
         return self._limits.get(symbol)
 
     @property
-    def symbols(self) -> Collection[str]:
+    def symbols(self) -> KeysView[str]:
         """The published symbols, in the order of the store's keys."""
         return self._limits.keys()
 

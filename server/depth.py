@@ -105,7 +105,10 @@ class Depth:
         except (StoreError, BadFile):
             file = None
         if file is None:
-            return self._unavailable if self._upstream is None else await self._ask(None, request, asked)
+            # The exchange's book says nothing of the status, which is the file's to tell.
+            if self._upstream is None or request.symbol_status is not None:
+                return self._unavailable
+            return await self._ask(None, request, asked)
         given = self._from(file, request, asked)
         return given if isinstance(given, Answer) else await given
 

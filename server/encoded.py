@@ -19,10 +19,9 @@ def coding_for(body_bytes: int, accept_encoding: bytes | None) -> Coding:
     return order[0]
 
 
-def takes_long(answer: Answer, accept_encoding: bytes | None) -> bool:
-    """Whether :func:`encoded` has to be awaited."""
-    length = len(answer.body)
-    return length > ASIDE_BYTES and coding_for(length, accept_encoding) is not Coding.IDENTITY
+def takes_long(body_bytes: int, accept_encoding: bytes | None) -> bool:
+    """Whether :func:`encoded` has to be awaited for a body of this length."""
+    return body_bytes > ASIDE_BYTES and coding_for(body_bytes, accept_encoding) is not Coding.IDENTITY
 
 
 def encoded(answer: Answer, accept_encoding: bytes | None) -> Answer | Awaitable[Answer]:

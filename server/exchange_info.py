@@ -9,7 +9,7 @@ cannot be read, the last list goes on being answered; where there never was one,
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Final
 
 from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
@@ -20,7 +20,7 @@ from depthcast.venues.binance_lists import DEFAULT_PERMISSIONS, ExchangeInfoRequ
 from depthcast.venues.binance_rest import UNAVAILABLE, UNKNOWN_SYMBOL, ApiError, parse_time_unit
 from server.answers import QUERY_TOO_LONG, VARY, Answer, Asked, json_answer, refusal
 from server.depth import MAX_QUERY_BYTES
-from server.encoded import encoded
+from server.encoded import encoded, takes_long
 from server.hot import OnRead, ReadOutcome
 
 DEFAULT_REFRESH_S: Final = 10.0
@@ -28,6 +28,10 @@ DEFAULT_READ_TIMEOUT_S: Final = 10.0
 
 _CACHED_QUERIES: Final = 256
 _CACHED_QUERY_BYTES: Final = 128
+_CACHED_SELECTIONS: Final = 8
+_ENCODED_AT_ONCE: Final = 2
+"""So many lists are encoded at a time. Each is megabytes that nobody shares, for each tells its own time: who
+waits for his turn has none yet."""
 
 
 class Listing:
@@ -39,13 +43,19 @@ class Listing:
         self.whole = SymbolList.of(found.body)
         self._between, entries, self._behind = self.whole.divide()
         self._entries = {entry.symbol: entry for entry in entries}
+        self._selected: dict[ExchangeInfoRequest, bytes | None] = {}
 
     def select(self, request: ExchangeInfoRequest) -> bytes | None:
         """What stands behind the digits of ``serverTime``; ``None`` where a symbol is not listed."""
+        if request not in self._selected:
+            if len(self._selected) >= _CACHED_SELECTIONS:
+                self._selected.clear()
+            self._selected[request] = self._select(request)
+        return self._selected[request]
+
+    def _select(self, request: ExchangeInfoRequest) -> bytes | None:
         if request.everything:
             return self.whole.after
-        if request.symbols is None and request == _WITHOUT_SETS:
-            return self._without_sets
         if request.symbols is None:
             # The file is what the exchange lists where no permissions are asked for.
             some = request.permissions != DEFAULT_PERMISSIONS
@@ -63,13 +73,6 @@ class Listing:
         if not request.show_permission_sets:
             entries = without_permission_sets(entries)
         return b"".join((self._between, entries, self._behind))
-
-    @cached_property
-    def _without_sets(self) -> bytes:
-        return without_permission_sets(self.whole.after)
-
-
-_WITHOUT_SETS: Final = ExchangeInfoRequest(None, DEFAULT_PERMISSIONS, False, None)
 
 
 class ExchangeInfo:
@@ -95,6 +98,7 @@ class ExchangeInfo:
         self._seen_etag: str | None = None
         self._read_at: float | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._encoding = asyncio.Semaphore(_ENCODED_AT_ONCE)
         self._parse_cached = lru_cache(maxsize=_CACHED_QUERIES)(parse_exchange_info)
 
     def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
@@ -110,8 +114,8 @@ class ExchangeInfo:
             return refusal(request)
         in_us = unit == "MICROSECOND"
         if self._read_at is not None and self._clock() - self._read_at < self._refresh_s:
-            return encoded(self._from(request, in_us), asked.accept_encoding)
-        return self._read_first(request, in_us, asked)
+            return self._given(request, in_us, asked.accept_encoding)
+        return self._read_first(request, in_us, asked.accept_encoding)
 
     async def close(self) -> None:
         """End the read that is under way."""
@@ -119,12 +123,30 @@ class ExchangeInfo:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
 
-    async def _read_first(self, request: ExchangeInfoRequest, in_us: bool, asked: Asked) -> Answer:
+    async def _read_first(
+        self, request: ExchangeInfoRequest, in_us: bool, accept_encoding: bytes | None
+    ) -> Answer:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         await asyncio.shield(self._reading)
-        given = encoded(self._from(request, in_us), asked.accept_encoding)
+        given = self._given(request, in_us, accept_encoding)
         return given if isinstance(given, Answer) else await given
+
+    def _given(
+        self, request: ExchangeInfoRequest, in_us: bool, accept_encoding: bytes | None
+    ) -> Answer | Awaitable[Answer]:
+        after = None if self._listing is None else self._listing.select(request)
+        if after is None or not takes_long(len(after), accept_encoding):
+            return encoded(self._from(request, in_us), accept_encoding)
+        return self._encoded_later(request, in_us, accept_encoding)
+
+    async def _encoded_later(
+        self, request: ExchangeInfoRequest, in_us: bool, accept_encoding: bytes | None
+    ) -> Answer:
+        async with self._encoding:
+            # Made now: its time is that of the answer, and what waits before is only the request.
+            given = encoded(self._from(request, in_us), accept_encoding)
+            return given if isinstance(given, Answer) else await given
 
     async def _read(self) -> None:
         """Learn what the store has. What it has not, or cannot say, leaves what is held."""

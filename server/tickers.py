@@ -12,6 +12,7 @@ stale symbol would cost a request for each of them.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
@@ -158,7 +159,10 @@ class Tickers:
         except (StoreError, BadFile):
             file = None
         if file is None:
-            return self._unavailable if self._upstream is None else await self._ask(None, symbol)
+            # What the exchange would say tells nothing of the status.
+            if self._upstream is None or request.symbol_status is not None:
+                return self._unavailable
+            return await self._ask(None, symbol)
         given = self._from(file, request, symbol)
         return given if isinstance(given, Answer) else await given
 
@@ -186,7 +190,12 @@ class Tickers:
             (b"depthcast-status", edition.info.status.encode()),
         )
         hold = Hold(file, edition, self._freshness.holds_until(file, now))
-        return self._whole(ticker(symbol, cut(edition.body, 1)), currency, about, hold)
+        try:
+            body = ticker(symbol, edition.body)
+        except BadFile:
+            # Its frame is a file's: what is in it shows only here.
+            return self._unavailable
+        return self._whole(body, currency, about, hold)
 
     # In place of stale prices
 
@@ -201,8 +210,9 @@ class Tickers:
         if isinstance(outcome, ApiError):
             return refusal(outcome)
         if outcome is not FAILED:
-            body = ticker(symbol, cut(outcome.body, 1))
-            return self._whole(body, Currency(State.PROXIED, outcome.asked_ms), (), None)
+            with contextlib.suppress(BadFile):
+                body = ticker(symbol, outcome.body)
+                return self._whole(body, Currency(State.PROXIED, outcome.asked_ms), (), None)
         if file is None:
             return self._unavailable
         now = self._clock()
@@ -228,7 +238,7 @@ class Tickers:
     def _encoded(
         self, answer: Answer, request: TickerRequest, accept_encoding: bytes | None
     ) -> Answer | Awaitable[Answer]:
-        if takes_long(answer, accept_encoding):
+        if takes_long(len(answer.body), accept_encoding):
             return self._encoded_later(answer, request, accept_encoding)
         given = encoded(answer, accept_encoding)
         assert isinstance(given, Answer)  # it takes no time
@@ -317,27 +327,51 @@ class Tickers:
         return Answer(200, headers, body, hold, currency.state.value if currency is not None else b"")
 
 
-def ticker(symbol: str, body: bytes) -> bytes:
-    """The best prices of a file of one level a side, in Binance's words; the strings are the file's own.
+Level = tuple[str, str]
+"""A price and its quantity."""
 
-    A side without levels is zeros, as Binance writes it, with as many digits as the other side's.
+
+def best(name: str, body: bytes) -> tuple[Level, Level]:
+    """The best bid and ask of a file; the strings are its own.
+
+    A side without levels is zeros, as Binance writes it, with as many digits as the other side's. Raises
+    :class:`~depthcast.errors.BadFile`, about ``name``, where there are no such levels to read.
+
+    >>> best("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[["4.20","1.0"]]}')
+    (('3.10', '2.0'), ('4.20', '1.0'))
+    >>> best("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[]}')
+    (('3.10', '2.0'), ('0.00', '0.0'))
+    """
+    try:
+        book = orjson.loads(cut(body, 1))
+        bid, ask = (_level(book[side][0]) if book[side] else None for side in ("bids", "asks"))
+    except (ValueError, TypeError, LookupError):
+        raise BadFile(name, "its first levels cannot be read") from None
+    some = bid or ask or (_NO_DIGITS, _NO_DIGITS)
+    nothing = (_zero_like(some[0]), _zero_like(some[1]))
+    return bid or nothing, ask or nothing
+
+
+def ticker(symbol: str, body: bytes) -> bytes:
+    """The best prices of a file, in Binance's words. Raises as :func:`best`.
 
     >>> ticker("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[["4.20","1.0"]]}')
     b'{"symbol":"A","bidPrice":"3.10","bidQty":"2.0","askPrice":"4.20","askQty":"1.0"}'
-    >>> ticker("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[]}')
-    b'{"symbol":"A","bidPrice":"3.10","bidQty":"2.0","askPrice":"0.00","askQty":"0.0"}'
     """
-    book = orjson.loads(body)
-    bids, asks = book["bids"], book["asks"]
-    best = (bids or asks or [[_NO_DIGITS, _NO_DIGITS]])[0]
-    bid = bids[0] if bids else list(map(zero_like, best))
-    ask = asks[0] if asks else list(map(zero_like, best))
+    bid, ask = best(symbol, body)
     return orjson.dumps(
         {"symbol": symbol, "bidPrice": bid[0], "bidQty": bid[1], "askPrice": ask[0], "askQty": ask[1]}
     )
 
 
-def zero_like(number: str) -> str:
+def _level(read: Sequence[object]) -> Level:
+    price, quantity = read
+    if not isinstance(price, str) or not isinstance(quantity, str):
+        raise TypeError("a level is two texts")
+    return price, quantity
+
+
+def _zero_like(number: str) -> str:
     _, point, digits = number.partition(".")
     return "0" + point + "0" * len(digits)
 

@@ -11,17 +11,17 @@ from typing import Final, Protocol
 
 import orjson
 
-from depthcast.files import covering_limit, cut, depth_key
+from depthcast.errors import BadFile
+from depthcast.files import covering_limit, cut, depth_key, update_id_of
 from server.catalogue import Catalogue
 from server.push.history import History
 from server.push.hub import Hub, Reader, Source, Watched
 from server.push.names import StreamName, parse_name
-from server.tickers import zero_like
+from server.tickers import best
 
 _SHORT: Final = 126
 _LONG: Final = 2**16
 _TEXT: Final = 0x81  # the last (and only) frame of a message, of text
-_NO_DIGITS: Final = "0.00000000"
 
 
 class Timer(Protocol):
@@ -98,7 +98,10 @@ class Channel(Source):
 
     def _send(self) -> None:
         assert self.watched is not None
-        payload = payload_of(self.stream, self.watched.history)
+        try:
+            payload = payload_of(self.stream, self.watched.history)
+        except BadFile:
+            return  # Its frame is a file's, its levels are none: there is nothing to say.
         # Of the best prices the id does not matter: it goes on whatever changes deeper in the book.
         if self.stream.levels == 0:
             if _without_id(payload) == _without_id(self._payload):
@@ -122,7 +125,8 @@ class Channels:
         self._catalogue = catalogue
         self._call_later = call_later or _call_later
         self._channels: dict[str, Channel] = {}
-        self._silent: dict[str, Channel] = {}
+        self._silent: dict[str, dict[str, Channel]] = {}
+        """Those without a file, by symbol and name: anybody may ask for any."""
         hub.ticked[self._find_files] = None
 
     def __len__(self) -> int:
@@ -136,9 +140,9 @@ class Channels:
             stream = parse_name(name)
             if stream is None:
                 return None
-            channel = Channel(name, stream, self._hub, self._call_later)
-            self._channels[name] = self._silent[name] = channel
-            self._find_file(channel)
+            channel = self._channels[name] = Channel(name, stream, self._hub, self._call_later)
+            if not self._find_file(channel):
+                self._silent.setdefault(stream.symbol, {})[name] = channel
         channel.readers[reader] = None
         return channel
 
@@ -147,7 +151,7 @@ class Channels:
         channel.readers.pop(reader, None)
         if not channel.readers and self._channels.get(channel.name) is channel:
             del self._channels[channel.name]
-            self._silent.pop(channel.name, None)
+            self._speaks(channel)
             channel.close()
 
     def check(self) -> None:
@@ -155,47 +159,58 @@ class Channels:
         for name, channel in self._channels.items():
             assert channel.name == name
             assert channel.readers
-            assert (channel.watched is None) == (name in self._silent)
+            silent = self._silent.get(channel.stream.symbol, {})
+            assert (channel.watched is None) == (silent.get(name) is channel)
             channel.check()
-        assert self._silent.keys() <= self._channels.keys()
+        assert all(self._silent.values())
+        assert sum(map(len, self._silent.values())) <= len(self._channels)
 
     def _find_files(self) -> None:
-        for channel in list(self._silent.values()):
-            self._find_file(channel)
+        # Of the two sides of this "and" the shorter one is gone through.
+        for symbol in self._silent.keys() & self._catalogue.symbols:
+            for channel in list(self._silent[symbol].values()):
+                if self._find_file(channel):
+                    self._speaks(channel)
 
-    def _find_file(self, channel: Channel) -> None:
+    def _find_file(self, channel: Channel) -> bool:
         symbol, levels, _ = channel.stream
         limits = self._catalogue.limits(symbol)
         limit = covering_limit(max(levels, 1), limits) if limits else None
-        if limit is not None:
-            del self._silent[channel.name]
-            channel.follow(self._hub.watch(depth_key(symbol, limit)))
+        if limit is None:
+            return False
+        channel.follow(self._hub.watch(depth_key(symbol, limit)))
+        return True
+
+    def _speaks(self, channel: Channel) -> None:
+        """The channel is silent no more."""
+        silent = self._silent.get(channel.stream.symbol)
+        if silent is not None:
+            silent.pop(channel.name, None)
+            if not silent:
+                del self._silent[channel.stream.symbol]
 
 
 def payload_of(stream: StreamName, history: History) -> bytes:
-    """What a stream sends of the newest version: for levels the file's own bytes, cut."""
+    """What a stream sends of the newest version: for levels the file's own bytes, cut. Raises as
+    :func:`book_ticker`."""
     newest = history.newest
     assert newest is not None
     assert newest.body is not None  # the newest version is never forgotten
     if stream.levels:
         return cut(newest.body, stream.levels)
-    return book_ticker(stream.symbol, cut(newest.body, 1))
+    return book_ticker(stream.symbol, newest.body)
 
 
 def book_ticker(symbol: str, body: bytes) -> bytes:
-    """``<symbol>@bookTicker`` of a file of one level a side; the strings are the file's own.
+    """``<symbol>@bookTicker`` of a file; the strings are the file's own. Raises
+    :class:`~depthcast.errors.BadFile` where it has no levels that can be read.
 
     >>> book_ticker("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[]}')
     b'{"u":1,"s":"A","b":"3.10","B":"2.0","a":"0.00","A":"0.0"}'
     """
-    book = orjson.loads(body)
-    bids, asks = book["bids"], book["asks"]
-    best = (bids or asks or [[_NO_DIGITS, _NO_DIGITS]])[0]
-    bid = bids[0] if bids else [zero_like(number) for number in best]
-    ask = asks[0] if asks else [zero_like(number) for number in best]
-    return orjson.dumps(
-        {"u": book["lastUpdateId"], "s": symbol, "b": bid[0], "B": bid[1], "a": ask[0], "A": ask[1]}
-    )
+    bid, ask = best(symbol, body)
+    update_id = update_id_of(symbol, body)
+    return orjson.dumps({"u": update_id, "s": symbol, "b": bid[0], "B": bid[1], "a": ask[0], "A": ask[1]})
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -247,3 +247,42 @@ async def test_a_long_list_is_encoded(store: "WatchedStore", clock: "StillClock"
         assert gzip.decompress(answer.body) == answered(*many)
         assert (headers[b"content-encoding"], headers[b"vary"]) == (b"gzip", b"accept-encoding")
         assert headers[b"content-length"] == b"%d" % len(answer.body)
+
+
+async def test_of_many_who_want_a_long_list_encoded_few_hold_one_and_each_has_its_own_time(
+    store: "WatchedStore", clock: "StillClock", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [symbol(f"S{number:03}USDT") for number in range(300)]
+    await store.put(EXCHANGE_INFO_KEY, body_of(*many, server_time=STORED_MS), {})
+    now_us = [WALL_US]
+    info = ExchangeInfo(store, clock=clock, wall_us=lambda: now_us[0])
+    await fetch(info)
+    begun: list[tuple[asyncio.Future[bytes], bytes]] = []
+
+    def encode_aside(_coding: object, body: bytes) -> asyncio.Future[bytes]:
+        begun.append((asyncio.get_running_loop().create_future(), body))
+        return begun[-1][0]
+
+    monkeypatch.setattr("server.encoded.encode_aside", encode_aside)
+    asked = [Asked(accept_encoding=b"gzip"), Asked(b"permissions=SPOT", accept_encoding=b"gzip")]
+    coming = [asyncio.ensure_future(info.answer(asked[number % 2])) for number in range(50)]  # type: ignore[arg-type]
+    done = 0
+    while done < len(coming):
+        await clock.settle()
+        assert done < len(begun) <= done + 2
+        now_us[0] += 1000
+        begun[done][0].set_result(b"encoded")
+        done += 1
+    times_ms = [json.loads(body)["serverTime"] - WALL_US // 1000 for _, body in begun]
+    assert times_ms == [0, 0, *range(1, 49)]
+    assert {answer.body for answer in await asyncio.gather(*coming)} == {b"encoded"}
+
+
+async def test_what_was_filtered_is_kept_for_few_requests(info: ExchangeInfo) -> None:
+    await fetch(info)
+    for number in range(100):
+        answer = await fetch(info, f"permissions=P{number}")
+        assert (answer.status, answer.body) == (200, answered())
+    assert (await fetch(info, "permissions=SPOT")).body == answered(ETH, OLD, CHINESE)
+    assert info._listing is not None
+    assert len(info._listing._selected) <= 8

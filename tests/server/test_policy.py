@@ -187,6 +187,8 @@ async def test_a_file_that_cannot_be_had_is_asked_for_too(make: Make, store: "Wa
     store.failure = StoreUnavailable("away")
     answer = await fetch(depth, b"symbol=BTCUSDT&limit=5")
     assert (answer.status, headers(answer)["depthcast-state"]) == (200, "proxied")
+    # Whether it has a status the exchange's book does not tell.
+    assert (await fetch(depth, b"symbol=BTCUSDT&limit=5&symbolStatus=HALT")).status == 503
     exchange.outcome = FAILED
     assert (await fetch(depth, b"symbol=BTCUSDT&limit=5")).status == 503
 

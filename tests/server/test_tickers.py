@@ -232,7 +232,18 @@ async def test_a_store_that_goes_away_leaves_what_is_in_memory_and_it_is_marked(
     assert dict(late.headers)[b"depthcast-state"] == b"stale"
 
 
-@pytest.mark.parametrize("damage", [None, b"{}"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        None,
+        b"{}",
+        # Framed like files; what is wrong are their levels.
+        b'{"lastUpdateId":7,"bids":[oops],"asks":[]}',
+        b'{"lastUpdateId":7,"bids":[["1.0"]],"asks":[["2.0","1.0"]]}',
+        b'{"lastUpdateId":7,"bids":[[1.0,2.0]],"asks":[]}',
+        b'{"lastUpdateId":7,"bids":[],"asks":[7]}',
+    ],
+)
 async def test_a_file_that_cannot_be_read_is_left_out_of_all_but_not_of_those_named(
     tickers: Tickers, store: "WatchedStore", damage: bytes | None
 ) -> None:
@@ -240,7 +251,7 @@ async def test_a_file_that_cannot_be_read_is_left_out_of_all_but_not_of_those_na
     if damage is None:
         store.instead[key] = None
     else:
-        await store.put(key, damage, {})
+        await store.put(key, damage, store.metadata())
     assert (await fetch(tickers)).body == in_words(of("BTCUSDT"), of("OLDUSDT"))
     assert code(await fetch(tickers, 'symbols=["BTCUSDT","ETHUSDT"]')) == (503, -1001)
     assert code(await fetch(tickers, "symbol=ETHUSDT")) == (503, -1001)
@@ -274,7 +285,8 @@ async def test_the_time_unit_is_checked_first(tickers: Tickers) -> None:
     ],
 )
 def test_an_empty_side_is_zeros(bids: Any, asks: Any, expected: tuple[str, ...]) -> None:
-    body = json.dumps({"lastUpdateId": 1, "bids": bids, "asks": asks}).encode()
+    members = {"lastUpdateId": 1, "bids": bids, "asks": asks}
+    body = json.dumps(members, separators=(",", ":")).encode()
     found = json.loads(ticker("币USDT", body))
     assert list(found) == ["symbol", "bidPrice", "bidQty", "askPrice", "askQty"]
     assert (found["symbol"], *list(found.values())[1:]) == ("币USDT", *expected)
@@ -367,6 +379,12 @@ async def test_what_the_exchange_refuses_is_passed_on_and_what_it_fails_to_give_
     assert (answer.status, answer.state, answer.hold) == (200, b"stale", None)
     assert answer.body == in_words(of("ETHUSDT"))[1:-1]
     # Nothing is in memory of it, and the store is away.
+    assert code(await fetch(tickers, "symbol=BTCUSDT")) == (503, -1001)
+    exchange.outcome = Given(store.body(170, 1), 170, 1_723_161_263_000)
+    assert (await fetch(tickers, "symbol=BTCUSDT")).status == 200
+    assert code(await fetch(tickers, "symbol=BTCUSDT&symbolStatus=HALT")) == (503, -1001)
+    # What cannot be read of it is as good as no answer.
+    exchange.outcome = Given(b'{"lastUpdateId":1,"bids":[oops],"asks":[]}', 1, 1_723_161_263_000)
     assert code(await fetch(tickers, "symbol=BTCUSDT")) == (503, -1001)
 
 

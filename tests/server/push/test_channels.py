@@ -186,3 +186,48 @@ async def test_an_epoch_with_lower_ids_is_sent(site: "Site", channels: Channels)
     await site.clock.settle()
     await site.publish(40, epoch=1)
     assert listener.heard[-1][1] == site.store.body(40, 5)
+
+
+async def test_a_file_whose_levels_cannot_be_read_is_silent_and_nothing_else_is(
+    site: "Site", channels: Channels
+) -> None:
+    listener = Listener(site)
+    tickers = channels.join("ethusdt@bookTicker", listener)
+    assert tickers is not None
+    await site.clock.settle()
+    listener.heard.clear()
+    for body in (
+        b'{"lastUpdateId":101,"bids":[oops],"asks":[]}',
+        b'{"lastUpdateId":102,"bids":[7],"asks":[]}',
+    ):
+        await site.put(body)
+    assert listener.heard == []
+    await site.put(b'{"lastUpdateId":110,"bids":[["1.0","2.0"]],"asks":[]}')
+    assert [json.loads(heard)["u"] for _, heard in listener.heard] == [110]
+    channels.check()
+
+
+async def test_names_that_stay_silent_cost_no_second_look_each_second(
+    site: "Site", channels: Channels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener(site)
+    for number in range(500):
+        assert channels.join(f"nosuch{number}@depth5", listener) is not None
+    looked_up = []
+    original = site.catalogue.limits
+
+    def limits(symbol: str) -> tuple[int, ...] | None:
+        looked_up.append(symbol)
+        return original(symbol)
+
+    monkeypatch.setattr(site.catalogue, "limits", limits)
+    await site.clock.advance(5)
+    assert looked_up == []
+    # A symbol that is listed later begins to speak, and one that is listed without enough levels does not.
+    await site.store.publish("NOSUCH1", 20, 7, epoch=0)
+    await site.store.publish("NOSUCH2", 1, 8, epoch=0)
+    await site.catalogue.refresh()
+    await site.clock.advance(1.5)
+    assert set(looked_up) == {"NOSUCH1", "NOSUCH2"}
+    assert [json.loads(heard)["lastUpdateId"] for _, heard in listener.heard] == [7]
+    channels.check()
