@@ -28,7 +28,7 @@ from collections.abc import Iterable, MutableSequence, Sequence
 from decimal import Decimal
 from itertools import accumulate, pairwise
 from operator import neg
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import orjson
 
@@ -51,6 +51,9 @@ _END: Final = b"]}"
 # A price as something to sort by, smallest = best: negated for bids.
 _Key = float | Decimal
 _Keys = MutableSequence[Any]
+
+if TYPE_CHECKING:
+    Columns = tuple[array[float], array[float]]
 
 
 class Certainty(NamedTuple):
@@ -159,6 +162,21 @@ class Book:
         """Whether a side has levels beyond its certain price at most: nothing of it can be shown."""
         return any(not side.complete and side.best() is None for side in (self._bids, self._asks))
 
+    def pairs(self, limit: int | None = None) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+        """Bids and asks as (price, quantity), best first: the first ``limit`` certain levels, or all of them.
+
+        Each number is the float nearest to its string. O(levels given).
+        """
+        return self._bids.pairs(limit), self._asks.pairs(limit)
+
+    def strings(self, limit: int | None = None) -> tuple[list[list[str]], list[list[str]]]:
+        """The same as lists of the exact strings."""
+        return self._bids.strings(limit), self._asks.strings(limit)
+
+    def columns(self, limit: int | None = None) -> "tuple[Columns, Columns]":
+        """The same as arrays: the prices of a side and its quantities. Prices of bids are *negative*."""
+        return self._bids.columns(limit), self._asks.columns(limit)
+
     def body(self, limit: int) -> bytes:
         """The file for one limit; see :meth:`bodies`."""
         return self.bodies((limit,))[0]
@@ -223,13 +241,15 @@ class Book:
 class _Side:
     """One side, best level first.
 
-    Parallel lists, an entry a chunk: ``_keys`` (sorted sort keys), ``_levels`` (the rendered levels,
-    ``"price","quantity"``), ``_texts`` and ``_lengths`` (the levels joined by ``],[``, and once more at the
-    end; out of date where the chunk's index is in ``_stale``), ``_sizes`` and ``_lasts`` (the last key).
+    Parallel lists, an entry a chunk: ``_keys`` (sorted sort keys), ``_amounts`` (the quantities as floats),
+    ``_levels`` (the rendered levels, ``"price","quantity"``), ``_texts`` and ``_lengths`` (the levels joined
+    by ``],[``, and once more at the end; out of date where the chunk's index is in ``_stale``), ``_sizes``
+    and ``_lasts`` (the last key).
     There is always at least one chunk; only a lone one may be empty.
     """
 
     __slots__ = (
+        "_amounts",
         "_bound",
         "_descending",
         "_exact",
@@ -245,13 +265,16 @@ class _Side:
     def __init__(self, *, descending: bool) -> None:
         self._descending = descending
         self._exact = False
-        self._fill([], [], None)
+        self._fill([], [], [], None)
 
-    def _fill(self, keys: Sequence[_Key], levels: list[bytes], bound: _Key | None) -> None:
+    def _fill(
+        self, keys: Sequence[_Key], amounts: Sequence[float], levels: list[bytes], bound: _Key | None
+    ) -> None:
         """Take these levels, sorted; ``bound`` is the last certain key, ``None``: everything is certain."""
         starts = range(0, len(keys), CHUNK) or range(1)
         self._bound = bound
         self._keys: list[_Keys] = [self._pack(keys[at : at + CHUNK]) for at in starts]
+        self._amounts = [array("d", amounts[at : at + CHUNK]) for at in starts]
         self._levels = [levels[at : at + CHUNK] for at in starts]
         self._texts = [b""] * len(starts)
         self._lengths = [0] * len(starts)
@@ -298,6 +321,7 @@ class _Side:
     def _make_exact(self) -> None:
         """Replace float keys by exact decimals. O(levels), at most once in a side's life."""
         keys = [key for chunk in self._keys for key in chunk]
+        amounts = [amount for chunk in self._amounts for amount in chunk]
         levels = [level for chunk in self._levels for level in chunk]
         self._exact = True
         exact = self._sort_keys(Decimal(_parse(level)[0]) for level in levels)
@@ -307,7 +331,7 @@ class _Side:
             # most 15 digits prints as the decimal that it was read from.
             at = bisect_left(keys, bound)
             bound = exact[at] if at < len(keys) and keys[at] == bound else Decimal(repr(bound))
-        self._fill(exact, levels, bound)
+        self._fill(exact, amounts, levels, bound)
 
     def _sort_keys(self, prices: Iterable[_Key]) -> list[_Key]:
         """Prices as keys: smallest is best."""
@@ -326,14 +350,15 @@ class _Side:
                 raise BadLevel([*levels[index], "is not better than", *levels[index + 1]])
         # A side cut off before its first level would be certain of nothing at all.
         bound = None if complete else keys[-1] if keys else self._nowhere()
-        self._fill(keys, rendered, bound)
+        self._fill(keys, amounts, rendered, bound)
 
     def _nowhere(self) -> _Key:
         return Decimal("-Infinity") if self._exact else float("-inf")
 
     def apply(self, new_keys: list[_Key], amounts: list[float], rendered: list[bytes]) -> None:
         """Apply what :meth:`read` returned."""
-        chunks, levels, lasts, sizes, stale = self._keys, self._levels, self._lasts, self._sizes, self._stale
+        chunks, columns, levels = self._keys, self._amounts, self._levels
+        lasts, sizes, stale = self._lasts, self._sizes, self._stale
         for key, amount, level in zip(new_keys, amounts, rendered, strict=True):
             at = bisect_left(lasts, key)
             if at == len(lasts):
@@ -344,15 +369,17 @@ class _Side:
                 stale.add(at)
                 if amount:
                     levels[at][index] = level
+                    columns[at][index] = amount
                 else:
                     self._remove(at, index)
             elif amount:
                 stale.add(at)
-                self._insert(at, index, key, level)
+                self._insert(at, index, key, amount, level)
 
-    def _insert(self, at: int, index: int, key: _Key, level: bytes) -> None:
+    def _insert(self, at: int, index: int, key: _Key, amount: float, level: bytes) -> None:
         keys, levels = self._keys[at], self._levels[at]
         keys.insert(index, key)
+        self._amounts[at].insert(index, amount)
         levels.insert(index, level)
         self._sizes[at] += 1
         self._lasts[at] = keys[-1]
@@ -361,7 +388,7 @@ class _Side:
 
     def _remove(self, at: int, index: int) -> None:
         keys, levels = self._keys[at], self._levels[at]
-        del keys[index], levels[index]
+        del keys[index], levels[index], self._amounts[at][index]
         self._sizes[at] -= 1
         self._lasts[at] = keys[-1] if levels else 0.0
         if len(levels) < CHUNK // 4 and len(self._sizes) > 1:
@@ -369,10 +396,11 @@ class _Side:
 
     def _split(self, at: int) -> None:
         """Make two chunks of one that is too large."""
-        keys, levels = self._keys[at], self._levels[at]
+        keys, amounts, levels = self._keys[at], self._amounts[at], self._levels[at]
         self._keys.insert(at + 1, keys[CHUNK:])
+        self._amounts.insert(at + 1, amounts[CHUNK:])
         self._levels.insert(at + 1, levels[CHUNK:])
-        del keys[CHUNK:], levels[CHUNK:]
+        del keys[CHUNK:], amounts[CHUNK:], levels[CHUNK:]
         self._sizes[at : at + 1] = [len(levels), len(self._levels[at + 1])]
         self._lasts.insert(at, keys[-1])
         self._texts.insert(at, b"")
@@ -386,11 +414,13 @@ class _Side:
         if self._sizes[left] + self._sizes[right] > 2 * CHUNK:
             return
         self._keys[left].extend(self._keys[right])
+        self._amounts[left].extend(self._amounts[right])
         self._levels[left].extend(self._levels[right])
         self._sizes[left] += self._sizes[right]
         self._lasts[left] = self._keys[left][-1]
         self._stale.add(left)
-        for column in (self._keys, self._levels, self._texts, self._lengths, self._sizes, self._lasts):
+        columns: tuple[list[Any], ...] = (self._keys, self._amounts, self._levels, self._texts)
+        for column in (*columns, self._lengths, self._sizes, self._lasts):
             del column[right]
         self._restale({index - (index > right) for index in self._stale if index != right})
 
@@ -421,6 +451,38 @@ class _Side:
         if not self._sizes[0] or (self._bound is not None and self._keys[0][0] > self._bound):
             return None
         return _parse(self._levels[0][0])
+
+    def _first(self, limit: int | None) -> tuple[_Keys, "array[float]"]:
+        """Copies of the keys and the quantities of the first certain levels, at most ``limit`` of them."""
+        if limit is not None and limit <= self._sizes[0]:
+            keys, amounts = self._keys[0][:limit], self._amounts[0][:limit]
+        else:
+            left = len(self) if limit is None else limit
+            keys, amounts = self._pack(()), array("d")
+            for chunk, column in zip(self._keys, self._amounts, strict=True):
+                keys += chunk[:left]
+                amounts += column[:left]
+                left -= len(column)
+                if left <= 0:
+                    break
+        if self._bound is not None and keys and keys[-1] > self._bound:
+            certain = bisect_right(keys, self._bound)
+            del keys[certain:], amounts[certain:]
+        return keys, amounts
+
+    def columns(self, limit: int | None) -> "Columns":
+        keys, amounts = self._first(limit)
+        return (array("d", keys) if self._exact else keys), amounts  # type: ignore[return-value]
+
+    def pairs(self, limit: int | None) -> list[tuple[float, float]]:
+        keys, amounts = self.columns(limit)
+        prices: Iterable[float] = keys.tolist()
+        return list(zip(map(neg, prices) if self._descending else prices, amounts.tolist(), strict=True))
+
+    def strings(self, limit: int | None) -> list[list[str]]:
+        texts, _ = self.pieces((len(self) or 1 if limit is None else limit,))
+        levels: list[list[str]] = orjson.loads(b"".join((b"[", *texts, b"]")))
+        return levels
 
     def pieces(self, limits: Sequence[int]) -> tuple[list[bytes], list[int]]:
         """Byte strings that make the side for the last of ``limits`` (ascending), brackets of the levels
@@ -475,16 +537,17 @@ class _Side:
         if upto is not None:
             levels |= {key: level for key, level in self._certain_levels(None).items() if key > upto}
             bound = None if self._bound is None else max(upto, self._bound)
-        self._fill(list(levels), list(levels.values()), bound)
+        amounts = [float(_parse(level)[1]) for level in levels.values()]
+        self._fill(list(levels), amounts, list(levels.values()), bound)
 
     # Checking
 
     def check(self) -> None:
-        columns = (self._keys, self._levels, self._texts, self._sizes, self._lasts)
+        columns = (self._keys, self._amounts, self._levels, self._texts, self._sizes, self._lasts)
         assert len({len(column) for column in columns}) == 1, "the columns differ in length"
         assert self._keys, "there is no chunk"
         assert self._stale <= set(range(len(self._keys))), "a chunk that is not there is stale"
-        for at, (keys, levels, text, size, last) in enumerate(zip(*columns, strict=True)):
+        for at, (keys, amounts, levels, text, size, last) in enumerate(zip(*columns, strict=True)):
             assert len(keys) == len(levels) == size, "a chunk's keys and levels differ in number"
             assert size or len(self._keys) == 1, "an empty chunk among others"
             assert size <= 2 * CHUNK, "a chunk is too large"
@@ -496,7 +559,10 @@ class _Side:
             parsed = [_parse(level) for level in levels]
             expected = self._sort_keys(number(price) for price, _ in parsed)
             assert expected == list(keys), "a key is not its price"
-            assert all(float(quantity) for _, quantity in parsed), "a level without quantity"
+            assert [float(quantity) for _, quantity in parsed] == list(amounts), (
+                "an amount is not its level's"
+            )
+            assert all(amounts), "a level without quantity"
         every = [key for keys in self._keys for key in keys]
         assert all(left < right for left, right in pairwise(every)), "keys are not strictly ascending"
 

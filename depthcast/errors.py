@@ -7,7 +7,9 @@
     ├── ExtraMissing               a package that belongs to one of our extras is not installed
     ├── UnknownSymbol              nobody there has a book of that symbol
     ├── BookError
-    │   └── BadLevel               a level whose price or quantity is not a plain decimal number
+    │   ├── BadLevel               a level whose price or quantity is not a plain decimal number
+    │   ├── BookNotReady           there is no good book (yet), or it is not kept up to date
+    │   └── NotDeepEnough          fewer levels are certain than were asked for, and more may exist
     ├── ContractError
     │   ├── BadKey                 a key or a request that no file answers
     │   ├── FileMissing            no file with so many levels is published
@@ -26,6 +28,8 @@
 
 ``str(error)`` is one line, ready for a log or a terminal: the message, then the hint.
 """
+
+from collections.abc import Mapping
 
 
 class DepthcastError(Exception):
@@ -58,7 +62,7 @@ class ExtraMissing(DepthcastError, ImportError):
             f"{what} needs {module}, which is not installed", hint=f"run: pip install 'depthcast[{extra}]'"
         )
         self.extra = extra
-        self.module = module
+        self.module = self.name = module
 
 
 class UnknownSymbol(DepthcastError):
@@ -76,7 +80,7 @@ class UnknownSymbol(DepthcastError):
 
 
 class BookError(DepthcastError):
-    """What was given to a book cannot be part of one."""
+    """What was given to a book cannot be part of one, or what was asked of it cannot be given."""
 
 
 class BadLevel(BookError):
@@ -91,6 +95,41 @@ class BadLevel(BookError):
             hint="the diff or snapshot is discarded and the symbol taken anew",
         )
         self.level = level
+
+
+class BookNotReady(BookError):
+    """There is no good book of some symbols, or (while it is waited for) none that is kept up to date.
+
+    ``why`` says of each symbol what its book waits for.
+    """
+
+    def __init__(self, why: Mapping[str, str]) -> None:
+        told = [f"{symbol} ({reason})" for symbol, reason in list(why.items())[:3]]
+        more = f" and {len(why) - 3} more" if len(why) > 3 else ""
+        super().__init__(
+            f"no book that is ready of {', '.join(told)}{more}",
+            hint="await wait(), and give it as long as the exchange takes",
+        )
+        self.why = dict(why)
+
+    @property
+    def symbols(self) -> list[str]:
+        """Whose books are not ready."""
+        return list(self.why)
+
+
+class NotDeepEnough(BookError):
+    """Fewer than ``limit`` levels of a side are certain, and more may exist; ``bids`` and ``asks`` are."""
+
+    def __init__(self, symbol: str, limit: int, *, bids: int, asks: int) -> None:
+        super().__init__(
+            f"{symbol}: {limit} levels were asked for, and {bids} bids and {asks} asks are certain",
+            hint="ask for fewer, or keep deeper books; they are completed in the background",
+        )
+        self.symbol = symbol
+        self.limit = limit
+        self.bids = bids
+        self.asks = asks
 
 
 class ContractError(DepthcastError):

@@ -72,6 +72,13 @@ def assert_same(book: Book, naive: Naive, limits: tuple[int, ...] = LIMITS) -> N
     assert book.certainty[:2] == (len(bids), len(asks))
     assert book.best_bid == (tuple(bids[0]) if bids else None)
     assert book.best_ask == (tuple(asks[0]) if asks else None)
+    for limit in (*limits, None):
+        shown = bids[:limit], asks[:limit]
+        assert book.strings(limit) == shown
+        numbers = tuple([(float(price), float(quantity)) for price, quantity in side] for side in shown)
+        assert book.pairs(limit) == numbers
+        columns = ([(abs(p), q) for p, q in zip(*side, strict=True)] for side in book.columns(limit))
+        assert tuple(columns) == numbers
 
 
 prices = st.one_of(
