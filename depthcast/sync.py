@@ -45,6 +45,7 @@ The last good book stays readable in ``book`` while WAITING. Pure: no I/O, no cl
 """
 
 from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from itertools import pairwise
 from typing import Final
@@ -65,6 +66,10 @@ come from another connection, which tells the same changes in other pieces."""
 
 FILE_LAG_MS: Final = 1000
 """Connections that tell changes in other pieces tell one at most so much later than another does."""
+
+
+Guard = AbstractContextManager[object, None]
+"""What is entered around a change of a book that others may be reading."""
 
 
 class State(Enum):
@@ -112,12 +117,26 @@ def _relation(diff: Diff, update_id: int) -> _Relation:
 
 
 class Sync:
-    """Keeps one symbol's book unbroken. Not thread-safe; cheap enough for thousands of symbols."""
+    """Keeps one symbol's book unbroken. Not thread-safe; cheap enough for thousands of symbols.
 
-    __slots__ = ("_buffer", "_last_audit", "_recorded", "_run", "_waiting_refill", "book", "state", "symbol")
+    ``guard`` is entered while a book that was already shown changes: a lock, where other threads read it.
+    """
 
-    def __init__(self, symbol: str, *, buffer: int = BUFFER) -> None:
+    __slots__ = (
+        "_buffer",
+        "_guard",
+        "_last_audit",
+        "_recorded",
+        "_run",
+        "_waiting_refill",
+        "book",
+        "state",
+        "symbol",
+    )
+
+    def __init__(self, symbol: str, *, buffer: int = BUFFER, guard: Guard | None = None) -> None:
         self.symbol = symbol
+        self._guard: Guard = nullcontext() if guard is None else guard
         self.state = State.WAITING
         self.book: Book | None = None
         """The book while LIVE; while WAITING the last good one, or ``None`` before the first."""
@@ -233,7 +252,8 @@ class Sync:
         if fresh.update_id != book.update_id:
             return Verdict.TOO_OLD
         self._last_audit = book.audit(fresh)
-        book.refill(fresh)
+        with self._guard:
+            book.refill(fresh)
         return Verdict.APPLIED
 
     # Steps
@@ -242,7 +262,8 @@ class Sync:
         book = self.book
         assert book is not None
         try:
-            book.apply(diff)
+            with self._guard:
+                book.apply(diff)
         except BadLevel:
             self._wait([])
             return Verdict.BAD

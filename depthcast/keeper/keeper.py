@@ -15,7 +15,7 @@ from depthcast.keeper.observer import Observer
 from depthcast.keeper.refilling import Refills
 from depthcast.keeper.sources import SnapshotSource, Sources, Warm
 from depthcast.keeper.tasks import SymbolTasks
-from depthcast.sync import Sync, Verdict
+from depthcast.sync import Guard, Sync, Verdict
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Keeper:
     ``buffer``: diffs kept of a book that is being built, a minute of a stream at 100 ms. They have to reach
     back to when a snapshot was sent for, or a file written, and not over the wait for a turn: ten diffs of a
     busy symbol take 100 kB. ``refill_below``: a book certain of fewer levels is completed by and by; of fewer
-    than ``refill_urgent_below`` (``None``: the same), at once.
+    than ``refill_urgent_below`` (``None``: the same), at once. ``guard``: see :class:`~depthcast.sync.Sync`.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Keeper:
         retry_maximum_s: float = 15.0,
         settled_after_s: float = 30.0,
         # Surroundings
+        guard: Guard | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Random | None = None,
@@ -82,6 +83,7 @@ class Keeper:
         self._on_change = on_change
         self._observer = observer or Observer()
         self._buffer = buffer
+        self._guard = guard
         self._check_every_s = check_every_s
         self._suspect_after_s = suspect_after_s
         self._retry_s = (retry_initial_s, retry_maximum_s)
@@ -139,7 +141,9 @@ class Keeper:
         new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._books]
         for symbol in new:
             backoff = Backoff(self._retry_s[0], maximum_s=self._retry_s[1], rng=self._rng)
-            self._books[symbol] = LiveBook(symbol, Sync(symbol, buffer=self._buffer), backoff=backoff)
+            self._books[symbol] = LiveBook(
+                symbol, Sync(symbol, buffer=self._buffer, guard=self._guard), backoff=backoff
+            )
         self.feed.subscribe(new)
         for symbol in new:
             self._build(self._books[symbol], Trust.ANY)
