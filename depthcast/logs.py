@@ -7,41 +7,19 @@ Until :func:`configure` is called structlog's own defaults hold.
 """
 
 import logging
-import re
 import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, Final, Literal, TextIO, cast
+from typing import Any, Literal, TextIO, cast
 
 import orjson
 import structlog
 
+from depthcast.redaction import redact
+
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-
-# What may carry a secret: a URL's user part, and the parameters and headers of signed requests.
-_SECRETS: Final = (
-    (re.compile(r"(?<=://)[^/@\s]+@"), "…@"),
-    (
-        re.compile(
-            r"(?i)\b(X-Amz-(?:Signature|Credential|Security-Token)|aws_(?:secret_access_key|session_token)"
-            r"|signature|secret|token|password)(=|: ?)[^\s&,;'\"]+"
-        ),
-        r"\1\2…",
-    ),
-)
-
-
-def redact(text: str) -> str:
-    """``text`` without what looks like a secret.
-
-    >>> redact("s3://key:secret@host/b?X-Amz-Signature=abc&x=1")
-    's3://…@host/b?X-Amz-Signature=…&x=1'
-    """
-    for pattern, instead in _SECRETS:
-        text = pattern.sub(instead, text)
-    return text
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
