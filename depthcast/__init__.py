@@ -19,7 +19,10 @@ A map of the package, from the pure core outwards:
 ``depthcast.feed``         the I/O skin around a venue's websocket
 ``depthcast.rest``         the I/O skin around a venue's REST interface, paced by request weight
 ``depthcast.keeper``       feed + REST + Sync: many live books, one callback
+``depthcast.books``        live books for programs: ``depthcast.Books``, ``depthcast.connect``
+``depthcast.reading``      published files, read from a bucket or over HTTP: ``depthcast.read``
 ``depthcast.settings``     settings: command line > environment > TOML file
+``depthcast.redaction``    text without secrets
 ``depthcast.logs``         log lines, for people or as JSON
 ``depthcast.cli``          the ``depthcast`` command, one module a verb
 =========================  ====================================================================
@@ -27,6 +30,68 @@ A map of the package, from the pure core outwards:
 ``errors``, ``events``, ``book``, ``sync``, ``files``, ``heartbeat``, ``fleet`` and ``venues`` are pure: bytes
 and values in, values out, no asyncio, no clock. The services that write (``updater``) and read (``server``)
 stand beside this package and import it, never the other way round; only ``depthcast.cli`` names them.
+
+The public names below are imported when they are first used, so that ``import depthcast`` costs nothing.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from depthcast.books import Books, BooksThread, BookView, Change, Changes, Top, connect
+    from depthcast.reading import (
+        DepthFile,
+        DepthFiles,
+        Reader,
+        read,
+        read_async,
+        read_many,
+        read_many_async,
+    )
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "BookView",
+    "Books",
+    "BooksThread",
+    "Change",
+    "Changes",
+    "DepthFile",
+    "DepthFiles",
+    "Reader",
+    "Top",
+    "__version__",
+    "connect",
+    "read",
+    "read_async",
+    "read_many",
+    "read_many_async",
+]
+
+_HOMES: Final = {
+    "depthcast.books": ("BookView", "Books", "BooksThread", "Change", "Changes", "Top", "connect"),
+    "depthcast.reading": (
+        "DepthFile",
+        "DepthFiles",
+        "Reader",
+        "read",
+        "read_async",
+        "read_many",
+        "read_many_async",
+    ),
+}
+"""The public names, by the package that has them."""
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            found: object = getattr(importlib.import_module(home), name)
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module 'depthcast' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

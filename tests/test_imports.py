@@ -19,6 +19,7 @@ PURE = (
     "heartbeat",
     "fleet",
     "backoff",
+    "redaction",
     "weight",
     "venues",
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, Protocol
 
-from depthcast.errors import StoreError
+from depthcast.errors import ExtraMissing, StoreError
 
 
 class Outcome(Enum):
@@ -145,20 +145,24 @@ def open_store(url: str, env: Mapping[str, str], *, for_readers: bool = False) -
     ``env`` holds the usual AWS variables, as :class:`depthcast.store.aws.Aws` reads them. Nothing is sent
     yet. ``for_readers``: it will be read a thousand times a second (:mod:`depthcast.store.reading`).
 
-    Raises :class:`~depthcast.errors.SettingsError` for a URL or a variable that cannot be used.
+    Raises :class:`~depthcast.errors.SettingsError` for a URL or a variable that cannot be used, and
+    :class:`~depthcast.errors.ExtraMissing` where the packages for S3 are not installed.
     """
     if url == "memory:":
         from depthcast.store.memory import MemoryStore
 
         return MemoryStore()
-    # obstore takes 50 ms to import: only those who need it wait for it.
-    from depthcast.store.aws import Aws, parse_url
-    from depthcast.store.s3 import S3Store
+    try:
+        # They take a while to import and belong to an extra: only those who need them wait for them.
+        from depthcast.store.aws import Aws, parse_url
+        from depthcast.store.s3 import S3Store
 
-    (bucket, prefix), aws = parse_url(url), Aws.from_env(env)
-    if for_readers:
-        from depthcast.store.reading import ReadingS3Store, behind_proxy
+        (bucket, prefix), aws = parse_url(url), Aws.from_env(env)
+        if for_readers:
+            from depthcast.store.reading import ReadingS3Store, behind_proxy
 
-        if not behind_proxy(aws, bucket):
-            return ReadingS3Store(bucket, prefix, aws=aws)
-    return S3Store(bucket, prefix, aws=aws)
+            if not behind_proxy(aws, bucket):
+                return ReadingS3Store(bucket, prefix, aws=aws)
+        return S3Store(bucket, prefix, aws=aws)
+    except ModuleNotFoundError as missing:
+        raise ExtraMissing("an s3:// store", "s3", missing.name or "a package") from None

@@ -1,0 +1,80 @@
+"""``StoredFiles``: files read from a :class:`~depthcast.store.Store`.
+
+Which limits are published is the updaters' setting. The usual ones are tried in turn, and only where none is
+there the store is asked what it has of the symbol: its answer is remembered.
+"""
+
+from collections import OrderedDict
+from typing import Final
+
+from depthcast.errors import FileMissing, UnknownSymbol
+from depthcast.files import DEPTH_PREFIX, LIMITS, check_body, covering_limit, cut, depth_key, parse_key
+from depthcast.reading.file import About, DepthFile
+from depthcast.store import Store
+
+MAX_REMEMBERED: Final = 20_000
+"""Of so many symbols at most the unusual limits are remembered."""
+
+
+class StoredFiles:
+    """What is published in ``store``, which stays the caller's to close."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._unusual: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+
+    @property
+    def where(self) -> str:
+        """Where they are, for people."""
+        return self._store.url
+
+    async def file(self, symbol: str, limit: int) -> DepthFile:
+        """The book of ``symbol``, ``limit`` levels a side, cut from the next larger file where that limit is
+        not published.
+
+        Raises :class:`~depthcast.errors.UnknownSymbol`, :class:`~depthcast.errors.FileMissing`,
+        :class:`~depthcast.errors.BadFile` or what the store raises.
+        """
+        wanted = depth_key(symbol, limit)
+        known = self._unusual.get(symbol)
+        for candidate in (each for each in known or LIMITS if each >= limit):
+            found = await self._one(symbol, candidate, limit)
+            if found is not None:
+                return found
+        published = await self._published(symbol)
+        if not published:
+            raise UnknownSymbol(symbol, self.where)
+        candidate = covering_limit(limit, published) or 0
+        found = await self._one(symbol, candidate, limit) if candidate else None
+        if found is None:
+            raise FileMissing(
+                wanted,
+                f"of {symbol} there are {', '.join(map(str, published))} levels a side",
+                hint=f"ask for {published[-1]} at most",
+            )
+        self._unusual[symbol] = published
+        if len(self._unusual) > MAX_REMEMBERED:
+            self._unusual.popitem(last=False)
+        return found
+
+    async def close(self) -> None:
+        """There is nothing of its own to let go of."""
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` where what is remembered is not in order."""
+        assert len(self._unusual) <= MAX_REMEMBERED
+        assert all(limits and list(limits) == sorted(set(limits)) for limits in self._unusual.values())
+
+    async def _one(self, symbol: str, published: int, limit: int) -> DepthFile | None:
+        """The file of a published limit, cut to ``limit``; ``None`` where it is not there."""
+        key = depth_key(symbol, published)
+        found = await self._store.get(key)
+        if found is None:
+            return None
+        check_body(key, found.body)
+        return DepthFile.of(symbol, limit, cut(found.body, limit), About.of_metadata(key, found.metadata))
+
+    async def _published(self, symbol: str) -> tuple[int, ...]:
+        """The limits that are published of a symbol, ascending."""
+        prefix = f"{DEPTH_PREFIX}{symbol}&limit="
+        return tuple(sorted([parse_key(entry.key).limit async for entry in self._store.list(prefix)]))
