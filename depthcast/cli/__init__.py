@@ -1,39 +1,73 @@
 """The ``depthcast`` command: ``depthcast VERB …``, one module a verb, imported only when it is asked for.
 
-A verb's module has ``SUMMARY``, one line for ``depthcast --help``, and ``main(argv) -> int``, which returns
-the exit status. What goes wrong in a known way is one line on standard error: status 2 where the command or
-a setting is at fault, 1 otherwise. This package alone names the services, and only by lazy import.
+A verb's module has ``main(argv) -> int``, which returns the exit status. What goes wrong in a known way is
+one line on standard error: status 2 where the command, a setting or a package that is not installed is at
+fault, 1 otherwise. This package alone names the services, and only by lazy import.
 """
 
 import difflib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final, NoReturn, Protocol, cast
+from typing import Final, NamedTuple, NoReturn, Protocol, cast
 
 from depthcast import __version__
-from depthcast.errors import DepthcastError, SettingsError
+from depthcast.errors import DepthcastError, ExtraMissing, SettingsError
 from depthcast.exit import run
 
-VERBS: Final[Mapping[str, str]] = {
-    "up": "depthcast.cli.up",
-    "updater": "depthcast.cli.updater",
-    "server": "depthcast.cli.server",
-    "simulator": "depthcast.cli.simulator",
-    "fleet": "depthcast.cli.fleet",
-    "store": "depthcast.cli.store",
-    "epoch": "depthcast.cli.epoch",
-    "plan": "depthcast.cli.plan",
-    "probe": "depthcast.cli.probe",
-    "settings": "depthcast.cli.settings",
+
+class Entry(NamedTuple):
+    """A verb: the module that does it, the extra of the package that brings what it needs, and its line in
+    ``depthcast --help``."""
+
+    module: str
+    extra: str
+    summary: str
+
+
+VERBS: Final[Mapping[str, Entry]] = {
+    "up": Entry(
+        "depthcast.cli.up",
+        "up",
+        "everything on this machine: a store, two updaters, a server, and a screen that shows them",
+    ),
+    "updater": Entry(
+        "depthcast.cli.updater",
+        "updater",
+        "keep the books of many symbols and write their files to object storage",
+    ),
+    "server": Entry(
+        "depthcast.cli.server", "server", "serve published order books under the exchange's own REST scheme"
+    ),
+    "simulator": Entry(
+        "depthcast.cli.simulator",
+        "simulator",
+        "an exchange on this machine: Binance's REST and websocket over a made or a captured market",
+    ),
+    "fleet": Entry(
+        "depthcast.cli.fleet", "updater", "who writes what: the replicas of a fleet and their symbols, live"
+    ),
+    "store": Entry(
+        "depthcast.cli.store", "store", "run an S3 store (SeaweedFS) for updaters and servers elsewhere"
+    ),
+    "epoch": Entry(
+        "depthcast.cli.epoch",
+        "updater",
+        "show a symbol's files; claim its next epoch; mark it halted or delisted",
+    ),
+    "plan": Entry(
+        "depthcast.cli.plan", "updater", "what a fleet costs on several stores: requests, storage, traffic"
+    ),
+    "probe": Entry("depthcast.cli.probe", "updater", "show that a store honours conditional writes"),
+    "settings": Entry("depthcast.cli.settings", "up", "print every setting of the services, as Markdown"),
 }
-"""What can be asked for, in the order of ``--help``, and the module that does it."""
+"""What can be asked for, in the order of ``--help``."""
+
+_OWN: Final = frozenset({"depthcast", "updater", "server", "simulator"})
 
 
 class Verb(Protocol):
     """What the module of a verb offers."""
-
-    SUMMARY: str
 
     def main(self, argv: Sequence[str]) -> int:
         """Do it; ``argv`` is what followed the verb."""
@@ -55,12 +89,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"depthcast {__version__}")
         return 0
     try:
-        return verb(arguments[0]).main(arguments[1:])
+        return _do(arguments[0], arguments[1:])
     except DepthcastError as error:
         print(f"depthcast: {error}", file=sys.stderr)
-        return 2 if isinstance(error, SettingsError) else 1
+        return 2 if isinstance(error, SettingsError | ExtraMissing) else 1
     except KeyboardInterrupt:
         return 130
+
+
+def _do(name: str, argv: Sequence[str]) -> int:
+    try:
+        return verb(name).main(argv)
+    except ModuleNotFoundError as missing:
+        module = (missing.name or "").partition(".")[0]
+        if not module or module in _OWN:
+            raise  # that is no package left out but a fault of ours
+        raise ExtraMissing(f"depthcast {name}", VERBS[name].extra, module) from None
 
 
 def verb(name: str) -> Verb:
@@ -69,13 +113,13 @@ def verb(name: str) -> Verb:
         close = difflib.get_close_matches(name, VERBS, 1)
         hint = f"did you mean {close[0]}?" if close else "see depthcast --help"
         raise SettingsError(f"there is no verb {name!r:.40}", hint=hint)
-    return cast(Verb, importlib.import_module(VERBS[name]))
+    return cast(Verb, importlib.import_module(VERBS[name].module))
 
 
 def usage() -> str:
     """The text of ``depthcast --help``."""
     width = max(map(len, VERBS))
-    lines = [f"  {name:<{width}}  {verb(name).SUMMARY}" for name in VERBS]
+    lines = [f"  {name:<{width}}  {entry.summary}" for name, entry in VERBS.items()]
     return "\n".join(
         (
             "usage: depthcast VERB [OPTION …]",

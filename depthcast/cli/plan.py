@@ -17,8 +17,6 @@ from depthcast.plan import Bill, Prices, Workload, bill, load_prices
 from depthcast.plan.workload import LEVEL_BYTES, Kind, Purpose
 from depthcast.settings import Counts, Settings
 
-SUMMARY = "what a fleet costs on several stores: requests, storage, traffic"
-
 _ABOUT: Final = (
     "Reckon what symbols, limits, cadence and replicas make of requests, storage and traffic, and what "
     "stores charge for them in a month of 30 days. Nothing is asked and nothing is written. Prices are US "

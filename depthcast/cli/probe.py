@@ -14,8 +14,6 @@ from depthcast.settings import StoreSettings
 from depthcast.store import Store
 from depthcast.store.probe import Report, examine
 
-SUMMARY = "show that a store honours conditional writes"
-
 _ABOUT: Final = (
     "Write a few small objects under probe/ and try what a careless store gets wrong. "
     "Exit status 0: the store can be used; 1: it cannot, and the last line says why."

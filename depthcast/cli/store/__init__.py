@@ -11,8 +11,6 @@
 
 from collections.abc import Sequence
 
-SUMMARY = "run an S3 store (SeaweedFS) for updaters and servers elsewhere"
-
 
 def main(argv: Sequence[str]) -> int:
     """Run it until SIGTERM or Ctrl-C."""

