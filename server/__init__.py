@@ -8,6 +8,7 @@
 ``server.encodings``      which coding a client is given; gzip and zstd
 ``server.encoded``        answers made for the moment, encoded
 ``server.hot``            the files in memory, refreshed behind the reader
+``server.parsing``        queries read, and the checks that come first everywhere
 ``server.depth``          ``GET /api/v3/depth``: a query string to a prepared answer
 ``server.tickers``        ``GET /api/v3/ticker/bookTicker``: best prices from the files
 ``server.exchange_info``  ``GET /api/v3/exchangeInfo``: the list of symbols that the updaters publish

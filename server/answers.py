@@ -122,7 +122,7 @@ NOT_STREAMED: Final = Answer(501, ((b"content-length", b"0"), NO_STORE, *COMMON)
 METHOD_NOT_ALLOWED: Final = Answer(
     405, ((b"allow", _ALLOW), (b"content-length", b"0"), NO_STORE, *COMMON), b""
 )
-QUERY_TOO_LONG: Final = Answer(414, ((b"content-length", b"0"), NO_STORE, *COMMON), b"")
+QUERY_TOO_LONG: Final = Answer(414, ((b"content-length", b"0"), NO_STORE, VARY, *COMMON), b"")
 
 
 class _Nowhere:

@@ -121,6 +121,8 @@ def _asked(scope: Scope) -> Asked:
 
 
 def _not_found(request: Request, _error: Exception) -> Response:
+    # A web page is told as much as any other client.
+    headers = {"access-control-allow-origin": "*"}
     if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(NOT_FOUND_HTML, status_code=404)
-    return Response(status_code=404)
+        return HTMLResponse(NOT_FOUND_HTML, status_code=404, headers=headers)
+    return Response(status_code=404, headers=headers)

@@ -11,8 +11,7 @@ not published never reaches the exchange.
 
 import time
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from depthcast.errors import BadFile, StoreError
 from depthcast.files import Version, covering_limit, depth_key
@@ -24,19 +23,14 @@ from depthcast.venues.binance_rest import (
     ApiError,
     DepthRequest,
     parse_depth,
-    parse_time_unit,
 )
-from server.answers import COMMON, JSON_TYPE, NO_STORE, QUERY_TOO_LONG, Answer, Asked, Header, Hold, refusal
+from server.answers import COMMON, JSON_TYPE, NO_STORE, VARY, Answer, Asked, Header, Hold, refusal
 from server.catalogue import Catalogue
 from server.edition import Edition, version_headers
 from server.freshness import Currency, Freshness, State
 from server.hot import HotFile, HotFiles
+from server.parsing import Parsing
 from server.upstream import FAILED, Outcome, Upstream
-
-MAX_QUERY_BYTES: Final = 8192
-
-_CACHED_QUERIES: Final = 4096
-_CACHED_QUERY_BYTES: Final = 128
 
 
 class Sought(NamedTuple):
@@ -69,7 +63,7 @@ class Depth:
         self._unavailable_when_stale = unavailable_when_stale
         self._upstream = upstream
         self._clock = clock
-        self._parse_cached = lru_cache(maxsize=_CACHED_QUERIES)(parse_depth)
+        self._parsing = Parsing(parse_depth)
         self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
         self._status_mismatch = refusal(STATUS_MISMATCH)
         self._unavailable = refusal(UNAVAILABLE)
@@ -85,16 +79,9 @@ class Depth:
 
     def find(self, asked: Asked) -> Sought | Answer:
         """What is asked for, or its refusal: of all but the status, which only the file tells."""
-        if len(asked.query) > MAX_QUERY_BYTES:
-            return QUERY_TOO_LONG
-        unit = parse_time_unit(asked.time_unit)
-        if isinstance(unit, ApiError):
-            return refusal(unit)
-        # Most requests are repeated, and reading one costs more than all the rest.
-        parse = self._parse_cached if len(asked.query) <= _CACHED_QUERY_BYTES else parse_depth
-        request = parse(asked.query)
-        if isinstance(request, ApiError):
-            return refusal(request)
+        request = self._parsing.read(asked)
+        if isinstance(request, Answer):
+            return request
         key = self._key(request)
         return Sought(key, request) if isinstance(key, str) else key
 
@@ -169,7 +156,8 @@ class Depth:
             return edition.answer(request.limit, asked, self._freshness.of(file, self._clock()))
         if isinstance(outcome, ApiError):
             return refusal(outcome)
-        headers: list[Header] = [JSON_TYPE, (b"content-length", b"%d" % len(outcome.body)), NO_STORE, *COMMON]
+        length: Header = (b"content-length", b"%d" % len(outcome.body))
+        headers: list[Header] = [JSON_TYPE, length, NO_STORE, VARY, *COMMON]
         if edition is not None and outcome.update_id >= edition.version.update_id:
             # Lower ids count in an epoch that nobody has claimed yet.
             headers += version_headers(Version(edition.version.epoch, outcome.update_id))

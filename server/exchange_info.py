@@ -9,7 +9,6 @@ cannot be read, the last list goes on being answered; where there never was one,
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from functools import lru_cache
 from typing import Final
 
 from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
@@ -17,17 +16,15 @@ from depthcast.files import EXCHANGE_INFO_KEY
 from depthcast.store import UNCHANGED, Store, StoredObject
 from depthcast.symbol_list import Entry, SymbolList, without_permission_sets
 from depthcast.venues.binance_lists import DEFAULT_PERMISSIONS, ExchangeInfoRequest, parse_exchange_info
-from depthcast.venues.binance_rest import UNAVAILABLE, UNKNOWN_SYMBOL, ApiError, parse_time_unit
-from server.answers import QUERY_TOO_LONG, VARY, Answer, Asked, json_answer, refusal
-from server.depth import MAX_QUERY_BYTES
+from depthcast.venues.binance_rest import UNAVAILABLE, UNKNOWN_SYMBOL
+from server.answers import VARY, Answer, Asked, json_answer, refusal
 from server.encoded import encoded, takes_long
 from server.hot import OnRead, ReadOutcome
+from server.parsing import Parsing, time_unit
 
 DEFAULT_REFRESH_S: Final = 10.0
 DEFAULT_READ_TIMEOUT_S: Final = 10.0
 
-_CACHED_QUERIES: Final = 256
-_CACHED_QUERY_BYTES: Final = 128
 _CACHED_SELECTIONS: Final = 8
 _ENCODED_AT_ONCE: Final = 2
 """So many lists are encoded at a time. Each is megabytes that nobody shares, for each tells its own time: who
@@ -99,20 +96,14 @@ class ExchangeInfo:
         self._read_at: float | None = None
         self._reading: asyncio.Task[None] | None = None
         self._encoding = asyncio.Semaphore(_ENCODED_AT_ONCE)
-        self._parse_cached = lru_cache(maxsize=_CACHED_QUERIES)(parse_exchange_info)
+        self._parsing = Parsing(parse_exchange_info, remembered=256)
 
     def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
         """The answer: to be awaited only where the file is to be read first."""
-        if len(asked.query) > MAX_QUERY_BYTES:
-            return QUERY_TOO_LONG
-        unit = parse_time_unit(asked.time_unit)
-        if isinstance(unit, ApiError):
-            return refusal(unit)
-        parse = self._parse_cached if len(asked.query) <= _CACHED_QUERY_BYTES else parse_exchange_info
-        request = parse(asked.query)
-        if isinstance(request, ApiError):
-            return refusal(request)
-        in_us = unit == "MICROSECOND"
+        request = self._parsing.read(asked)
+        if isinstance(request, Answer):
+            return request
+        in_us = time_unit(asked) == "MICROSECOND"
         if self._read_at is not None and self._clock() - self._read_at < self._refresh_s:
             return self._given(request, in_us, asked.accept_encoding)
         return self._read_first(request, in_us, asked.accept_encoding)

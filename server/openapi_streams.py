@@ -55,8 +55,8 @@ def websocket_paths() -> dict[str, Json]:
     unit = {
         "name": "timeUnit",
         "in": "query",
-        "description": "The unit of times, MICROSECOND or MILLISECOND, which anything else means, too. Of what "
-        "is sent only *serverShutdown* has a time.",
+        "description": "The unit of times, MICROSECOND or MILLISECOND, which anything else means, too. Of "
+        "what is sent only *serverShutdown* has a time.",
         "schema": {"type": "string", "default": "MILLISECOND"},
     }
     example = "btcusdt@depth5@100ms"

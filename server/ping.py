@@ -9,32 +9,28 @@ from typing import Final
 
 import orjson
 
-from depthcast.venues.binance_rest import ApiError, parse_time_unit, refuse_parameters
-from server.answers import Answer, Asked, Endpoint, for_good, json_answer, refusal
+from depthcast.venues.binance_rest import refuse_parameters
+from server.answers import Answer, Asked, Endpoint, for_good, json_answer
+from server.parsing import Parsing, time_unit
 
+_PARSING: Final = Parsing[None](refuse_parameters, remembered=64)
 _PONG: Final = for_good(json_answer(b"{}"))
 
 
 def ping(asked: Asked) -> Answer:
     """``{}``."""
-    return _refused(asked) or _PONG
+    return _PARSING.read(asked) or _PONG
 
 
 def time_endpoint(wall_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> Endpoint:
     """``{"serverTime":…}`` by a clock of microseconds since 1970, which are sent where they are asked for."""
 
     def answer(asked: Asked) -> Answer:
-        refused = _refused(asked)
+        refused = _PARSING.read(asked)
         if refused is not None:
             return refused
         now_us = wall_us()
-        micro = parse_time_unit(asked.time_unit) == "MICROSECOND"
+        micro = time_unit(asked) == "MICROSECOND"
         return json_answer(orjson.dumps({"serverTime": now_us if micro else now_us // 1000}))
 
     return answer
-
-
-def _refused(asked: Asked) -> Answer | None:
-    unit = parse_time_unit(asked.time_unit)
-    error = unit if isinstance(unit, ApiError) else refuse_parameters(asked.query)
-    return refusal(error) if error is not None else None

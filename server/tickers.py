@@ -30,13 +30,11 @@ from depthcast.venues.binance_rest import (
     UNAVAILABLE,
     UNKNOWN_SYMBOL,
     ApiError,
-    parse_time_unit,
 )
 from server.answers import (
     COMMON,
     JSON_TYPE,
     NOWHERE,
-    QUERY_TOO_LONG,
     VARY,
     Answer,
     Asked,
@@ -45,12 +43,12 @@ from server.answers import (
     refusal,
 )
 from server.catalogue import Catalogue
-from server.depth import MAX_QUERY_BYTES
 from server.edition import DEFAULT_CACHE_CONTROL, Edition, version_headers
 from server.encoded import encoded, takes_long
 from server.encodings import Coding, acceptable
 from server.freshness import Currency, Freshness, State
 from server.hot import HotFile, HotFiles
+from server.parsing import Parsing
 from server.upstream import FAILED, Upstream
 
 DEFAULT_LIST_HOLDS_S: Final = 0.1
@@ -60,8 +58,6 @@ be replaced or turn stale meanwhile."""
 # A list needs the key of each of its symbols, and checking their spelling takes longer than all the rest.
 _key_of: Final = lru_cache(maxsize=8192)(depth_key)
 
-_CACHED_QUERIES: Final = 1024
-_CACHED_QUERY_BYTES: Final = 128
 _READS_AT_ONCE: Final = 64
 _KEPT: Final = 64
 _NO_DIGITS: Final = "0.00000000"
@@ -112,22 +108,16 @@ class Tickers:
         self._clock = clock
         self._kept: dict[tuple[TickerRequest, tuple[Coding, ...]], Answer] = {}
         self._reading_all: asyncio.Task[list[HotFile] | None] | None = None
-        self._parse_cached = lru_cache(maxsize=_CACHED_QUERIES)(parse_book_ticker)
+        self._parsing = Parsing(parse_book_ticker, remembered=1024)
         self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
         self._status_mismatch = refusal(STATUS_MISMATCH)
         self._unavailable = refusal(UNAVAILABLE)
 
     def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
         """The answer: to be awaited only where a file has to be read first."""
-        if len(asked.query) > MAX_QUERY_BYTES:
-            return QUERY_TOO_LONG
-        unit = parse_time_unit(asked.time_unit)
-        if isinstance(unit, ApiError):
-            return refusal(unit)
-        parse = self._parse_cached if len(asked.query) <= _CACHED_QUERY_BYTES else parse_book_ticker
-        request = parse(asked.query)
-        if isinstance(request, ApiError):
-            return refusal(request)
+        request = self._parsing.read(asked)
+        if isinstance(request, Answer):
+            return request
         if not self._catalogue.known:
             # Before the first listing nobody can say which symbols there are.
             return self._unavailable

@@ -132,6 +132,7 @@ async def test_an_unknown_path_is_404_with_html_only_for_who_accepts_it(
 ) -> None:
     plain = await client.get(path, headers={"Accept": "application/json"})
     assert (plain.status_code, plain.content) == (404, b"")
+    assert plain.headers["access-control-allow-origin"] == "*"
     html = await client.get(path, headers={"Accept": "text/html,*/*"})
     assert (html.status_code, html.text) == (404, "<html><body><h2>404 Not found</h2></body></html>")
     assert html.headers["content-type"].startswith("text/html")

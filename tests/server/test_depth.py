@@ -9,9 +9,10 @@ import pytest
 from depthcast.errors import StoreUnavailable
 from server.answers import Answer, Asked
 from server.catalogue import Catalogue
-from server.depth import MAX_QUERY_BYTES, Depth
+from server.depth import Depth
 from server.freshness import Freshness
 from server.hot import HotFiles
+from server.parsing import MAX_QUERY_BYTES
 
 if TYPE_CHECKING:
     from tests.server.conftest import StillClock, WatchedStore
