@@ -68,7 +68,8 @@ def listen(address: Address, *, takes_nothing_s: float = TAKES_NOTHING_S) -> soc
         ) from None
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # Connections have it from the socket that they were accepted by.
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(takes_nothing_s * 1000))
+        milliseconds = min(round(takes_nothing_s * 1000), 2**31 - 1)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     return bound
 
 

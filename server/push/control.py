@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 _ID_LENGTH: Final = 36
+_HALF_CHARACTER: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _METHOD: Final = re.compile(r'"method"\s*:\s*"(?:[^"\\]|\\.)*"')
 
 
@@ -46,6 +47,9 @@ def refuse(code: int, msg: str, **members: object) -> Refusal:
     return Refusal(compact({"code": code, "msg": msg, **members}))
 
 
+_NO_VALUE: Final = Refusal('{"code":3,"msg":"Invalid JSON: expected value at line 1 column 1"}')
+
+
 def parse_request(text: str) -> Request | Refusal:
     """The request that a text message makes.
 
@@ -59,7 +63,9 @@ def parse_request(text: str) -> Request | Refusal:
     except json.JSONDecodeError as error:
         return refuse(3, f"Invalid JSON: expected value at line {error.lineno} column {error.colno}")
     except (RecursionError, ValueError):  # too deep, or a number of too many digits
-        return refuse(3, "Invalid JSON: expected value at line 1 column 1")
+        return _NO_VALUE
+    if _HALF_CHARACTER.search(text) is not None and not _is_text(message):
+        return _NO_VALUE
     if not isinstance(message, dict) or "method" not in message:
         return _invalid(f"missing field `method` at {_place(text, len(text))}")
     named, request_id, params = message["method"], message.get("id"), message.get("params", [])
@@ -75,6 +81,15 @@ def parse_request(text: str) -> Request | Refusal:
     if not isinstance(params, list):
         return _invalid("params must be an array")
     return _fitting(Request(method, params, request_id))
+
+
+def _is_text(message: object) -> bool:
+    """Whether all its characters are whole: JSON may escape half of a pair, which no UTF-8 has."""
+    try:
+        compact(message).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def compact(message: object) -> str:

@@ -28,6 +28,9 @@ TICK_S: Final = 1.0
 DEFAULT_MAX_STREAMS: Final = 12_000
 DEFAULT_MAX_SUBSCRIPTIONS: Final = 200_000
 DEFAULT_MAX_KEPT_BYTES: Final = 128 * 2**20
+LEAST_KEPT_BYTES: Final = 2**16
+"""So much of what was made of a file for one reader may be kept for others, however many files there are."""
+
 DEFAULT_LINGER_S: Final = 30.0
 DEFAULT_SLOW_AFTER_S: Final = 30.0
 
@@ -129,21 +132,32 @@ class Watched(Source):
         """Since when nobody listens."""
         self.wires: dict[tuple[int, int], bytes] = {}
         """What was made of the newest version for readers; see :meth:`keep`."""
+        self.share_bytes = 0
+        """Its share of what may be kept of all files."""
         self._wire_bytes = 0
         self._state_of: tuple[object, ...] = ()
 
     def keep(self, name: tuple[int, int], wire: bytes) -> bytes:
         """Keep what was made of the newest version, to give it to others, until there is a newer one.
 
-        At most four times the body's length and 256 KiB are kept: readers may ask for any of 5,000 limits.
+        At most :attr:`share_bytes` are kept, or :data:`LEAST_KEPT_BYTES`, and no more than four times the
+        body's length and 256 KiB: readers may ask for any of 5,000 limits.
         """
         newest = self.history.newest
         most = 2**18 + 4 * len(newest.body or b"" if newest else b"")
+        most = min(most, max(self.share_bytes, LEAST_KEPT_BYTES))
+        if len(wire) > most:
+            return wire
         if self._wire_bytes + len(wire) > most:
             self.clear_wires()
         self.wires[name] = wire
         self._wire_bytes += len(wire)
         return wire
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` where an invariant is broken."""
+        self.history.check()
+        assert self._wire_bytes == sum(map(len, self.wires.values()))
 
     def clear_wires(self) -> None:
         """Let go of what was kept."""
@@ -270,6 +284,7 @@ class Hub:
         watched = self._watched.get(key)
         if watched is None:
             watched = self._watched[key] = Watched(key, self._max_versions, self.clock())
+            watched.share_bytes = self._share()
             self._look(watched)
         return watched
 
@@ -311,6 +326,7 @@ class Hub:
                 del self._watched[watched.key]
                 continue
             watched.history.trim(share)
+            watched.share_bytes = share
             self._look(watched)
         for n, reader in enumerate(list(self._readers), 1):
             if reader.paused_at is not None and now - reader.paused_at >= self._slow_after_s:
@@ -340,7 +356,7 @@ class Hub:
         assert 0 <= self.subscriptions <= self._max_subscriptions
         for key, watched in self._watched.items():
             assert watched.key == key
-            watched.history.check()
+            watched.check()
 
     def _share(self) -> int:
         return self._max_kept_bytes // max(1, len(self._watched))

@@ -69,6 +69,28 @@ def test_a_message_is_read_and_refused_as_the_simulated_exchange_does(text: str)
     agree(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"method":"\ud800","id":1}',
+        r'{"method":"SUBSCRIBE","params":["\uDC00@depth5"],"id":1}',
+        r'{"method":"GET_PROPERTY","params":["\ud83d\ud83d"],"id":1}',
+        r'{"method":"SUBSCRIBE","params":[],"id":1,"\udfff":0}',
+    ],
+)
+def test_half_a_character_is_no_json(text: str) -> None:
+    # No answer could repeat it: it has no bytes.
+    request = parse_request(text)
+    assert isinstance(request, Refusal)
+    assert json.loads(request.answer)["code"] == 3
+
+
+def test_an_escaped_character_of_two_halves_is_one() -> None:
+    request = parse_request(r'{"method":"SUBSCRIBE","params":["\ud83d\ude00@depth5"],"id":1}')
+    assert isinstance(request, Request)
+    assert request.params == ["😀@depth5"]
+
+
 def test_messages_with_a_character_changed_are_too() -> None:
     draw = random.Random(4)
     for _ in range(3000):

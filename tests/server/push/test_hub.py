@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from depthcast.files import depth_key
 from server.push.counts import End, Kind
 from server.push.history import Shown
-from server.push.hub import SLICE, Reader, Source, Spreader
+from server.push.hub import LEAST_KEPT_BYTES, SLICE, Reader, Source, Spreader
 
 if TYPE_CHECKING:
     from tests.server.push.conftest import Site
@@ -145,5 +145,17 @@ async def test_what_was_made_for_readers_is_kept_within_bounds(site: "Site") -> 
         watched.keep((n, 0), b"x" * 2000)
         assert sum(map(len, watched.wires.values())) <= 2**18 + 4 * len(newest.body or b"")
     assert (999, 0) in watched.wires
+    # Of many files each has its share, or as little as helps.
+    watched.share_bytes = 100_000
+    for n in range(100):
+        watched.keep((n, 1), b"x" * 2000)
+        assert sum(map(len, watched.wires.values())) <= 100_000
+    watched.share_bytes = 10
+    watched.clear_wires()
+    assert watched.keep((1, 2), b"x" * (LEAST_KEPT_BYTES + 1)) == b"x" * (LEAST_KEPT_BYTES + 1)
+    assert watched.wires == {}
+    watched.keep((999, 0), b"x" * LEAST_KEPT_BYTES)
+    assert (999, 0) in watched.wires
+    watched.check()
     await site.publish(101, epoch=0)
     assert (999, 0) not in watched.wires

@@ -59,7 +59,8 @@ class Server:
 async def server(store: "WatchedStore") -> AsyncIterator[Server]:
     await store.publish("ETHUSDT", 20, 100, epoch=0)
     await store.publish("BTCUSDT", 5, 7, epoch=0)
-    server = Server(store, ServerSettings(refresh_ms=10, read_timeout_ms=30_000, max_streams=60))
+    settings = ServerSettings(refresh_ms=10, read_timeout_ms=30_000, symbols_refresh_s=0.2, max_streams=60)
+    server = Server(store, settings)
     await server.ready()
     yield server
     await server.end()
@@ -148,11 +149,21 @@ async def test_a_ping_is_answered_with_its_own_payload(server: Server) -> None:
 
 async def test_too_many_messages_are_closed_with_1008(server: Server) -> None:
     async with server.ws("/ws") as client:
-        for n in range(8):
-            await client.send(f'{{"method":"LIST_SUBSCRIPTIONS","id":{n}}}')
+        # However slow this machine is, some six of them come within a second.
+        with contextlib.suppress(ConnectionClosed):
+            for n in range(200):
+                await client.send(f'{{"method":"LIST_SUBSCRIPTIONS","id":{n}}}')
         texts, code, reason = await closing(client)
-    assert (len(texts), code, reason) == (5, 1008, "Too many requests")
+    assert (code, reason) == (1008, "Too many requests")
+    assert 5 <= len(texts) < 200
     assert await server.metric('depthcast_server_stream_ends_total{kind="websocket",why="refused"}') == 1
+
+
+async def test_what_has_no_bytes_is_refused_and_ends_nothing(server: Server) -> None:
+    async with server.ws("/ws") as client:
+        await client.send(r'{"method":"\ud800","id":1}')
+        assert json.loads(await received(client))["code"] == 3
+        assert await told(client, "LIST_SUBSCRIPTIONS") == '{"result":[],"id":1}'
 
 
 async def test_too_many_streams_are_closed_with_1008(server: Server) -> None:
@@ -259,7 +270,7 @@ async def test_a_server_that_stops_says_so_and_closes_within_its_grace(server: S
     assert json.loads(raw_texts[-1])["e"] == "serverShutdown"
     assert json.loads(combined_texts[-1])["stream"] == "!serverShutdown"
     assert (raw_code, combined_code) == (1001, 1001)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < LONG_S
 
 
 # Server-sent events, over the same server
