@@ -149,6 +149,10 @@ function handler(event) {
     if (request.uri === '/api/v3/depth') return depth(request, raw);
     const refusal = parameters(raw, 0).refusal;
     if (refusal) return refusal;
+    if (request.uri === '/api/v3/exchangeInfo') {
+        request.querystring = {};
+        return request;
+    }
     if (request.uri === '/api/v3/ping') return answer(200, '{}');
     const micro = unit && unit.value.toUpperCase() === 'MICROSECOND';
     return answer(200, '{"serverTime":' + Date.now() + (micro ? '000' : '') + '}');

@@ -16,6 +16,11 @@ function handler(event) {
             delete headers[name];
         }
     });
+    // The list of symbols: JSON as ours is, and its serverTime is not to grow older than it must.
+    if (metadata.fingerprint !== undefined) {
+        headers['content-type'] = { value: 'application/json;charset=UTF-8' };
+        headers['cache-control'] = { value: 'no-store' };
+    }
     if (metadata.epoch === undefined) return response;
     const status = metadata.status || 'TRADING';
     const age = headers.age ? Number(headers.age.value) : 0;

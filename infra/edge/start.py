@@ -195,7 +195,7 @@ def filled(
     if values["EDGE_STORE"]:
         found |= _store(values)
         others = "others-server.conf" if env.get("EDGE_SERVER") else "others-alone.conf"
-        for name, part in (("OTHERS", others), ("HIDDEN", "hidden-headers.conf")):
+        for name, part in (("OTHERS", others), ("HIDDEN", "hidden-headers.conf"), ("HELD", "held.conf")):
             found[name] = _Template((here / part).read_text("utf-8").rstrip()).substitute(found)
     return _Template(template).substitute(found)
 

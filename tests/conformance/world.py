@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from depthcast.files import CONTENT_TYPE, DELISTED, EXCHANGE_INFO_KEY, LIMITS, FileInfo, depth_key
 from depthcast.settings import Address
 from depthcast.store import Outcome, Store
+from depthcast.symbol_list import ListInfo, SymbolList
 from server.__main__ import listen, serve
 from server.settings import ServerSettings
 from simulator.app import Simulator
@@ -91,8 +92,10 @@ class World:
         for limit in LIMITS:
             await self._put(store, depth_key(GONE, limit), self.book("THINUSDT", limit), DELISTED)
             await self._put(store, depth_key(DAMAGED, limit), b"{}", "TRADING")
-        list_of_symbols = await asyncio.to_thread(ask, self.port, "GET /api/v3/exchangeInfo")
-        await self._put(store, EXCHANGE_INFO_KEY, list_of_symbols.body, "TRADING")
+        body = (await asyncio.to_thread(ask, self.port, "GET /api/v3/exchangeInfo")).body
+        listed = SymbolList.of(body)
+        about = ListInfo(listed.server_time_ms, listed.fingerprint, "world")
+        await self._write(store, EXCHANGE_INFO_KEY, body, about.to_metadata())
 
     async def _put(
         self, store: Store, key: str, body: bytes, status: str, profile: Profile | None = None
@@ -109,9 +112,11 @@ class World:
             replica="world",
             status=status,
         )
-        result = await store.put_if(
-            key, body, match=None, metadata=info.to_metadata(), content_type=CONTENT_TYPE
-        )
+        await self._write(store, key, body, info.to_metadata())
+
+    @staticmethod
+    async def _write(store: Store, key: str, body: bytes, metadata: Mapping[str, str]) -> None:
+        result = await store.put_if(key, body, match=None, metadata=metadata, content_type=CONTENT_TYPE)
         assert result.outcome is Outcome.WON, (key, result)
 
 

@@ -12,15 +12,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from depthcast.files import CONTENT_TYPE, FileInfo, depth_key
+from depthcast.files import CONTENT_TYPE, EXCHANGE_INFO_KEY, FileInfo, depth_key
 from depthcast.store.aws import Aws
 from depthcast.store.embedded import SeaweedFS
 from depthcast.store.s3 import S3Store
+from depthcast.symbol_list import ListInfo, SymbolList
 from tests.infra.conftest import INFRA, script
 from tests.programs import program
 
 BUCKET = "books"
 DEPTH = "/api/v3/depth"
+LIST = "/api/v3/exchangeInfo"
 
 
 class Counter:
@@ -142,6 +144,24 @@ class StoreEdge(NamedTuple):
         assert done.etag is not None, done
         return body
 
+    async def publish_list(self, server_time_ms: int, *symbols: str) -> bytes:
+        """Write a list of symbols as an updater does, over whatever is there; returns its body."""
+        entries = ",".join(f'{{"symbol":"{symbol}","status":"TRADING"}}' for symbol in symbols)
+        body = f'{{"timezone":"UTC","serverTime":{server_time_ms},"rateLimits":[],"symbols":[{entries}]}}'
+        listed = SymbolList.of(body.encode())
+        info = ListInfo(listed.server_time_ms, listed.fingerprint, "host-1")
+        held = await self.store.get(EXCHANGE_INFO_KEY)
+        done = await self.store.put_if(
+            EXCHANGE_INFO_KEY,
+            body.encode(),
+            match=held.etag if held is not None else None,
+            metadata=info.to_metadata(),
+            content_type=CONTENT_TYPE,
+            cache_control="public, max-age=0, s-maxage=1",
+        )
+        assert done.etag is not None, done
+        return body.encode()
+
 
 @contextmanager
 def running_edge(folder: Path, seaweedfs: SeaweedFS, **env: str) -> Iterator[StoreEdge]:
@@ -167,7 +187,7 @@ def running_edge(folder: Path, seaweedfs: SeaweedFS, **env: str) -> Iterator[Sto
         )
     store = S3Store(BUCKET, "", aws=Aws.from_env(aws.to_env()))
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             with suppress(OSError):
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -195,4 +215,4 @@ def configure_store(folder: Path, env: dict[str, str]) -> Path:
 
 def store_names(text: str) -> list[str]:
     """Whatever in ``text`` would tell of the store."""
-    return re.findall(r"(?i)x-amz[a-z-]*|seaweed\w*|127\.0\.0\.1\S*|host-1|bucket", text)
+    return re.findall(r"(?i)x-amz[a-z-]*|seaweed\w*|fingerprint|127\.0\.0\.1\S*|host-1|bucket", text)

@@ -244,15 +244,29 @@ def test_an_alarm_has_a_metric_that_something_makes() -> None:
     assert len(alarms) >= 8
 
 
+def behaviours(config: Json, *, servers: bool) -> list[Json]:
+    """What the distribution does with each path, with servers behind it or without."""
+    found = []
+    for each in config["CacheBehaviors"]:
+        if "Fn::If" in each:
+            condition, yes, no = each["Fn::If"]
+            assert condition == "HasServers"
+            each = yes if servers else no
+        if each != {"Ref": "AWS::NoValue"}:
+            found.append(each)
+    return found
+
+
 def test_the_edge_keeps_no_error_and_sends_depth_alone_to_the_function() -> None:
     config = properties("Distribution")["DistributionConfig"]
     assert {each["ErrorCachingMinTTL"] for each in config["CustomErrorResponses"]} == {1}
-    with_function = {
-        each["PathPattern"]: len(each["FunctionAssociations"])
-        for each in config["CacheBehaviors"]
-        if "FunctionAssociations" in each
-    }
-    assert with_function == {"/api/v3/depth": 2, "/api/v3/ping": 2, "/api/v3/time": 2}
+    for servers, more in ((True, {}), (False, {"/api/v3/exchangeInfo": 2})):
+        with_function = {
+            each["PathPattern"]: len(each["FunctionAssociations"])
+            for each in behaviours(config, servers=servers)
+            if "FunctionAssociations" in each
+        }
+        assert with_function == {"/api/v3/depth": 2, "/api/v3/ping": 2, "/api/v3/time": 2} | more
     policy = properties("CachePolicy")["CachePolicyConfig"]
     assert (policy["MinTTL"], policy["DefaultTTL"]) == (0, 1)
     sent = properties("UpdaterTask")["ContainerDefinitions"][0]["Environment"]

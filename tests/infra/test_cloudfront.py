@@ -9,7 +9,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 import pytest
 
-from depthcast.files import LIMITS, FileInfo
+from depthcast.files import EXCHANGE_INFO_KEY, LIMITS, FileInfo
+from depthcast.symbol_list import ListInfo
 from depthcast.venues.binance_rest import LIMIT_NOT_VALID, ApiError, refuse_parameters
 from tests.conformance.depth_requests import Row, rows
 from tests.infra.conftest import INFRA
@@ -137,6 +138,32 @@ def test_ping_and_time_take_no_parameters() -> None:
             assert re.fullmatch(
                 r"\{\}" if uri.endswith("ping") else r'\{"serverTime":[0-9]{13}\}', body or ""
             )
+
+
+def test_the_list_of_symbols_is_the_file_of_its_name_and_takes_no_parameters() -> None:
+    queries = ["", "&", "symbol=A", "a=1&a=2"]
+    for query, answer in zip(
+        queries, run(REQUEST, [ask(q, f"/{EXCHANGE_INFO_KEY}") for q in queries]), strict=True
+    ):
+        error = refuse_parameters(query.encode())
+        if error is not None:
+            assert said(answer["returned"]) == refusal(error)
+            continue
+        assert (answer["returned"]["uri"], answer["origin"]) == (f"/{EXCHANGE_INFO_KEY}", None)
+        assert answer["returned"]["querystring"] == {}
+
+
+def test_a_list_of_symbols_is_json_that_is_not_kept_and_tells_nothing_of_the_bucket() -> None:
+    about = ListInfo(1_723_161_253_000, "abc", "host-1").to_metadata()
+    held = {f"x-amz-meta-{name}": value for name, value in about.items()} | {"x-amz-request-id": "def"}
+    held |= {"content-type": "application/json", "cache-control": "public", "etag": '"1"'}
+    headers = {name: {"value": value} for name, value in held.items()}
+    (answer,) = run(RESPONSE, [{"response": {"statusCode": 200, "headers": headers}}])
+    assert {name: header["value"] for name, header in answer["returned"]["headers"].items()} == {
+        "content-type": "application/json;charset=UTF-8",
+        "cache-control": "no-store",
+        "etag": '"1"',
+    }
 
 
 def test_a_preflight_a_wrong_method_and_a_wrong_unit() -> None:

