@@ -170,7 +170,7 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
     log = (tmp_path / "log").open("wb")
     process = subprocess.Popen([nginx, "-e", "stderr", "-c", configuration], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -606,12 +606,12 @@ async def test_readers_of_a_coding_find_it_ready_when_a_new_version_is_shown(
     await store.publish("ETHUSDT", 5000, 161, levels=2000)
     await clock.advance(0.1)
     # Encoding goes on in a thread, which is waited for by the loop's own clock.
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while version(file).update_id == 160:
             assert file.current is file.edition
             await asyncio.sleep(0.001)
     edition = file.edition
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         given = edition.answer(5000, asked, live)
         answer = given if isinstance(given, Answer) else await given
     assert gzip.decompress(answer.body) == store.body(161, 2000)

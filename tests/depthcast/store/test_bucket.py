@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -13,6 +13,9 @@ from depthcast.errors import AccessDenied, BucketMissing, SettingsError, StoreUn
 from depthcast.store.aws import Aws
 from depthcast.store.bucket import bucket_exists, ensure_bucket, first_write
 from depthcast.store.embedded import SeaweedFS
+
+if TYPE_CHECKING:
+    from tests.depthcast.store.conftest import Script
 
 
 @pytest.fixture(scope="module")
@@ -51,28 +54,20 @@ def test_the_variables_of_this_process_are_the_default(moto: str, monkeypatch: p
     assert bucket_exists("s3://from-environment")
 
 
-class Script(Protocol):
-    """The fixture ``script``; see ``conftest.py``."""
-
-    endpoint: str
-    answer: bytes | None
-
-    def says(self, status: int, code: str = "", *headers: str, body: bytes | None = None) -> None: ...
-    def says_first(self, status: int, code: str = "", *headers: str, body: bytes | None = None) -> None: ...
-
-
 LISTED = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 
 
 @pytest.mark.parametrize("code", ["BucketAlreadyOwnedByYou", "BucketAlreadyExists"])
-async def test_a_bucket_that_another_process_creates_meanwhile_is_no_error(script: Script, code: str) -> None:
+async def test_a_bucket_that_another_process_creates_meanwhile_is_no_error(
+    script: "Script", code: str
+) -> None:
     script.says_first(404, "NoSuchBucket")
     script.says_first(409, code)
     script.says(200, body=LISTED)
     assert await asyncio.to_thread(ensure_bucket, "s3://books", env(script.endpoint)) is False
 
 
-async def test_a_name_that_someone_else_has_is_named(script: Script) -> None:
+async def test_a_name_that_someone_else_has_is_named(script: "Script") -> None:
     script.says_first(404, "NoSuchBucket")
     script.says_first(409, "BucketAlreadyExists")
     script.says(404, "NoSuchBucket")
@@ -80,20 +75,20 @@ async def test_a_name_that_someone_else_has_is_named(script: Script) -> None:
         await asyncio.to_thread(ensure_bucket, "s3://books", env(script.endpoint))
 
 
-async def test_a_bucket_that_may_not_be_created_is_named(script: Script) -> None:
+async def test_a_bucket_that_may_not_be_created_is_named(script: "Script") -> None:
     script.says_first(404, "NoSuchBucket")
     script.says(403, "AccessDenied")
     with pytest.raises(AccessDenied, match="denies access"):
         await asyncio.to_thread(ensure_bucket, "s3://books", env(script.endpoint))
 
 
-async def test_a_connection_cut_while_a_bucket_is_created_is_named(script: Script) -> None:
+async def test_a_connection_cut_while_a_bucket_is_created_is_named(script: "Script") -> None:
     script.says_first(404, "NoSuchBucket")
     with pytest.raises(StoreUnavailable, match="the connection broke"):
         await asyncio.to_thread(ensure_bucket, "s3://books", env(script.endpoint))
 
 
-async def test_no_answer_in_time_is_named(script: Script) -> None:
+async def test_no_answer_in_time_is_named(script: "Script") -> None:
     script.answer = None
     with pytest.raises(StoreUnavailable, match="did not answer in time"):
         await asyncio.to_thread(bucket_exists, "s3://books", env(script.endpoint), timeout_s=0.2)

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -25,6 +25,9 @@ from depthcast.store.memory import MemoryStore
 from depthcast.store.reading import ReadingS3Store
 from depthcast.store.s3 import S3Store
 
+if TYPE_CHECKING:
+    from tests.depthcast.store.conftest import Script
+
 ETAG = '"e1"'
 KEYS = [
     "plain",
@@ -39,21 +42,6 @@ KEYS = [
 ]
 
 
-class Script(Protocol):
-    """The fixture ``script``; see ``conftest.py``."""
-
-    port: int
-    answer: bytes | None
-    requests: list[bytes]
-
-    @property
-    def endpoint(self) -> str: ...
-
-    def says(self, status: int, code: str = "", *headers: str, body: bytes | None = None) -> None: ...
-
-    def says_first(self, status: int, code: str = "", *headers: str, body: bytes | None = None) -> None: ...
-
-
 def opened(endpoint: str, **options: float) -> ReadingS3Store:
     aws = Aws(endpoint, access_key_id="AKEY", secret_access_key="TOPSECRET")
     return ReadingS3Store("books", "live", aws=aws, **options)  # type: ignore[arg-type]
@@ -61,12 +49,12 @@ def opened(endpoint: str, **options: float) -> ReadingS3Store:
 
 def by_obstore(endpoint: str) -> S3Store:
     aws = Aws(endpoint, access_key_id="AKEY", secret_access_key="TOPSECRET")
-    return S3Store("books", "live", aws=aws, request_timeout_s=1.0)
+    return S3Store("books", "live", aws=aws, request_timeout_s=30.0)
 
 
 @pytest.fixture
-async def store(script: Script) -> AsyncIterator[ReadingS3Store]:
-    store = opened(script.endpoint, request_timeout_s=1.0)
+async def store(script: "Script") -> AsyncIterator[ReadingS3Store]:
+    store = opened(script.endpoint, request_timeout_s=30.0)
     yield store
     store.check()
     await store.close()
@@ -112,7 +100,7 @@ async def outcome_of(store: S3Store, how: str) -> object:
     ],
 )
 async def test_each_refusal_is_told_as_obstores(
-    script: Script, store: ReadingS3Store, how: str, status: int, code: str
+    script: "Script", store: ReadingS3Store, how: str, status: int, code: str
 ) -> None:
     other = by_obstore(script.endpoint)
     script.says(status, code)
@@ -137,7 +125,7 @@ def without(told: object, code: str) -> object:
     ],
 )
 async def test_each_answer_is_read_as_obstore_reads_it(
-    script: Script, store: ReadingS3Store, how: str, form: str
+    script: "Script", store: ReadingS3Store, how: str, form: str
 ) -> None:
     meta = ("x-amz-meta-epoch: 3", "X-Amz-Meta-Certain-Bids: 5000+", "Cache-Control: no-cache")
     ranged = 206 if how == "peek" else 200
@@ -170,20 +158,22 @@ async def test_each_answer_is_read_as_obstore_reads_it(
     await other.close()
 
 
-async def test_a_body_in_chunks_is_read(script: Script, store: ReadingS3Store) -> None:
+async def test_a_body_in_chunks_is_read(script: "Script", store: ReadingS3Store) -> None:
     head = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: {ETAG}\r\n\r\n"
     script.answer = f"{head}3\r\n012\r\n7\r\n3456789\r\n0\r\n\r\n".encode()
     for reading in (store.get("k"), store.get_if_changed("k", '"old"')):
         assert await reading == StoredObject(b"0123456789", ETAG, {}, "", None)
 
 
-async def test_a_store_that_ignores_ranges_still_gives_a_peek(script: Script, store: ReadingS3Store) -> None:
+async def test_a_store_that_ignores_ranges_still_gives_a_peek(
+    script: "Script", store: ReadingS3Store
+) -> None:
     script.says(200, "", f"ETag: {ETAG}", body=b"0123456789")
     assert await store.peek("k", 4) == StoredObject(b"0123", ETAG, {}, "", None)
 
 
 async def test_no_answer_in_time_and_no_listener_are_told_as_obstores(
-    script: Script, unused_tcp_port: int
+    script: "Script", unused_tcp_port: int
 ) -> None:
     script.answer = None
     with pytest.raises(StoreUnavailable, match="did not answer in time"):
@@ -195,7 +185,7 @@ async def test_no_answer_in_time_and_no_listener_are_told_as_obstores(
 
 
 async def test_a_request_carries_its_key_and_condition_and_one_signature(
-    script: Script, store: ReadingS3Store
+    script: "Script", store: ReadingS3Store
 ) -> None:
     script.says(200, "", f"ETag: {ETAG}", body=b"x")
     for _ in range(2):
@@ -217,7 +207,7 @@ async def test_an_etag_that_would_break_the_request_is_refused(store: ReadingS3S
         await store.get_if_changed("k", etag)
 
 
-async def test_a_signature_that_is_refused_is_made_anew_once(script: Script, store: ReadingS3Store) -> None:
+async def test_a_signature_that_is_refused_is_made_anew_once(script: "Script", store: ReadingS3Store) -> None:
     script.says(200, "", f"ETag: {ETAG}", body=b"x")
     await store.get("k")
     script.says_first(403, "RequestTimeTooSkewed")
@@ -230,13 +220,13 @@ async def test_a_signature_that_is_refused_is_made_anew_once(script: Script, sto
         assert len(script.requests) == requests, "a new signature that is refused is the end of it"
 
 
-async def test_writes_and_listings_go_on_as_before(script: Script, store: ReadingS3Store) -> None:
+async def test_writes_and_listings_go_on_as_before(script: "Script", store: ReadingS3Store) -> None:
     script.says(200, "", f"ETag: {ETAG}")
     assert (await store.put_if("k", b"x", match=None)).outcome is Outcome.WON
     assert await store.get_if_changed("k", '"other"') == StoredObject(b"", ETAG, {}, "", None)
 
 
-async def test_a_closed_store_is_told_so(script: Script) -> None:
+async def test_a_closed_store_is_told_so(script: "Script") -> None:
     store = opened(script.endpoint)
     script.says(200, "", f"ETag: {ETAG}", body=b"x")
     await store.get("k")
@@ -248,7 +238,7 @@ async def test_a_closed_store_is_told_so(script: Script) -> None:
 
 
 async def test_no_signature_or_secret_is_logged_or_told(
-    script: Script, store: ReadingS3Store, caplog: pytest.LogCaptureFixture
+    script: "Script", store: ReadingS3Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     told = []
