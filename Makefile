@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 MINUTES ?= 3
 ARGS ?=
 
-.PHONY: help up test compose-test lint bench soak lock clean
+.PHONY: help up test compose-test lint bench soak docs dist dist-check lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
@@ -36,10 +36,20 @@ soak: $(VENV)/ready  ## a fleet under disturbances, every file checked, a report
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m soak --minutes $(MINUTES) $(ARGS)
 
+docs: $(VENV)/ready  ## the documentation with its reference pages, as a site in site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
+
+dist: $(VENV)/ready  ## wheel and sdist, in dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+
+dist-check: dist  ## the wheel with each extra in a clean environment of its own (needs the package index; minutes)
+	PYTHONPATH=. $(BIN)/python tests/packaging/dist_check.py dist/*.whl $(ARGS)
+
 lock: $(VENV)/ready  ## resolve the dependencies anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
 
 clean:  ## forget the virtual environment and what was built
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) dist build site .mypy_cache .ruff_cache .pytest_cache .coverage*
