@@ -9,6 +9,7 @@ or no file will do and the book gets too shallow, from the venue.
 
 from collections.abc import Awaitable, Callable, Iterable
 
+from depthcast.errors import BookError, VenueError
 from depthcast.events import Snapshot
 from depthcast.keeper.live import LiveBook
 from depthcast.keeper.observer import Observer, tell_failure
@@ -96,10 +97,19 @@ class Refills:
         await self._tasks.close()
 
     async def confirm(self, live: LiveBook) -> int:
-        """The update id of a fresh snapshot of the venue's, with which the book is audited in passing."""
+        """The update id of a fresh snapshot of the venue's, with which the book is audited in passing.
+
+        Raises :class:`~depthcast.errors.VenueError`, also for a snapshot that is not a book.
+        """
         live.sync.begin_refill()
-        snapshot = await self._sources.venue(live.symbol)
-        self._refill_from(live, snapshot)
+        try:
+            snapshot = await self._sources.venue(live.symbol)
+            self._refill_from(live, snapshot)
+        except BaseException as error:
+            live.sync.cancel_refill()
+            if isinstance(error, BookError):
+                raise VenueError(f"the exchange's snapshot of {live.symbol} is no book: {error}") from error
+            raise
         return snapshot.update_id
 
     def report(self, live: LiveBook) -> None:

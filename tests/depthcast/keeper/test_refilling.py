@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from depthcast.book import Audit
-from depthcast.errors import VenueUnavailable
+from depthcast.errors import VenueError, VenueUnavailable
 from depthcast.events import Snapshot
 from tests.depthcast.keeper.world import Shelf, World, diff, snapshot
 
@@ -130,3 +130,25 @@ async def test_a_confirmation_gives_the_venues_present_id() -> None:
     assert len(world.log.audits) == 1
     with pytest.raises(KeyError):
         await world.keeper.confirm("UNKNOWN")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Snapshot(9, [["10", "many"]], [], True, True), VenueUnavailable("down")],
+    ids=["no book", "down"],
+)
+async def test_a_confirmation_that_fails_is_the_venues_fault_and_leaves_nothing_behind(
+    answer: object,
+) -> None:
+    world = World()
+    world.rest.books["X"] = snapshot(7)
+    world.keeper.subscribe(["X"])
+    live = await world.live()
+    world.rest.books["X"] = answer
+    with pytest.raises(VenueError):
+        await world.keeper.confirm("X")
+    live.sync.check()
+    assert live.live
+    world.keeper.take(diff(8, 8))
+    assert live.sync._recorded is None
+    assert world.log.audits == []
