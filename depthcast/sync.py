@@ -233,6 +233,11 @@ class Sync:
             return Verdict.TOO_OLD
         return self._complete(book, Book.of(snapshot), recorded)
 
+    @property
+    def awaited_id(self) -> int | None:
+        """The id of the second snapshot that the book has yet to reach; ``None`` where there is none."""
+        return None if self._waiting_refill is None else self._waiting_refill.update_id
+
     def take_audit(self) -> Audit | None:
         """The result of the last finished refill, once."""
         audit, self._last_audit = self._last_audit, None

@@ -70,6 +70,13 @@ class Feed:
                 line.unsubscribe([symbol])
             self._shared.moved.discard(symbol)
 
+    def renew(self, symbols: Iterable[str]) -> None:
+        """Subscribe anew to those of ``symbols`` that are subscribed and do not deliver what they should."""
+        for symbol in symbols:
+            line = self._line_of.get(symbol)
+            if line is not None:
+                line.renew(symbol)
+
     async def run(self) -> None:
         """Keep the connections until cancelled; then close them, within two seconds by default."""
         if self._running:

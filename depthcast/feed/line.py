@@ -96,6 +96,11 @@ class Line:
         for connection in self.connections():
             connection.subscriptions.drop(symbols)
 
+    def renew(self, symbol: str) -> None:
+        """Subscribe to ``symbol`` anew. During an overlap the successor does it anyway."""
+        if self._current is not None and self._successor is None:
+            self._current.subscriptions.renew(symbol)
+
     def live(self, symbol: str) -> bool:
         """Whether a connection of this line delivers ``symbol``, as far as can be told."""
         return any(connection.live(symbol) for connection in self.connections())

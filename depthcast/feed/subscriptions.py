@@ -75,8 +75,9 @@ class Subscriptions:
                 self._leaving[symbol] = None
 
     def renew(self, symbol: str) -> None:
-        """Unsubscribe a stream and subscribe it again."""
-        self.streams[symbol].phase = Phase.WANTED
+        """Unsubscribe a stream and subscribe it again; that it delivered before counts no longer."""
+        stream = self.streams[symbol]
+        stream.phase, stream.heard_at = Phase.WANTED, None
         self._leaving[symbol] = None
 
     def next_message(self, now: float) -> str | None:

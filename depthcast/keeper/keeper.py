@@ -25,6 +25,10 @@ class DiffStream(Protocol):
 
     def subscribe(self, symbols: Iterable[str]) -> None: ...
     def unsubscribe(self, symbols: Iterable[str]) -> None: ...
+    def renew(self, symbols: Iterable[str]) -> None:
+        """Subscribe anew to streams that do not deliver what they should."""
+        ...
+
     def live(self, symbol: str) -> bool:
         """Whether the subscription is acknowledged on a connection that is up."""
         ...
@@ -37,6 +41,9 @@ class Keeper:
     connection was lost; ``on_change`` after each change of a live book. ``may_ask`` tells whether this
     replica may ask the venue for a symbol's book now, or leaves it to another one; ``leads`` whether the
     symbol's files are this replica's to write, and its book to keep deeper than they show.
+
+    A book is doubted where its stream stays silent for ``suspect_after_s`` after its connection was lost, or
+    while a snapshot that was taken to audit it is ahead of it.
 
     ``buffer``: diffs kept of a book that is being built, a minute of a stream at 100 ms. They have to reach
     back to when a snapshot was sent for, or a file written, and not over the wait for a turn: ten diffs of a
@@ -258,14 +265,22 @@ class Keeper:
             _log.exception("%s: a listener failed", live.symbol)
 
     def _doubt(self) -> None:
-        """Build anew what stayed silent after its connection was lost: a diff may be missing unnoticed."""
+        """Build anew what is likely to lack a diff that nothing else would show to be missing."""
         now = self._clock()
         for live in list(self._books.values()):
-            suspect_at = live.suspect_at
-            if (
-                suspect_at is not None
-                and live.live
-                and now - suspect_at >= self._suspect_after_s
-                and self.feed.live(live.symbol)
-            ):
+            if not self.feed.live(live.symbol):
+                live.awaited_id = None
+            elif live.live and live.suspect_at is not None and now - live.suspect_at >= self._suspect_after_s:
                 self._break(live, "silent since its connection was lost", Trust.ANY)
+            elif self._stays_behind(live, now):
+                # One stream of a connection may end while its neighbours go on.
+                self.feed.renew([live.symbol])
+                self._break(live, "silent behind the exchange", Trust.ANY)
+
+    def _stays_behind(self, live: LiveBook, now: float) -> bool:
+        """Whether no diff came for a while although a second snapshot is ahead of the book."""
+        awaited_id = live.sync.awaited_id
+        if awaited_id is None or awaited_id != live.awaited_id:
+            live.awaited_id, live.awaited_since = awaited_id, now
+            return False
+        return now - max(live.awaited_since, live.changed_at) >= self._suspect_after_s

@@ -32,6 +32,9 @@ class LiveBook:
     """Whether the book was found to be wrong, and is not to be shown."""
     suspect_at: float | None = None
     """Since when a diff may be missing unnoticed."""
+    awaited_id: int | None = None
+    """The id of a second snapshot that the book has yet to reach, seen first at ``awaited_since``."""
+    awaited_since: float = 0.0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a diff came since the book began to be built."""
     audited_at: float = 0.0

@@ -167,6 +167,9 @@ class Refills:
         audit = live.last_audit
         if audit is not None and audit is not before:
             return audit.clean
+        if live.sync.awaited_id is not None:
+            # Ahead of a book that does not get there: whoever doubts such books is to see it.
+            return True
         live.sync.cancel_refill()
         return not live.live or self._depth(live) >= self._below // 2
 

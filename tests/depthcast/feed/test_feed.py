@@ -446,6 +446,25 @@ async def test_a_silent_stream_is_subscribed_anew_where_its_neighbours_deliver()
         assert rig.feed.live("MUTE")
 
 
+async def test_a_stream_that_ended_while_its_neighbours_go_on_is_renewed_where_it_is_asked_for() -> None:
+    async with running("GOES", "ENDS") as rig:
+        (socket,) = rig.sockets
+        for symbol in ("GOES", "ENDS"):
+            socket.deliver(symbol, 1)
+        await rig.pass_s(0.3)
+        socket.subscribed.discard("ENDS")
+        rig.feed.renew(["ENDS", "UNKNOWN"])
+        assert not rig.feed.live("ENDS")
+        await rig.pass_s(1.0)
+        assert [message["method"] for _, message in socket.sent] == ["SUBSCRIBE", "UNSUBSCRIBE", "SUBSCRIBE"]
+        assert socket.sent[-1][1]["params"] == ["ends@depth@100ms"]
+        assert rig.feed.live("ENDS")
+        socket.deliver("ENDS", 5)
+        await rig.pass_s(0.3)
+        assert [(each.symbol, each.last) for each in rig.diffs][-1] == ("ENDS", 5)
+        assert rig.lost == []
+
+
 async def test_a_stream_that_stays_silent_is_moved_once_and_then_tried_ever_more_seldom() -> None:
     async with running("LOUD", "MUTE", silent_after_s=10.0, silent_maximum_s=100.0) as rig:
         for update_id in range(1, 600):

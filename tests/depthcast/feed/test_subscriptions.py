@@ -148,6 +148,23 @@ def test_a_stream_under_suspicion_is_live_again_when_it_delivers() -> None:
     assert streams.live("A")
 
 
+def test_a_stream_that_delivered_once_is_found_silent_after_it_was_renewed() -> None:
+    streams = ledger("A", silent_after_s=60.0)
+    sent(streams, 0.0)
+    streams.acked(1, 0.0)
+    streams.streams["A"].heard_at = 1.0
+    assert streams.silent(1000.0) == []
+    streams.renew("A")
+    assert not streams.live("A")
+    assert sent(streams, 1000.0) == ("UNSUBSCRIBE", ["A"], 2)
+    assert sent(streams, 1000.4) == ("SUBSCRIBE", ["A"], 3)
+    streams.acked(3, 1000.5)
+    assert streams.live("A")
+    assert streams.silent(1060.0) == []
+    assert streams.silent(1061.5) == ["A"]
+    assert not streams.live("A")
+
+
 def test_a_stream_that_is_not_acknowledged_is_overdue_not_silent() -> None:
     streams = ledger("A")
     sent(streams, 0.0)

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from depthcast.events import Diff, Snapshot
-from tests.depthcast.keeper.world import World, diff, snapshot
+from depthcast.keeper import WarmStart
+from tests.depthcast.keeper.world import Shelf, World, diff, snapshot
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,57 @@ async def test_a_symbol_silent_since_its_connection_was_lost_is_built_anew() -> 
     running.cancel()
     assert world.log.broken == [("X", "silent since its connection was lost")]
     assert world.now >= 5
+
+
+@pytest.mark.parametrize("leads", [True, False], ids=["venue", "file"])
+async def test_a_stream_that_is_silent_while_a_second_snapshot_is_ahead_is_renewed(leads: bool) -> None:
+    shelf = Shelf()
+
+    async def warm(symbol: str, wanted_id: int) -> WarmStart | None:
+        return await shelf(symbol, wanted_id) if symbol == "X" else None
+
+    world = World(warm, leads=lambda _: leads, audit_every_s=60.0, suspect_after_s=10.0)
+    for symbol in "XY":
+        world.rest.books[symbol] = snapshot(7)
+    world.keeper.subscribe("XY")
+    for symbol in "XY":
+        await world.live(symbol)
+    # The exchange goes on with X; Y stands still, as quiet symbols do.
+    world.rest.books["X"] = snapshot(90)
+    if not leads:
+        shelf.put(0, snapshot(90))
+    running = asyncio.ensure_future(world.keeper.run())
+    await world.until(lambda: world.log.broken)
+    assert world.now >= 70
+    live = await world.live()
+    await world.until(lambda: world.now > 150)
+    running.cancel()
+    assert world.log.broken == [("X", "silent behind the exchange")]
+    assert world.feed.renewed == ["X"]
+    assert live.book is not None
+    assert live.book.update_id == 90
+
+
+async def test_a_book_that_gets_on_is_not_doubted_for_being_behind() -> None:
+    world = World(audit_every_s=60.0, suspect_after_s=10.0)
+    world.rest.books["X"] = snapshot(7)
+    world.keeper.subscribe(["X"])
+    live = await world.live()
+    world.rest.books["X"] = snapshot(1000)
+    running = asyncio.ensure_future(world.keeper.run())
+    for update_id in range(8, 158):
+        # A diff a second.
+        world.keeper.take(diff(update_id, update_id))
+        await asyncio.sleep(0)
+    assert world.now > 100
+    assert live.sync.awaited_id == 1000
+    assert world.log.broken == []
+    world.feed.dead.add("X")
+    gone = world.now
+    await world.until(lambda: world.now > gone + 50)
+    assert world.log.broken == [], "a connection that is being opened delivers nothing"
+    world.feed.dead.clear()
+    back = world.now
+    await world.until(lambda: world.log.broken)
+    running.cancel()
+    assert world.now >= back + 10

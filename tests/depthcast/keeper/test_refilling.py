@@ -34,7 +34,7 @@ async def test_books_that_become_shallow_are_refilled_worst_first() -> None:
 
 async def test_a_book_led_elsewhere_is_completed_from_the_file() -> None:
     shelf = Shelf()
-    world = World(shelf, leads=lambda symbol: False, refill_below=8, refill_every_s=1.0)
+    world = World(shelf, leads=lambda symbol: False, refill_below=8, refill_every_s=1.0, suspect_after_s=1e9)
     world.rest.books["X"] = snapshot(7, depth=4, complete=False)
     world.keeper.subscribe(["X"])
     live = await world.live()
@@ -44,7 +44,7 @@ async def test_a_book_led_elsewhere_is_completed_from_the_file() -> None:
     assert world.log.audits == []
     world.rest.asked.clear()
     shelf.put(0, snapshot(8, depth=6, complete=False))
-    await world.until(lambda: live.sync._waiting_refill is not None)
+    await world.until(lambda: live.sync.awaited_id == 8)
     world.keeper.take(diff(8, 8, bid="10.000"))
     assert world.log.audits == [Audit(8, 0, 0, 0)]
     # It is as deep as the file now, and left alone, although a leader's book were to be deeper.
@@ -92,7 +92,7 @@ async def test_a_book_led_elsewhere_asks_the_venue_where_no_file_will_do_and_it_
 
 
 async def test_every_book_is_audited_from_time_to_time_and_mended() -> None:
-    world = World(audit_every_s=10.0, refill_every_s=1000.0)
+    world = World(audit_every_s=10.0, refill_every_s=1000.0, suspect_after_s=1e9)
     world.rest.books["X"] = snapshot(7)
     world.keeper.subscribe(["X"])
     live = await world.live()

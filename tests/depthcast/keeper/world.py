@@ -16,12 +16,16 @@ class Feed:
     def __init__(self) -> None:
         self.symbols: set[str] = set()
         self.dead: set[str] = set()
+        self.renewed: list[str] = []
 
     def subscribe(self, symbols: Iterable[str]) -> None:
         self.symbols |= set(symbols)
 
     def unsubscribe(self, symbols: Iterable[str]) -> None:
         self.symbols -= set(symbols)
+
+    def renew(self, symbols: Iterable[str]) -> None:
+        self.renewed.extend(symbols)
 
     def live(self, symbol: str) -> bool:
         return symbol in self.symbols and symbol not in self.dead
