@@ -31,6 +31,10 @@ CONTENT_TYPE: Final = "application/json"
 PEEK_BYTES: Final = 64
 """So many first bytes of a file always hold its update id."""
 
+MAX_NUMBER: Final = 10**19 - 1
+"""The largest update id, epoch, count or time that a file tells; what is longer is damage, and would overflow
+where times are reckoned."""
+
 PUBLIC_PREFIX: Final = "api/"
 """What lies below it is published: anybody may read it."""
 
@@ -296,8 +300,9 @@ class FileInfo:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"{text!r:.40} is not a whole number")
+    # A text of any length would take long to read, too.
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_NUMBER))):
+        raise ValueError(f"{text!r:.40} is not a whole number of up to {len(str(MAX_NUMBER))} digits")
     return int(text)
 
 

@@ -30,6 +30,7 @@ from depthcast.errors import (
     VenueUnavailable,
 )
 from depthcast.events import Diff, Snapshot
+from depthcast.files import MAX_NUMBER, valid_symbol
 from depthcast.venues import Ack, Event, ExchangeInfo, Ignored, RequestFailed, Shutdown, SymbolInfo
 
 REST_URL: Final = "https://data-api.binance.vision"
@@ -123,10 +124,13 @@ class Binance:
             type(symbol) is str
             and type(first) is type(last) is type(event_time_ms) is int
             and type(bids) is type(asks) is list
-            and 0 < first <= last
+            and 0 < first <= last <= MAX_NUMBER
+            and 0 <= event_time_ms <= MAX_NUMBER
         ):
             return Diff(symbol, first, last, event_time_ms, bids, asks)
-        raise MalformedFrame(frame, "a depthUpdate with members of other types", symbol=_symbol_of(message))
+        raise MalformedFrame(
+            frame, "a depthUpdate with members of other types or sizes", symbol=_symbol_of(message)
+        )
 
     # REST requests (rest-api.md)
 
@@ -174,7 +178,8 @@ class Binance:
     def used_weight(self, headers: Mapping[str, str]) -> int | None:
         """*"Every request will contain X-MBX-USED-WEIGHT-(intervalNum)(intervalLetter)"*."""
         text = _header(headers, "x-mbx-used-weight-1m") or _header(headers, "x-mbx-used-weight")
-        return int(text) if text.isascii() and text.isdecimal() else None
+        # More digits than any limit has say no more than that it is used up.
+        return int(text[:12]) if text.isascii() and text.isdecimal() else None
 
     def refusal(
         self, status: int, headers: Mapping[str, str], body: bytes, *, url: str, now_ms: int
@@ -215,8 +220,10 @@ class Binance:
         url = f"{self.rest_url}/api/v3/depth"
         answer = _json_object(url, body)
         update_id, bids, asks = answer.get("lastUpdateId"), answer.get("bids"), answer.get("asks")
-        if type(update_id) is not int or update_id < 0 or type(bids) is not list or type(asks) is not list:
+        if type(update_id) is not int or type(bids) is not list or type(asks) is not list:
             raise MalformedAnswer(url, "no lastUpdateId, bids or asks in it")
+        if not 0 <= update_id <= MAX_NUMBER:
+            raise MalformedAnswer(url, f"the lastUpdateId {update_id}")
         asked = min(limit, MAX_DEPTH_LIMIT)
         return Snapshot(update_id, bids, asks, len(bids) < asked, len(asks) < asked)
 
@@ -227,8 +234,8 @@ class Binance:
         try:
             symbols = {
                 entry["symbol"]: SymbolInfo(
-                    symbol=entry["symbol"],
-                    status=entry["status"],
+                    symbol=_text(entry["symbol"]),
+                    status=_text(entry["status"]),
                     base_asset=entry["baseAsset"],
                     quote_asset=entry["quoteAsset"],
                     base_precision=entry["baseAssetPrecision"],
@@ -246,9 +253,10 @@ def select_symbols(patterns: Iterable[str], info: ExchangeInfo) -> list[str]:
     """The symbols that ``patterns`` mean: names, globs (``*USDT``) or ``all``; in any case, each symbol once.
 
     Names come in the order given, a glob's matches in alphabetical order. A glob and ``all`` select only
-    what is TRADING; a name is taken in any status, for whoever names a halted symbol wants its book.
+    what is TRADING; a name is taken in any status, for whoever names a halted symbol wants its book. What is
+    not spelled like a symbol (:func:`depthcast.files.valid_symbol`) has no key, and no glob selects it.
     Raises :class:`~depthcast.errors.SettingsError` for a name that is not listed (with those that look like
-    it), for a glob without a match and where nothing is selected.
+    it) or has no key, for a glob without a match and where nothing is selected.
 
     >>> names = ("ETHBTC", "BNBBTC")
     >>> info = ExchangeInfo({s: SymbolInfo(s, "TRADING", s[:3], s[3:], 8, 8) for s in names}, 6000)
@@ -259,13 +267,18 @@ def select_symbols(patterns: Iterable[str], info: ExchangeInfo) -> list[str]:
     for given in patterns:
         pattern = given.strip().translate(_ASCII_UPPER)
         if pattern in info.symbols:
+            if not valid_symbol(pattern):
+                raise SettingsError(
+                    f"{given!r:.80} is listed, and not spelled like a symbol",
+                    hint="it cannot be published: leave it out",
+                )
             selected[pattern] = None
         elif pattern == "ALL" or any(mark in pattern for mark in "*?["):
             glob = "*" if pattern == "ALL" else pattern
             matches = sorted(
                 name
                 for name, listed in info.symbols.items()
-                if listed.status == TRADING and fnmatchcase(name, glob)
+                if listed.status == TRADING and fnmatchcase(name, glob) and valid_symbol(name)
             )
             if not matches:
                 raise SettingsError(
@@ -410,6 +423,12 @@ def _json_object(url: str, body: bytes) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise MalformedAnswer(url, "not a JSON object")
     return answer
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40}, which is no text")
+    return value
 
 
 def _weight_per_minute(rate_limits: Sequence[Mapping[str, Any]]) -> int:

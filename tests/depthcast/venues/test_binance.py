@@ -76,10 +76,13 @@ def test_a_diff_without_a_member_is_malformed_and_names_its_symbol(missing: str)
         {"U": 161},
         {"U": 0},
         {"u": 2**64},
+        {"u": 10**19},
+        {"E": -1},
+        {"E": 10**19},
     ],
     ids=str,
 )
-def test_a_diff_with_members_of_other_types_is_malformed(wrong: dict[str, object]) -> None:
+def test_a_diff_with_members_of_other_types_or_sizes_is_malformed(wrong: dict[str, object]) -> None:
     with pytest.raises(MalformedFrame) as raised:
         VENUE.parse_frame(combined(DIFF | wrong))
     assert raised.value.symbol == "BNBBTC"
@@ -216,6 +219,7 @@ def test_a_limit_beyond_the_largest_one_counts_as_the_largest() -> None:
         b"{}",
         b'{"lastUpdateId":"1","bids":[],"asks":[]}',
         b'{"lastUpdateId":-1,"bids":[],"asks":[]}',
+        b'{"lastUpdateId":10000000000000000000,"bids":[],"asks":[]}',
         b'{"lastUpdateId":1,"bids":{},"asks":[]}',
         b'{"lastUpdateId":1,"bids":[]}',
     ],
@@ -302,6 +306,7 @@ def test_a_fault_of_the_exchange_is_told_from_somebody_else_answering() -> None:
         ({"x-mbx-used-weight": "5"}, 5),
         ({"x-mbx-used-weight": "5", "x-mbx-used-weight-1m": "6"}, 6),
         ({"x-mbx-used-weight-1m": "many"}, None),
+        ({"x-mbx-used-weight-1m": "9" * 5000}, 999_999_999_999),
         ({}, None),
     ],
 )
@@ -351,6 +356,10 @@ def test_without_a_weight_limit_the_documented_one_holds() -> None:
         b'{"symbols":[]}',
         b'{"rateLimits":[],"symbols":[{"symbol":"X"}]}',
         b'{"rateLimits":[],"symbols":[5]}',
+        b'{"rateLimits":[],"symbols":[{"symbol":5,"status":"TRADING","baseAsset":"A","quoteAsset":"B",'
+        b'"baseAssetPrecision":8,"quoteAssetPrecision":8}]}',
+        b'{"rateLimits":[],"symbols":[{"symbol":"AB","status":null,"baseAsset":"A","quoteAsset":"B",'
+        b'"baseAssetPrecision":8,"quoteAssetPrecision":8}]}',
         b'{"symbols":[],"rateLimits":'
         b'[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":0,"limit":1}]}',
     ],
@@ -376,6 +385,15 @@ def test_a_symbol_that_is_not_trading_is_taken_only_by_name() -> None:
 def test_an_unknown_symbol_is_refused_with_those_that_look_like_it() -> None:
     with pytest.raises(SettingsError, match="'ETHUSD'; did you mean ETHUSDT"):
         select_symbols(["BTCUSDT", "ETHUSD"], INFO)
+
+
+@pytest.mark.parametrize("name", ["A/B", "A&B", "ETHUSDt", "", "X" * 51, "A B"])
+def test_what_has_no_key_is_passed_over_by_globs_and_refused_by_name(name: str) -> None:
+    info = listed(ETHUSDT="TRADING", **{name: "TRADING"})
+    assert select_symbols(["all"], info) == ["ETHUSDT"]
+    assert select_symbols(["*"], info) == ["ETHUSDT"]
+    with pytest.raises(SettingsError):
+        select_symbols([name], listed(**{name: "TRADING"}))
 
 
 def test_selecting_nothing_is_refused() -> None:
