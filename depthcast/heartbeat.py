@@ -17,7 +17,10 @@ from depthcast.errors import BadFile
 
 HEARTBEAT_CONTENT_TYPE: Final = "application/json"
 
-Count = Annotated[int, Field(ge=0)]
+MOST: Final = 10**24
+"""No count or time comes near it; a number of hundreds of digits would overflow where ages are reckoned."""
+
+Count = Annotated[int, Field(ge=0, le=MOST)]
 
 
 class State(StrEnum):

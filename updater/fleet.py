@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from depthcast.errors import BadFile, StoreError, StoreUnavailable
 from depthcast.files import heartbeat_key
 from depthcast.fleet import BEAT_EVERY_S
-from depthcast.heartbeat import HEARTBEAT_CONTENT_TYPE, Heartbeat, State
+from depthcast.heartbeat import HEARTBEAT_CONTENT_TYPE, MOST, Heartbeat, State
 from depthcast.roster import Roster
 from depthcast.store import Outcome, Store
 
@@ -27,6 +27,12 @@ CACHE_CONTROL: Final = "no-cache"
 READ_EVERY_S: Final = 0.5
 MISSING_S: Final = 10.0
 """So long after a replica was found dead the symbols it held are not given to others, where two hold each."""
+
+UNDATED_PAUSE_MS: Final = 3000
+"""A pause is at most so long while nothing was written yet that tells the present by the store's clock."""
+
+LONGEST_PAUSE_MS: Final = 4 * 24 * 3600 * 1000
+"""A pause is at most so long, whatever a heartbeat says: exchanges ban for three days at most."""
 
 SETTLE_S: Final = 1.5
 """So long after its first beat a replica has heard of all who began at the same time."""
@@ -119,6 +125,10 @@ class Fleet:
         """Those of replicas that died within the last ``missing_s``."""
         self.read = asyncio.Event()
         """Set once the heartbeats were read for the first time."""
+        self.heard = asyncio.Event()
+        """Set once it is known what others, and an earlier process of this name, were asked to pause for."""
+        self._began = asyncio.Event()
+        """Set with the first beat."""
 
     @property
     def settled(self) -> bool:
@@ -210,7 +220,8 @@ class Fleet:
         self._count = max(self._count, stored.beat)
 
     async def _write(self) -> Outcome:
-        self._count += 1
+        # What was stored under this name may be of any count; the next one only has to differ.
+        self._count = self._count % MOST + 1
         self.earlier = self.own
         self._refresh_own()
         self._looked = False
@@ -225,6 +236,7 @@ class Fleet:
             self._looked, self._etag = True, result.etag
             if self._beat_at is None:
                 self._beat_at = self._clock()
+                self._began.set()
         return result.outcome
 
     def _refresh_own(self) -> None:
@@ -248,19 +260,31 @@ class Fleet:
                 error = StoreUnavailable(f"the heartbeats were not read within {self._timeout_s:g} s")
             self._observer.fleet_read(error)
             if error is None:
-                self._take()
-            await asyncio.sleep(max(begun + self._read_every_s - self._clock(), 0))
+                self._take(begun)
+            left_s = max(begun + self._read_every_s - self._clock(), 0)
+            if self.heard.is_set():
+                await asyncio.sleep(left_s)
+                continue
+            # The first beat is the present by the store's clock: how long pauses still last is known with it.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._began.wait()
+                    await asyncio.sleep(max(begun + self._least_gap_s - self._clock(), 0))
 
-    def _take(self) -> None:
+    def _take(self, begun: float) -> None:
         now = self._clock()
         living = self._roster.members.living(now)
         self.missing = self._roster.members.missing(now, self._missing_s)
         self.living = {**living, self._replica: self.own}
-        self._pass_pauses_on()
+        dated = self._beat_at is not None and begun >= self._beat_at
+        self._pass_pauses_on(dated=dated)
         self.read.set()
+        if dated:
+            self.heard.set()
         self._on_reading()
 
-    def _pass_pauses_on(self) -> None:
+    def _pass_pauses_on(self, *, dated: bool) -> None:
+        """Tell of the longest pause. ``dated``: what was just read has a heartbeat of the present."""
         modified = self._roster.modified_ms
         newest = max(modified.values(), default=0)
         pauses = [
@@ -268,12 +292,17 @@ class Fleet:
             for member in self._roster.members
             if member.heartbeat.rest.address == self.own.rest.address
         ]
-        if self._former is not None and self._beat_at is not None:
+        if self._former is not None and dated:
             silent_ms, said_at = self._former
             pauses.append((silent_ms, newest if said_at is None else said_at))
             self._former = None
         left_ms = max(
-            (silent_ms - (newest - said_at) for silent_ms, said_at in pauses if silent_ms), default=0
+            (
+                min(silent_ms, LONGEST_PAUSE_MS) - (newest - said_at)
+                for silent_ms, said_at in pauses
+                if silent_ms
+            ),
+            default=0,
         )
         if left_ms > 0:
-            self._on_pause(left_ms)
+            self._on_pause(left_ms if dated else min(left_ms, UNDATED_PAUSE_MS))

@@ -295,7 +295,7 @@ class Replica:
         """The exchange may have banned this address a moment ago. A store that is away is not waited for."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settle_timeout_s):
-                await self._fleet.read.wait()
+                await self._fleet.heard.wait()
 
     def _list(self, symbols: Iterable[str]) -> None:
         self._holdings.listed.update(symbols)

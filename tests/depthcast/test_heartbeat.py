@@ -84,6 +84,7 @@ def test_members_of_a_later_version_are_passed_over() -> None:
         (b'{"replica":"a","beat":1,"state":"asleep"}', "state"),
         (b'{"replica":"a","beat":1,"symbols":{"ETHUSDT":{"role":"king"}}}', "symbols.ETHUSDT.role"),
         (b'{"replica":"a","beat":1,"rest":{"silent_for_ms":-5}}', "rest.silent_for_ms"),
+        (b'{"replica":"a","beat":1,"time_ms":1%s}' % (b"0" * 400), "time_ms"),
         (b"\xff\xfe", "the whole"),
     ],
 )

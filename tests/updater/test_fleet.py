@@ -10,11 +10,11 @@ import pytest
 
 from depthcast.errors import BadFile, StoreError, StoreUnavailable
 from depthcast.files import heartbeat_key
-from depthcast.heartbeat import Heartbeat, RestBeat, State
+from depthcast.heartbeat import MOST, Heartbeat, RestBeat, State
 from depthcast.store import Outcome, PutResult
 from depthcast.store.memory import MemoryStore
 from tests import virtual
-from updater.fleet import Fleet
+from updater.fleet import LONGEST_PAUSE_MS, UNDATED_PAUSE_MS, Fleet
 
 
 class Heard:
@@ -293,6 +293,45 @@ def test_a_pause_outlives_the_replica_that_was_asked_for_it_and_is_no_longer_for
     virtual.run(main())
 
 
+def test_a_pause_beyond_any_bound_ends_all_the_same() -> None:
+    async def main() -> None:
+        async with simulated() as sim:
+            body = Heartbeat(replica="x", beat=1, rest=RestBeat(silent_for_ms=MOST)).to_body()
+            await sim.store.put_if(heartbeat_key("x"), body, match=None)
+            sim.start("a")
+            await asyncio.sleep(3.1)
+            assert 0 < max(ms for _, ms in sim.heard["a"].pauses) <= LONGEST_PAUSE_MS
+            await sim.kill("a")
+            await asyncio.sleep(LONGEST_PAUSE_MS / 1000)
+            sim.start("b")
+            await asyncio.sleep(3.1)
+            assert max(ms for _, ms in sim.heard["b"].pauses) <= UNDATED_PAUSE_MS
+
+    virtual.run(main())
+
+
+def test_a_pause_passes_while_nobody_runs() -> None:
+    async def main() -> None:
+        async with simulated() as sim:
+            sim.start("a")
+            await asyncio.sleep(3.1)
+            sim.fleets["a"].silenced(600_000)
+            await asyncio.sleep(1)
+            await sim.kill("a")
+            await asyncio.sleep(300)
+            fleet = sim.start("b")
+            await fleet.heard.wait()
+            assert sim.heard["b"].pauses[-1][1] == pytest.approx(300_000, abs=5_000)
+            await sim.kill("b")
+            await asyncio.sleep(300)
+            fleet = sim.start("c")
+            await fleet.heard.wait()
+            await asyncio.sleep(3)
+            assert max(ms for _, ms in sim.heard["c"].pauses) <= UNDATED_PAUSE_MS
+
+    virtual.run(main())
+
+
 def test_a_replica_started_again_under_its_name_remembers_its_pause() -> None:
     async def main() -> None:
         async with simulated() as sim:
@@ -303,10 +342,26 @@ def test_a_replica_started_again_under_its_name_remembers_its_pause() -> None:
             await sim.kill("a")
             await asyncio.sleep(300)
             fleet = sim.start("a")
-            await asyncio.sleep(2)
+            await fleet.heard.wait()
             assert max(ms for _, ms in sim.heard["a"].pauses) == pytest.approx(300_000, abs=5_000)
+            await asyncio.sleep(2)
             assert sim.heard["a"].namesakes == 0
             assert fleet.own.beat > 4
+
+    virtual.run(main())
+
+
+def test_a_replica_counts_on_from_any_count_that_was_stored_under_its_name() -> None:
+    async def main() -> None:
+        async with simulated() as sim:
+            await sim.store.put_if(
+                heartbeat_key("a"), Heartbeat(replica="a", beat=MOST).to_body(), match=None
+            )
+            fleet = sim.start("a")
+            sim.start("b")
+            await asyncio.sleep(5)
+            assert 4 <= fleet.own.beat <= 6
+            assert sim.living("b") == {"a", "b"}
 
     virtual.run(main())
 
