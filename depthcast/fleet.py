@@ -99,6 +99,13 @@ class Members:
         for member in self._members.values():
             member.still_rounds += 1
 
+    def forget_symbols(self, replicas: Iterable[str], now: float) -> None:
+        """Forget what those of ``replicas`` hold that do not live. O(replicas)."""
+        for name in replicas:
+            member = self._members.get(name)
+            if member is not None and member.heartbeat.symbols and not self.lives(member, now):
+                member.heartbeat = member.heartbeat.without_symbols()
+
     def interrupted(self) -> None:
         """A reading failed before its end."""
         self._seen.clear()

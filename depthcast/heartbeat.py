@@ -133,6 +133,10 @@ class Heartbeat(_Part):
     writes: WriteBeat = WriteBeat()
     symbols: Mapping[str, SymbolBeat] = Field(default_factory=dict)
 
+    def without_symbols(self) -> Self:
+        """The same without what it holds: all that is of use of a replica that ended a while ago."""
+        return self.model_copy(update={"symbols": {}})
+
     def to_body(self) -> bytes:
         """The object's bytes: compact JSON."""
         return self.model_dump_json().encode()

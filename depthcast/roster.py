@@ -18,6 +18,9 @@ from depthcast.store import Entry, Store
 
 READS_AT_ONCE: Final = 8
 
+FORGET_AFTER_MS: Final = 600_000
+"""Of a replica whose heartbeat was written so long before the newest one, what it held is of no use."""
+
 
 class Roster:
     """Reads all heartbeats of a store, at most ``reads_at_once`` at a time.
@@ -25,6 +28,10 @@ class Roster:
     ``own`` is the caller's replica: it knows its heartbeat without reading it. ``on_damaged`` is told the key
     of an object that is no heartbeat, or another replica's, once for each time it was written; the replica
     counts as one whose heartbeat stands still. Keys that name no replica are passed over.
+
+    Heartbeats of replicas that ended stay in the store, and each start may have a name of its own. They are
+    read once; what their replicas held, which is most of them, is forgotten :data:`FORGET_AFTER_MS` later,
+    by the store's clock.
     """
 
     def __init__(
@@ -47,6 +54,8 @@ class Roster:
         self._reads_at_once = reads_at_once
         self._on_damaged = on_damaged
         self._clock = clock
+        self._ended: frozenset[str] = frozenset()
+        """Those whose heartbeats are that old."""
 
     async def read(self) -> None:
         """Do one reading. It takes no time limit of its own: cancel it.
@@ -57,12 +66,14 @@ class Roster:
         try:
             entries = await self._list()
             self.modified_ms = {name: entry.last_modified_ms for name, entry in entries.items()}
+            self._ended = _long_still(self.modified_ms)
             self.damaged = {name: etag for name, etag in self.damaged.items() if name in entries}
             await self._read_changed({name: each for name, each in entries.items() if name != self._own})
         except BaseException:
             self.members.interrupted()
             raise
         self.members.read_all()
+        self.members.forget_symbols(self._ended, self._clock())
 
     async def _list(self) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
@@ -111,6 +122,9 @@ class Roster:
                 self.members.saw(replica, known, None, self._clock())
             return
         self.damaged = {name: etag for name, etag in self.damaged.items() if name != replica}
+        if replica in self._ended and self.members.etag(replica) is None:
+            # If it lives in spite of its date, it is read again with its next beat.
+            heartbeat = heartbeat.without_symbols()
         self.members.saw(replica, found.etag, heartbeat, self._clock())
 
     def check(self) -> None:
@@ -119,3 +133,8 @@ class Roster:
         names = {member.heartbeat.replica for member in self.members}
         assert self._own not in names, "the caller's own heartbeat was read"
         assert self.damaged.keys() <= self.modified_ms.keys()
+
+
+def _long_still(modified_ms: Mapping[str, int]) -> frozenset[str]:
+    newest_ms = max(modified_ms.values(), default=0)
+    return frozenset(name for name, at_ms in modified_ms.items() if newest_ms - at_ms > FORGET_AFTER_MS)

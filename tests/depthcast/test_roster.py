@@ -7,8 +7,8 @@ import pytest
 
 from depthcast.errors import BadFile, StoreError, StoreUnavailable
 from depthcast.files import heartbeat_key
-from depthcast.heartbeat import Heartbeat
-from depthcast.roster import Roster
+from depthcast.heartbeat import Heartbeat, SymbolBeat
+from depthcast.roster import FORGET_AFTER_MS, Roster
 from depthcast.store import Entry, StoredObject
 from depthcast.store.memory import MemoryStore
 
@@ -52,8 +52,10 @@ class Shelf(MemoryStore):
         assert result.etag
         self.etags[key] = result.etag
 
-    async def beats(self, replica: str, count: int) -> None:
-        await self.puts(heartbeat_key(replica), Heartbeat(replica=replica, beat=count).to_body())
+    async def beats(self, replica: str, count: int, symbols: tuple[str, ...] = ()) -> None:
+        held = {symbol: SymbolBeat() for symbol in symbols}
+        body = Heartbeat(replica=replica, beat=count, symbols=held).to_body()
+        await self.puts(heartbeat_key(replica), body)
 
 
 @pytest.fixture
@@ -99,6 +101,66 @@ async def test_its_own_heartbeat_is_dated_and_not_read(shelf: Shelf) -> None:
     assert known(roster) == {"other": 1}
     assert roster.modified_ms == {"other": 1_000_000, "me": 1_000_700}
     assert shelf.got == ["fleet/other.json"]
+
+
+class Passing:
+    """A roster's world as time passes, for the store as for its reader."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.now = 0.0
+        self.roster = self.another()
+
+    def another(self) -> Roster:
+        return Roster(self.shelf, clock=lambda: self.now)
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.shelf.wall += round(seconds * 1000)
+
+    async def held(self, roster: Roster | None = None) -> dict[str, int]:
+        """One reading: how many symbols each replica is known to hold."""
+        roster = roster or self.roster
+        await roster.read()
+        roster.check()
+        return {each.heartbeat.replica: len(each.heartbeat.symbols) for each in roster.members}
+
+
+async def test_what_a_replica_held_is_forgotten_some_time_after_its_end(shelf: Shelf) -> None:
+    world = Passing(shelf)
+    await shelf.beats("ended", 1, ("A", "B"))
+    await shelf.beats("lives", 1, ("A", "B"))
+    for count in range(2, 8):
+        world.passes(0.5)
+        await shelf.beats("lives", count, ("A", "B"))
+        assert await world.held() == {"ended": 2, "lives": 2}
+    world.passes(FORGET_AFTER_MS / 1000)
+    await shelf.beats("lives", 8, ("A", "B"))
+    assert await world.held() == {"ended": 0, "lives": 2}
+    assert shelf.got.count("fleet/ended.json") == 1
+    await shelf.beats("ended", 2, ("A", "B"))
+    assert await world.held() == {"ended": 2, "lives": 2}
+
+
+async def test_what_a_replica_held_that_ended_long_ago_is_not_kept_at_all(shelf: Shelf) -> None:
+    world = Passing(shelf)
+    await shelf.beats("ended", 1, ("A", "B"))
+    world.passes(1 + FORGET_AFTER_MS / 1000)
+    await shelf.beats("lives", 1, ("A", "B"))
+    roster = world.another()
+    assert await world.held(roster) == {"ended": 0, "lives": 2}
+
+
+async def test_a_replica_that_beats_is_known_whole_whatever_its_date(shelf: Shelf) -> None:
+    world = Passing(shelf)
+    for count in range(1, 10):
+        world.passes(0.5)
+        await shelf.beats("behind", count, ("A", "B"))
+        # One part of the store has another clock than the other.
+        shelf.wall += 2 * FORGET_AFTER_MS
+        await shelf.beats("ahead", count, ("A", "B"))
+        shelf.wall -= 2 * FORGET_AFTER_MS
+        assert (await world.held())["behind"] == (2 if count > 1 else 0)
 
 
 async def test_a_damaged_object_is_told_once_for_each_writing_and_stops_nobody(shelf: Shelf) -> None:
