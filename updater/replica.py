@@ -222,8 +222,11 @@ class Replica:
                 if self._proven.is_set() and not self._in_a_hurry:
                     await self._fleet.say_goodbye()
         except BaseExceptionGroup as errors:
-            # The first one ended the others.
-            raise errors.exceptions[0] from None
+            # The first one ended the others; parts with tasks of their own raise groups within the group.
+            first: BaseException = errors
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            raise first from None
         finally:
             await self._rest.close()
 

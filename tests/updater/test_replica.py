@@ -177,7 +177,18 @@ async def test_a_store_that_ignores_conditions_ends_it(exchange: Any) -> None:
 
 async def test_a_symbol_that_does_not_exist_ends_it_with_the_nearest(exchange: Any) -> None:
     with pytest.raises(SettingsError, match="ETHUSDT"):
-        await asyncio.wait_for(replica_on(exchange, MemoryStore(), symbols=("ETHUSD",)).run(), 10)
+        await asyncio.wait_for(replica_on(exchange, MemoryStore(), symbols=("ETHUSD",)).run(), WITHIN_S)
+
+
+async def test_what_goes_wrong_in_a_publisher_ends_it_with_that_error(exchange: Any) -> None:
+    class Broken(MemoryStore):
+        async def put_if(self, key: str, body: bytes, **more: Any) -> PutResult:
+            if key.startswith(DEPTH_PREFIX):
+                raise RuntimeError("a defect")
+            return await super().put_if(key, body, **more)
+
+    with pytest.raises(RuntimeError, match="a defect"):
+        await asyncio.wait_for(replica_on(exchange, Broken()).run(), WITHIN_S)
 
 
 async def test_an_exchange_that_does_not_answer_is_waited_for(exchange: Any) -> None:
