@@ -4,7 +4,8 @@ A snapshot of 5,000 levels weighs 250 of the 6,000 that an address may spend in 
 each replica asked for each book would take several times as long to start as one replica alone. So the first
 in rank asks, and the others wait for its file, which costs no weight. They wait only while there is
 something to wait for: a replica in front that lives, has not got the book, and gets on. One that waits for
-its turn at the exchange may stand still for the rest of a minute; any other may for ``patience_s``.
+its turn at the exchange may stand still for the rest of a minute; one that hears no stream, and so cannot
+begin, for ``deaf_patience_s``; any other may for ``patience_s``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from depthcast.heartbeat import Heartbeat
 
 PATIENCE_S = 15.0
 PACED_PATIENCE_S = 90.0
+DEAF_PATIENCE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -25,9 +27,16 @@ class _Progress:
 class Asking:
     """Watches the progress of other replicas. Times are the caller's monotonic clock, in seconds."""
 
-    def __init__(self, *, patience_s: float = PATIENCE_S, paced_patience_s: float = PACED_PATIENCE_S) -> None:
+    def __init__(
+        self,
+        *,
+        patience_s: float = PATIENCE_S,
+        paced_patience_s: float = PACED_PATIENCE_S,
+        deaf_patience_s: float = DEAF_PATIENCE_S,
+    ) -> None:
         self._patience_s = patience_s
         self._paced_patience_s = paced_patience_s
+        self._deaf_patience_s = deaf_patience_s
         self._progress: dict[str, _Progress] = {}
 
     def read(self, living: Mapping[str, Heartbeat], now: float) -> None:
@@ -50,10 +59,15 @@ class Asking:
             if held is not None and held.live:
                 # It publishes the book; where its file does not do, no waiting will help.
                 return True
-            patience_s = self._paced_patience_s if beat.rest.waiting else self._patience_s
-            if now - progress.since < patience_s:
+            if now - progress.since < self._patience_with(beat):
                 return False
         return True
+
+    def _patience_with(self, beat: Heartbeat) -> float:
+        if beat.rest.waiting:
+            return self._paced_patience_s
+        deaf = beat.feed.symbols > 0 and beat.feed.live == 0
+        return self._deaf_patience_s if deaf else self._patience_s
 
 
 def sharing(living: Mapping[str, Heartbeat], own: Heartbeat) -> int:
