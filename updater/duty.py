@@ -93,8 +93,10 @@ class Duty:
         self.role, self._beyond, self._wrote = Role.STANDBY, None, False
 
     def wrote(self, version: Version) -> None:
-        """The watched file was written by this replica."""
-        self._beyond, self._wrote = version, True
+        """The watched file was written by this replica. A write that it began before it stood back counts
+        for nothing."""
+        if self.writes:
+            self._beyond, self._wrote = version, True
 
     def saw_another(self, version: Version) -> None:
         """The watched file is another replica's, of this version."""

@@ -99,3 +99,14 @@ def test_who_acts_hands_over_to_the_first_in_rank_and_nobody_else_does() -> None
 def test_nobody_takes_over_what_it_writes() -> None:
     with pytest.raises(ValueError, match="standby"):
         Duty(takeover_after_s=0.5).take_over(Version(0, 1))
+
+
+def test_a_write_that_ends_after_one_stood_back_is_nothing_to_keep_up() -> None:
+    duty = Duty(takeover_after_s=0.5, rank=1)
+    duty.take_over(Version(0, 20))
+    duty.saw_another(Version(0, 21))
+    duty.wrote(Version(0, 21))
+    duty.set_rank(0)
+    duty.set_rank(1)
+    assert duty.role is STANDBY
+    duty.check()
