@@ -5,7 +5,8 @@
 ``cadence``    ``Cadence``: how often a file may be written. Pure
 ``slots``      ``Slots``: how many requests to the store at once
 ``outage``     ``Outage``: when those who wait for a store that was away go on
-``publisher``  ``Publisher``: one symbol's files;  ``ports``: what it needs around it
+``rounds``     ``Rounds``: the requests for one symbol's files
+``publisher``  ``Publisher``: when there is a round, and in which epoch;  ``ports``: what it needs around it
 ``duty``       ``Duty``: whether this replica writes a symbol;  ``claims``: in which epoch. Both pure
 ``standby``    ``Standby``: looks at a file that another replica writes;  ``watch``: whether it lags. Pure
 ``marks``      ``Marks``: the symbols' status beside their files;  ``symbol_list``: their list as a file

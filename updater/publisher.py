@@ -1,33 +1,22 @@
 """``Publisher``: writes one symbol's files, always of its newest book.
 
 One task a symbol, one request in flight a key. Nothing queues: a book is rendered when a write begins, so a
-slow store makes files less frequent, never old. The limits that are due together are rendered together. What
-may be written, and under which condition, :class:`~updater.writing.KeyWriter` decides, and whether this
-replica writes the symbol at all :class:`~updater.duty.Duty`, and in which epoch
-:class:`~updater.claims.Claims`; this is their thin rim. A standby watches one file
-(:class:`~updater.standby.Standby`), and takes over where that lags its book.
+slow store makes files less frequent, never old (:class:`~updater.rounds.Rounds`). Whether this replica writes
+the symbol at all :class:`~updater.duty.Duty` decides, and in which epoch :class:`~updater.claims.Claims`;
+this is their thin rim. A standby watches one file (:class:`~updater.standby.Standby`), and takes over where
+that lags its book.
 """
 
 import asyncio
 import time
 from asyncio import TaskGroup, TimerHandle
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Final, NamedTuple
 
 from depthcast.backoff import Backoff
-from depthcast.book import Book
-from depthcast.errors import StoreError, VenueError
-from depthcast.files import (
-    CONTENT_TYPE,
-    LIMITS,
-    OPERATOR,
-    PEEK_BYTES,
-    TRADING,
-    FileInfo,
-    Version,
-    depth_key,
-)
+from depthcast.errors import VenueError
+from depthcast.files import LIMITS, OPERATOR, TRADING, Version, depth_key
 from depthcast.heartbeat import Role
 from depthcast.store import Outcome, Store, StoredObject
 from updater.cadence import Cadence
@@ -35,10 +24,11 @@ from updater.claims import ClaimEvent, Claims
 from updater.duty import Duty
 from updater.outage import Outage
 from updater.ports import LiveBook, Observer
+from updater.rounds import Rounds
 from updater.slots import Slots
 from updater.standby import Standby
 from updater.watch import Watch
-from updater.writing import NEVER, KeyWriter, Look, Wait, Write
+from updater.writing import NEVER, KeyWriter
 
 CACHE_CONTROL: Final = "public, max-age=0, s-maxage=1"
 """What may be kept of a file, by default. A client asks again each time (an unchanged file costs a 304); an
@@ -55,23 +45,6 @@ class FileState(NamedTuple):
     limit: int
     version: Version | None
     behind_s: float
-
-
-class _Ready(NamedTuple):
-    """A request that may begin now, for a file that has been out of date since ``since``."""
-
-    since: float
-    limit: int
-    step: Look | Write
-
-
-class _Due(NamedTuple):
-    """A write that may begin now: of ``version``, if the object's ETag is ``match``."""
-
-    limit: int
-    writer: KeyWriter
-    match: str | None
-    version: Version
 
 
 class Publisher:
@@ -120,17 +93,13 @@ class Publisher:
     ) -> None:
         self.symbol = live.symbol
         self._live = live
-        self._store = store
         self._replica = replica
         self._observer = observer
         self._on_newer_epoch = on_newer_epoch
         self._ask_venue = confirm
-        self._cache_control = cache_control
-        self._status = status
         self._slots = slots or Slots(64)
         self._outage = outage or Outage(clock=clock)
         self._clock = clock
-        self._wall_ms = wall_ms
 
         cadence = cadence or Cadence()
         rng = rng or Random()
@@ -145,6 +114,20 @@ class Publisher:
             )
             for limit in sorted(limits)
         }
+        self._rounds = Rounds(
+            self,
+            store,
+            live.symbol,
+            self._writers,
+            replica=replica,
+            observer=observer,
+            cache_control=cache_control,
+            status=status,
+            slots=self._slots,
+            outage=self._outage,
+            clock=clock,
+            wall_ms=wall_ms,
+        )
         self._largest = max(self._writers)
         # Its levels change at nearly every update, and it is small.
         self._watched = min(self._writers, key=lambda limit: (cadence.every_s(limit), -limit))
@@ -204,7 +187,7 @@ class Publisher:
         finally:
             self._set_alarm(NEVER)
             self._slots.withdraw(self.wake)
-            self._outage.withdraw(self._resume)
+            self._outage.withdraw(self.resume)
 
     def set_rank(self, rank: int) -> None:
         """The replica's rank among those that hold the symbol is this from now on; 0: it is to write."""
@@ -307,32 +290,9 @@ class Publisher:
         if not self._duty.writes:
             self._stand_by(now, mine, group)
             return
-        again_at = NEVER if everything else self._alarm_at
-        ready: list[_Ready] = []
-        for limit in self._writers if everything else ended:
-            writer = self._writers[limit]
-            step = writer.next_step(now, self._target(limit, mine))
-            if isinstance(step, Wait):
-                again_at = min(again_at, step.until)
-            else:
-                ready.append(_Ready(writer.behind_since, limit, step))
-        # The oldest file first: where slots are scarce, small ones are due again before a large one's turn.
-        ready.sort()
-        if everything and not ready:
-            self._slots.withdraw(self.wake)
-        # Who is in the queue has its turn there, and looks at everything then.
-        if ready and (everything or not self._slots.queued(self.wake)):
-            del ready[self._slots.take(len(ready), self.wake) :]
-            again_at = min(again_at, self._begin(ready, book, mine, now, group))
-        self._set_alarm(again_at)
+        again_at = self._rounds.begin(book, mine, group, ended=None if everything else ended)
+        self._set_alarm(again_at if everything else min(again_at, self._alarm_at))
         self._consider_claim(now, mine, group)
-
-    def _target(self, limit: int, mine: Version) -> Version:
-        """What the file of ``limit`` is to become: the book's version, or the epoch that is claimed."""
-        claiming = self._claims.claiming
-        if claiming is not None and limit == self._largest:
-            return Version(claiming, mine.update_id)
-        return mine
 
     def _set_alarm(self, at: float) -> None:
         """Wake at this time, and at no other."""
@@ -350,47 +310,39 @@ class Publisher:
         self._alarm, self._alarm_at = None, NEVER
         self.wake()
 
-    def _begin(
-        self, steps: Sequence[_Ready], book: Book, mine: Version, now: float, group: TaskGroup
-    ) -> float:
-        """Look, or render once for all writes, and write what is worth it. Returns when the rest will be."""
-        due: list[_Due] = []
-        for _, limit, step in steps:
-            writer = self._writers[limit]
-            if isinstance(step, Look):
-                writer.looking()
-                group.create_task(self._look(limit, writer))
-            else:
-                due.append(_Due(limit, writer, step.match, self._target(limit, mine)))
-        if not due:
-            return NEVER
-        until = NEVER
-        held = 0
-        metadata = {epoch: self._metadata(book, epoch) for epoch in {each.version.epoch for each in due}}
-        for each, body in zip(due, book.bodies([each.limit for each in due]), strict=True):
-            held_until = each.writer.hold_until(now, each.version, body)
-            if held_until is None:
-                each.writer.writing(now, each.version, body)
-                group.create_task(self._write(each, body, metadata[each.version.epoch]))
-            else:
-                until = min(until, held_until)
-                held += 1
-        self._slots.give(held)
-        return until
+    # What the rounds ask and tell
 
-    def _metadata(self, book: Book, epoch: int) -> Mapping[str, str]:
-        certainty = book.certainty
-        return FileInfo(
-            epoch=epoch,
-            bids=certainty.bids,
-            asks=certainty.asks,
-            bids_complete=certainty.bids_complete,
-            asks_complete=certainty.asks_complete,
-            event_time_ms=book.event_time_ms,
-            publish_time_ms=self._wall_ms(),
-            replica=self._replica,
-            status=self._status(),
-        ).to_metadata()
+    def target(self, limit: int, mine: Version) -> Version:
+        """What the file of ``limit`` is to become: the book's version, or the epoch that is claimed."""
+        claiming = self._claims.claiming
+        if claiming is not None and limit == self._largest:
+            return Version(claiming, mine.update_id)
+        return mine
+
+    def looked(self, limit: int, found: StoredObject | None, stored: Version | None) -> None:
+        """A file was looked at."""
+        if limit == self._watched:
+            self._consider_yielding(found, stored)
+
+    def wrote(self, limit: int, version: Version, outcome: Outcome) -> None:
+        """A write ended."""
+        won = outcome is Outcome.WON
+        if won and limit == self._watched:
+            self._duty.wrote(version)
+        self._tell_claim(version.epoch, self._claims.wrote(self._clock(), version.epoch, won=won))
+
+    def ended(self, limit: int, stored: Version | None) -> None:
+        """A request ended."""
+        self._claims.saw(stored)
+        self._ended.append(limit)
+        self._awake.set()
+
+    def resume(self) -> None:
+        """The store answers again."""
+        for writer in self._writers.values():
+            writer.resume()
+        self._watch.resume()
+        self.wake()
 
     # Standing by
 
@@ -413,7 +365,7 @@ class Publisher:
                 self._outage.read()
                 self._consider_takeover()
             else:
-                self._outage.failed(begun, self._resume)
+                self._outage.failed(begun, self.resume)
         finally:
             self._slots.give()
             self.wake()
@@ -473,65 +425,6 @@ class Publisher:
         self._claims.stop()
         self._standby.restart(stored, reached=reached or self._writers[self._watched].settled)
         self._observer.yielded(self.symbol)
-
-    # Requests
-
-    async def _look(self, limit: int, writer: KeyWriter) -> None:
-        begun = self._clock()
-        try:
-            found = await self._store.peek(writer.key, PEEK_BYTES)
-            damage = writer.saw(found, self._clock())
-        except StoreError as error:
-            writer.saw_nothing(self._clock())
-            self._outage.failed(begun, self._resume)
-            self._observer.look_failed(self.symbol, limit, error)
-        else:
-            self._outage.read()
-            self._observer.looked(self.symbol, limit)
-            if damage is not None:
-                self._observer.damaged(self.symbol, limit, damage)
-            if limit == self._watched:
-                self._consider_yielding(found, writer.stored)
-        finally:
-            self._request_ended(limit, writer)
-
-    async def _write(self, due: _Due, body: bytes, metadata: Mapping[str, str]) -> None:
-        begun = self._clock()
-        try:
-            result = await self._store.put_if(
-                due.writer.key,
-                body,
-                match=due.match,
-                metadata=metadata,
-                content_type=CONTENT_TYPE,
-                cache_control=self._cache_control,
-            )
-            now = self._clock()
-            due.writer.done(result, now)
-            if result.outcome is Outcome.UNKNOWN:
-                self._outage.failed(begun, self._resume)
-            elif result.outcome is not Outcome.THROTTLED:
-                self._outage.wrote()
-            if due.limit == self._watched and result.outcome is Outcome.WON:
-                self._duty.wrote(due.version)
-        finally:
-            self._request_ended(due.limit, due.writer)
-        self._observer.wrote(self.symbol, due.limit, result, now - begun)
-        won = result.outcome is Outcome.WON
-        self._tell_claim(due.version.epoch, self._claims.wrote(self._clock(), due.version.epoch, won=won))
-
-    def _resume(self) -> None:
-        """The store answers again."""
-        for writer in self._writers.values():
-            writer.resume()
-        self._watch.resume()
-        self.wake()
-
-    def _request_ended(self, limit: int, writer: KeyWriter) -> None:
-        self._slots.give()
-        self._claims.saw(writer.stored)
-        self._ended.append(limit)
-        self._awake.set()
 
     # Epochs
 

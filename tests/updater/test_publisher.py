@@ -260,7 +260,7 @@ async def test_a_pause_that_the_store_asked_for_is_not_ended_by_an_answer_to_som
     replica = Replica(store, outage=outage)
     await replica.stream(30.0)
     puts = len(store.puts)
-    outage.failed(now(), replica.publisher._resume)
+    outage.failed(now(), replica.publisher.resume)
     outage.wrote()
     await asyncio.sleep(0.01)
     assert len(store.puts) == puts
