@@ -98,15 +98,10 @@ def parse_book_ticker(query: bytes) -> TickerRequest | ApiError:
     >>> parse_book_ticker(b"symbol=BTCUSDT&symbols=[]").code
     -1128
     """
-    sent = parameters(query, _TICKER)
-    if isinstance(sent, ApiError):
-        return sent
-    symbol = symbol_of(sent)
-    if isinstance(symbol, ApiError):
-        return symbol
-    symbols = _symbols_of(sent)
-    if isinstance(symbols, ApiError):
-        return symbols
+    asked = _asked(query, _TICKER)
+    if isinstance(asked, ApiError):
+        return asked
+    sent, symbol, symbols = asked
     status = status_of(sent)
     if isinstance(status, ApiError):
         return status
@@ -123,15 +118,10 @@ def parse_exchange_info(query: bytes) -> ExchangeInfoRequest | ApiError:
     >>> parse_exchange_info(b"permissions=MARGIN").permissions
     frozenset({'MARGIN'})
     """
-    sent = parameters(query, _EXCHANGE_INFO)
-    if isinstance(sent, ApiError):
-        return sent
-    symbol = symbol_of(sent)
-    if isinstance(symbol, ApiError):
-        return symbol
-    symbols = _symbols_of(sent)
-    if isinstance(symbols, ApiError):
-        return symbols
+    asked = _asked(query, _EXCHANGE_INFO)
+    if isinstance(asked, ApiError):
+        return asked
+    sent, symbol, symbols = asked
     permissions = _permissions_of(sent)
     if isinstance(permissions, ApiError):
         return permissions
@@ -172,6 +162,25 @@ def book_ticker_weight(query: bytes) -> int:
     request = parse_book_ticker(query)
     one = isinstance(request, TickerRequest) and request.symbol is not None
     return SYMBOL_TICKER_WEIGHT if one else TICKERS_WEIGHT
+
+
+class _Asked(NamedTuple):
+    """The parameters of a request, and the two that both endpoints read first."""
+
+    sent: Mapping[str, str]
+    symbol: str | None
+    symbols: tuple[str, ...] | None
+
+
+def _asked(query: bytes, known: tuple[str, ...]) -> _Asked | ApiError:
+    sent = parameters(query, known)
+    if isinstance(sent, ApiError):
+        return sent
+    symbol = symbol_of(sent)
+    if isinstance(symbol, ApiError):
+        return symbol
+    symbols = _symbols_of(sent)
+    return symbols if isinstance(symbols, ApiError) else _Asked(sent, symbol, symbols)
 
 
 def _symbols_of(sent: Mapping[str, str]) -> tuple[str, ...] | ApiError | None:
