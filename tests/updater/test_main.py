@@ -6,10 +6,9 @@ import os
 import re
 import signal
 import sys
-import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import boto3
@@ -19,6 +18,9 @@ from aiohttp.test_utils import TestServer
 from moto.server import ThreadedMotoServer
 
 Start = Callable[..., Awaitable[Process]]
+
+WITHIN_S: Final = 60
+"""A process starts and ends within two seconds on a machine that has nothing else to do."""
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ async def start(exchange: Any) -> AsyncIterator[Start]:
 async def line_with(process: Process, event: str) -> dict[str, Any]:
     """The first log line of this event."""
     assert process.stderr is not None
-    while line := await asyncio.wait_for(process.stderr.readline(), 20):
+    while line := await asyncio.wait_for(process.stderr.readline(), WITHIN_S):
         entry: dict[str, Any] = json.loads(line)
         if event in entry["event"]:
             return entry
@@ -58,7 +60,7 @@ async def line_with(process: Process, event: str) -> dict[str, Any]:
 
 async def ended(process: Process) -> tuple[int, str]:
     """Exit status and everything on standard error."""
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), WITHIN_S)
     assert process.returncode is not None
     return process.returncode, errors.decode()
 
@@ -67,19 +69,16 @@ async def ended(process: Process) -> tuple[int, str]:
 async def test_it_publishes_and_ends_well_on_a_signal(start: Start, number: signal.Signals) -> None:
     process = await start()
     url = (await line_with(process, "replica starts"))["status"]
-    async with aiohttp.ClientSession() as session:
-        for _ in range(500):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(WITHIN_S):
+        status: dict[str, Any] = {"ready": False}
+        while not status["ready"]:
+            await asyncio.sleep(0.02)
             async with session.get(url) as answer:
                 status = await answer.json()
-            if status["ready"]:
-                break
-            await asyncio.sleep(0.02)
         assert [file["update_id"] for file in status["symbols"][0]["files"]] == [100, 100]
-    before = time.monotonic()
     process.send_signal(number)
     assert (await line_with(process, "stopped"))["replica"] == status["replica"]
-    assert await process.wait() == 0
-    assert time.monotonic() - before < 5
+    assert await asyncio.wait_for(process.wait(), WITHIN_S) == 0
 
 
 @pytest.mark.parametrize(
@@ -157,15 +156,16 @@ async def test_a_missing_bucket_is_created_where_that_was_asked_for(start: Start
         aws_secret_access_key=s3["AWS_SECRET_ACCESS_KEY"],
     )
     key = "books/api/v3/depth?symbol=ETHUSDT&limit=5"
-    for _ in range(200):
-        listed = await asyncio.to_thread(client.list_objects_v2, Bucket="missing", Prefix=key)
-        if listed["KeyCount"]:
-            break
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            listed = await asyncio.to_thread(client.list_objects_v2, Bucket="missing", Prefix=key)
+            if listed["KeyCount"]:
+                break
+            await asyncio.sleep(0.05)
     held = await asyncio.to_thread(client.get_object, Bucket="missing", Key=key)
     assert held["Body"].read().startswith(b'{"lastUpdateId":100,')
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 6) == 0
+    assert await asyncio.wait_for(process.wait(), WITHIN_S) == 0
 
 
 async def test_an_exchange_and_a_store_that_do_not_answer_are_waited_for(start: Start, exchange: Any) -> None:
@@ -180,4 +180,4 @@ async def test_an_exchange_and_a_store_that_do_not_answer_are_waited_for(start: 
     assert re.search(r"127\.0\.0\.1:9", waiting["store"] + waiting["error"])
     assert "hunter2" not in json.dumps(waiting)
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 6) == 0
+    assert await asyncio.wait_for(process.wait(), WITHIN_S) == 0

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,8 +17,14 @@ from depthcast.store.memory import MemoryStore
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
 
+WITHIN_S: Final = 60.0
+"""What is waited for comes within two seconds on a machine that has nothing else to do."""
 
-async def until(condition: Callable[[], Any], bound_s: float = 10.0) -> None:
+LATER_S: Final = 1000
+"""For settings of times that are not to be waited for."""
+
+
+async def until(condition: Callable[[], Any], bound_s: float = WITHIN_S) -> None:
     """Wait until something is true, awaiting it where it has to be asked for."""
     end = time.monotonic() + bound_s
     while True:
@@ -55,7 +61,7 @@ async def running(replica: Replica) -> Any:
     try:
         yield task
         replica.stop()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, WITHIN_S)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -172,7 +178,7 @@ async def test_a_store_that_ignores_conditions_ends_it(exchange: Any) -> None:
         raise ConditionsIgnored("If-None-Match was ignored")
 
     with pytest.raises(ConditionsIgnored, match="was ignored"):
-        await asyncio.wait_for(replica_on(exchange, MemoryStore(), prove=prove).run(), 10)
+        await asyncio.wait_for(replica_on(exchange, MemoryStore(), prove=prove).run(), WITHIN_S)
 
 
 async def test_a_symbol_that_does_not_exist_ends_it_with_the_nearest(exchange: Any) -> None:
@@ -196,10 +202,10 @@ async def test_an_exchange_that_does_not_answer_is_waited_for(exchange: Any) -> 
     store = MemoryStore()
     async with running(replica := replica_on(exchange, store)):
         with capture_logs() as logged:
-            await until(lambda: any(line["event"] == "waiting for the exchange" for line in logged), 30)
+            await until(lambda: any(line["event"] == "waiting for the exchange" for line in logged))
         assert replica.report.status()["symbols"] == []
         exchange.refuse = False
-        await until(lambda: is_stored(store, Version(0, 100)), 40)
+        await until(lambda: is_stored(store, Version(0, 100)))
 
 
 async def test_symbols_that_the_exchange_lists_later_are_taken_up(exchange: Any) -> None:
@@ -260,33 +266,29 @@ async def test_stopping_finishes_the_writes_in_flight(exchange: Any) -> None:
 
 
 async def test_stopping_gives_up_writes_that_hang(exchange: Any) -> None:
-    store = SlowStore(1000)
+    store = SlowStore(LATER_S)
     async with running(replica_on(exchange, store, stop_within_s=0.1)):
         await until(lambda: store.begun == 2)
-        before = time.monotonic()
     assert store.ended == 0
-    assert time.monotonic() - before < 4
 
 
 async def test_writes_in_flight_can_be_given_up_at_once(exchange: Any) -> None:
-    store = SlowStore(1000)
-    async with running(replica := replica_on(exchange, store, stop_within_s=1000)) as task:
+    store = SlowStore(LATER_S)
+    async with running(replica := replica_on(exchange, store, stop_within_s=LATER_S)) as task:
         await until(lambda: store.begun == 2)
         replica.stop()
         await asyncio.sleep(0.1)
         assert not task.done()
         replica.give_up()
-        await asyncio.wait_for(task, 4)
+        await asyncio.wait_for(task, WITHIN_S)
 
 
 async def test_stopping_does_not_wait_for_a_store_that_was_never_proven(exchange: Any) -> None:
     async def prove(_store: Store) -> None:
-        await asyncio.sleep(1000)
+        await asyncio.sleep(LATER_S)
 
-    async with running(replica := replica_on(exchange, MemoryStore(), prove=prove, stop_within_s=1000)):
+    async with running(replica := replica_on(exchange, MemoryStore(), prove=prove, stop_within_s=LATER_S)):
         await until(lambda: bool(replica.report.status()["symbols"]))
-        before = time.monotonic()
-    assert time.monotonic() - before < 4
 
 
 async def test_its_gauges_are_read_from_its_books_and_files(exchange: Any) -> None:
@@ -308,12 +310,10 @@ async def test_its_gauges_are_read_from_its_books_and_files(exchange: Any) -> No
         assert value("depthcast_certain_levels") == 20
 
 
-async def test_stopping_before_anything_began_is_quick(exchange: Any) -> None:
+async def test_stopping_before_anything_began_waits_for_nothing(exchange: Any) -> None:
     exchange.refuse = True
-    before = time.monotonic()
-    async with running(replica_on(exchange, MemoryStore())):
+    async with running(replica_on(exchange, MemoryStore(), leave_within_s=60.0, stop_within_s=LATER_S)):
         pass
-    assert time.monotonic() - before < 4
 
 
 async def test_the_exchange_s_list_of_symbols_is_published_as_it_is(exchange: Any) -> None:

@@ -3,9 +3,9 @@
 import asyncio
 import http
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -17,12 +17,15 @@ from depthcast.feed import Feed, FeedLimits
 from depthcast.feed.websocket import connector
 from depthcast.venues.binance import Binance
 
+WITHIN_S: Final = 60
+"""What is waited for comes within milliseconds on a machine that has nothing else to do."""
+
 FAST = FeedLimits(
     control_interval_s=0.02,
     reconnect_initial_s=0.02,
     reconnect_maximum_s=0.02,
     close_timeout_s=0.3,
-    overlap_s=1.0,
+    overlap_s=10.0,
     tick_s=0.005,
 )
 
@@ -79,7 +82,7 @@ async def running(feed: Feed) -> AsyncIterator[asyncio.Task[None]]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         while not condition():  # noqa: ASYNC110 - what is waited for happens in the code under test
             await asyncio.sleep(0.002)
 
@@ -130,7 +133,7 @@ async def test_an_announced_end_is_survived_without_a_loss(exchange: Exchange) -
         await until(lambda: len(diffs) == 1)
         await exchange.connections[0].send('{"stream":"!serverShutdown","data":{"e":"serverShutdown"}}')
         await until(lambda: feed.status().rotations == 1)
-        await asyncio.wait_for(exchange.connections[0].wait_closed(), 5)
+        await asyncio.wait_for(exchange.connections[0].wait_closed(), WITHIN_S)
         assert exchange.connections[0].close_code == 1000
         assert feed.live("ETHUSDT")
     assert [diff.last for diff in diffs] == [1, 2]
@@ -172,15 +175,15 @@ async def test_a_peer_that_is_gone_without_a_word_is_noticed(exchange: Exchange)
 
 async def test_a_quiet_peer_answers_our_pings_and_stays(exchange: Exchange) -> None:
     diffs: list[Diff] = []
-    limits = FeedLimits(idle_timeout_s=0.2, control_interval_s=0.02, tick_s=0.01)
+    limits = FeedLimits(idle_timeout_s=1.5, control_interval_s=0.02, tick_s=0.01)
     feed = Feed(Binance(ws_url=exchange.url), on_diff=diffs.append, limits=limits)
     feed.subscribe(["ETHUSDT"])
     async with running(feed):
         await until(lambda: len(diffs) == 1)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2.0)
         assert feed.live("ETHUSDT")
         assert len(exchange.connections) == 1
-        assert feed.status().connections[0].last_frame_age_s < 0.2
+        assert feed.status().connections[0].last_frame_age_s < 1.5
 
 
 async def test_pings_of_the_exchange_are_answered(exchange: Exchange) -> None:
@@ -190,7 +193,7 @@ async def test_pings_of_the_exchange_are_answered(exchange: Exchange) -> None:
     async with running(feed):
         await until(lambda: len(diffs) == 1)
         pong = await exchange.connections[0].ping(b"1659146400000")
-        assert await asyncio.wait_for(pong, 2) >= 0
+        assert await asyncio.wait_for(pong, WITHIN_S) >= 0
 
 
 async def test_a_frame_beyond_the_bound_ends_the_connection_and_not_the_feed(exchange: Exchange) -> None:
@@ -210,7 +213,7 @@ async def test_a_frame_beyond_the_bound_ends_the_connection_and_not_the_feed(exc
     assert "1009" in str(errors[0])
 
 
-async def test_cancelling_ends_within_two_seconds_even_where_the_peer_does_not_say_goodbye() -> None:
+async def test_cancelling_does_not_wait_for_a_peer_that_does_not_say_goodbye() -> None:
     over = asyncio.Event()
 
     async def rude(connection: ServerConnection) -> None:
@@ -223,11 +226,10 @@ async def test_cancelling_ends_within_two_seconds_even_where_the_peer_does_not_s
         feed.subscribe(["ETHUSDT"])
         async with running(feed) as run:
             await until(lambda: feed.live("ETHUSDT"))
-            began = time.monotonic()
             run.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await run
-            assert time.monotonic() - began < 2.0
+                # The default bound of a closing handshake is a second; websockets' own would be ten.
+                await asyncio.wait_for(run, 8)
         over.set()
 
 

@@ -65,11 +65,23 @@ class Exchange:
         return self.answers.pop(0) if self.answers else book()
 
 
+def in_waves(size: int) -> Script:
+    """Each answer waits until there are ``size`` requests at once, however slowly they come."""
+    barrier = asyncio.Barrier(size)
+
+    async def answer(_: web.Request) -> web.Response:
+        async with asyncio.timeout(60):
+            await barrier.wait()
+        return book()
+
+    return answer
+
+
 def limited(status: int = 429, retry_after: str = "30") -> web.Response:
     return web.Response(status=status, headers={"Retry-After": retry_after})
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for happens in the code under test
             await asyncio.sleep(0.001)

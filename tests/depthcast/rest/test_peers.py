@@ -11,19 +11,16 @@ from tests.depthcast.rest.exchange import (
     Exchange,
     OpenRest,
     book,
+    in_waves,
     limited,
     until,
 )
 
 
 async def test_requests_at_once_are_divided_among_peers(exchange: Exchange, open_rest: OpenRest) -> None:
-    async def slowly(_: web.Request) -> web.Response:
-        await asyncio.sleep(0.005)
-        return book()
-
-    exchange.script = slowly
     rest = open_rest(concurrency=4)
     for peers, at_once in ((2, 2), (9, 1), (1, 4)):
+        exchange.script = in_waves(at_once)
         exchange.most_at_once = 0
         rest.peers = peers
         await asyncio.gather(*(rest.ping() for _ in range(12)))
@@ -74,19 +71,24 @@ async def test_a_cautious_client_asks_one_at_a_time_until_it_knows_its_peers(
 async def test_a_cautious_client_begins_slowly_each_time(
     exchange: Exchange, open_rest: OpenRest, clock: Clock
 ) -> None:
-    async def slowly(_: web.Request) -> web.Response:
+    at_first: list[int] = []
+
+    async def slowly(request: web.Request) -> web.Response:
+        if clock.now_s - began_s >= 2.0:
+            return await four_at_once(request)
         await asyncio.sleep(0.005)
+        at_first.append(exchange.at_once)
         clock.now_s += 0.25
         return book()
 
-    exchange.script = slowly
+    exchange.script, four_at_once = slowly, in_waves(4)
     rest = open_rest(concurrency=4, cautious=True, cautious_s=2.0)
     rest.peers = 1
     for _ in range(2):
-        exchange.most_at_once = 0
-        await asyncio.gather(*(rest.ping() for _ in range(8)))
-        assert exchange.most_at_once == 1
-        await asyncio.gather(*(rest.ping() for _ in range(20)))
+        exchange.most_at_once, began_s = 0, clock.now_s
+        at_first.clear()
+        await asyncio.gather(*(rest.ping() for _ in range(8 + 12)))
+        assert at_first == [1] * 8
         assert exchange.most_at_once == 4
 
 
@@ -180,19 +182,21 @@ async def test_a_pause_that_one_client_is_told_silences_the_others_too(
 async def test_after_a_pause_learnt_elsewhere_one_request_goes_first(
     exchange: Exchange, open_rest: OpenRest
 ) -> None:
-    at_once: list[int] = []
+    two_at_once, at_first = in_waves(2), list[int]()
 
-    async def slowly(_: web.Request) -> web.Response:
+    async def slowly(request: web.Request) -> web.Response:
+        if len(exchange.asked) > 1:
+            return await two_at_once(request)
         await asyncio.sleep(0.02)
-        at_once.append(exchange.at_once)
+        at_first.append(exchange.at_once)
         return book()
 
     exchange.script = slowly
     rest = open_rest(concurrency=2)
     rest.silence(20_000)
-    await asyncio.gather(*(rest.ping() for _ in range(4)))
-    assert at_once[0] == 1
-    assert max(at_once) == 2
+    await asyncio.gather(*(rest.ping() for _ in range(1 + 4)))
+    assert at_first == [1]
+    assert exchange.most_at_once == 2
 
 
 async def test_an_answer_from_before_a_pause_does_not_end_the_restraint_after_it(

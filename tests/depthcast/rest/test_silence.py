@@ -12,6 +12,7 @@ from tests.depthcast.rest.exchange import (
     Exchange,
     OpenRest,
     book,
+    in_waves,
     limited,
     until,
 )
@@ -77,12 +78,14 @@ async def test_answers_to_requests_sent_together_make_one_pause(
 async def test_after_a_pause_one_request_goes_first(
     exchange: Exchange, open_rest: OpenRest, clock: Clock
 ) -> None:
-    at_once: list[int] = []
+    two_at_once, at_first = in_waves(2), list[int]()
 
-    async def limit_the_first(_: web.Request) -> web.Response:
+    async def limit_the_first(request: web.Request) -> web.Response:
         number = len(exchange.asked)
+        if number > 2:
+            return await two_at_once(request)
         await asyncio.sleep(0.02)
-        at_once.append(exchange.at_once)
+        at_first.append(exchange.at_once)
         return limited() if number == 1 else book()
 
     exchange.script = limit_the_first
@@ -90,11 +93,10 @@ async def test_after_a_pause_one_request_goes_first(
     clock.runs.clear()
     first = asyncio.create_task(rest.ping())
     await until(lambda: rest.waiting == 1)
-    at_once.clear()
     clock.runs.set()
-    await asyncio.gather(first, *(rest.ping() for _ in range(3)))
-    assert at_once[0] == 1
-    assert max(at_once) == 2
+    await asyncio.gather(first, *(rest.ping() for _ in range(4)))
+    assert at_first == [1, 1]
+    assert exchange.most_at_once == 2
 
 
 async def test_a_limit_that_stays_is_raised_in_the_end(exchange: Exchange, open_rest: OpenRest) -> None:
