@@ -1,5 +1,6 @@
 """Which symbols are published: taken as a whole from the store's listing, or not at all."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ import pytest
 
 from depthcast.errors import StoreUnavailable
 from depthcast.store import Entry
-from server.catalogue import Catalogue
+from server.catalogue import AT_ONCE, Catalogue
 
 if TYPE_CHECKING:
     from tests.server.conftest import StillClock, WatchedStore
@@ -88,6 +89,26 @@ async def test_a_listing_that_does_not_end_is_given_up(
     with pytest.raises(StoreUnavailable, match=r"within 0\.01 s"):
         await catalogue.refresh()
     assert not catalogue.known
+
+
+async def test_a_long_listing_lets_others_have_their_turn(
+    store: "WatchedStore", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    symbols = 4 * AT_ONCE
+
+    async def many(prefix: str) -> AsyncIterator[Entry]:
+        for n in range(symbols):
+            yield Entry(f"{prefix}S{n}&limit=5", '"x"', 1, 0)
+
+    monkeypatch.setattr(store, "list", many)
+    catalogue = Catalogue(store)
+    refreshing = asyncio.create_task(catalogue.refresh())
+    turns = 0
+    while not refreshing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 4
+    assert len(catalogue) == symbols
 
 
 async def test_foreign_keys_are_passed_over_and_told(store: "WatchedStore") -> None:
