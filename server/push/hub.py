@@ -3,9 +3,9 @@
 A watched file is asked for like any reader asks, so it stays hot as long as somebody listens, and for
 ``linger_s`` longer: who comes back in that time goes on where it was.
 
-A change is told to readers in slices of :data:`SLICE`, between which the event loop does other work. Each
-reader is given the newest version there is when its turn comes, and one that takes nothing is passed over: it
-asks for itself when its socket takes something again.
+A change is told to readers in slices of :data:`SLICE`, or of as many as :data:`SLICE_S` is enough for,
+between which the event loop does other work. Each reader is given the newest version there is when its turn
+comes, and one that takes nothing is passed over: it asks for itself when its socket takes something again.
 """
 
 import asyncio
@@ -24,6 +24,10 @@ from server.push.counts import Counts, End, Kind
 from server.push.history import DEFAULT_MAX_VERSIONS, History
 
 SLICE: Final = 256
+SLICE_S: Final = 0.01
+"""A slice ends after so long, too: changes in a book of 5,000 levels take milliseconds to find, and each
+reader may have another version, or have asked for another limit."""
+
 TICK_S: Final = 1.0
 DEFAULT_MAX_STREAMS: Final = 12_000
 DEFAULT_MAX_SUBSCRIPTIONS: Final = 200_000
@@ -71,10 +75,16 @@ class Reader(ABC):
 
 
 class Spreader:
-    """Offers each source to all its readers, :data:`SLICE` at a time."""
+    """Offers each source to all its readers, :data:`SLICE` at a time. ``clock`` is in seconds."""
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object] | None = None) -> None:
+    def __init__(
+        self,
+        call_soon: Callable[[Callable[[], None]], object] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._call_soon = call_soon or _call_soon
+        self._clock = clock
         self._due: dict[Source, None] = {}
         self._round: tuple[Source, Iterator[Reader]] | None = None
         self._working = False
@@ -93,6 +103,7 @@ class Spreader:
 
     def _work(self) -> None:
         left = SLICE
+        until = self._clock() + SLICE_S
         while True:
             if self._round is None:
                 if not self._due:
@@ -106,7 +117,7 @@ class Spreader:
                 if reader in source.readers:
                     reader.offer(source)
                 left -= 1
-                if not left:
+                if not left or self._clock() >= until:
                     self._call_soon(self._work)
                     return
             self._round = None
@@ -225,7 +236,7 @@ class Hub:
         self._slow_after_s = slow_after_s
         self.clock = clock
         self._sleep = sleep
-        self.spreader = Spreader(call_soon)
+        self.spreader = Spreader(call_soon, clock=clock)
         self._watched: dict[str, Watched] = {}
         self._readers: dict[Reader, None] = {}
         self._clients: Counter[str] = Counter()

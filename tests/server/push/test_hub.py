@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from depthcast.files import depth_key
 from server.push.counts import End, Kind
 from server.push.history import Shown
-from server.push.hub import LEAST_KEPT_BYTES, SLICE, Reader, Source, Spreader
+from server.push.hub import LEAST_KEPT_BYTES, SLICE, SLICE_S, Reader, Source, Spreader
 
 if TYPE_CHECKING:
     from tests.server.push.conftest import Site
@@ -46,7 +46,7 @@ def source_of(readers: int) -> tuple[Source, list[Noted]]:
 
 def test_few_readers_are_told_at_once() -> None:
     calls: deque[Callable[[], None]] = deque()
-    spreader = Spreader(calls.append)
+    spreader = Spreader(calls.append, clock=lambda: 0.0)
     source, readers = source_of(SLICE - 1)
     spreader.spread(source)
     assert all(reader.offered == [source] for reader in readers)
@@ -56,7 +56,7 @@ def test_few_readers_are_told_at_once() -> None:
 
 def test_many_readers_are_told_in_slices_between_which_others_work() -> None:
     calls: deque[Callable[[], None]] = deque()
-    spreader = Spreader(calls.append)
+    spreader = Spreader(calls.append, clock=lambda: 0.0)
     source, readers = source_of(3 * SLICE + 5)
     spreader.spread(source)
     told = [sum(len(reader.offered) for reader in readers)]
@@ -66,6 +66,27 @@ def test_many_readers_are_told_in_slices_between_which_others_work() -> None:
         calls.popleft()()
         told.append(sum(len(reader.offered) for reader in readers))
     assert told == [SLICE, 2 * SLICE, 3 * SLICE, 3 * SLICE + 5]
+    assert not spreader.busy
+
+
+def test_a_slice_of_readers_that_take_long_is_a_short_one() -> None:
+    calls: deque[Callable[[], None]] = deque()
+    now = [1000.0]
+
+    class Slow(Noted):
+        def offer(self, source: Source) -> None:
+            now[0] += 0.3 * SLICE_S
+            super().offer(source)
+
+    spreader = Spreader(calls.append, clock=lambda: now[0])
+    source, readers = Source(), [Slow() for _ in range(10)]
+    source.readers.update(dict.fromkeys(readers))
+    spreader.spread(source)
+    told = [sum(len(reader.offered) for reader in readers)]
+    while calls:
+        calls.popleft()()
+        told.append(sum(len(reader.offered) for reader in readers))
+    assert told == [4, 8, 10]
     assert not spreader.busy
 
 
