@@ -1,0 +1,332 @@
+"""``BookView``: one book as it stands now, in the form that is wanted."""
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, overload
+from weakref import WeakSet
+
+from depthcast.book import Book, Certainty
+from depthcast.books.changes import MAX_LEVELS, Changes, Number
+from depthcast.errors import BookNotReady, DepthcastError, ExtraMissing, NotDeepEnough
+from depthcast.events import Diff
+from depthcast.keeper import LiveBook, Source
+from depthcast.sync import Guard
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+_Pairs = list[tuple[float, float]]
+
+
+class Top(NamedTuple, Generic[Number]):
+    """The best levels of both sides at one update id: ``[price, quantity]``, best first.
+
+    ``event_time_ms`` is the exchange's clock of the last diff in it, in ms since 1970; 0 before the first.
+    The lists are the caller's own.
+    """
+
+    symbol: str
+    update_id: int
+    event_time_ms: int
+    bids: list[list[Number]]
+    asks: list[list[Number]]
+
+
+class BookView:
+    """One symbol's book, always its present state. :class:`~depthcast.books.Books` makes and feeds it.
+
+    Everything that reads the book raises :class:`~depthcast.errors.BookNotReady` where there is no good book
+    (or the reason why there will be none, such as :class:`~depthcast.errors.UnknownSymbol`). A book whose
+    connection was lost stays readable, and true at its ``update_id``: :attr:`ready` and :attr:`age_ms` tell.
+
+    ``guard`` is held while the book is read; ``heard_age_s`` tells how long ago the connection that delivers
+    a symbol was heard, ``None`` where none does; ``why`` what a book that is not there waits for.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        *,
+        guard: Guard,
+        clock: Callable[[], float],
+        heard_age_s: Callable[[str], float | None],
+        why: Callable[[str], str],
+    ) -> None:
+        self.symbol = symbol
+        self._guard = guard
+        self._clock = clock
+        self._heard_age_s = heard_age_s
+        self._why = why
+        self._live: LiveBook | None = None
+        self._ended: DepthcastError | None = None
+        self._known_at = -math.inf
+        self._audit: object = None
+        # The last pairs given out: (update id, limit), and the two sides. Dropped at every change.
+        self._pairs: tuple[tuple[int, int | None], _Pairs, _Pairs] | None = None
+        self._readers: WeakSet[Changes[Any]] = WeakSet()
+
+    # How it stands
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a good book and it is kept up to date."""
+        live = self._live
+        return (
+            live is not None
+            and live.live
+            and live.book is not None
+            and live.suspect_at is None
+            and self._heard_age_s(self.symbol) is not None
+        )
+
+    @property
+    def age_ms(self) -> float:
+        """How long ago the book was last known to be the exchange's, on our monotonic clock; ``inf``: never.
+
+        About zero while its connection is heard, also where nothing changes: frames come in order, so what
+        was sent before has arrived. It grows while the connection is lost and while the book is built anew.
+        """
+        self.note_heard()
+        return max(0.0, self._clock() - self._known_at) * 1000
+
+    @property
+    def update_id(self) -> int:
+        """The exchange's id of the state shown."""
+        with self._guard:
+            return self._book().update_id
+
+    @property
+    def event_time_ms(self) -> int:
+        """The exchange's clock of the last diff in it, in ms since 1970; 0 before the first one."""
+        with self._guard:
+            return self._book().event_time_ms
+
+    @property
+    def certainty(self) -> Certainty:
+        """How many levels of each side are certain, and whether none exist beyond them. O(levels / 64)."""
+        with self._guard:
+            return self._book().certainty
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in which the ids count; 0 where the book came from the exchange."""
+        return 0 if self._live is None else self._live.epoch
+
+    @property
+    def resyncs(self) -> int:
+        """How often the book had to be built anew."""
+        return 0 if self._live is None else self._live.resyncs
+
+    @property
+    def source(self) -> Source | None:
+        """Where the present book's snapshot came from, ``None`` before the first."""
+        return None if self._live is None else self._live.source
+
+    # The best prices
+
+    @property
+    def best_bid(self) -> tuple[float, float] | None:
+        """(price, quantity) of the highest bid; ``None`` where there are no bids."""
+        return _numbers(self.best_bid_strings)
+
+    @property
+    def best_ask(self) -> tuple[float, float] | None:
+        """(price, quantity) of the lowest ask; ``None`` where there are no asks."""
+        return _numbers(self.best_ask_strings)
+
+    @property
+    def best_bid_strings(self) -> tuple[str, str] | None:
+        """The same as :attr:`best_bid`, as the exchange's exact strings."""
+        with self._guard:
+            return self._book().best_bid
+
+    @property
+    def best_ask_strings(self) -> tuple[str, str] | None:
+        """The same as :attr:`best_ask`, as the exchange's exact strings."""
+        with self._guard:
+            return self._book().best_ask
+
+    @property
+    def spread(self) -> float | None:
+        """Lowest ask less highest bid, computed in decimals; ``None`` where a side is empty."""
+        prices = self._prices()
+        return None if prices is None else float(prices[1] - prices[0])
+
+    @property
+    def mid(self) -> float | None:
+        """The middle between highest bid and lowest ask, computed in decimals; ``None`` likewise."""
+        prices = self._prices()
+        return None if prices is None else float((prices[0] + prices[1]) / 2)
+
+    # The levels
+
+    @overload
+    def top(self, limit: int | None = ..., *, strings: Literal[False] = ...) -> Top[float]: ...
+    @overload
+    def top(self, limit: int | None = ..., *, strings: Literal[True]) -> Top[str]: ...
+    @overload
+    def top(self, limit: int | None = ..., *, strings: bool = ...) -> Top[float] | Top[str]: ...
+    def top(self, limit: int | None = None, *, strings: bool = False) -> Top[float] | Top[str]:
+        """The best ``limit`` levels of each side, or all there are; ``None``: all that are certain.
+
+        As floats, each the one nearest to its string, or as the exchange's exact strings. O(levels given);
+        asked again before the book changed, floats take about two thirds of the time. Raises
+        :class:`~depthcast.errors.NotDeepEnough` where fewer levels than asked for are certain and more may
+        exist, :class:`~depthcast.errors.BookNotReady`, and :class:`ValueError` for a limit below 1.
+        """
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit is at least 1, not {limit}")
+        with self._guard:
+            book = self._book()
+            update_id, event_time_ms = book.update_id, book.event_time_ms
+            if strings:
+                texts = book.strings(limit)
+                self._require(book, limit, len(texts[0]), len(texts[1]))
+                return Top(self.symbol, update_id, event_time_ms, *texts)
+            kept = self._pairs
+            wanted = (update_id, limit)
+            if kept is None or kept[0] != wanted:
+                bids, asks = book.pairs(limit)
+                self._require(book, limit, len(bids), len(asks))
+                self._pairs = kept = wanted, bids, asks
+        return Top(
+            self.symbol,
+            update_id,
+            event_time_ms,
+            [[price, quantity] for price, quantity in kept[1]],
+            [[price, quantity] for price, quantity in kept[2]],
+        )
+
+    def body(self, limit: int) -> bytes:
+        """What the exchange's REST interface would answer, byte for byte. Raises as :meth:`top` does."""
+        if limit < 1:
+            raise ValueError(f"limit is at least 1, not {limit}")
+        with self._guard:
+            book = self._book()
+            bids, asks, _, _ = book.certainty
+            self._require(book, limit, min(bids, limit), min(asks, limit))
+            return book.body(limit)
+
+    def as_numpy(self, limit: int | None = None) -> "tuple[NDArray[float64], NDArray[float64]]":
+        """Bids and asks of :meth:`top` as arrays of shape (levels, 2): price and quantity. Raises likewise.
+
+        Without numpy :class:`~depthcast.errors.ExtraMissing`.
+        """
+        try:
+            import numpy
+        except ImportError:
+            raise ExtraMissing("as_numpy()", "frames", "numpy") from None
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit is at least 1, not {limit}")
+        with self._guard:
+            book = self._book()
+            bids, asks = book.columns(limit)
+            self._require(book, limit, len(bids[0]), len(asks[0]))
+        return (
+            numpy.column_stack((numpy.negative(bids[0]), bids[1])),
+            numpy.column_stack(asks),
+        )
+
+    # What Books says
+
+    def begin(self, live: LiveBook) -> None:
+        """``live`` is this book from now on."""
+        self._live = live
+
+    def end(self, error: DepthcastError) -> None:
+        """The book is kept no longer; reading it raises ``error``."""
+        with self._guard:
+            self._ended, self._live, self._pairs = error, None, None
+        for reader in list(self._readers):
+            reader.end()
+
+    def changed(self, live: LiveBook, diff: Diff | None) -> None:
+        """The book changed, by ``diff`` or (``None``) as a whole."""
+        self._pairs = None
+        self._known_at = live.changed_at
+        # A diff may have brought the book to where a second snapshot waited for it.
+        whole = diff is None or live.last_audit is not self._audit
+        self._audit = live.last_audit
+        if self._readers:
+            book = live.sync.book
+            assert book is not None
+            for reader in list(self._readers):
+                if whole:
+                    reader.rebuilt(book)
+                else:
+                    assert diff is not None
+                    reader.changed(diff)
+
+    def broke(self, live: LiveBook) -> None:
+        """The book has to be built anew: what showed it may have been missing since the last diff."""
+        if live.suspect_at is None:
+            self._known_at = min(self._known_at, live.changed_at)
+
+    def note_heard(self) -> None:
+        """Note that the connection which keeps the book up to date was heard."""
+        live = self._live
+        if live is None or not live.live or live.book is None or live.suspect_at is not None:
+            return
+        heard_age_s = self._heard_age_s(self.symbol)
+        if heard_age_s is not None:
+            self._known_at = max(self._known_at, self._clock() - heard_age_s)
+
+    def read_changes(self, number: type[Number], max_levels: int = MAX_LEVELS) -> Changes[Number]:
+        """A new reader of changes."""
+        live = self._live
+        changes = Changes(
+            self.symbol, number, book=None if live is None else live.book, max_levels=max_levels
+        )
+        self._readers.add(changes)
+        if self._ended is not None:
+            changes.end()
+        return changes
+
+    def not_ready(self) -> DepthcastError:
+        """Why it cannot be read, or is not up to date."""
+        return self._ended or BookNotReady({self.symbol: self._why(self.symbol)})
+
+    @property
+    def ended(self) -> DepthcastError | None:
+        """Why there will be no book; ``None`` as long as there may be one."""
+        return self._ended
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` where an invariant is broken. O(levels)."""
+        for reader in list(self._readers):
+            reader.check()
+        if self._live is not None:
+            self._live.sync.check()
+            kept, book = self._pairs, self._live.book
+            if kept is not None and book is not None:
+                assert kept[0][0] == book.update_id, "levels of another state are kept"
+                assert (kept[1], kept[2]) == book.pairs(kept[0][1]), "levels that are kept are not the book's"
+
+    # Within; the guard is held
+
+    def _book(self) -> Book:
+        live = self._live
+        book = None if live is None else live.book
+        if book is None:
+            raise self.not_ready()
+        return book
+
+    def _require(self, book: Book, limit: int | None, bids: int, asks: int) -> None:
+        """Raise where a side is shorter than ``limit`` because no more of it is certain."""
+        if limit is None or (bids >= limit and asks >= limit):
+            return
+        certain = book.certainty
+        if (bids < limit and not certain.bids_complete) or (asks < limit and not certain.asks_complete):
+            raise NotDeepEnough(self.symbol, limit, bids=certain.bids, asks=certain.asks)
+
+    def _prices(self) -> tuple[Decimal, Decimal] | None:
+        with self._guard:
+            book = self._book()
+            bid, ask = book.best_bid, book.best_ask
+        return None if bid is None or ask is None else (Decimal(bid[0]), Decimal(ask[0]))
+
+
+def _numbers(level: tuple[str, str] | None) -> tuple[float, float] | None:
+    return None if level is None else (float(level[0]), float(level[1]))
