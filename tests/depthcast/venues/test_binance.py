@@ -83,9 +83,12 @@ def test_a_diff_without_a_member_is_malformed_and_names_its_symbol(missing: str)
     ids=str,
 )
 def test_a_diff_with_members_of_other_types_or_sizes_is_malformed(wrong: dict[str, object]) -> None:
-    with pytest.raises(MalformedFrame) as raised:
-        VENUE.parse_frame(combined(DIFF | wrong))
-    assert raised.value.symbol == "BNBBTC"
+    frame = combined(DIFF | wrong)
+    as_sent = json.dumps(json.loads(frame), separators=(",", ":")).encode()
+    for spelled in (frame, as_sent):
+        with pytest.raises(MalformedFrame) as raised:
+            VENUE.parse_frame(spelled)
+        assert raised.value.symbol == "BNBBTC"
 
 
 def test_a_diff_whose_symbol_is_no_text_is_named_by_its_stream() -> None:
