@@ -90,20 +90,23 @@ class Roster:
                 changed.append(name)
             elif known is not None:
                 self.members.saw(name, known, None, self._clock())
-        names = iter(changed)
-        error: StoreError | None = None
-        try:
-            async with TaskGroup() as group:
-                for _ in range(min(self._reads_at_once, len(changed))):
-                    group.create_task(self._read_each(names))
-        except* StoreError as several:
-            error = next(each for each in several.exceptions if isinstance(each, StoreError))
-        if error is not None:
-            raise error
+        names, failures = iter(changed), list[StoreError]()
+        # No task of the group may fail: up to Python 3.12 a group that is cancelled in that moment tells the
+        # failure alone, and whoever cancelled waits for what goes on.
+        async with TaskGroup() as group:
+            for _ in range(min(self._reads_at_once, len(changed))):
+                group.create_task(self._read_each(names, failures))
+        if failures:
+            raise failures[0]
 
-    async def _read_each(self, names: Iterator[str]) -> None:
+    async def _read_each(self, names: Iterator[str], failures: list[StoreError]) -> None:
         for name in names:
-            await self._read_one(name)
+            try:
+                await self._read_one(name)
+            except StoreError as error:
+                failures.append(error)
+            if failures:
+                return
 
     async def _read_one(self, replica: str) -> None:
         key = heartbeat_key(replica)

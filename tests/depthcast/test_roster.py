@@ -268,6 +268,25 @@ async def test_a_cancelled_reading_counts_for_nothing(shelf: Shelf) -> None:
     assert known(roster) == {"a": 1}
 
 
+async def test_a_reading_that_fails_as_it_is_cancelled_is_cancelled() -> None:
+    class Failing(Shelf):
+        async def get(self, key: str) -> StoredObject | None:
+            self.reading.set()
+            assert self.gate is not None
+            await self.gate.wait()
+            raise StoreUnavailable("the store went away")
+
+    shelf = Failing()
+    await shelf.beats("a", 1)
+    shelf.gate = asyncio.Event()
+    reading = asyncio.create_task(Roster(shelf).read())
+    await asyncio.wait_for(shelf.reading.wait(), 20)
+    shelf.gate.set()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
 async def test_no_more_than_so_many_are_read_at_once(shelf: Shelf) -> None:
     for number in range(50):
         await shelf.beats(f"r{number}", 1)
