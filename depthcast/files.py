@@ -16,6 +16,7 @@ Keys are built and parsed here and nowhere else. Pure: no I/O, no clock.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple, Self
 
 from depthcast.errors import BadFile, BadKey
@@ -34,6 +35,8 @@ PEEK_BYTES: Final = 64
 MAX_NUMBER: Final = 10**19 - 1
 """The largest update id, epoch, count or time that a file tells; what is longer is damage, and would overflow
 where times are reckoned."""
+
+_MOST_DIGITS: Final = len(str(MAX_NUMBER))
 
 PUBLIC_PREFIX: Final = "api/"
 """What lies below it is published: anybody may read it."""
@@ -126,6 +129,7 @@ def depth_key(symbol: str, limit: int) -> str:
     return key
 
 
+@lru_cache(maxsize=8192)
 def parse_key(key: str) -> DepthKey:
     """The reverse of :func:`depth_key`; accepts the canonical spelling only.
 
@@ -193,15 +197,18 @@ def update_id_of(key: str, head: bytes) -> int:
     return int(match[1])
 
 
-def check_body(key: str, body: bytes) -> None:
-    """Raise :class:`~depthcast.errors.BadFile` unless ``body`` begins, divides and ends like a whole file.
+def check_body(key: str, body: bytes) -> int:
+    """The update id of a file's whole ``body``.
+
+    Raises :class:`~depthcast.errors.BadFile` unless it begins, divides and ends like a whole file.
 
     Tells a foreign or a truncated object from a file at the cost of a search, not of a parse: what stands
     between the three marks is the store's to keep.
     """
-    update_id_of(key, body)
+    update_id = update_id_of(key, body)
     if _ASKS not in body or not body.endswith(_END):
         raise BadFile(key, "it has no asks or no end")
+    return update_id
 
 
 def cut(body: bytes, limit: int) -> bytes:
@@ -301,8 +308,8 @@ class FileInfo:
 
 def _count(text: str) -> int:
     # A text of any length would take long to read, too.
-    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_NUMBER))):
-        raise ValueError(f"{text!r:.40} is not a whole number of up to {len(str(MAX_NUMBER))} digits")
+    if not (len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal()):
+        raise ValueError(f"{text!r:.40} is not a whole number of up to {_MOST_DIGITS} digits")
     return int(text)
 
 

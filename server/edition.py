@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Final, Self
 
-from depthcast.files import FileInfo, Version, check_body, cut, parse_key, version_of
+from depthcast.files import FileInfo, Version, check_body, cut, parse_key
 from depthcast.store import StoredObject
 from server.answers import COMMON, NO_RANGES, VARY, Answer, Asked, Header
 from server.dates import http_date, parse_http_date
@@ -62,10 +62,9 @@ class Edition:
     @classmethod
     def of(cls, key: str, found: StoredObject, *, cache_control: str = DEFAULT_CACHE_CONTROL) -> Self:
         """The edition that a stored object is. Raises :class:`~depthcast.errors.BadFile` for any other."""
-        check_body(key, found.body)
-        version = version_of(key, found.body, found.metadata)
+        update_id = check_body(key, found.body)
         info = FileInfo.from_metadata(key, found.metadata)
-        return cls(found.body, parse_key(key).limit, version, info, cache_control)
+        return cls(found.body, parse_key(key).limit, Version(info.epoch, update_id), info, cache_control)
 
     @property
     def body(self) -> bytes:

@@ -109,7 +109,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 admit = self._answers.admit
                 if admit is None:
                     if prepared.wire:
-                        self.transport.write(prepared.wire)
+                        self._write(prepared.wire)
                     else:
                         self._send(prepared)
                 else:
@@ -200,6 +200,21 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """No request is half read, none waits for its answer, and none is waiting to be sent."""
         cycle = self.cycle
         return self._between and (cycle is None or cycle.response_complete) and not self.flow.write_paused
+
+    def _write(self, wire: bytes) -> None:
+        """A short answer, to the socket itself where nothing is waiting to be sent: by way of the transport,
+        which would send it when all that came has been read, it takes a fifth of a microsecond more."""
+        transport = self.transport
+        if self._socket >= 0 and not transport.get_write_buffer_size():
+            try:
+                sent = os.write(self._socket, wire)
+            except OSError:
+                pass  # a full socket, or an error of the connection, which shows again at the transport
+            else:
+                if sent == len(wire):
+                    return
+                wire = wire[sent:]
+        transport.write(wire)
 
     def _send(self, prepared: Prepared) -> None:
         """A long answer, by ``sendfile`` where there is a file of it and nothing is waiting to be sent."""

@@ -40,11 +40,12 @@ class Connection(asyncio.Protocol):
     def __init__(self, max_body_bytes: int = DEFAULT_MAX_BODY_BYTES) -> None:
         self._max_bytes = MAX_HEAD_BYTES + max_body_bytes
         self._parser = httptools.HttpResponseParser(self)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Answer] | None = None
         self._clean = False
         """Nothing is wrong with it, and nothing of an answer is outstanding."""
-        self.idle_since_s = 0.0
+        self.idle_since_s: float = 0.0
         """When it was last put aside, by its owner's clock."""
         # Of the answer that is coming:
         self._received = 0
@@ -62,14 +63,13 @@ class Connection(asyncio.Protocol):
 
     async def ask(self, request: bytes, timeout_s: float) -> Answer:
         """Send ``request``, a whole GET, and wait for its answer. Raises :class:`NoAnswer`."""
-        if not self.usable or self._transport is None:
+        if not self.usable or self._transport is None or self._loop is None:
             raise RuntimeError("the connection is in use or closed")
-        loop = asyncio.get_running_loop()
         self._forget_answer()
-        waiter: asyncio.Future[Answer] = loop.create_future()
+        waiter: asyncio.Future[Answer] = self._loop.create_future()
         self._waiter = waiter
         self._clean = False
-        timer = loop.call_later(timeout_s, self._fail, Cause.TIMEOUT)
+        timer = self._loop.call_later(timeout_s, self._fail, Cause.TIMEOUT)
         try:
             self._transport.write(request)
             return await waiter
@@ -88,6 +88,8 @@ class Connection(asyncio.Protocol):
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Before 3.12 asking which loop runs is a system call.
+        self._loop = asyncio.get_running_loop()
         self._transport = cast(asyncio.Transport, transport)
         self._clean = True
 
