@@ -9,8 +9,9 @@ second of its CPU time, which other work on the machine disturbs less.
 
 *Under change*: 100 books change ten times a second in a store on wrk's core (:mod:`bench.shelf`, read with
 the server's own S3 client). wrk asks for all of them as fast as it can, which is the peak rate here, and then
-at half that rate; meanwhile :mod:`bench.probe` measures latency from when each request was due, and how long
-changes take to be seen.
+at half that rate, by connections that each pause between requests; meanwhile :mod:`bench.probe` measures
+latency from when each request was due, and how long changes take to be seen. Both go before the store on
+their core.
 
 *Store reads*: how often the store was read meanwhile for each hot book; and how often while 10,000
 connections ask for 5,000 symbols that there are not.
@@ -40,6 +41,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import shelf
+from bench.probe import PRIORITY, first_in_line
 from bench.sites import Site, await_port, found, free_port, nginx, starlette
 from depthcast.exit import run
 from depthcast.venues.binance_rest import DEPTH_PATH
@@ -51,7 +53,7 @@ KINDS: Final = ("plain", "gzip", "304")
 OURS, NGINX, STARLETTE = "depthcast", "nginx", "Starlette"
 
 _TICK: Final = os.sysconf("SC_CLK_TCK")
-_PAUSE_MS: Final = 10
+_PAUSE_MS: Final = 2
 _PLOT: Final = Path("docs/bench/serve.png")
 
 
@@ -304,6 +306,7 @@ def _change(ours: Site, shelved: shelf.Running, scale: Scale, folder: Path) -> C
         _wrk_command(root + "/", {}, scale.change_s + 2, connections, script),
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: first_in_line(PRIORITY - 1),
     )
     try:
         time.sleep(1.0)
