@@ -1,0 +1,308 @@
+"""``Ladder``: who answers for an order book, step by step: this process, a server, the exchange itself.
+
+Promises: a book that is answered is one version's, exactly as deep as asked for, and was known to be the
+exchange's within ``max_age_ms``; errors are ccxt's. Leaves to others: the books (:mod:`depthcast.books`),
+whom to ask and how (:mod:`depthcast.ccxt.asking`), and HTTP (ccxt).
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from ccxt.base.errors import BadRequest, BadSymbol, ExchangeNotAvailable, RequestTimeout
+
+from depthcast.ccxt.asking import Asking, PassedOver, Steps
+from depthcast.ccxt.options import DEFAULT_LIMIT, MAX_LIMIT, Source
+from depthcast.ccxt.served import depth_url
+from depthcast.ccxt.wish import Wish, levels_of, without_ours
+from depthcast.errors import DepthcastError, UnknownSymbol
+from depthcast.venues.binance import Binance
+
+if TYPE_CHECKING:
+    from depthcast.books import Top
+
+_binance: Final = Binance()
+
+
+class View(Protocol):
+    """One symbol's book in this process (:class:`depthcast.books.BookView`)."""
+
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def age_ms(self) -> float: ...
+    @property
+    def update_id(self) -> int: ...
+    @property
+    def event_time_ms(self) -> int: ...
+    def top(self, limit: int | None = None, *, strings: bool = False) -> "Top[float] | Top[str]": ...
+
+
+class Answered(NamedTuple):
+    """Where the last answer about a symbol came from, and how old it was when it was given.
+
+    ``age_ms`` is ``None`` where nobody knows; ``passed_over`` says who was asked before, and why not taken.
+    """
+
+    source: Source
+    nonce: int
+    age_ms: float | None
+    state: str | None
+    passed_over: tuple[str, ...]
+
+
+class _Question(NamedTuple):
+    """A call: ``limit`` as it was given, ``levels`` what it means (``None``: nothing)."""
+
+    market_id: str
+    symbol: str
+    limit: Any
+    levels: int | None
+    wish: Wish
+    passed_over: list[str]
+
+
+class Ladder(Asking):
+    """Mixed into ccxt's ``binance``."""
+
+    def __init__(self, config: Mapping[str, Any] | None = None) -> None:
+        self._answered: dict[str, Answered] = {}
+        # By market, of books that no diff has come for: the update id, and when it was first read.
+        self._undated: dict[str, tuple[int, int]] = {}
+        self._found: dict[tuple[Any, ...], str] = {}
+        self._found_in: Any = None
+        self._second = -1, ""
+        super().__init__(config)
+
+    def describe(self) -> dict[str, Any]:
+        """ccxt's description of the exchange, with what it can do."""
+        described: dict[str, Any] = self.deep_extend(super().describe(), {"has": {"fetchOrderBooks": True}})
+        return described
+
+    # What the two exchanges do in their own way
+
+    def _view(self, market_id: str) -> View | None:
+        """The book of a market, if it is kept; without I/O."""
+        raise NotImplementedError
+
+    def _begin(self, market_ids: list[str]) -> Any:
+        """Begin to keep these markets' books, as far as ``max_books`` goes."""
+        raise NotImplementedError
+
+    def _waiting(self, market_ids: list[str], timeout_s: float) -> Any:
+        """Wait until these markets' books, which are kept, are ready."""
+        raise NotImplementedError
+
+    # One book
+
+    def _at_once(self, symbol: Any, limit: Any) -> dict[str, Any] | None:
+        """What the steps of a call without ``params`` would come to, where the book in this process is good
+        and its market was found before; ``None``: the steps are to be taken. A third of their time."""
+        levels = DEFAULT_LIMIT if limit is None else limit
+        if type(levels) is not int or levels < 1 or type(symbol) is not str:
+            return None
+        options = self.options
+        market_id = self._found.get((symbol, options.get("defaultType"), options.get("defaultSubType")))
+        if market_id is None or self._found_in is not self.markets:
+            return None
+        self._chosen()
+        wish, view = self._usual, self._view(market_id)
+        if view is None or wish.source != "local":
+            return None
+        try:
+            top, time_ms, age_ms = self._read(view, min(levels, MAX_LIMIT), wish.max_age_ms, strings=False)
+        except PassedOver:
+            return None
+        self._answered[market_id] = Answered("local", top.update_id, age_ms, None, ())
+        return self._as_book(symbol, top.bids, top.asks, time_ms, top.update_id)
+
+    def _order_book(self, symbol: str, limit: Any, params: Mapping[str, Any]) -> Steps:
+        """The steps of ``fetch_order_book``; markets are loaded."""
+        market = self.market(symbol)
+        if not market["spot"]:
+            return (yield partial(super().fetch_order_book, symbol, limit, without_ours(params)))
+        levels = levels_of(limit)
+        wish = self._wished(params, local=levels is not None)
+        question = _Question(market["id"], symbol, limit, levels, wish, [])
+        answer = {"local": self._local_book, "server": self._server_book, "rest": self._rest_book}
+        for source in wish.ways:
+            try:
+                return (yield from answer[source](question))
+            except PassedOver as why:
+                question.passed_over.append(f"{source}: {why}")
+        raise ExchangeNotAvailable(f"depthcast: no good book of {symbol}; {'; '.join(question.passed_over)}")
+
+    def _local_book(self, question: _Question) -> Steps:
+        wish, view = question.wish, self._view(question.market_id)
+        if view is None:
+            yield partial(self._begin, [question.market_id])
+            view = self._view(question.market_id)
+        top, time_ms, age_ms = self._read(view, question.levels, wish.max_age_ms, strings=wish.strings)
+        self._answered[question.market_id] = Answered("local", top.update_id, age_ms, None, ())
+        if self._found_in is not self.markets:
+            self._found, self._found_in = {}, self.markets
+        named = question.symbol, self.options.get("defaultType"), self.options.get("defaultSubType")
+        self._found[named] = question.market_id
+        return self._as_book(question.symbol, top.bids, top.asks, time_ms, top.update_id)
+
+    def _read(
+        self, view: View | None, levels: int | None, max_age_ms: float | None, *, strings: bool
+    ) -> "tuple[Top[float] | Top[str], int, float]":
+        """The top of a book in this process, when it last changed, and how old it is, in ms."""
+        if view is None:
+            raise PassedOver("as many books are kept as max_books allows")
+        try:
+            # Before the book is read: a moment later it can only be younger.
+            age_ms = view.age_ms
+            top = view.top(levels, strings=strings)
+        except DepthcastError as error:
+            raise PassedOver(str(error)) from error
+        if max_age_ms is not None and age_ms > max_age_ms:
+            raise PassedOver(f"its book was last known to be the exchange's {age_ms / 1000:.1f} s ago")
+        return top, top.event_time_ms or self._time_of_undated(top, age_ms), age_ms
+
+    def _time_of_undated(self, top: "Top[float] | Top[str]", age_ms: float) -> int:
+        """The time of a book before its first diff: of a snapshot the exchange does not tell any, so it is
+        the moment, by our clock, at which it was known to be the exchange's when it was first read."""
+        update_id, time_ms = self._undated.get(top.symbol, (None, 0))
+        if update_id != top.update_id:
+            time_ms = self.milliseconds() - int(age_ms)
+            self._undated[top.symbol] = top.update_id, time_ms
+        return time_ms
+
+    def _server_book(self, question: _Question) -> Steps:
+        levels, wish = question.levels, question.wish
+        asked = question.limit if levels is None else levels
+        url = depth_url(self._server(), question.market_id, asked, wish.passed)
+        body, marks = yield from self._from_server(url, wish, _is_book, refusable=levels is not None)
+        bids, asks, nonce = body["bids"], body["asks"], body["lastUpdateId"]
+        if levels is not None and not marks.whole(bids, asks, levels):
+            raise PassedOver(f"its book is certain of fewer than {levels} levels")
+        if not wish.strings:
+            bids, asks = _floats(bids), _floats(asks)
+        before = tuple(question.passed_over)
+        self._answered[question.market_id] = Answered("server", nonce, marks.age_ms, marks.state, before)
+        return self._as_book(question.symbol, bids, asks, self._time_of(marks), nonce)
+
+    def _rest_book(self, question: _Question) -> Steps:
+        symbol, limit, passed = question.symbol, question.limit, question.wish.passed
+        weight = _binance.depth_weight(question.levels or 1)
+        asked_ms = self.milliseconds()
+        if question.wish.strings:
+            request = {"symbol": question.market_id} | ({} if limit is None else {"limit": limit}) | passed
+            raw = partial(self.publicGetDepth, request)
+            answer = yield from self._from_exchange(raw, weight, question.passed_over)
+            book = self._as_book(symbol, answer["bids"], answer["asks"], asked_ms, answer["lastUpdateId"])
+        else:
+            original = partial(super().fetch_order_book, symbol, limit, passed)
+            book = yield from self._from_exchange(original, weight, question.passed_over)
+            if book["timestamp"] is None:
+                # The exchange does not say; at this moment of our clock or later it was the book.
+                book["timestamp"], book["datetime"] = asked_ms, self.iso8601(asked_ms)
+        age_ms, before = float(self.milliseconds() - asked_ms), tuple(question.passed_over)
+        self._answered[question.market_id] = Answered("rest", book["nonce"], age_ms, None, before)
+        return book
+
+    def _as_book(
+        self, symbol: str, bids: list[Any], asks: list[Any], time_ms: int, nonce: int
+    ) -> dict[str, Any]:
+        """As ccxt's ``parse_order_book`` writes it: the same members in the same order."""
+        second, written = self._second
+        if second != time_ms // 1000:
+            second = time_ms // 1000
+            written = self.iso8601(second * 1000).removesuffix("000Z")
+            self._second = second, written
+        return {
+            "symbol": symbol,
+            "bids": bids,
+            "asks": asks,
+            "timestamp": time_ms,
+            "datetime": f"{written}{time_ms % 1000:03d}Z",
+            "nonce": nonce,
+        }
+
+    # Several books
+
+    def _missing(self, symbols: Iterable[str]) -> list[str]:
+        """The exchange's names of those of these symbols whose books are not kept yet."""
+        markets = [self.market(symbol) for symbol in symbols]
+        return [m["id"] for m in markets if m["spot"] and self._view(m["id"]) is None]
+
+    def _begin_all(self, symbols: Iterable[str], limit: Any, params: Mapping[str, Any]) -> Steps:
+        """Begin to keep all books that calls with these arguments will read, in one go."""
+        wish = self._wished(params, local=levels_of(limit) is not None)
+        missing = self._missing(symbols) if wish.ways[0] == "local" else []
+        if missing:
+            yield partial(self._begin, missing)
+
+    def _wait(self, symbols: Iterable[str], timeout_s: float) -> Steps:
+        """Begin to keep these books, and wait until all are ready."""
+        market_ids = []
+        for symbol in symbols:
+            market = self.market(symbol)
+            if not market["spot"]:
+                raise BadSymbol(f"depthcast: {symbol} is no spot market, and only their books are kept here")
+            market_ids.append(market["id"])
+        if not market_ids:
+            return
+        yield partial(self._begin, market_ids)
+        kept = [market_id for market_id in market_ids if self._view(market_id) is not None]
+        if len(kept) < len(market_ids):
+            raise BadRequest(
+                f"depthcast: of {len(market_ids)} books {len(kept)} are kept; "
+                'raise options["depthcast"]["max_books"]'
+            )
+        try:
+            yield partial(self._waiting, market_ids, timeout_s)
+        except UnknownSymbol as error:
+            raise BadSymbol(f"depthcast: {error}") from error
+        except DepthcastError as error:
+            raise RequestTimeout(f"depthcast: {error}") from error
+
+    # What is known
+
+    def depthcast_status(self, symbol: str) -> dict[str, Any]:
+        """What is known of a symbol's book here, and where the last answer about it came from.
+
+        ``book`` is the one kept in this process (``None``: there is none): whether it is ``ready``, its
+        ``age_ms``, ``nonce`` and ``timestamp``. ``answer`` is the last one of ``fetch_order_book``
+        (``None`` before the first): its ``source``, its ``nonce``, its ``age_ms`` when it was given
+        (``None`` where nobody knows), a server's ``state``, and who was ``passed_over`` before, and why.
+        ``silent_for_s``: how long the exchange is not asked, by its own wish; ``weight_used``: what it said
+        that this address used in the current minute.
+        """
+        market = self.market(symbol)
+        view = self._view(market["id"]) if market["spot"] else None
+        answered = self._answered.get(market["id"]) if market["spot"] else None
+        return {
+            "symbol": market["symbol"],
+            "book": None if view is None else _shown(view),
+            "answer": None if answered is None else answered._asdict(),
+            "silent_for_s": max(self._restraint.silent_for_s, self._silence()),
+            "weight_used": self._restraint.weight_used,
+        }
+
+
+def _shown(view: View) -> dict[str, Any]:
+    shown = {"ready": view.ready, "age_ms": None, "nonce": None, "timestamp": None}
+    with suppress(DepthcastError):  # before there is a book
+        return shown | {
+            "age_ms": view.age_ms,
+            "nonce": view.update_id,
+            "timestamp": view.event_time_ms or None,
+        }
+    return shown
+
+
+def _floats(side: list[list[str]]) -> list[list[float]]:
+    return [[float(price), float(quantity)] for price, quantity in side]
+
+
+def _is_book(body: Any) -> bool:
+    return (
+        isinstance(body, dict)
+        and type(body.get("lastUpdateId")) is int
+        and isinstance(body.get("bids"), list)
+        and isinstance(body.get("asks"), list)
+    )

@@ -1,0 +1,106 @@
+"""What an exchange object may be told, and what it makes of it."""
+
+from typing import Any
+
+import ccxt
+import pytest
+
+from depthcast.ccxt.options import Options, exchange_urls, parse_options
+
+
+def test_without_any_option_books_are_local_and_the_exchange_is_the_way_out() -> None:
+    options = parse_options(None)
+    assert options == parse_options({}) == Options()
+    assert options.ways("local", True) == ("local", "rest")
+
+
+def test_who_is_asked_goes_down_from_the_first_and_never_up() -> None:
+    options = parse_options({"server": "http://books:8080"})
+    assert options.ways("local", True) == ("local", "server", "rest")
+    assert options.ways("server", True) == ("server", "rest")
+    assert options.ways("rest", True) == ("rest",)
+    assert [options.ways(source, False) for source in ("local", "server", "rest")] == [
+        ("local",),
+        ("server",),
+        ("rest",),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"sauce": "local"}, "no option 'sauce', only source, server"),
+        ({"source": "locl"}, "one of local, server, rest, not 'locl'"),
+        ({"max_age_ms": 0}, "max_age_ms is a number above 0"),
+        ({"max_age_ms": "5000"}, "max_age_ms"),
+        ({"max_age_ms": True}, "max_age_ms"),
+        ({"max_age_ms": float("nan")}, "max_age_ms"),
+        ({"fallback": 1}, "fallback is True or False"),
+        ({"depth": 0}, "depth is an integer from 1 to 5000"),
+        ({"depth": 5001}, "depth"),
+        ({"depth": 100.0}, "depth"),
+        ({"max_books": 0}, "max_books"),
+        ({"weight_share": 1.5}, "weight_share"),
+        ({"server": "books:8080"}, "server is not a base url; write http or https"),
+        ({"server": 8080}, "server is not a base url"),
+        ({"server": "http://books:port"}, "server is not a base url"),
+        ({"ws_url": "http://stream"}, "ws_url is not a base url; write ws or wss"),
+        ({"rest_url": "http://api?x=1"}, "rest_url is not a base url"),
+        ("local", "is a dict of options"),
+    ],
+)
+def test_a_mistake_is_called_one(given: Any, complaint: str) -> None:
+    with pytest.raises(ccxt.BadRequest, match=complaint):
+        parse_options(given)
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ccxt.BadRequest) as caught:
+        parse_options({"server": "http://user:hunter2@books"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_server_has_to_be_known_to_be_asked() -> None:
+    with pytest.raises(ccxt.ArgumentsRequired, match="no server is known"):
+        parse_options({"source": "server"})
+    with pytest.raises(ccxt.ArgumentsRequired, match="no server is known"):
+        Options().ways("server", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "public", "expected"),
+    [
+        ({}, "https://api.binance.com/api/v3", (None, None)),
+        ({}, "https://api3.binance.com/api/v3", (None, None)),
+        (
+            {},
+            "https://demo-api.binance.com/api/v3",
+            ("https://demo-api.binance.com", "wss://demo-stream.binance.com"),
+        ),
+        (
+            {"ws_url": "ws://localhost:9"},
+            "http://localhost:8/api/v3",
+            ("http://localhost:8", "ws://localhost:9"),
+        ),
+        (
+            {"rest_url": "http://h:1", "ws_url": "ws://h:1"},
+            "https://api.binance.com/api/v3",
+            ("http://h:1", "ws://h:1"),
+        ),
+        (
+            {"rest_url": "https://api.binance.com"},
+            "http://mirror/api/v3",
+            ("https://api.binance.com", None),
+        ),
+    ],
+)
+def test_books_are_those_of_the_site_that_the_exchange_object_talks_to(
+    options: dict[str, Any], public: str, expected: tuple[str | None, str | None]
+) -> None:
+    assert exchange_urls(parse_options(options), public) == expected
+
+
+def test_a_site_whose_streams_are_unknown_is_not_taken_for_another() -> None:
+    for options in ({}, {"rest_url": "http://elsewhere"}):
+        with pytest.raises(ccxt.ArgumentsRequired, match="ws_url"):
+            exchange_urls(parse_options(options), "https://api.example.com/api/v3")
