@@ -62,7 +62,8 @@ class ExtraMissing(DepthcastError, ImportError):
             f"{what} needs {module}, which is not installed", hint=f"run: pip install 'depthcast[{extra}]'"
         )
         self.extra = extra
-        self.module = self.name = module
+        self.module = module
+        self.name: str | None = module
 
 
 class UnknownSymbol(DepthcastError):
@@ -110,7 +111,7 @@ class BookNotReady(BookError):
             f"no book that is ready of {', '.join(told)}{more}",
             hint="await wait(), and give it as long as the exchange takes",
         )
-        self.why = dict(why)
+        self.why: dict[str, str] = dict(why)
 
     @property
     def symbols(self) -> list[str]:

@@ -113,7 +113,7 @@ class Settings(BaseModel):
     fields in ``--help``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     SECTION: ClassVar[str] = ""
     TITLE: ClassVar[str] = "settings file"

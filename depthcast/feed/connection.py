@@ -36,19 +36,19 @@ class Connection:
         rng: Random,
     ) -> None:
         now = clock()
-        self.subscriptions = Subscriptions(venue, limits, symbols)
+        self.subscriptions: Subscriptions = Subscriptions(venue, limits, symbols)
         self.fault: VenueError | None = None
         self.opened_at = now
-        self.frames = 0
-        self.bytes = 0
-        self.malformed = 0
+        self.frames: int = 0
+        self.bytes: int = 0
+        self.malformed: int = 0
 
         self._socket = socket
         self._venue = venue
         self._limits = limits
         self._outlet = outlet
         self._clock = clock
-        self.heard_at = now
+        self.heard_at: float = now
         """When the last frame came, or a pong that stands for one."""
         self._probe_after_s = min(limits.probe_after_s, limits.idle_timeout_s / 3)
         self._shutdown = False

@@ -60,7 +60,7 @@ class Sources:
         self.leads = leads
         self._warm = warm
         self._limit = limit
-        self.turns = asyncio.Semaphore(file_reads_at_once)
+        self.turns: asyncio.Semaphore = asyncio.Semaphore(file_reads_at_once)
         """To be held while :meth:`file` is awaited."""
 
     @property

@@ -60,8 +60,8 @@ class Keeping:
         self._clock = clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="seaweedfs", daemon=True)
-        self.condition = Condition(False, "not started")
-        self.restarts = 0
+        self.condition: Condition = Condition(False, "not started")
+        self.restarts: int = 0
         self.error: DepthcastError | None = None
 
     def start(self) -> None:

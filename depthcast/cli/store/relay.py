@@ -95,7 +95,7 @@ class _End(Protocol):
     def __init__(self, peer: "_End | None" = None) -> None:
         self.peer = peer
         self.transport: Transport | None = None
-        self.ended = False
+        self.ended: bool = False
         """Whether its end was received; the answer to what came before may still be on its way."""
 
     @property

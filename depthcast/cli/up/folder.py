@@ -29,8 +29,8 @@ class DataFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.store = path / "store"
-        self.logs = path / "logs"
+        self.store: Path = path / "store"
+        self.logs: Path = path / "logs"
         self._lock: int | None = None
 
     def __enter__(self) -> Self:

@@ -17,7 +17,7 @@ class LogFile:
 
     def __init__(self, path: Path, *, max_bytes: int = 8 * 1024 * 1024) -> None:
         self.path = path
-        self.dropped = 0
+        self.dropped: int = 0
         """Bytes that could not be written."""
         self._max_bytes = max_bytes
         self._size = 0

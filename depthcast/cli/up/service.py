@@ -70,9 +70,9 @@ class Service:
     ) -> None:
         self.name = name
         self.state: State = "waiting"
-        self.url = ""
+        self.url: str = ""
         """Where it answers; empty while that is not known."""
-        self.restarts = 0
+        self.restarts: int = 0
         self._argv = argv
         self._env = env
         self._log = LogFile(log)

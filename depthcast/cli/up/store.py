@@ -31,7 +31,7 @@ class OwnStore:
                 f"--store-url {url!r:.80} cannot be used by several processes",
                 hint="write s3://BUCKET[/PREFIX], or leave it out",
             )
-        self.url = url.rstrip("/")
+        self.url: str = url.rstrip("/")
         self._create_bucket = create_bucket
         self._board = board
         self._env = env
@@ -99,7 +99,7 @@ class EmbeddedStore:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state: State = "waiting"
-        self.restarts = 0
+        self.restarts: int = 0
         self._folder = folder
         self._board = board
         self._env = {name: value for name, value in env.items() if not name.startswith("AWS_")}
