@@ -1,7 +1,8 @@
 """What each extra of the package is for: which of our modules it makes importable, and what it may bring."""
 
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import Final
@@ -60,6 +61,11 @@ def extra_of(module: str) -> str:
     return PARTS[name]
 
 
+def shown(verb: str) -> list[str]:
+    """A command that imports what a verb needs and does nothing."""
+    return {"epoch": ["epoch", "show", "--help"], "settings": ["settings"]}.get(verb, [verb, "--help"])
+
+
 def included(extra: str) -> set[str]:
     """The extra, those that it names, and :data:`BASE`: what an installation with it has."""
     found, waiting = {BASE}, {extra} - {BASE}
@@ -108,11 +114,17 @@ def _applies(requirement: Requirement, extras: frozenset[str]) -> bool:
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
 
 
+@cache
+def owners_of_modules() -> Mapping[str, Sequence[str]]:
+    """The distributions that a top-level module installed here belongs to."""
+    return packages_distributions()
+
+
 def forbidden(extra: str) -> Collection[str]:
     """The top-level modules that are installed here and are no part of an installation with this extra."""
     allowed = closure(extra)
     return sorted(
         module
-        for module, owners in packages_distributions().items()
+        for module, owners in owners_of_modules().items()
         if module not in PACKAGES and allowed.isdisjoint(map(canonicalize_name, owners))
     )

@@ -114,12 +114,14 @@ def test_what_docstrings_refer_to_is_there() -> None:
     assert [f"{module}: {name}" for module, name in given if not there_is(name)] == []
 
 
+@pytest.fixture
+def extension() -> ModuleType:
+    """What turns docstrings into Markdown."""
+    return script("docs/docstrings.py")
+
+
 class TestDocstrings:
     """How a docstring becomes Markdown."""
-
-    @pytest.fixture(scope="class")
-    def extension(self) -> ModuleType:
-        return script("docs/docstrings.py")
 
     def markdown(self, extension: ModuleType, text: str) -> str:
         made: str = extension.markdown(text, lambda name: f"full.{name}")

