@@ -158,7 +158,7 @@ class HotFile:
 
 @dataclass(slots=True)
 class _Reading:
-    """A first read: under way, or failed a moment ago."""
+    """A first read: under way, or ended a moment ago."""
 
     task: "asyncio.Task[HotFile | None]"
     ended_at: float | None = None
@@ -242,8 +242,8 @@ class HotFiles:
         """The file from the store, hot from now on; ``None`` where the store has no such object.
 
         Where the store fails, the edition still held is returned, with its old ``confirmed_at``; where none
-        is held, raises :class:`~depthcast.errors.StoreError` or :class:`~depthcast.errors.BadFile`. What was
-        not found is not looked for again within ``refresh_s``.
+        is held, raises :class:`~depthcast.errors.StoreError` or :class:`~depthcast.errors.BadFile`. Whatever
+        it found, or did not, is not looked for again within ``refresh_s``.
         """
         file = self.get(key)
         if file is not None:
@@ -255,7 +255,7 @@ class HotFiles:
         return await asyncio.shield(reading.task)
 
     def sweep(self) -> None:
-        """Drop the files that nobody has asked for within ``keep_for_s``, and the memory of failures."""
+        """Drop the files that nobody has asked for within ``keep_for_s``, and what ended reads found."""
         for key in [key for key, reading in self._reading.items() if self._over(reading)]:
             del self._reading[key]
         oldest = self._clock() - self._keep_for_s
@@ -283,7 +283,8 @@ class HotFiles:
             assert file.key == key
             assert file.edition is not None
             file.edition.check()
-            assert file.refresher is None or key not in self._reading
+            reading = self._reading.get(key)
+            assert file.refresher is None or reading is None or reading.ended_at is not None
             assert file.current is (file.edition if file.refresher is not None else None)
 
     async def _read(self, key: str) -> HotFile | None:
@@ -304,12 +305,16 @@ class HotFiles:
         return file
 
     def _end_reading(self, key: str, reading: "_Reading") -> None:
+        # Readers of the next moments share it: a failure, so that they do not add up to a storm, and a file,
+        # because where memory is short it may have left to make room already.
+        reading.ended_at = self._clock()
         task = reading.task
         if not task.cancelled() and task.exception() is None and task.result() is not None:
+            task.get_loop().call_later(self._refresh_s, self._forget_reading, key, reading)
+
+    def _forget_reading(self, key: str, reading: "_Reading") -> None:
+        if self._reading.get(key) is reading:
             del self._reading[key]
-        else:
-            # Readers of the next moments share the failure too, so that they do not add up to a storm.
-            reading.ended_at = self._clock()
 
     def _over(self, reading: "_Reading") -> bool:
         return reading.ended_at is not None and self._clock() - reading.ended_at >= self._refresh_s

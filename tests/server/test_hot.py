@@ -352,6 +352,27 @@ async def test_memory_is_bounded_and_the_longest_unasked_goes_first(
     assert store.reads[keys[1]] == reads  # what is dropped is not refreshed either
 
 
+async def test_files_that_do_not_fit_into_memory_are_read_once_an_interval_however_many_ask(
+    make: Make, store: "WatchedStore", clock: "StillClock"
+) -> None:
+    keys = [depth_key(f"S{n}", 100) for n in range(4)]
+    for n in range(4):
+        await store.publish(f"S{n}", 100, 160)
+    one = make()
+    await one.read(keys[0])
+    await one.close()
+    store.reads.clear()
+    hot = make(refresh_s=10.0, max_bytes=2 * one.bytes_held)
+    for interval in range(1, 4):
+        for _ in range(50):
+            for key in keys:
+                assert version(await hot.read(key)) == (1, 160)
+        hot.check()
+        assert len(hot) == 2
+        assert max(store.reads[key] for key in keys) <= 2 * interval, "refreshed, and read again"
+        await clock.advance(10)
+
+
 async def test_a_file_that_grows_makes_room_too(
     make: Make, store: "WatchedStore", clock: "StillClock"
 ) -> None:
