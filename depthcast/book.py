@@ -33,10 +33,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import orjson
 
 from depthcast.errors import BadLevel
-from depthcast.events import Diff, Level, Snapshot
+from depthcast.events import Diff, Level, Snapshot, WireLevels
 
 CHUNK: Final = 64
 """Levels a chunk is made with. It is split at twice that and merged below a quarter."""
+
+_LEAST: Final = CHUNK // 4
 
 MAX_DIGITS: Final = 64
 """The longest price or quantity accepted, in characters."""
@@ -48,9 +50,15 @@ _NEXT_LEVEL: Final = b"],["
 _BETWEEN: Final = b'],"asks":['
 _END: Final = b"]}"
 
+_NOTHING: Final = float("inf")
+_EVERYTHING: Final = float("-inf")
+
 # A price as something to sort by, smallest = best: negated for bids.
 _Key = float | Decimal
 _Keys = MutableSequence[Any]
+
+Numbers = tuple[list[float], list[float]]
+"""The prices of a side, and its quantities."""
 
 if TYPE_CHECKING:
     Columns = tuple[array[float], array[float]]
@@ -95,8 +103,8 @@ class Book:
     __slots__ = ("_asks", "_bids", "event_time_ms", "update_id")
 
     def __init__(self) -> None:
-        self.update_id = 0
-        self.event_time_ms = 0
+        self.update_id: int = 0
+        self.event_time_ms: int = 0
         """The venue's clock of the last diff in it, in ms since 1970; 0 where that is not known."""
         self._bids = _Side(descending=True)
         self._asks = _Side(descending=False)
@@ -162,15 +170,15 @@ class Book:
         """Whether a side has levels beyond its certain price at most: nothing of it can be shown."""
         return any(not side.complete and side.best() is None for side in (self._bids, self._asks))
 
-    def pairs(self, limit: int | None = None) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-        """Bids and asks as (price, quantity), best first: the first ``limit`` certain levels, or all of them.
+    def numbers(self, limit: int | None = None) -> tuple[Numbers, Numbers]:
+        """Bids and asks, best first: the first ``limit`` certain levels, or all of them. O(levels given).
 
-        Each number is the float nearest to its string. O(levels given).
+        Each side is its prices and its quantities; a number is the float nearest to its string.
         """
-        return self._bids.pairs(limit), self._asks.pairs(limit)
+        return self._bids.numbers(limit), self._asks.numbers(limit)
 
     def strings(self, limit: int | None = None) -> tuple[list[list[str]], list[list[str]]]:
-        """The same as lists of the exact strings."""
+        """The same as levels ``[price, quantity]`` of the exact strings."""
         return self._bids.strings(limit), self._asks.strings(limit)
 
     def columns(self, limit: int | None = None) -> "tuple[Columns, Columns]":
@@ -290,6 +298,11 @@ class _Side:
 
     def read(self, levels: Sequence[Level]) -> tuple[list[_Key], list[float], list[bytes]]:
         """Validate levels: their sort keys, their quantities as floats (to tell zero), and them rendered."""
+        if type(levels) is WireLevels:
+            try:
+                levels = levels.levels()
+            except ValueError:
+                raise BadLevel(levels) from None
         if not levels:
             return [], [], []
         try:
@@ -357,42 +370,43 @@ class _Side:
 
     def apply(self, new_keys: list[_Key], amounts: list[float], rendered: list[bytes]) -> None:
         """Apply what :meth:`read` returned."""
-        chunks, columns, levels = self._keys, self._amounts, self._levels
         lasts, sizes, stale = self._lasts, self._sizes, self._stale
+        # A diff's levels come in order, so the next one is often in the chunk at hand: between these keys.
+        floor: _Key = _NOTHING
+        ceiling: _Key = _NOTHING
         for key, amount, level in zip(new_keys, amounts, rendered, strict=True):
-            at = bisect_left(lasts, key)
-            if at == len(lasts):
-                at -= 1
-            chunk = chunks[at]
-            index = bisect_left(chunk, key)
-            if index < sizes[at] and chunk[index] == key:
+            if not floor < key <= ceiling:
+                at = bisect_left(lasts, key)
+                if at == len(lasts):
+                    at -= 1
+                floor, ceiling = lasts[at - 1] if at else _EVERYTHING, lasts[at]
+                keys, column, levels, size = self._keys[at], self._amounts[at], self._levels[at], sizes[at]
+            index = bisect_left(keys, key)
+            if index < size and keys[index] == key:
                 stale.add(at)
                 if amount:
-                    levels[at][index] = level
-                    columns[at][index] = amount
-                else:
-                    self._remove(at, index)
+                    levels[index] = level
+                    column[index] = amount
+                    continue
+                del keys[index], column[index], levels[index]
+                size -= 1
             elif amount:
                 stale.add(at)
-                self._insert(at, index, key, amount, level)
-
-    def _insert(self, at: int, index: int, key: _Key, amount: float, level: bytes) -> None:
-        keys, levels = self._keys[at], self._levels[at]
-        keys.insert(index, key)
-        self._amounts[at].insert(index, amount)
-        levels.insert(index, level)
-        self._sizes[at] += 1
-        self._lasts[at] = keys[-1]
-        if len(levels) > 2 * CHUNK:
-            self._split(at)
-
-    def _remove(self, at: int, index: int) -> None:
-        keys, levels = self._keys[at], self._levels[at]
-        del keys[index], levels[index], self._amounts[at][index]
-        self._sizes[at] -= 1
-        self._lasts[at] = keys[-1] if levels else 0.0
-        if len(levels) < CHUNK // 4 and len(self._sizes) > 1:
-            self._join(at)
+                keys.insert(index, key)
+                column.insert(index, amount)
+                levels.insert(index, level)
+                size += 1
+            else:
+                continue
+            sizes[at] = size
+            if index >= size - 1 or not _LEAST <= size <= 2 * CHUNK:
+                # The chunk ends elsewhere now, or is too small or too large.
+                lasts[at] = keys[-1] if size else 0.0
+                if size > 2 * CHUNK:
+                    self._split(at)
+                elif size < _LEAST and len(sizes) > 1:
+                    self._join(at)
+                floor = _NOTHING
 
     def _split(self, at: int) -> None:
         """Make two chunks of one that is too large."""
@@ -474,10 +488,10 @@ class _Side:
         keys, amounts = self._first(limit)
         return (array("d", keys) if self._exact else keys), amounts  # type: ignore[return-value]
 
-    def pairs(self, limit: int | None) -> list[tuple[float, float]]:
+    def numbers(self, limit: int | None) -> Numbers:
         keys, amounts = self.columns(limit)
-        prices: Iterable[float] = keys.tolist()
-        return list(zip(map(neg, prices) if self._descending else prices, amounts.tolist(), strict=True))
+        prices: list[float] = keys.tolist()
+        return list(map(neg, prices)) if self._descending else prices, amounts.tolist()
 
     def strings(self, limit: int | None) -> list[list[str]]:
         texts, _ = self.pieces((len(self) or 1 if limit is None else limit,))

@@ -4,11 +4,55 @@ Levels are lists ``[price, quantity]`` of the exact strings that came over the w
 where they enter a book (:mod:`depthcast.book`), so a frame can be read without touching each level twice.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, overload
+
+import orjson
 
 Level = Sequence[str]
 """``[price, quantity]``, the exact strings of the wire."""
+
+
+class WireLevels(Sequence[Level]):
+    """One side of a diff as it came: ``"price","quantity"`` a level, joined by ``],[``.
+
+    A book reads the bytes themselves; they are taken apart only for whoever looks at single levels. What is
+    not JSON raises :class:`ValueError` then.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: bytes) -> None:
+        self.text: bytes = text
+
+    def levels(self) -> list[Level]:
+        """All of them, as lists."""
+        taken: list[Level] = orjson.loads(b"[[%b]]" % self.text) if self.text else []
+        return taken
+
+    def __len__(self) -> int:
+        return len(self.levels())
+
+    def __iter__(self) -> Iterator[Level]:
+        return iter(self.levels())
+
+    @overload
+    def __getitem__(self, index: int) -> Level: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Level]: ...
+    def __getitem__(self, index: int | slice) -> Level | Sequence[Level]:
+        return self.levels()[index]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, WireLevels):
+            return self.levels() == other.levels()
+        return isinstance(other, list) and self.levels() == other
+
+    def __hash__(self) -> int:
+        raise TypeError("levels that are compared with lists cannot be hashed, as these cannot")
+
+    def __repr__(self) -> str:
+        return f"WireLevels({self.text!r:.200})"
 
 
 class Diff(NamedTuple):
@@ -24,6 +68,38 @@ class Diff(NamedTuple):
     event_time_ms: int
     bids: Sequence[Level]
     asks: Sequence[Level]
+
+
+def merge(diffs: Sequence[Diff]) -> Diff:
+    """One diff that leads where ``diffs``, which follow on each other, lead one after the other.
+
+    Raises :class:`ValueError` where that cannot be told without knowing prices as numbers: one of them comes
+    in two spellings. What is not a level stays what it is, or raises ValueError.
+    """
+    newest = diffs[-1]
+    return Diff(
+        newest.symbol,
+        diffs[0].first,
+        newest.last,
+        newest.event_time_ms,
+        _merge([diff.bids for diff in diffs]),
+        _merge([diff.asks for diff in diffs]),
+    )
+
+
+def _merge(sides: Sequence[Sequence[Level]]) -> list[Level]:
+    if all(type(side) is WireLevels for side in sides):
+        texts = [side.text for side in sides if side.text]  # type: ignore[attr-defined]
+        told = WireLevels(b"],[".join(texts)).levels()
+    else:
+        told = [level for side in sides for level in side]
+    try:
+        standing: dict[str, str] = dict(told)  # type: ignore[arg-type]
+        if len(set(map(float, standing))) != len(standing):
+            raise ValueError("a price in two spellings")
+    except TypeError as error:
+        raise ValueError(f"not levels: {error}") from None
+    return list(standing.items())
 
 
 class Snapshot(NamedTuple):

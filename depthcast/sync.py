@@ -45,6 +45,7 @@ The last good book stays readable in ``book`` while WAITING. Pure: no I/O, no cl
 """
 
 from collections import deque
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from itertools import pairwise
@@ -52,7 +53,7 @@ from typing import Final
 
 from depthcast.book import Audit, Book
 from depthcast.errors import BadLevel
-from depthcast.events import Diff, Snapshot
+from depthcast.events import Diff, Snapshot, merge
 
 BUFFER: Final = 10_000
 """Diffs buffered at most while WAITING, or recorded for a refill: 1,000 s of a stream at 100 ms."""
@@ -135,9 +136,9 @@ class Sync:
     )
 
     def __init__(self, symbol: str, *, buffer: int = BUFFER, guard: Guard | None = None) -> None:
-        self.symbol = symbol
+        self.symbol: str = symbol
         self._guard: Guard = nullcontext() if guard is None else guard
-        self.state = State.WAITING
+        self.state: State = State.WAITING
         self.book: Book | None = None
         """The book while LIVE; while WAITING the last good one, or ``None`` before the first."""
         self._buffer: deque[Diff] = deque(maxlen=buffer)
@@ -173,6 +174,32 @@ class Sync:
             return self._straggler(diff, self.book.event_time_ms)
         self._wait([diff])
         return Verdict.GAP
+
+    def together(self, diffs: Sequence[Diff]) -> int:
+        """Take the first of ``diffs``, received in this order, as one: those that follow on the book.
+
+        Returns how many that were: all APPLIED. The others, and all where it returns 0, are to be taken by
+        :meth:`diff` one by one. Levels that change more than once are so written only once.
+        """
+        if self.state is State.WAITING or self._run or self.book is None:
+            return 0
+        count, update_id = 0, self.book.update_id
+        for diff in diffs:
+            if _relation(diff, update_id) is not _Relation.NEXT:
+                break
+            count, update_id = count + 1, diff.last
+        if count < 2:
+            return 0
+        try:
+            merged = merge(diffs[:count])
+            with self._guard:
+                self.book.apply(merged)
+        except (ValueError, BadLevel):
+            return 0  # one by one the bad one shows
+        if self._recorded is not None:
+            self._recorded.extend(diffs[:count])
+            self._complete_if_reached(self.book, self._recorded)
+        return count
 
     def snapshot(self, snapshot: Snapshot, *, proven: bool = True) -> Verdict:
         """Begin from a snapshot of the venue, or (``proven=False``) from a published file.
@@ -275,10 +302,13 @@ class Sync:
         self._run.clear()
         if self._recorded is not None:
             self._recorded.append(diff)
-            fresh = self._waiting_refill
-            if fresh is not None and fresh.update_id <= book.update_id:
-                self._complete(book, fresh, self._recorded)
+            self._complete_if_reached(book, self._recorded)
         return Verdict.APPLIED
+
+    def _complete_if_reached(self, book: Book, recorded: deque[Diff]) -> None:
+        fresh = self._waiting_refill
+        if fresh is not None and fresh.update_id <= book.update_id:
+            self._complete(book, fresh, recorded)
 
     def _buffer_diff(self, diff: Diff) -> Verdict:
         if self._buffer:

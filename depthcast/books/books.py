@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from random import Random
 from types import MappingProxyType
@@ -25,6 +25,10 @@ _log = logging.getLogger(__name__)
 
 WEIGHT_SHARE: Final = 0.5
 """Of what an address may ask of the exchange in a minute; the rest is for other calls of the program."""
+
+
+TOGETHER: Final = 256
+"""Diffs of one symbol applied together at most."""
 
 
 class Books:
@@ -107,18 +111,19 @@ class Books:
         self._views: dict[str, BookView] = {}
         self._failures: dict[str, Exception] = {}
         self._feed_failure: Exception | None = None
-        self._diff: Diff | None = None
+        self._diffs: Sequence[Diff] = ()
+        self._arrived: dict[str, list[Diff]] = {}
         self._state: Literal["new", "running", "closed"] = "new"
         self._tasks: list[asyncio.Task[None]] = []
         self.subscribe(symbols)
 
-    def _make_feed(self, take: Callable[[Diff], None], lost: Callable[[Iterable[str]], None]) -> Feed:
-        self._keeper_take = take
+    def _make_feed(self, _: Callable[[Diff], None], lost: Callable[[Iterable[str]], None]) -> Feed:
+        self._keeper_lost = lost
         self._feed = Feed(
             self._exchange.venue,
             on_diff=self._take,
             on_error=self._feed_failed,
-            on_connection_lost=lost,
+            on_connection_lost=self._lost,
             limits=self._feed_limits,
             clock=self._clock,
             sleep=self._sleep,
@@ -304,14 +309,47 @@ class Books:
         return sum(not live.live for live in self._keeper.books.values())
 
     def _take(self, diff: Diff) -> None:
-        self._diff = diff
-        self._keeper_take(diff)
-        self._diff = None
+        """Take a diff of the feed, with those of its symbol that have arrived already and are still to come.
+
+        A feed hands on all that arrived before the loop goes round. One diff is the rule; where a program
+        was busy, or the market is fast, levels that changed many times meanwhile are written once.
+        """
+        waiting = self._arrived.get(diff.symbol)
+        if waiting is None:
+            if not self._arrived:
+                asyncio.get_running_loop().call_soon(self._apply_arrived)
+            self._arrived[diff.symbol] = [diff]
+            return
+        waiting.append(diff)
+        if len(waiting) >= TOGETHER:
+            self._apply_all(self._arrived.pop(diff.symbol))
+
+    def _lost(self, symbols: Iterable[str]) -> None:
+        # What arrived before the connection was lost says nothing of the time since.
+        self._apply_arrived()
+        self._keeper_lost(symbols)
+
+    def _apply_arrived(self) -> None:
+        arrived, self._arrived = self._arrived, {}
+        for symbol, diffs in arrived.items():
+            try:
+                self._apply_all(diffs)
+            except Exception as error:
+                _log.exception("%s: a diff could not be taken", symbol)
+                self._feed_failed(symbol, error)
+
+    def _apply_all(self, diffs: list[Diff]) -> None:
+        self._diffs = diffs
+        done = self._keeper.take_together(diffs) if len(diffs) > 1 else 0
+        for diff in diffs[done:]:
+            self._diffs = (diff,)
+            self._keeper.take(diff)
+        self._diffs = ()
 
     def _changed(self, live: LiveBook) -> None:
         view = self._views.get(live.symbol)
         if view is not None:
-            view.changed(live, self._diff)
+            view.changed(live, self._diffs)
 
     async def _listen(self) -> None:
         """Note from time to time how long ago connections were heard: once one is lost it does not say."""

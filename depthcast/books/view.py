@@ -1,12 +1,12 @@
 """``BookView``: one book as it stands now, in the form that is wanted."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, overload
 from weakref import WeakSet
 
-from depthcast.book import Book, Certainty
+from depthcast.book import Book, Certainty, Numbers
 from depthcast.books.changes import MAX_LEVELS, Changes, Number
 from depthcast.errors import BookNotReady, DepthcastError, ExtraMissing, NotDeepEnough
 from depthcast.events import Diff
@@ -16,8 +16,6 @@ from depthcast.sync import Guard
 if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
-
-_Pairs = list[tuple[float, float]]
 
 
 class Top(NamedTuple, Generic[Number]):
@@ -63,8 +61,8 @@ class BookView:
         self._ended: DepthcastError | None = None
         self._known_at = -math.inf
         self._audit: object = None
-        # The last pairs given out: (update id, limit), and the two sides. Dropped at every change.
-        self._pairs: tuple[tuple[int, int | None], _Pairs, _Pairs] | None = None
+        # The numbers given out last: of which update id and limit, and the two sides. Dropped at each change.
+        self._numbers: tuple[tuple[int, int | None], Numbers, Numbers] | None = None
         self._readers: WeakSet[Changes[Any]] = WeakSet()
 
     # How it stands
@@ -129,12 +127,12 @@ class BookView:
     @property
     def best_bid(self) -> tuple[float, float] | None:
         """(price, quantity) of the highest bid; ``None`` where there are no bids."""
-        return _numbers(self.best_bid_strings)
+        return _as_floats(self.best_bid_strings)
 
     @property
     def best_ask(self) -> tuple[float, float] | None:
         """(price, quantity) of the lowest ask; ``None`` where there are no asks."""
-        return _numbers(self.best_ask_strings)
+        return _as_floats(self.best_ask_strings)
 
     @property
     def best_bid_strings(self) -> tuple[str, str] | None:
@@ -185,18 +183,18 @@ class BookView:
                 texts = book.strings(limit)
                 self._require(book, limit, len(texts[0]), len(texts[1]))
                 return Top(self.symbol, update_id, event_time_ms, *texts)
-            kept = self._pairs
+            kept = self._numbers
             wanted = (update_id, limit)
             if kept is None or kept[0] != wanted:
-                bids, asks = book.pairs(limit)
-                self._require(book, limit, len(bids), len(asks))
-                self._pairs = kept = wanted, bids, asks
+                bids, asks = book.numbers(limit)
+                self._require(book, limit, len(bids[0]), len(asks[0]))
+                self._numbers = kept = wanted, bids, asks
         return Top(
             self.symbol,
             update_id,
             event_time_ms,
-            [[price, quantity] for price, quantity in kept[1]],
-            [[price, quantity] for price, quantity in kept[2]],
+            [[price, quantity] for price, quantity in zip(*kept[1], strict=True)],
+            [[price, quantity] for price, quantity in zip(*kept[2], strict=True)],
         )
 
     def body(self, limit: int) -> bytes:
@@ -238,16 +236,16 @@ class BookView:
     def end(self, error: DepthcastError) -> None:
         """The book is kept no longer; reading it raises ``error``."""
         with self._guard:
-            self._ended, self._live, self._pairs = error, None, None
+            self._ended, self._live, self._numbers = error, None, None
         for reader in list(self._readers):
             reader.end()
 
-    def changed(self, live: LiveBook, diff: Diff | None) -> None:
-        """The book changed, by ``diff`` or (``None``) as a whole."""
-        self._pairs = None
+    def changed(self, live: LiveBook, diffs: Sequence[Diff]) -> None:
+        """The book changed: by those of ``diffs`` that it has reached, or as a whole where there are none."""
+        self._numbers = None
         self._known_at = live.changed_at
         # A diff may have brought the book to where a second snapshot waited for it.
-        whole = diff is None or live.last_audit is not self._audit
+        whole = not diffs or live.last_audit is not self._audit
         self._audit = live.last_audit
         if self._readers:
             book = live.sync.book
@@ -256,8 +254,9 @@ class BookView:
                 if whole:
                     reader.rebuilt(book)
                 else:
-                    assert diff is not None
-                    reader.changed(diff)
+                    for diff in diffs:
+                        if diff.last <= book.update_id:
+                            reader.changed(diff)
 
     def broke(self, live: LiveBook) -> None:
         """The book has to be built anew: what showed it may have been missing since the last diff."""
@@ -299,10 +298,12 @@ class BookView:
             reader.check()
         if self._live is not None:
             self._live.sync.check()
-            kept, book = self._pairs, self._live.book
+            kept, book = self._numbers, self._live.book
             if kept is not None and book is not None:
                 assert kept[0][0] == book.update_id, "levels of another state are kept"
-                assert (kept[1], kept[2]) == book.pairs(kept[0][1]), "levels that are kept are not the book's"
+                assert (kept[1], kept[2]) == book.numbers(kept[0][1]), (
+                    "levels that are kept are not the book's"
+                )
 
     # Within; the guard is held
 
@@ -328,5 +329,5 @@ class BookView:
         return None if bid is None or ask is None else (Decimal(bid[0]), Decimal(ask[0]))
 
 
-def _numbers(level: tuple[str, str] | None) -> tuple[float, float] | None:
+def _as_floats(level: tuple[str, str] | None) -> tuple[float, float] | None:
     return None if level is None else (float(level[0]), float(level[1]))

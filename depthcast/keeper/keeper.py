@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
@@ -134,7 +134,7 @@ class Keeper:
         )
         self._books: dict[str, LiveBook] = {}
         self._building = SymbolTasks()
-        self.feed = make_feed(self.take, self.lost)
+        self.feed: DiffStream = make_feed(self.take, self.lost)
 
     @property
     def books(self) -> Mapping[str, LiveBook]:
@@ -173,15 +173,27 @@ class Keeper:
         verdict = live.sync.diff(diff)
         self._observer.took(diff.symbol, verdict)
         if verdict is Verdict.APPLIED:
-            live.changed_at = self._clock()
-            live.suspect_at = None
-            self._refills.report(live)
-            self._changed(live)
+            self._applied(live)
         elif verdict is Verdict.BUFFERED:
             live.arrived.set()
         elif verdict.broken:
             # The published file may still count in the old ids, whoever wrote it.
             self._break(live, verdict.value, Trust.NONE if verdict is Verdict.REBASED else Trust.ANY)
+
+    def take_together(self, diffs: Sequence[Diff]) -> int:
+        """Take the first of ``diffs``, all of one symbol, as one, as far as they follow on its book.
+
+        Returns how many that were; the others are to be taken by :meth:`take`, one by one.
+        """
+        live = self._books.get(diffs[0].symbol)
+        if live is None:
+            return len(diffs)
+        count = live.sync.together(diffs)
+        if count:
+            for diff in diffs[:count]:
+                self._observer.took(diff.symbol, Verdict.APPLIED)
+            self._applied(live)
+        return count
 
     def lost(self, symbols: Iterable[str]) -> None:
         """Note that diffs of these symbols may be missing from now on, without another one to show it."""
@@ -248,6 +260,12 @@ class Keeper:
         self._changed(live)
 
     # After a change
+
+    def _applied(self, live: LiveBook) -> None:
+        live.changed_at = self._clock()
+        live.suspect_at = None
+        self._refills.report(live)
+        self._changed(live)
 
     def _changed(self, live: LiveBook) -> None:
         """Pass a change on, unless it shows that the book cannot be right or cannot be read."""

@@ -29,7 +29,7 @@ from depthcast.errors import (
     VenueError,
     VenueUnavailable,
 )
-from depthcast.events import Diff, Snapshot
+from depthcast.events import Diff, Snapshot, WireLevels
 from depthcast.files import MAX_NUMBER, valid_symbol
 from depthcast.venues import Ack, Event, ExchangeInfo, Ignored, RequestFailed, Shutdown, SymbolInfo
 
@@ -108,6 +108,9 @@ class Binance:
         A diff's envelope is checked, its levels are not (a book does that, without a second pass over them).
         Raises :class:`~depthcast.errors.MalformedFrame`, which names the symbol where the frame does.
         """
+        diff = _usual_diff(frame)
+        if diff is not None:
+            return diff
         try:
             message = _loads(frame)
         except orjson.JSONDecodeError as error:
@@ -313,6 +316,39 @@ def _base_url(setting: str, url: str, schemes: tuple[str, ...]) -> str:
 
 def _control_message(method: str, names: Sequence[str], request_id: int) -> str:
     return orjson.dumps({"method": method, "params": names, "id": request_id}).decode()
+
+
+def _usual_diff(frame: str | bytes) -> Diff | None:
+    """The diff in a frame that is laid out as the exchange lays it out; ``None`` for any other frame.
+
+    ``{"stream":…,"data":{"e":"depthUpdate","E":…,"s":…,"U":…,"u":…,"b":[…],"a":[…]}}``, compact. The levels
+    are three quarters of the time that reading a frame takes, and a book reads them from their bytes.
+    """
+    if type(frame) is not bytes or not frame.endswith(b"]}}"):
+        return None
+    bids_at = frame.find(b',"b":[')
+    asks_at = frame.find(b'],"a":[', bids_at)
+    if bids_at < 0 or asks_at < 0:
+        return None
+    bids, asks = frame[bids_at + 6 : asks_at], frame[asks_at + 7 : -3]
+    for side in (bids, asks):
+        if side and not (side.startswith(b'["') and side.endswith(b'"]')):
+            return None
+    try:
+        data = _loads(b"%b}}" % frame[:bids_at])["data"]
+        if data["e"] != "depthUpdate":
+            return None
+        symbol, event_time_ms, first, last = data["s"], data["E"], data["U"], data["u"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    if (
+        type(symbol) is str
+        and type(first) is type(last) is type(event_time_ms) is int
+        and 0 < first <= last <= MAX_NUMBER
+        and 0 <= event_time_ms <= MAX_NUMBER
+    ):
+        return Diff(symbol, first, last, event_time_ms, WireLevels(bids[1:-1]), WireLevels(asks[1:-1]))
+    return None
 
 
 def _other_frame(frame: str | bytes, message: Any) -> Event:

@@ -75,9 +75,9 @@ def assert_same(book: Book, naive: Naive, limits: tuple[int, ...] = LIMITS) -> N
     for limit in (*limits, None):
         shown = bids[:limit], asks[:limit]
         assert book.strings(limit) == shown
-        numbers = tuple([(float(price), float(quantity)) for price, quantity in side] for side in shown)
-        assert book.pairs(limit) == numbers
-        columns = ([(abs(p), q) for p, q in zip(*side, strict=True)] for side in book.columns(limit))
+        numbers = tuple(([float(p) for p, _ in side], [float(q) for _, q in side]) for side in shown)
+        assert book.numbers(limit) == numbers
+        columns = (([abs(price) for price in prices], list(q)) for prices, q in book.columns(limit))
         assert tuple(columns) == numbers
 
 

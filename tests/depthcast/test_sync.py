@@ -404,3 +404,64 @@ def test_through_any_stream_the_book_is_the_truth_at_its_id(seed: int) -> None:
             lived += sync.state is State.LIVE
             assert sync.book.best_bid == ("10", truth[sync.book.update_id])
     assert lived > 100
+
+
+# Several at once
+
+
+def told(first: int, last: int, *levels: tuple[str, str]) -> Diff:
+    return Diff("X", first, last, last, [list(level) for level in levels], [])
+
+
+def live_at(update_id: int) -> Sync:
+    sync = Sync("X")
+    sync.snapshot(Snapshot(update_id, [["1.0", "1"]], [], True, True))
+    return sync
+
+
+def test_diffs_that_follow_on_each_other_are_taken_together() -> None:
+    sync, one_by_one = live_at(10), live_at(10)
+    diffs = [told(11, 12, ("2.0", "1")), told(13, 13, ("2.0", "0")), told(14, 19, ("3.0", "5"))]
+    assert sync.together(diffs) == 3
+    sync.check()
+    for diff in diffs:
+        one_by_one.diff(diff)
+    assert sync.book is not None
+    assert one_by_one.book is not None
+    assert sync.book.body(5) == one_by_one.book.body(5)
+    assert sync.book.event_time_ms == 19
+
+
+def test_only_those_in_front_of_a_hole_or_a_straggler_are() -> None:
+    for other in (told(20, 21), told(1, 5)):
+        sync = live_at(10)
+        assert sync.together([told(11, 11), told(12, 12), other, told(13, 13)]) == 2
+        assert sync.book is not None
+        assert sync.book.update_id == 12
+
+
+def test_a_bad_level_leaves_all_to_be_taken_one_by_one() -> None:
+    sync = live_at(10)
+    diffs = [told(11, 11, ("2.0", "1")), told(12, 12, ("bad", "1"))]
+    assert sync.together(diffs) == 0
+    assert [sync.diff(diff) for diff in diffs] == [Verdict.APPLIED, Verdict.BAD]
+    assert sync.book is not None
+    assert sync.book.best_bid == ("2.0", "1")
+
+
+def test_none_are_taken_together_while_waiting_or_amid_stragglers() -> None:
+    assert Sync("X").together([told(1, 1), told(2, 2)]) == 0
+    sync = live_at(10)
+    sync.diff(told(9, 9, ("1.0", "1"))._replace(event_time_ms=99))
+    assert sync.together([told(11, 11), told(12, 12)]) == 0, "this may be a new count of ids"
+
+
+def test_a_refill_is_completed_by_diffs_taken_together() -> None:
+    sync = live_at(10)
+    sync.begin_refill()
+    assert sync.refill(Snapshot(12, [["5.0", "1"], ["1.0", "1"]], [], True, True)) is Verdict.BUFFERED
+    assert sync.together([told(11, 11, ("5.0", "1")), told(12, 13, ("6.0", "1"))]) == 2
+    audit = sync.take_audit()
+    assert audit is not None
+    assert audit.clean
+    sync.check()

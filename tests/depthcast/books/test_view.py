@@ -34,12 +34,16 @@ class Shown:
         if snapshot is not None:
             self.live.sync.snapshot(snapshot)
             self.live.changed_at = self.now
-            self.view.changed(self.live, None)
+            self.view.changed(self.live, ())
+
+    def stands(self) -> list[object]:
+        """Whether it is ready, and its age in ms."""
+        return [self.view.ready, self.view.age_ms]
 
     def apply(self, diff: Diff) -> None:
         self.live.sync.diff(diff)
         self.live.changed_at = self.now
-        self.view.changed(self.live, diff)
+        self.view.changed(self.live, [diff])
         self.view.check()
 
 
@@ -81,7 +85,7 @@ def test_a_book_completed_at_the_same_id_is_shown_as_it_is_then() -> None:
     assert len(shown.view.top().bids) == 2
     shown.live.sync.begin_refill()
     shown.live.sync.refill(snapshot(5))
-    shown.view.changed(shown.live, None)
+    shown.view.changed(shown.live, ())
     assert len(shown.view.top().bids) == 5
     assert len(shown.view.top(4).asks) == 4
 
@@ -198,12 +202,10 @@ def test_age_counts_from_when_the_connection_was_heard_last() -> None:
     shown = Shown(snapshot())
     shown.now += 60
     shown.heard_age_s = 0.5
-    stands = shown.view.ready, shown.view.age_ms
-    assert stands == (True, pytest.approx(500)), "a quiet book is as young as its connection"
+    assert shown.stands() == [True, pytest.approx(500)], "a quiet book is as young as its connection"
     shown.heard_age_s = None
     shown.now += 5
-    stands = shown.view.ready, shown.view.age_ms
-    assert stands == (False, pytest.approx(5500))
+    assert shown.stands() == [False, pytest.approx(5500)]
 
 
 def test_a_connection_that_is_new_makes_no_book_young() -> None:

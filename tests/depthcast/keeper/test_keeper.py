@@ -6,6 +6,7 @@ import pytest
 
 from depthcast.events import Diff, Snapshot
 from depthcast.keeper import WarmStart
+from depthcast.sync import Verdict
 from tests.depthcast.keeper.world import Shelf, World, diff, snapshot
 
 
@@ -155,3 +156,20 @@ async def test_a_book_that_gets_on_is_not_doubted_for_being_behind() -> None:
     await world.until(lambda: world.log.broken)
     running.cancel()
     assert world.now >= back + 10
+
+
+async def test_diffs_that_came_together_are_taken_together_as_far_as_they_follow() -> None:
+    world = World()
+    world.rest.books["X"] = snapshot(10)
+    world.keeper.subscribe(["X"])
+    live = await world.live()
+    world.keeper.lost(["X"])
+    diffs = [diff(11, 11, bid="3"), diff(12, 13, bid="4"), diff(20, 21)]
+    assert world.keeper.take_together(diffs) == 2
+    assert world.changes["X"] == [10, 13], "one change for both"
+    assert [verdict for _, verdict in world.log.took_] == [Verdict.APPLIED, Verdict.APPLIED]
+    assert live.suspect_at is None
+    world.keeper.take(diffs[2])
+    assert world.log.broken == [("X", "gap")]
+    assert world.keeper.take_together([diff(1, 1, symbol="Y"), diff(2, 2, symbol="Y")]) == 2, "nobody's"
+    await world.keeper.close()

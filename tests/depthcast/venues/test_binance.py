@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from depthcast.errors import (
     MalformedAnswer,
@@ -434,3 +436,51 @@ def test_every_captured_diff_snapshot_and_symbol_list_is_read() -> None:
     assert (diffs, snapshots) == (546, 4)
     assert info.request_weight_per_minute == 1200
     assert info.symbols["BTCIDRT"].quote_precision == 2
+
+
+# Diffs read by their bytes
+
+
+def usual_frame(bids: list[list[str]], asks: list[list[str]], *, combined: bool = True) -> bytes:
+    data = {"e": "depthUpdate", "E": 1700000000000, "s": "ETHUSDT", "U": 7, "u": 9, "b": bids, "a": asks}
+    message = {"stream": "ethusdt@depth@100ms", "data": data} if combined else data
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+SIDES = st.lists(
+    st.lists(st.from_regex(r"[0-9]{1,5}\.[0-9]{1,8}", fullmatch=True), min_size=2, max_size=2), max_size=4
+)
+
+
+@given(SIDES, SIDES, st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_a_diff_is_the_same_whether_it_is_read_by_its_bytes_or_as_text(
+    bids: list[list[str]], asks: list[list[str]], combined: bool
+) -> None:
+    frame = usual_frame(bids, asks, combined=combined)
+    assert Binance().parse_frame(frame) == Binance().parse_frame(frame.decode())
+    assert Binance().parse_frame(frame) == Diff("ETHUSDT", 7, 9, 1700000000000, bids, asks)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 255), st.booleans())
+@settings(max_examples=400, deadline=None)
+def test_a_damaged_diff_is_never_read_as_another_one(at: int, byte: int, cut: bool) -> None:
+    """What is no JSON raises when it is read or, where only levels are damaged, when they are looked at."""
+    frame = bytearray(usual_frame([["2.5", "1.0"], ["2.4", "0.0"]], [["2.6", "3.0"]]))
+    frame[at % len(frame)] = byte
+    if cut:
+        del frame[at % len(frame) :]
+
+    def read(form: str | bytes) -> object:
+        try:
+            event = Binance().parse_frame(form)
+            return (*event[:4], list(event.bids), list(event.asks)) if isinstance(event, Diff) else event
+        except (MalformedFrame, ValueError):
+            return None
+
+    try:
+        text = bytes(frame).decode()
+    except UnicodeDecodeError:
+        assert read(bytes(frame)) is None
+    else:
+        assert read(bytes(frame)) == read(text)
