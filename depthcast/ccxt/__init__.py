@@ -60,7 +60,7 @@ class binance(Prices, ccxt.binance):  # type: ignore[misc] # noqa: N801 - ccxt's
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         self._opening = threading.Lock()
         self._views: dict[str, View] = {}
-        self._process = os.getpid()
+        self._opened: tuple[Any, ...] = ()
         super().__init__(config)
 
     def fetch_order_book(
@@ -133,12 +133,15 @@ class binance(Prices, ccxt.binance):  # type: ignore[misc] # noqa: N801 - ccxt's
     # What the ladder needs
 
     def _view(self, market_id: str) -> View | None:
-        # A forked process has the memory of the thread, but not the thread.
-        return self._views.get(market_id) if self._process == os.getpid() else None
+        return self._views.get(market_id) if self._opened == self._here() else None
+
+    def _here(self) -> tuple[Any, ...]:
+        """What books are opened for. A forked process has the memory of their thread, but not the thread."""
+        return os.getpid(), *self._place()
 
     def _begin(self, market_ids: list[str]) -> None:
         with self._opening:
-            if self._books is None or self._process != os.getpid():
+            if self._books is None or self._opened != self._here():
                 self._open()
             books = self._books
             assert books is not None
@@ -150,9 +153,11 @@ class binance(Prices, ccxt.binance):  # type: ignore[misc] # noqa: N801 - ccxt's
                 self._views.update({market_id: books.view(market_id) for market_id in taken})
 
     def _open(self) -> None:
-        self._process = os.getpid()
-        self._views = {}
-        self._books = books = BooksThread(**self._books_arguments())
+        books = BooksThread(**self._books_arguments())
+        if self._closing is not None:
+            self._closing()
+        self._views, self._opened = {}, self._here()
+        self._books = books
         books.start()
         # Called once: by close(), when this object is collected, or when the interpreter ends.
         self._closing = weakref.finalize(self, _close_in, os.getpid(), books)

@@ -45,6 +45,7 @@ class binance(Prices, ccxt.async_support.binance):  # type: ignore[misc] # noqa:
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         self._opening: asyncio.Lock | None = None
         self._views: dict[str, View] = {}
+        self._opened: tuple[Any, ...] = ()
         super().__init__(config)
 
     async def fetch_order_book(
@@ -131,7 +132,8 @@ class binance(Prices, ccxt.async_support.binance):  # type: ignore[misc] # noqa:
     # What the ladder needs
 
     def _view(self, market_id: str) -> View | None:
-        return self._views.get(market_id) if self._loop is asyncio.get_running_loop() else None
+        here = self._loop is asyncio.get_running_loop() and self._opened == self._place()
+        return self._views.get(market_id) if here else None
 
     async def _begin(self, market_ids: list[str]) -> None:
         loop = asyncio.get_running_loop()
@@ -139,10 +141,14 @@ class binance(Prices, ccxt.async_support.binance):  # type: ignore[misc] # noqa:
             self._loop, self._opening, self._books, self._views = loop, asyncio.Lock(), None, {}
         assert self._opening is not None
         async with self._opening:
-            if self._books is None:
-                books = Books(**self._books_arguments())
+            place = self._place()
+            if self._books is None or self._opened != place:
+                books, before = Books(**self._books_arguments()), self._books
+                if before is not None:
+                    self._views, self._books = {}, None
+                    await before.close()
                 await books.start()
-                self._books = books
+                self._books, self._opened = books, place
                 # For an object that is dropped unclosed: its tasks would go on as long as the loop.
                 self._closing = weakref.finalize(self, _close_in, loop, books)
                 self._closing.atexit = False

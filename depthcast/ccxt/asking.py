@@ -67,6 +67,11 @@ class Asking(_Exchange):  # type: ignore[misc]
         options = self._chosen()
         return parse_wish(options, params, local=local) if params or not local else self._usual
 
+    def _place(self) -> tuple[str, str | None, str | None]:
+        """What says where the books of this process come from: other books belong to another place."""
+        options = self._chosen()
+        return self.urls["api"]["public"], options.rest_url, options.ws_url
+
     def _books_arguments(self) -> dict[str, Any]:
         """What the books of this process are made with."""
         options = self._chosen()

@@ -16,7 +16,7 @@ from depthcast.ccxt.asking import Asking, PassedOver, Steps
 from depthcast.ccxt.options import DEFAULT_LIMIT, MAX_LIMIT, Source
 from depthcast.ccxt.served import depth_url
 from depthcast.ccxt.wish import Wish, levels_of, without_ours
-from depthcast.errors import DepthcastError, UnknownSymbol
+from depthcast.errors import DepthcastError, SettingsError, UnknownSymbol
 from depthcast.venues.binance import Binance
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Ladder(Asking):
     def _local_book(self, question: _Question) -> Steps:
         wish, view = question.wish, self._view(question.market_id)
         if view is None:
-            yield partial(self._begin, [question.market_id])
+            yield from self._begin_to_keep([question.market_id])
             view = self._view(question.market_id)
         top, time_ms, age_ms = self._read(view, question.levels, wish.max_age_ms, strings=wish.strings)
         self._answered[question.market_id] = Answered("local", top.update_id, age_ms, None, ())
@@ -234,7 +234,18 @@ class Ladder(Asking):
         wish = self._wished(params, local=levels_of(limit) is not None)
         missing = self._missing(symbols) if wish.ways[0] == "local" else []
         if missing:
-            yield partial(self._begin, missing)
+            # The calls themselves find out what it means for them.
+            with suppress(PassedOver):
+                yield from self._begin_to_keep(missing)
+
+    def _begin_to_keep(self, market_ids: list[str]) -> Steps:
+        """Begin to keep these markets' books. Errors of ours stop here."""
+        try:
+            yield partial(self._begin, market_ids)
+        except SettingsError as error:
+            raise BadRequest(f"depthcast: {error}") from error
+        except (DepthcastError, RuntimeError) as error:
+            raise PassedOver(str(error)) from error
 
     def _wait(self, symbols: Iterable[str], timeout_s: float) -> Steps:
         """Begin to keep these books, and wait until all are ready."""
@@ -246,7 +257,10 @@ class Ladder(Asking):
             market_ids.append(market["id"])
         if not market_ids:
             return
-        yield partial(self._begin, market_ids)
+        try:
+            yield from self._begin_to_keep(market_ids)
+        except PassedOver as why:
+            raise ExchangeNotAvailable(f"depthcast: {why}") from why
         kept = [market_id for market_id in market_ids if self._view(market_id) is not None]
         if len(kept) < len(market_ids):
             raise BadRequest(
@@ -257,7 +271,7 @@ class Ladder(Asking):
             yield partial(self._waiting, market_ids, timeout_s)
         except UnknownSymbol as error:
             raise BadSymbol(f"depthcast: {error}") from error
-        except DepthcastError as error:
+        except (DepthcastError, RuntimeError) as error:
             raise RequestTimeout(f"depthcast: {error}") from error
 
     # What is known

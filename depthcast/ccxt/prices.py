@@ -63,7 +63,7 @@ class Prices(Ladder):
     def _local_prices(self, symbols: list[str], wish: Wish, passed_over: list[str]) -> Steps:
         missing = self._missing(symbols)
         if missing:
-            yield partial(self._begin, missing)
+            yield from self._begin_to_keep(missing)
         raw, times_ms = [], {}
         for symbol in symbols:
             market = self.market(symbol)

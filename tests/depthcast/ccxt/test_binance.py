@@ -11,7 +11,8 @@ import pytest
 import depthcast.ccxt
 import depthcast.ccxt.aio
 from simulator.app import Simulator
-from tests.depthcast.ccxt.conftest import Caller, make, original, refused, tick, true_levels
+from simulator.settings import Settings
+from tests.depthcast.ccxt.conftest import Caller, make, original, point_at, refused, tick, true_levels
 
 
 def timeless(book: dict[str, Any]) -> dict[str, Any]:
@@ -295,3 +296,20 @@ async def test_the_date_is_written_as_ccxt_does(warm: Caller, simulator: Simulat
         await tick(simulator, warm)
         book = await warm.book("ETH/USDT", 1)
         assert book["datetime"] == ccxt.Exchange.iso8601(book["timestamp"])
+
+
+async def test_books_follow_the_exchange_object_to_another_site(warm: Caller, simulator: Simulator) -> None:
+    await warm.book("ETH/USDT", 5)
+    assert warm.sent == []
+    settings = Settings(symbols=("ETHUSDT",), depth=40, varied=False, seed=2, weight_limit=10**6)
+    async with Simulator(settings, manual=True) as other:
+        point_at(warm.exchange, other.rest_url)
+        warm.exchange.options["depthcast"]["ws_url"] = other.ws_url
+        first = await warm.book("ETH/USDT", 5)
+        assert warm.answer("ETH/USDT")["source"] == "rest"
+        await warm("depthcast_wait", ["ETH/USDT"])
+        second = await warm.local("ETH/USDT", 5)
+        assert second["bids"] == first["bids"]
+        assert second["bids"] == true_levels(other, "ETHUSDT", second["nonce"], 5)["bids"]
+        await _none_connected(simulator)
+        await warm.close()

@@ -10,6 +10,7 @@ from typing import Any
 import ccxt
 import pytest
 
+from depthcast.errors import VenueUnavailable
 from simulator.app import Simulator
 from simulator.faults import Kind
 from tests.depthcast.ccxt.conftest import Caller, refused, tick, true_levels, until
@@ -207,3 +208,26 @@ async def test_readers_in_many_threads_and_tasks_see_whole_books(warm: Caller, s
     assert len({(symbol, book["nonce"]) for symbol, book in seen}) > len(SYMBOLS)
     for symbol, book in seen:
         judge(simulator, symbol, book, 20)
+
+
+@pytest.mark.parametrize("failure", [VenueUnavailable("no thread"), RuntimeError("no thread")])
+async def test_books_that_cannot_be_begun_are_the_exchange_s_and_no_error_of_ours_leaves(
+    caller: Caller, simulator: Simulator, failure: Exception
+) -> None:
+    def broken(market_ids: list[str]) -> None:
+        raise failure
+
+    caller.exchange._begin = broken
+    books = [await caller.book("ETH/USDT", 20)]
+    books += (await caller("fetch_order_books", ["ETH/USDT"], 20)).values()
+    for book in books:
+        judge(simulator, "ETH/USDT", book, 20)
+    assert caller.answer("ETH/USDT")["passed_over"] == ("local: no thread",)
+    assert isinstance(await refused(caller("depthcast_wait", ["ETH/USDT"])), ccxt.ExchangeNotAvailable)
+    assert (await caller("fetch_bids_asks", ["ETH/USDT"]))["ETH/USDT"]["bid"] > 0
+
+
+async def test_an_address_that_books_cannot_use_is_a_bad_request(caller: Caller) -> None:
+    caller.exchange.options["depthcast"]["ws_url"] = "ws://127.0.0.1:9#part"
+    refusal = await refused(caller.book("ETH/USDT", 20))
+    assert isinstance(refusal, ccxt.BadRequest)

@@ -189,3 +189,22 @@ async def test_the_server_comes_between_a_book_that_is_not_ready_and_the_exchang
     # What only the exchange or a server can know goes past the book in this process.
     await caller.book("ETH/USDT", 5, symbolStatus="TRADING")
     assert caller.answer("ETH/USDT")["source"] == "server"
+
+
+async def test_a_call_that_is_given_up_leaves_the_next_ones_as_they_are(world: World) -> None:
+    # Somebody who takes the connection and says nothing.
+    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    server = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    caller = Caller(make(depthcast.ccxt.aio, world.simulator, source="server", server=server))
+    try:
+        await caller("load_markets")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await caller.book("ETH/USDT", 5)
+        before = caller.exchange.depthcast_status("ETH/USDT")["weight_used"]
+        await caller.book("ETH/USDT", 5, source="rest")
+        # The answer was heard as the exchange's, and not as the one that was waited for.
+        assert caller.exchange.depthcast_status("ETH/USDT")["weight_used"] > before
+    finally:
+        await caller.close()
+        silent.close()
