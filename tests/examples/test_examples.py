@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.conftest import EXAMPLES, RunExample
+from tests.examples.conftest import EXAMPLES
 
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
 TESTS = "\n".join(
@@ -30,10 +30,3 @@ def test_it_is_run_by_a_test_named_in_the_readme_and_begins_with_what_it_is(name
 def test_the_readme_names_no_other() -> None:
     named = re.findall(r"\]\((\w+\.py)\)", (EXAMPLES / "README.md").read_text("utf-8"))
     assert sorted(named) == NAMES
-
-
-@pytest.mark.parametrize("name", NAMES)
-async def test_it_says_what_it_takes(name: str, run_example: RunExample) -> None:
-    ended = await run_example(name, "--help")
-    assert ended.status == 0, ended.complaints
-    assert ended.output.startswith(f"usage: {name}")

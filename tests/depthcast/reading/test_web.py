@@ -26,6 +26,7 @@ from depthcast.store import open_store
 from depthcast.store.embedded import SeaweedFS
 from tests.conformance.world import CHINESE, World
 from tests.depthcast.reading.conftest import BUCKET, METADATA, Scripted, body_of
+from tests.infra.store_edge import running_edge
 
 NO_SUCH_SYMBOL = b'{"code":-1121,"msg":"Invalid symbol."}'
 NO_SUCH_LIMIT = b'{"code":-1130,"msg":"Data sent for parameter \'limit\' is not valid."}'
@@ -219,3 +220,19 @@ async def test_a_real_bucket_that_anybody_may_read(public: SeaweedFS, world: Wor
                     assert (file.replica, file.certain_asks) == ("host-1", 113)
             with pytest.raises(UnknownSymbol):
                 await reader.read("NOSUCH")
+
+
+@pytest.mark.store_process
+async def test_a_real_edge_that_reads_the_bucket(public: SeaweedFS, tmp_path: Path) -> None:
+    with running_edge(tmp_path, public) as edge:
+        body = await edge.publish("EDGEUSDT", 10, 7, status="HALT")
+        async with Reader(f"http://127.0.0.1:{edge.port}") as reader:
+            assert (await reader.read("EDGEUSDT", 10)).body == body
+            # It cannot cut, and says so in the exchange's words.
+            file = await reader.read("EDGEUSDT", 6)
+            assert (len(file.bids), len(file.asks), file.version) == (6, 1, (3, 7))
+            assert (file.certain_bids, file.asks_complete, file.status) == (4870, True, "HALT")
+            assert (file.state, file.current_time_ms) == ("halted", 1_723_161_253_000)
+            with pytest.raises(UnknownSymbol):
+                await reader.read("NOSUCH")
+        await edge.store.close()
