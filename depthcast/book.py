@@ -250,6 +250,7 @@ class _Side:
     """One side, best level first.
 
     Parallel lists, an entry a chunk: ``_keys`` (sorted sort keys), ``_amounts`` (the quantities as floats),
+    ``_numbers`` (prices and quantities as lists of floats, once they were asked for and until they change),
     ``_levels`` (the rendered levels, ``"price","quantity"``), ``_texts`` and ``_lengths`` (the levels joined
     by ``],[``, and once more at the end; out of date where the chunk's index is in ``_stale``), ``_sizes``
     and ``_lasts`` (the last key).
@@ -265,6 +266,7 @@ class _Side:
         "_lasts",
         "_lengths",
         "_levels",
+        "_numbers",
         "_sizes",
         "_stale",
         "_texts",
@@ -283,6 +285,7 @@ class _Side:
         self._bound = bound
         self._keys: list[_Keys] = [self._pack(keys[at : at + CHUNK]) for at in starts]
         self._amounts = [array("d", amounts[at : at + CHUNK]) for at in starts]
+        self._numbers: list[Numbers | None] = [None] * len(starts)
         self._levels = [levels[at : at + CHUNK] for at in starts]
         self._texts = [b""] * len(starts)
         self._lengths = [0] * len(starts)
@@ -370,7 +373,7 @@ class _Side:
 
     def apply(self, new_keys: list[_Key], amounts: list[float], rendered: list[bytes]) -> None:
         """Apply what :meth:`read` returned."""
-        lasts, sizes, stale = self._lasts, self._sizes, self._stale
+        lasts, sizes, stale, numbers = self._lasts, self._sizes, self._stale, self._numbers
         # A diff's levels come in order, so the next one is often in the chunk at hand: between these keys.
         floor: _Key = _NOTHING
         ceiling: _Key = _NOTHING
@@ -380,10 +383,12 @@ class _Side:
                 if at == len(lasts):
                     at -= 1
                 floor, ceiling = lasts[at - 1] if at else _EVERYTHING, lasts[at]
+                # Where a level that is not there is taken away, this is said of the chunk in vain.
+                stale.add(at)
+                numbers[at] = None
                 keys, column, levels, size = self._keys[at], self._amounts[at], self._levels[at], sizes[at]
             index = bisect_left(keys, key)
             if index < size and keys[index] == key:
-                stale.add(at)
                 if amount:
                     levels[index] = level
                     column[index] = amount
@@ -391,7 +396,6 @@ class _Side:
                 del keys[index], column[index], levels[index]
                 size -= 1
             elif amount:
-                stale.add(at)
                 keys.insert(index, key)
                 column.insert(index, amount)
                 levels.insert(index, level)
@@ -413,6 +417,7 @@ class _Side:
         keys, amounts, levels = self._keys[at], self._amounts[at], self._levels[at]
         self._keys.insert(at + 1, keys[CHUNK:])
         self._amounts.insert(at + 1, amounts[CHUNK:])
+        self._numbers.insert(at + 1, None)
         self._levels.insert(at + 1, levels[CHUNK:])
         del keys[CHUNK:], amounts[CHUNK:], levels[CHUNK:]
         self._sizes[at : at + 1] = [len(levels), len(self._levels[at + 1])]
@@ -433,8 +438,9 @@ class _Side:
         self._sizes[left] += self._sizes[right]
         self._lasts[left] = self._keys[left][-1]
         self._stale.add(left)
-        columns: tuple[list[Any], ...] = (self._keys, self._amounts, self._levels, self._texts)
-        for column in (*columns, self._lengths, self._sizes, self._lasts):
+        self._numbers[left] = None
+        columns: tuple[list[Any], ...] = (self._keys, self._amounts, self._numbers, self._levels)
+        for column in (*columns, self._texts, self._lengths, self._sizes, self._lasts):
             del column[right]
         self._restale({index - (index > right) for index in self._stale if index != right})
 
@@ -489,9 +495,30 @@ class _Side:
         return (array("d", keys) if self._exact else keys), amounts  # type: ignore[return-value]
 
     def numbers(self, limit: int | None) -> Numbers:
-        keys, amounts = self.columns(limit)
-        prices: list[float] = keys.tolist()
-        return list(map(neg, prices)) if self._descending else prices, amounts.tolist()
+        first = self._numbers[0] or self._chunk_numbers(0)
+        if limit is not None and limit <= self._sizes[0]:
+            prices, amounts = first[0][:limit], first[1][:limit]
+            at = 0
+        else:
+            left = len(self) if limit is None else limit
+            prices, amounts = [], []
+            for at, size in enumerate(self._sizes):
+                of_chunk = self._numbers[at] or self._chunk_numbers(at)
+                prices += of_chunk[0] if size <= left else of_chunk[0][:left]
+                amounts += of_chunk[1] if size <= left else of_chunk[1][:left]
+                left -= size
+                if left <= 0:
+                    break
+        if self._bound is not None and self._lasts[at] > self._bound:
+            certain = self.certain()
+            del prices[certain:], amounts[certain:]
+        return prices, amounts
+
+    def _chunk_numbers(self, at: int) -> Numbers:
+        keys: Iterable[float] = map(float, self._keys[at]) if self._exact else self._keys[at]
+        prices = list(map(neg, keys) if self._descending else keys)
+        self._numbers[at] = found = prices, self._amounts[at].tolist()
+        return found
 
     def strings(self, limit: int | None) -> list[list[str]]:
         texts, _ = self.pieces((len(self) or 1 if limit is None else limit,))
@@ -558,6 +585,7 @@ class _Side:
 
     def check(self) -> None:
         columns = (self._keys, self._amounts, self._levels, self._texts, self._sizes, self._lasts)
+        assert len(self._numbers) == len(self._keys), "the columns differ in length"
         assert len({len(column) for column in columns}) == 1, "the columns differ in length"
         assert self._keys, "there is no chunk"
         assert self._stale <= set(range(len(self._keys))), "a chunk that is not there is stale"
@@ -577,6 +605,8 @@ class _Side:
                 "an amount is not its level's"
             )
             assert all(amounts), "a level without quantity"
+            numbers = [float(price) for price, _ in parsed], amounts.tolist()
+            assert self._numbers[at] in (None, numbers), "a chunk's numbers are not its levels'"
         every = [key for keys in self._keys for key in keys]
         assert all(left < right for left, right in pairwise(every)), "keys are not strictly ascending"
 

@@ -187,7 +187,8 @@ class BookView:
             wanted = (update_id, limit)
             if kept is None or kept[0] != wanted:
                 bids, asks = book.numbers(limit)
-                self._require(book, limit, len(bids[0]), len(asks[0]))
+                if limit is not None and (len(bids[0]) < limit or len(asks[0]) < limit):
+                    self._require(book, limit, len(bids[0]), len(asks[0]))
                 self._numbers = kept = wanted, bids, asks
         return Top(
             self.symbol,

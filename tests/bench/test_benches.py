@@ -89,3 +89,14 @@ def test_streams_ends_with_its_figures() -> None:
         assert figures[f"{kind}_open"] == 100
         assert 0 < figures[f"{kind}_mb"] < 1500
         assert 0 < figures[f"{kind}_spread_ms"] < figures[f"{kind}_last_ms"]
+
+
+def test_books_ends_with_its_ratios() -> None:
+    figures = figures_of("books")
+    for limit in (5, 100, 5000):
+        for when in ("read", "again"):
+            assert figures[f"{when}_{limit}_us"] > 0
+            assert figures.keys() >= {f"{when}_{limit}_vs_ccxt_{way}" for way in ("fastest", "slices")}
+    for source in ("memory", "backlog", "socket_clock", "socket_cpu"):
+        assert figures[f"messages_{source}"] > 0
+        assert figures[f"messages_{source}_vs_ccxt"] > 0
