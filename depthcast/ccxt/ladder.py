@@ -67,7 +67,8 @@ class Ladder(Asking):
     """Mixed into ccxt's ``binance``."""
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
-        self._answered: dict[str, Answered] = {}
+        # By market, what an Answered is made of: it is made of it when somebody asks.
+        self._answered: dict[str, tuple[Source, int, float | None, str | None, tuple[str, ...]]] = {}
         # By market, of books that no diff has come for: the update id, and when it was first read.
         self._undated: dict[str, tuple[int, int]] = {}
         self._found: dict[tuple[Any, ...], str] = {}
@@ -106,15 +107,15 @@ class Ladder(Asking):
         market_id = self._found.get((symbol, options.get("defaultType"), options.get("defaultSubType")))
         if market_id is None or self._found_in is not self.markets:
             return None
-        self._chosen()
-        wish, view = self._usual, self._view(market_id)
+        view = self._view(market_id)
+        wish = self._usual  # as the options are now: the view was looked for under them
         if view is None or wish.source != "local":
             return None
         try:
             top, time_ms, age_ms = self._read(view, min(levels, MAX_LIMIT), wish.max_age_ms, strings=False)
         except PassedOver:
             return None
-        self._answered[market_id] = Answered("local", top.update_id, age_ms, None, ())
+        self._answered[market_id] = "local", top.update_id, age_ms, None, ()
         return self._as_book(symbol, top.bids, top.asks, time_ms, top.update_id)
 
     def _order_book(self, symbol: str, limit: Any, params: Mapping[str, Any]) -> Steps:
@@ -139,7 +140,7 @@ class Ladder(Asking):
             yield from self._begin_to_keep([question.market_id])
             view = self._view(question.market_id)
         top, time_ms, age_ms = self._read(view, question.levels, wish.max_age_ms, strings=wish.strings)
-        self._answered[question.market_id] = Answered("local", top.update_id, age_ms, None, ())
+        self._answered[question.market_id] = "local", top.update_id, age_ms, None, ()
         if self._found_in is not self.markets:
             self._found, self._found_in = {}, self.markets
         named = question.symbol, self.options.get("defaultType"), self.options.get("defaultSubType")
@@ -182,7 +183,7 @@ class Ladder(Asking):
         if not wish.strings:
             bids, asks = _floats(bids), _floats(asks)
         before = tuple(question.passed_over)
-        self._answered[question.market_id] = Answered("server", nonce, marks.age_ms, marks.state, before)
+        self._answered[question.market_id] = "server", nonce, marks.age_ms, marks.state, before
         return self._as_book(question.symbol, bids, asks, self._time_of(marks), nonce)
 
     def _rest_book(self, question: _Question) -> Steps:
@@ -201,7 +202,7 @@ class Ladder(Asking):
                 # The exchange does not say; at this moment of our clock or later it was the book.
                 book["timestamp"], book["datetime"] = asked_ms, self.iso8601(asked_ms)
         age_ms, before = float(self.milliseconds() - asked_ms), tuple(question.passed_over)
-        self._answered[question.market_id] = Answered("rest", book["nonce"], age_ms, None, before)
+        self._answered[question.market_id] = "rest", book["nonce"], age_ms, None, before
         return book
 
     def _as_book(
@@ -292,7 +293,7 @@ class Ladder(Asking):
         return {
             "symbol": market["symbol"],
             "book": None if view is None else _shown(view),
-            "answer": None if answered is None else answered._asdict(),
+            "answer": None if answered is None else Answered(*answered)._asdict(),
             "silent_for_s": max(self._restraint.silent_for_s, self._silence()),
             "weight_used": self._restraint.weight_used,
         }
