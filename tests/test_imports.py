@@ -98,6 +98,13 @@ def test_storage_sdks_stop_inside_the_store_package() -> None:
             assert line.startswith("depthcast.store."), line
 
 
+def test_books_in_ones_own_process_know_no_store_and_no_fleet() -> None:
+    lines = importing(
+        "depthcast", "depthcast.store", "depthcast.reading", "depthcast.fleet", "depthcast.ccxt"
+    )
+    assert not [line for line in lines if line.startswith("depthcast.books")]
+
+
 def test_a_module_that_no_one_imports_is_an_entry_point() -> None:
     entries = {"__main__", "cli"}
     every = {name_of(path) for package in PACKAGES for path in sources(package)}
