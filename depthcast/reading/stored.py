@@ -19,8 +19,9 @@ MAX_REMEMBERED: Final = 20_000
 class StoredFiles:
     """What is published in ``store``, which stays the caller's to close."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, max_remembered: int = MAX_REMEMBERED) -> None:
         self._store = store
+        self._max_remembered = max_remembered
         self._unusual: OrderedDict[str, tuple[int, ...]] = OrderedDict()
 
     @property
@@ -53,7 +54,7 @@ class StoredFiles:
                 hint=f"ask for {published[-1]} at most",
             )
         self._unusual[symbol] = published
-        if len(self._unusual) > MAX_REMEMBERED:
+        if len(self._unusual) > self._max_remembered:
             self._unusual.popitem(last=False)
         return found
 
@@ -62,7 +63,7 @@ class StoredFiles:
 
     def check(self) -> None:
         """Raise ``AssertionError`` where what is remembered is not in order."""
-        assert len(self._unusual) <= MAX_REMEMBERED
+        assert len(self._unusual) <= self._max_remembered
         assert all(limits and list(limits) == sorted(set(limits)) for limits in self._unusual.values())
 
     async def _one(self, symbol: str, published: int, limit: int) -> DepthFile | None:

@@ -86,6 +86,20 @@ async def test_unusual_limits_are_found_by_asking_the_store_and_remembered() -> 
     files.check()
 
 
+async def test_no_more_symbols_are_remembered_than_is_allowed() -> None:
+    store = CountingStore()
+    files = StoredFiles(store, max_remembered=2)
+    for symbol in ("AUSDT", "BUSDT", "CUSDT"):
+        await store.publish(symbol, 25)
+        await files.file(symbol, 25)
+        files.check()
+    store.asked.clear()
+    await files.file("CUSDT", 25)
+    assert store.asked["listing"] == 0
+    await files.file("AUSDT", 25)
+    assert store.asked["listing"] == 1
+
+
 async def test_more_levels_than_are_published_are_refused_with_how_many_there_are() -> None:
     store = CountingStore()
     await store.publish("ETHUSDT", 5, 20)

@@ -101,6 +101,16 @@ async def test_an_edge_that_cannot_cut_is_asked_for_the_next_larger_file(scripte
         await read(scripted.url, "ETHUSDT", 4000)
 
 
+async def test_what_fails_on_the_way_to_a_larger_file_is_told(scripted: Scripted) -> None:
+    scripted.say(request(7), 400, NO_SUCH_LIMIT)
+    scripted.otherwise = (503, b"")
+    with pytest.raises(StoreUnavailable, match="failed"):
+        await read(scripted.url, "ETHUSDT", 7)
+    scripted.say(request(8), 404, NO_SUCH_KEY)
+    with pytest.raises(StoreUnavailable, match="failed"):
+        await read(scripted.url, "ETHUSDT", 8)
+
+
 async def test_a_bucket_is_told_from_a_server_by_its_answer_and_asked_by_name_from_then_on(
     scripted: Scripted,
 ) -> None:
