@@ -5,12 +5,18 @@ where they enter a book (:mod:`depthcast.book`), so a frame can be read without 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, overload
+from typing import Final, NamedTuple, overload
 
 import orjson
 
 Level = Sequence[str]
 """``[price, quantity]``, the exact strings of the wire."""
+
+
+_PLAIN: Final = b"0123456789."
+_BETWEEN: Final = b"],["
+_SHAPE: Final = b'"",""],['
+"""What is left of a level of the wire, and of what follows it, without :data:`_PLAIN`."""
 
 
 class WireLevels(Sequence[Level]):
@@ -88,18 +94,30 @@ def merge(diffs: Sequence[Diff]) -> Diff:
 
 
 def _merge(sides: Sequence[Sequence[Level]]) -> list[Level]:
-    if all(type(side) is WireLevels for side in sides):
-        texts = [side.text for side in sides if side.text]  # type: ignore[attr-defined]
-        told = WireLevels(b"],[".join(texts)).levels()
-    else:
-        told = [level for side in sides for level in side]
     try:
-        standing: dict[str, str] = dict(told)  # type: ignore[arg-type]
-        if len(set(map(float, standing))) != len(standing):
-            raise ValueError("a price in two spellings")
+        if all(type(side) is WireLevels for side in sides):
+            told = _strings([side.text for side in sides if side.text])  # type: ignore[attr-defined]
+        else:
+            told = [text for side in sides for price, quantity in side for text in (price, quantity)]
+        each = iter(told)
+        standing = dict(zip(each, each, strict=True))
+        prices = orjson.loads(f"[{','.join(standing)}]")
     except TypeError as error:
         raise ValueError(f"not levels: {error}") from None
+    if len(set(prices)) != len(standing):
+        raise ValueError("a price in two spellings")
     return list(standing.items())
+
+
+def _strings(texts: Sequence[bytes]) -> list[str]:
+    """Price, quantity, price, quantity, … of levels of the wire; ValueError for what is not plain numbers."""
+    joined = _BETWEEN.join(texts)
+    shape = joined.translate(None, _PLAIN) + _BETWEEN if joined else b""
+    if shape != _SHAPE * (len(shape) // len(_SHAPE)):
+        raise ValueError("not levels of two plain numbers each")
+    # A digit outside of the quotes would now be no JSON.
+    strings: list[str] = orjson.loads(b"[%b]" % joined.translate(None, b"[]"))
+    return strings
 
 
 class Snapshot(NamedTuple):
