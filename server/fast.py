@@ -3,8 +3,8 @@
 Clients that poll send the same request again and again, byte for byte. The first one is read by the HTTP
 library and answered by its endpoint; what was read of it is kept here under its head, and from then on the
 head is looked up instead of parsed. An answer made ready is given as often as its
-:class:`~server.answers.Hold` allows, at most until the ``date`` header changes; then the endpoint is asked
-again, which costs no parsing either.
+:class:`~server.answers.Hold` allows; then the endpoint is asked again, which costs no parsing either. Where
+the ``date`` header alone is another, it is put in: the second turns for all answers at once.
 
 Promises: what is given is what the endpoint answers at that moment, or answered while its answer still held;
 at most ``max_heads`` heads of at most :data:`MAX_HEAD_BYTES` are kept; of an answer that no longer holds
@@ -15,7 +15,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -66,7 +66,8 @@ class Prepared:
 
     It may be given while ``source.current is version``, before ``until``, and while ``dated`` is what every
     answer's first headers are. ``wire`` is the whole of it, or empty where ``head`` and ``body`` are apart.
-    ``pages`` is a file descriptor of the whole of it in memory, or negative.
+    ``marks`` are the lines of the head behind those of ``dated``. ``pages`` is a file descriptor of the whole
+    of it in memory, or negative.
     """
 
     __slots__ = (
@@ -77,6 +78,7 @@ class Prepared:
         "head",
         "hits",
         "idle_sweeps",
+        "marks",
         "only_head",
         "pages",
         "path",
@@ -106,7 +108,7 @@ class Prepared:
         self.dated: Sequence[Header] | None = None
         self.status = 0
         self.state = b""
-        self.wire = self.head = self.body = b""
+        self.wire = self.head = self.marks = self.body = b""
         self.drop_pages()
 
     def drop_pages(self) -> None:
@@ -177,8 +179,11 @@ class FastAnswers:
             del self.by_head[eldest]
         self.by_head[head] = Prepared(path, endpoint, asked, only_head=only_head)
 
-    def renew(self, prepared: Prepared, dated: Sequence[Header]) -> bool:
-        """Ask the endpoint again; ``False`` where it has no answer at once."""
+    def renew(self, prepared: Prepared, dated: Sequence[Header], now: float) -> bool:
+        """Ask the endpoint again, unless only the date is new; ``False`` where it has no answer at once."""
+        if prepared.source.current is prepared.version and now < prepared.until:
+            self._date(prepared, dated)
+            return True
         given = prepared.endpoint(prepared.asked)
         if not isinstance(given, Answer):
             close = getattr(given, "close", None)  # a coroutine that nobody will await
@@ -186,22 +191,23 @@ class FastAnswers:
                 close()
             return False
         self._count(prepared)
-        self._dated = dated
-        lines = [STATUS_LINE[given.status]]
-        for name, value in (*dated, *given.headers):
-            lines += (name, b": ", value, b"\r\n")
-        prepared.drop_pages()
-        prepared.head = b"".join(lines)
+        prepared.marks = _lines(given.headers)
         prepared.body = b"" if prepared.only_head else given.body
-        apart = len(prepared.body) > JOINED_BYTES
-        prepared.wire = b"" if apart else b"".join((prepared.head, b"\r\n", prepared.body))
         prepared.status, prepared.state = given.status, given.state
-        prepared.dated = dated
+        self._date(prepared, dated)
         if given.hold is None:
             prepared.source, prepared.version, prepared.until = NOWHERE, None, -math.inf
         else:
             prepared.source, prepared.version, prepared.until = given.hold
         return True
+
+    def _date(self, prepared: Prepared, dated: Sequence[Header]) -> None:
+        """Make the answer ready for the wire, with these headers first."""
+        self._dated = prepared.dated = dated
+        prepared.drop_pages()
+        prepared.head = b"".join((STATUS_LINE[prepared.status], _lines(dated), prepared.marks))
+        apart = len(prepared.body) > JOINED_BYTES
+        prepared.wire = b"" if apart else b"".join((prepared.head, b"\r\n", prepared.body))
 
     def page(self, prepared: Prepared) -> int:
         """The answer as a file in memory, which the kernel sends without copying it for each reader; negative
@@ -286,3 +292,7 @@ class FastAnswers:
             if prepared.state:
                 self._on_state(prepared.state, prepared.hits)
             prepared.hits = 0
+
+
+def _lines(headers: Iterable[Header]) -> bytes:
+    return b"".join([part for name, value in headers for part in (name, b": ", value, b"\r\n")])

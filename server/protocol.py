@@ -105,7 +105,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 prepared.dated is dated
                 and prepared.source.current is prepared.version
                 and now < prepared.until
-            ) or self._answers.renew(prepared, dated):
+            ) or self._answers.renew(prepared, dated, now):
                 admit = self._answers.admit
                 if admit is None:
                     if prepared.wire:

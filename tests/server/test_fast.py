@@ -39,7 +39,7 @@ def learned(book: Book, *, only_head: bool = False) -> tuple[FastAnswers, Prepar
 def test_an_answer_is_the_librarys_bytes() -> None:
     answers, prepared = learned(Book())
     assert not prepared.holds(MONDAY, 0)
-    assert answers.renew(prepared, MONDAY)
+    assert answers.renew(prepared, MONDAY, 0.0)
     assert prepared.wire == (
         b'HTTP/1.1 200 OK\r\ndate: Mon, 01 Jan 2024 00:00:00 GMT\r\netag: "e"\r\n\r\nanswer 1'
     )
@@ -49,7 +49,7 @@ def test_an_answer_is_the_librarys_bytes() -> None:
 
 def test_a_head_request_has_no_body() -> None:
     answers, prepared = learned(Book(), only_head=True)
-    answers.renew(prepared, MONDAY)
+    answers.renew(prepared, MONDAY, 0.0)
     assert prepared.wire.endswith(b'etag: "e"\r\n\r\n')
     answers.check()
 
@@ -57,7 +57,7 @@ def test_a_head_request_has_no_body() -> None:
 def test_a_large_body_is_not_copied() -> None:
     book = Book(b"x" * (JOINED_BYTES + 1))
     answers, prepared = learned(book)
-    answers.renew(prepared, MONDAY)
+    answers.renew(prepared, MONDAY, 0.0)
     assert prepared.wire == b""
     assert prepared.body is book.body
     answers.check()
@@ -67,7 +67,7 @@ def test_an_answer_holds_no_longer_than_its_second_its_time_and_its_source() -> 
     book = Book()
     book.until = 5.0
     answers, prepared = learned(book)
-    answers.renew(prepared, MONDAY)
+    answers.renew(prepared, MONDAY, 0.0)
     assert prepared.holds(MONDAY, 4.9)
     assert not prepared.holds(MONDAY, 5.0)
     assert not prepared.holds(LATER, 4.9)
@@ -79,7 +79,7 @@ def test_an_answer_without_a_hold_is_given_once() -> None:
     answers = FastAnswers()
     answers.learn(HEAD, "/time", lambda _: Answer(200, (), b"12:00"), Asked(), only_head=False)
     prepared = answers.by_head[HEAD]
-    assert answers.renew(prepared, MONDAY)
+    assert answers.renew(prepared, MONDAY, 0.0)
     assert prepared.wire.endswith(b"12:00")
     assert not prepared.holds(MONDAY, -math.inf)
 
@@ -94,7 +94,7 @@ def test_an_answer_to_be_waited_for_is_left_to_the_ordinary_way() -> None:
 
     answers = FastAnswers()
     answers.learn(HEAD, "/book", endpoint, Asked(), only_head=False)
-    assert not answers.renew(answers.by_head[HEAD], MONDAY)
+    assert not answers.renew(answers.by_head[HEAD], MONDAY, 0.0)
 
 
 def test_a_constant_answer_holds_for_a_second() -> None:
@@ -102,9 +102,30 @@ def test_a_constant_answer_holds_for_a_second() -> None:
     constant = Answer(200, (), b"{}", Hold(NOWHERE, None, math.inf))
     answers.learn(HEAD, "/ping", lambda _: constant, Asked(), only_head=False)
     prepared = answers.by_head[HEAD]
-    answers.renew(prepared, MONDAY)
+    answers.renew(prepared, MONDAY, 0.0)
     assert prepared.holds(MONDAY, 1e9)
     assert not prepared.holds(LATER, 0)
+
+
+def test_another_date_is_put_into_an_answer_that_holds_without_asking_for_it() -> None:
+    asked: list[Asked] = []
+    book = Book()
+
+    def endpoint(question: Asked) -> Answer:
+        asked.append(question)
+        return Answer(200, ((b"etag", b'"1"'),), b"{}", Hold(book, book.current, 7.0))
+
+    answers = FastAnswers()
+    answers.learn(HEAD, "/book", endpoint, Asked(), only_head=False)
+    prepared = answers.by_head[HEAD]
+    answers.renew(prepared, MONDAY, 5.0)
+    first = prepared.wire
+    for now, times in ((6.9, 1), (7.0, 2)):
+        assert answers.renew(prepared, LATER, now)
+        assert prepared.holds(LATER, 6.9)
+        assert prepared.wire == first.replace(MONDAY[0][1], LATER[0][1]) != first
+        assert len(asked) == times
+    answers.check()
 
 
 def test_answers_are_counted_by_path_and_status() -> None:
@@ -122,9 +143,10 @@ def test_answers_are_counted_by_path_and_status() -> None:
 
     answers.learn(HEAD, "/book", endpoint, Asked(), only_head=False)
     prepared = answers.by_head[HEAD]
-    answers.renew(prepared, MONDAY)
+    answers.renew(prepared, MONDAY, 0.0)
     prepared.hits += 3
-    answers.renew(prepared, LATER)
+    book.current = object()
+    answers.renew(prepared, LATER, 0.0)
     prepared.hits += 2
     answers.fold()
     answers.fold()
@@ -135,7 +157,7 @@ def test_the_number_of_heads_is_bounded_and_those_in_use_stay() -> None:
     counted: Counter[int] = Counter()
     answers = FastAnswers(max_heads=100, on_answers=lambda _p, status, n: counted.update({status: n}))
     answers.learn(HEAD, "/book", Book().answer, Asked(), only_head=False)
-    answers.renew(answers.by_head[HEAD], MONDAY)
+    answers.renew(answers.by_head[HEAD], MONDAY, 0.0)
     draw = random.Random(4)
     for n in range(10_000):
         answers.by_head[HEAD].hits += 1
@@ -174,7 +196,7 @@ def test_a_long_head_is_not_kept() -> None:
 def test_what_no_longer_holds_is_let_go() -> None:
     book = Book(b"x" * 100_000)
     answers, prepared = learned(book)
-    answers.renew(prepared, MONDAY)
+    answers.renew(prepared, MONDAY, 0.0)
     prepared.hits = 1
     answers.sweep(0)
     assert prepared.body is book.body
@@ -187,7 +209,7 @@ def test_what_no_longer_holds_is_let_go() -> None:
 
 def test_what_nobody_asks_for_is_let_go_and_at_last_forgotten() -> None:
     answers, prepared = learned(Book())
-    answers.renew(prepared, MONDAY)
+    answers.renew(prepared, MONDAY, 0.0)
     answers.sweep(0)
     assert prepared.wire == b""
     for _ in range(58):
