@@ -414,10 +414,9 @@ async def test_a_file_that_left_memory_is_read_again(sites: Sequence[Site]) -> N
         await fast.talk(request())
     fast.hot._drop("api/v3/depth?symbol=ETHUSDT&limit=5")
     body = await fast.store.publish("ETHUSDT", 5, 162)
-    # What was read last is given for one interval more.
-    async with asyncio.timeout(20):
-        while not (await fast.talk(request())).endswith(body):
-            await asyncio.sleep(0.01)
+    assert not (await fast.talk(request())).endswith(body), "what was read last is given for an interval"
+    fast.hot._reading.clear()
+    assert (await fast.talk(request())).endswith(body)
     fast.hot.check()
 
 
