@@ -89,6 +89,12 @@ class BookView:
         self.note_heard()
         return max(0.0, self._clock() - self._known_at) * 1000
 
+    def age_at_most_ms(self, enough_ms: float) -> float:
+        """An upper bound of :attr:`age_ms`, at half the cost; :attr:`age_ms` itself where it is not within
+        ``enough_ms``. Connections are looked at a few times a second, so it is some 250 ms more at most."""
+        bound_ms = max(0.0, self._clock() - self._known_at) * 1000
+        return bound_ms if bound_ms <= enough_ms else self.age_ms
+
     @property
     def update_id(self) -> int:
         """The exchange's id of the state shown."""

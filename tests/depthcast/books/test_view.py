@@ -208,6 +208,17 @@ def test_age_counts_from_when_the_connection_was_heard_last() -> None:
     assert shown.stands() == [False, pytest.approx(5500)]
 
 
+def test_a_bound_of_the_age_is_enough_where_it_is_small_enough() -> None:
+    shown = Shown(snapshot())
+    shown.now += 0.2
+    assert shown.view.age_at_most_ms(500) == pytest.approx(200), "as it was when connections were looked at"
+    assert shown.view.age_at_most_ms(199) == 0, "looked at again, it is younger"
+    shown.heard_age_s = None
+    shown.now += 3
+    assert shown.view.age_at_most_ms(500) == pytest.approx(3000)
+    assert Shown(None).view.age_at_most_ms(500) == math.inf
+
+
 def test_a_connection_that_is_new_makes_no_book_young() -> None:
     shown = Shown(snapshot())
     shown.live.suspect_at = shown.now
