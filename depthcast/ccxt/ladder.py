@@ -5,6 +5,7 @@ exchange's within ``max_age_ms``; errors are ccxt's. Leaves to others: the books
 whom to ask and how (:mod:`depthcast.ccxt.asking`), and HTTP (ccxt).
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -36,13 +37,15 @@ class View(Protocol):
     def update_id(self) -> int: ...
     @property
     def event_time_ms(self) -> int: ...
+    def age_at_most_ms(self, enough_ms: float) -> float: ...
     def top(self, limit: int | None = None, *, strings: bool = False) -> "Top[float] | Top[str]": ...
 
 
 class Answered(NamedTuple):
     """Where the last answer about a symbol came from, and how old it was when it was given.
 
-    ``age_ms`` is ``None`` where nobody knows; ``passed_over`` says who was asked before, and why not taken.
+    ``age_ms`` is an upper bound, and ``None`` where nobody knows; ``passed_over`` says who was asked before,
+    and why that was not taken.
     """
 
     source: Source
@@ -155,7 +158,7 @@ class Ladder(Asking):
             raise PassedOver("as many books are kept as max_books allows")
         try:
             # Before the book is read: a moment later it can only be younger.
-            age_ms = view.age_ms
+            age_ms = view.age_at_most_ms(math.inf if max_age_ms is None else max_age_ms)
             top = view.top(levels, strings=strings)
         except DepthcastError as error:
             raise PassedOver(str(error)) from error
@@ -282,8 +285,9 @@ class Ladder(Asking):
 
         ``book`` is the one kept in this process (``None``: there is none): whether it is ``ready``, its
         ``age_ms``, ``nonce`` and ``timestamp``. ``answer`` is the last one of ``fetch_order_book``
-        (``None`` before the first): its ``source``, its ``nonce``, its ``age_ms`` when it was given
-        (``None`` where nobody knows), a server's ``state``, and who was ``passed_over`` before, and why.
+        (``None`` before the first): its ``source``, its ``nonce``, its ``age_ms`` at most when it was
+        given (``None`` where nobody knows), a server's ``state``, and who was ``passed_over`` before, and
+        why.
         ``silent_for_s``: how long the exchange is not asked, by its own wish; ``weight_used``: what it said
         that this address used in the current minute.
         """
