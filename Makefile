@@ -30,7 +30,7 @@ lint: $(VENV)/ready  ## ruff and mypy --strict
 
 bench: $(VENV)/ready  ## every measurement, each with its table and a last line of JSON
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
-	for name in book write capacity warm shares serve; do $(BIN)/python -m bench.$$name $(ARGS) || exit 1; done
+	for name in book books dropin write capacity warm shares read serve streams; do $(BIN)/python -m bench.$$name $(ARGS) || exit 1; done
 
 soak: $(VENV)/ready  ## a fleet under disturbances, every file checked, a report and a plot (MINUTES=30)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
