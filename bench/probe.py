@@ -15,6 +15,7 @@ import os
 import random
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, cast
@@ -76,7 +77,8 @@ async def latencies(
 ) -> list[float]:
     """Seconds from when each request was to be sent until its answer was here."""
     draw = random.Random(7)
-    lines = [await connect() for _ in range(8)]
+    # In turn: a connection that is left alone for some seconds is closed by the server.
+    lines = deque([await connect() for _ in range(8)])
     took: list[float] = []
     waiting: list[tuple[float, bytes]] = []
     requests = [request_for(number) for number in range(books)]
@@ -103,7 +105,7 @@ async def latencies(
             await asyncio.sleep(ahead)
         heapq.heappush(waiting, (due, draw.choice(requests)))
         if lines:
-            give(lines.pop())
+            give(lines.popleft())
         due += draw.expovariate(rate)
     async with asyncio.timeout(10):
         while len(lines) < 8:  # noqa: ASYNC110 - the last answers

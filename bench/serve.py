@@ -177,6 +177,7 @@ def _depthcast(shelved: shelf.Running, scale: Scale) -> Iterator[Site]:
             f"--listen=127.0.0.1:{port}",
             f"--store-url=s3://{shelf.BUCKET}",
             f"--max-connections={2 * scale.clients + 1000}",
+            "--max-streams=100",
             # The shelf has no fleet that would vouch for books that do not change.
             "--stale-after-ms=86400000",
             "--log-level=warning",
@@ -320,7 +321,7 @@ def _change(ours: Site, shelved: shelf.Running, scale: Scale, folder: Path) -> C
                 f"--seconds={scale.change_s}",
                 f"--books={scale.books}",
             ],
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
             check=True,
             preexec_fn=lambda: pin(0, LOAD_CORE % (os.cpu_count() or 1)),
