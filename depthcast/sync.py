@@ -179,9 +179,10 @@ class Sync:
         """Take the first of ``diffs``, received in this order, as one: those that follow on the book.
 
         Returns how many that were: all APPLIED. The others, and all where it returns 0, are to be taken by
-        :meth:`diff` one by one. Levels that change more than once are so written only once.
+        :meth:`diff` one by one: while a refill is recorded, too, for a snapshot may end at any of them.
+        Levels that change more than once are so written only once.
         """
-        if self.state is State.WAITING or self._run or self.book is None:
+        if self.state is State.WAITING or self._run or self.book is None or self._recorded is not None:
             return 0
         count, update_id = 0, self.book.update_id
         for diff in diffs:
@@ -196,9 +197,6 @@ class Sync:
                 self.book.apply(merged)
         except (ValueError, BadLevel):
             return 0  # one by one the bad one shows
-        if self._recorded is not None:
-            self._recorded.extend(diffs[:count])
-            self._complete_if_reached(self.book, self._recorded)
         return count
 
     def snapshot(self, snapshot: Snapshot, *, proven: bool = True) -> Verdict:
@@ -302,13 +300,10 @@ class Sync:
         self._run.clear()
         if self._recorded is not None:
             self._recorded.append(diff)
-            self._complete_if_reached(book, self._recorded)
+            fresh = self._waiting_refill
+            if fresh is not None and fresh.update_id <= book.update_id:
+                self._complete(book, fresh, self._recorded)
         return Verdict.APPLIED
-
-    def _complete_if_reached(self, book: Book, recorded: deque[Diff]) -> None:
-        fresh = self._waiting_refill
-        if fresh is not None and fresh.update_id <= book.update_id:
-            self._complete(book, fresh, recorded)
 
     def _buffer_diff(self, diff: Diff) -> Verdict:
         if self._buffer:
