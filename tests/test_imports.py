@@ -13,6 +13,7 @@ PURE = (
     "errors",
     "events",
     "book",
+    "side",
     "sync",
     "files",
     "symbol_list",

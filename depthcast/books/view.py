@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, overload
 from weakref import WeakSet
 
-from depthcast.book import Book, Certainty, Numbers
+from depthcast.book import Book, Certainty
 from depthcast.books.changes import MAX_LEVELS, Changes, Number
 from depthcast.errors import BookNotReady, DepthcastError, ExtraMissing, NotDeepEnough
 from depthcast.events import Diff
 from depthcast.keeper import LiveBook, Source
+from depthcast.side import Numbers
 from depthcast.sync import Guard
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthcast.book import CHUNK, MAX_DIGITS, Audit, Book, Certainty
+from depthcast.book import Audit, Book, Certainty
 from depthcast.errors import BadLevel
 from depthcast.events import Diff, Snapshot
+from depthcast.side import CHUNK, MAX_DIGITS
 
 LIMITS = (5, 10, 20, 50, 100, 500, 1000, 5000)
 ZEROS = ("0", "0.0", "0.000", "0.00000000", "00.0", ".0", "0.")
