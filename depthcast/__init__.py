@@ -28,9 +28,10 @@ A map of the package, from the pure core outwards:
 ``depthcast.cli``          the ``depthcast`` command, one module a verb
 =========================  ====================================================================
 
-``errors``, ``events``, ``book``, ``side``, ``sync``, ``files``, ``heartbeat``, ``fleet`` and ``venues`` are pure: bytes
-and values in, values out, no asyncio, no clock. The services that write (``updater``) and read (``server``)
-stand beside this package and import it, never the other way round; only ``depthcast.cli`` names them.
+``errors``, ``events``, ``book``, ``side``, ``sync``, ``files``, ``heartbeat``, ``fleet`` and ``venues`` are
+pure: bytes and values in, values out, no asyncio, no clock. The services that write (``updater``) and read
+(``server``) stand beside this package and import it, never the other way round; only ``depthcast.cli`` names
+them.
 
 The public names below are imported when they are first used, so that ``import depthcast`` costs nothing.
 """
