@@ -3,11 +3,26 @@
 import os
 import uuid
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
+import structlog
 
 from depthcast.exit import leave
 from depthcast.store.embedded import SeaweedFS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loggers_follow_what_is_configured() -> Iterator[None]:
+    """A logger that is kept from its first line on, as in the programs, could not be heard by later tests."""
+    configure = structlog.configure
+
+    def configure_anew(**chosen: Any) -> None:
+        configure(**chosen | {"cache_logger_on_first_use": False})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", configure_anew)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -193,7 +193,8 @@ async def test_the_server_comes_between_a_book_that_is_not_ready_and_the_exchang
 
 async def test_a_call_that_is_given_up_leaves_the_next_ones_as_they_are(world: World) -> None:
     # Somebody who takes the connection and says nothing.
-    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    held: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _reader, writer: held.append(writer), "127.0.0.1", 0)
     server = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
     caller = Caller(make(depthcast.ccxt.aio, world.simulator, source="server", server=server))
     try:
@@ -207,4 +208,6 @@ async def test_a_call_that_is_given_up_leaves_the_next_ones_as_they_are(world: W
         assert caller.exchange.depthcast_status("ETH/USDT")["weight_used"] > before
     finally:
         await caller.close()
+        for writer in held:
+            writer.close()
         silent.close()
