@@ -84,6 +84,7 @@ def _websocket(name: str, summary: str, parameters: list[Json]) -> Json:
         "parameters": parameters,
         "responses": {
             "101": {"description": "The websocket is open."},
+            "404": {"description": "The path holds a line break."},
             "426": {
                 "description": "The request is no handshake.",
                 "headers": refer("headers", ["Upgrade", "Connection", "Cache-Control"]),
