@@ -9,6 +9,7 @@ first sight of each update id is compared with the moment at which the shelf has
 
 import argparse
 import asyncio
+import gc
 import heapq
 import json
 import os
@@ -169,4 +170,5 @@ if __name__ == "__main__":
     parser.add_argument("--watched", type=int, default=2)
     given = parser.parse_args()
     first_in_line(PRIORITY)
+    gc.disable()  # for some seconds: its pauses would look like the server's, too
     json.dump(uvloop.run(run(given.port, given.rate, given.seconds, given.books, given.watched)), sys.stdout)
