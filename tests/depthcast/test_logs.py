@@ -158,7 +158,7 @@ def test_a_librarys_warnings_are_shown_seldom_and_its_errors_always(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now = [0.0]
-    library = logging.getLogger("some.library")
+    library = logging.getLogger("a_library")
     seldom = SeldomFilter(Seldom(every_s=10, clock=lambda: now[0]))
     library.addFilter(seldom)
     try:
