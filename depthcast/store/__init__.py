@@ -7,7 +7,7 @@ Implementations: :class:`depthcast.store.memory.MemoryStore` and :class:`depthca
 under the one suite in ``tests/conformance``. No type of any SDK leaves this package.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, Protocol
@@ -75,6 +75,10 @@ class Entry:
     last_modified_ms: int
 
 
+MAX_LISTED_AT_ONCE: Final = 1000
+"""S3's ListObjectsV2: "The action returns up to 1,000 key names"."""
+
+
 class Unchanged(Enum):
     """The type of :data:`UNCHANGED`, the answer "304 Not Modified"."""
 
@@ -129,6 +133,15 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> AsyncIterator[Entry]:
         """The objects whose keys begin with ``prefix`` (any string), in the order of their keys' bytes."""
+        ...
+
+    async def list_after(self, folder: str, after: str, limit: int) -> Sequence[Entry]:
+        """The first ``limit`` objects right in ``folder`` whose names come after ``after``: one request.
+
+        ``folder`` ends with a slash; ``after`` is a name in it, there or not (empty: from the beginning).
+        Names are in the order of their bytes; what lies in folders below is left out. Raises ``ValueError``
+        unless ``limit`` is 1 to :data:`MAX_LISTED_AT_ONCE` (:func:`depthcast.store.key.check_page`).
+        """
         ...
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from depthcast.errors import BadKey
+from depthcast.store import MAX_LISTED_AT_ONCE
 
 MAX_KEY_BYTES: Final = 1024
 """S3: "the name for a key is a sequence of Unicode characters whose UTF-8 encoding is up to 1,024 bytes"."""
@@ -46,6 +47,21 @@ def check_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
         if not _VALUE.fullmatch(value):
             raise ValueError(f"metadata value of {name} is empty or not printable ASCII: {value!r:.80}")
     return metadata
+
+
+def check_page(folder: str, after: str, limit: int) -> str:
+    """``folder`` and ``after`` as one key to begin behind.
+
+    Raises ``ValueError`` for what is no page of a folder.
+
+    >>> check_page("a/b/", "c", 10)
+    'a/b/c'
+    """
+    if not folder.endswith("/") or "/" in after:
+        raise ValueError(f"not a folder and a name in it: {folder!r:.80}, {after!r:.80}")
+    if not 1 <= limit <= MAX_LISTED_AT_ONCE:
+        raise ValueError(f"a page has 1 to {MAX_LISTED_AT_ONCE} objects, not {limit}")
+    return folder + after
 
 
 @lru_cache(maxsize=256)

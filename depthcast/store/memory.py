@@ -5,13 +5,14 @@ A backend like any other: it runs under the suite in ``tests/conformance`` and k
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from bisect import bisect_right, insort
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from time import time
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from depthcast.store import UNCHANGED, Entry, Outcome, PutResult, StoredObject, Unchanged
-from depthcast.store.key import check_key, check_metadata
+from depthcast.store.key import check_key, check_metadata, check_page
 
 
 class _Held(NamedTuple):
@@ -46,6 +47,8 @@ class MemoryStore:
         self._content_etags = content_etags
         self._wall_ms = wall_ms
         self._objects: dict[str, _Held] = {}
+        self._keys: list[str] | None = None
+        """All keys, sorted, once a page was asked for."""
         self._writes = 0
         self._closed = False
 
@@ -88,17 +91,36 @@ class MemoryStore:
         self._writes += 1
         etag = f'"{hashlib.md5(body).hexdigest()}"' if self._content_etags else f'"{self._writes}"'
         kept = bytes(body)
+        if held is None and self._keys is not None:
+            insort(self._keys, key, key=str.encode)
         self._objects[key] = _Held(kept, etag, described, content_type, cache_control, self._wall_ms())
         return PutResult(Outcome.WON, etag)
 
     async def list(self, prefix: str) -> AsyncIterator[Entry]:
         self._check_open()
         for key in sorted((key for key in self._objects if key.startswith(prefix)), key=str.encode):
-            held = self._objects[key]
-            yield Entry(key, held.etag, len(held.body), held.modified_ms)
+            yield self._entry(key)
+
+    async def list_after(self, folder: str, after: str, limit: int) -> Sequence[Entry]:
+        self._check_open()
+        behind = check_page(folder, after, limit)
+        if self._keys is None:
+            self._keys = sorted(self._objects, key=str.encode)
+        found: list[Entry] = []
+        for at in range(bisect_right(self._keys, behind.encode(), key=str.encode), len(self._keys)):
+            key = self._keys[at]
+            if not key.startswith(folder) or len(found) == limit:
+                break
+            if "/" not in key[len(folder) :] and key != folder:
+                found.append(self._entry(key))
+        return found
 
     async def close(self) -> None:
         self._closed = True
+
+    def _entry(self, key: str) -> Entry:
+        held = self._objects[key]
+        return Entry(key, held.etag, len(held.body), held.modified_ms)
 
     def _find(self, key: str) -> _Held | None:
         self._check_open()

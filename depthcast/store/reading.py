@@ -2,21 +2,25 @@
 
 What it reads takes a part of the CPU time that ``obstore`` needs (``python -m bench.read``): requests go
 over connections of our own (:mod:`depthcast.store.pool`), their heads are signed ahead
-(:mod:`depthcast.store.signing`). Writes and listings stay with ``obstore``. Results, errors and addresses are
-the same.
+(:mod:`depthcast.store.signing`). Writes and whole listings stay with ``obstore``. Results, errors and
+addresses are the same.
 """
 
 import ssl
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 from urllib.request import getproxies, proxy_bypass
+from xml.etree import ElementTree
 
 from depthcast.errors import SettingsError, StoreError
-from depthcast.store import UNCHANGED, StoredObject, Unchanged
+from depthcast.store import UNCHANGED, Entry, StoredObject, Unchanged
 from depthcast.store.aws import Aws
 from depthcast.store.connection import DEFAULT_MAX_BODY_BYTES, Answer, NoAnswer
 from depthcast.store.credentials import provider
 from depthcast.store.failure import Failure
+from depthcast.store.key import check_page
 from depthcast.store.pool import Origin, Pool
 from depthcast.store.s3 import S3Store
 from depthcast.store.signing import Signer
@@ -95,6 +99,30 @@ class ReadingS3Store(S3Store):
             return UNCHANGED
         return self._object_if(200, answer)
 
+    async def list_after(self, folder: str, after: str, limit: int) -> Sequence[Entry]:
+        if self._closed:
+            raise RuntimeError("the store was closed")
+        # S3's ListObjectsV2. The client would ask for 1,000 keys where one is wanted.
+        asked = {
+            "list-type": "2",
+            "delimiter": "/",
+            "encoding-type": "url",
+            "max-keys": str(limit),
+            "prefix": self._prefix + folder,
+            "start-after": self._prefix + check_page(folder, after, limit),
+        }
+        try:
+            answer = await self._pool.fetch(await self._signer.sign_once(self._base, asked) + b"\r\n")
+        except NoAnswer as failure:
+            raise Failure.unanswered(failure.cause, failure.detail).error(self._where) from None
+        if answer.status != 200:
+            raise Failure.answered(answer.status, answer.body).error(self._where)
+        try:
+            root = ElementTree.fromstring(answer.body)
+            return [self._entry_of(each) for each in root.iter() if _name(each) == "Contents"]
+        except (ElementTree.ParseError, ValueError) as error:
+            raise StoreError(f"{self._where} answers a listing that cannot be read: {error}") from None
+
     async def close(self) -> None:
         if not self._closed:
             await super().close()
@@ -142,6 +170,20 @@ class ReadingS3Store(S3Store):
             headers.get(b"content-type", b"").decode("latin-1"),
             None if cache_control is None else cache_control.decode("latin-1"),
         )
+
+    def _entry_of(self, contents: ElementTree.Element) -> Entry:
+        found = {_name(each): each.text or "" for each in contents}
+        modified = datetime.fromisoformat(found.get("LastModified", ""))
+        return Entry(
+            unquote_plus(found.get("Key", ""))[len(self._prefix) :],
+            found.get("ETag", ""),
+            int(found.get("Size", "0")),
+            round(modified.timestamp() * 1000),
+        )
+
+
+def _name(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2]
 
 
 def base_url(aws: Aws, bucket: str) -> str:

@@ -21,10 +21,10 @@ from depthcast.store import UNCHANGED, Entry, Outcome, PutResult, StoredObject, 
 from depthcast.store.aws import Aws, Location
 from depthcast.store.credentials import provider
 from depthcast.store.failure import Failure
-from depthcast.store.key import check_key, check_metadata
+from depthcast.store.key import check_key, check_metadata, check_page
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, GetResult, PutMode
+    from obstore import GetOptions, GetResult, ObjectMeta, PutMode
     from obstore.store import ClientConfig
 
 # What obstore lists as attributes beside the user's own metadata.
@@ -144,6 +144,25 @@ class S3Store:
         for entry in await self._listed(prefix):
             yield entry
 
+    async def list_after(self, folder: str, after: str, limit: int) -> Sequence[Entry]:
+        # The client asks for 1,000 whatever is wanted, and for what lies in folders below too.
+        if self._closed:
+            raise RuntimeError("the store was closed")
+        behind = self._prefix + check_page(folder, after, limit)
+        within = len(self._prefix + folder)
+        found: list[Entry] = []
+        try:
+            async with self._slots:
+                async for page in obstore.list(
+                    self._client, self._prefix + folder, offset=behind, chunk_size=1000
+                ):
+                    found.extend(self._entry(meta) for meta in page if "/" not in meta["path"][within:])
+                    if len(found) >= limit:
+                        break
+        except _CLIENT_ERRORS as error:
+            raise Failure.of(error).error(self._where) from None
+        return found[:limit]
+
     async def close(self) -> None:
         if self._closed:
             return
@@ -181,6 +200,10 @@ class S3Store:
         if not failure.missing:
             raise failure.error(self._where)
 
+    def _entry(self, meta: "ObjectMeta") -> Entry:
+        modified_ms = round(meta["last_modified"].timestamp() * 1000)
+        return Entry(meta["path"][len(self._prefix) :], meta["e_tag"] or "", meta["size"], modified_ms)
+
     async def _listed(self, prefix: str) -> Sequence[Entry]:
         """All of a listing, sorted: SeaweedFS lists ``a/b`` before ``a!``, folder by folder.
 
@@ -190,16 +213,11 @@ class S3Store:
             raise RuntimeError("the store was closed")
         wanted = self._prefix + prefix
         folder = wanted[: wanted.rfind("/") + 1]
-        entries = []
+        entries: list[Entry] = []
         try:
             async with self._slots:
                 async for page in obstore.list(self._client, folder or None, chunk_size=1000):
-                    for meta in page:
-                        path = meta["path"]
-                        if path.startswith(wanted):
-                            modified_ms = round(meta["last_modified"].timestamp() * 1000)
-                            key = path[len(self._prefix) :]
-                            entries.append(Entry(key, meta["e_tag"] or "", meta["size"], modified_ms))
+                    entries.extend(self._entry(meta) for meta in page if meta["path"].startswith(wanted))
                     if len(entries) > self._max_listed:
                         raise StoreError(
                             f"{self._where} has more than {self._max_listed} objects under {prefix!r}",

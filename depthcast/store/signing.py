@@ -13,8 +13,9 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -43,12 +44,24 @@ def encode_path(path: str) -> str:
     return quote(path, safe="-._~/")
 
 
-def signed_head(path: str, host: str, region: str, credential: "S3Credential", at: datetime) -> bytes:
-    """The head of ``GET path`` with its signature, without the empty line at its end.
+def encode_query(parameters: Mapping[str, str]) -> str:
+    """A query as it is both sent and signed: sorted, and encoded as a path is, the slash too.
 
-    ``path`` is encoded (:func:`encode_path`), ``host`` as in the URL: with the port unless it is the
-    scheme's own. The rule is Amazon's "Authenticating Requests: Using the Authorization Header". Raises
-    ``ValueError`` for credentials that a header cannot carry.
+    >>> encode_query({"prefix": "a/b", "list-type": "2"})
+    'list-type=2&prefix=a%2Fb'
+    """
+    pairs = (f"{quote(name, safe='-._~')}={quote(value, safe='-._~')}" for name, value in parameters.items())
+    return "&".join(sorted(pairs))
+
+
+def signed_head(
+    path: str, host: str, region: str, credential: "S3Credential", at: datetime, *, query: str = ""
+) -> bytes:
+    """The head of ``GET path[?query]`` with its signature, without the empty line at its end.
+
+    ``path`` is encoded (:func:`encode_path`), ``query`` too (:func:`encode_query`), ``host`` as in the URL:
+    with the port unless it is the scheme's own. The rule is Amazon's "Authenticating Requests: Using the
+    Authorization Header". Raises ``ValueError`` for credentials that a header cannot carry.
     """
     stamp = at.strftime("%Y%m%dT%H%M%SZ")
     signed = {"host": host, "x-amz-content-sha256": _EMPTY, "x-amz-date": stamp}
@@ -57,7 +70,7 @@ def signed_head(path: str, host: str, region: str, credential: "S3Credential", a
         signed["x-amz-security-token"] = token
     names = ";".join(signed)
     lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
-    canonical = f"GET\n{path}\n\n{lines}\n{names}\n{_EMPTY}"
+    canonical = f"GET\n{path}\n{query}\n{lines}\n{names}\n{_EMPTY}"
     scope = f"{stamp[:8]}/{region}/s3/aws4_request"
     to_sign = f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     key = f"AWS4{credential['secret_access_key']}".encode()
@@ -68,8 +81,9 @@ def signed_head(path: str, host: str, region: str, credential: "S3Credential", a
     signed["authorization"] = f"{_ALGORITHM} {who}, SignedHeaders={names}, Signature={signature}"
     if not all(value.isascii() and value.isprintable() for value in signed.values()):
         raise ValueError("the credentials hold characters that no header can carry")
+    target = f"{path}?{query}" if query else path
     return "".join(
-        (f"GET {path} HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in signed.items()))
+        (f"GET {target} HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in signed.items()))
     ).encode("ascii")
 
 
@@ -122,19 +136,26 @@ class Signer:
 
         Raises :class:`~depthcast.errors.StoreUnavailable` where no credentials can be had.
         """
-        credential = await self._current()
-        try:
-            head = signed_head(encode_path(path), self._host, self._region, credential, self._now())
-        except ValueError as error:
-            raise StoreUnavailable(
-                f"the store {self._where} cannot be asked: {error}", hint="correct the AWS_… credentials"
-            ) from None
+        head = await self.sign_once(path)
         self.forget(path)
         while len(self._kept) >= self._max_kept:
             del self._kept[next(iter(self._kept))]
         # Never beyond the credentials: boto3 renews them long before they expire.
         self._kept[path] = head, min(self._clock() + self._keep_s, self._renew_at)
         return head
+
+    async def sign_once(self, path: str, parameters: Mapping[str, str] = MappingProxyType({})) -> bytes:
+        """A head for ``path`` with a query, not kept. Raises as :meth:`sign`."""
+        credential = await self._current()
+        query = encode_query(parameters)
+        try:
+            return signed_head(
+                encode_path(path), self._host, self._region, credential, self._now(), query=query
+            )
+        except ValueError as error:
+            raise StoreUnavailable(
+                f"the store {self._where} cannot be asked: {error}", hint="correct the AWS_… credentials"
+            ) from None
 
     def forget(self, path: str) -> None:
         """Keep no head for ``path``: the store refused it."""

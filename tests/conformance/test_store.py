@@ -311,3 +311,34 @@ def test_a_store_says_where_it_is_and_never_a_secret(store: Store) -> None:
     assert store.url
     assert "secret" not in store.url.lower()
     assert "moto:moto" not in store.url
+
+
+async def names_after(store: Store, folder: str, after: str, limit: int) -> list[str]:
+    return [entry.key.removeprefix(folder) for entry in await store.list_after(folder, after, limit)]
+
+
+async def test_a_page_of_a_folder_begins_after_a_name_that_need_not_be_there(store: Store) -> None:
+    folder = "history/exchangeInfo/changes/"
+    names = [f"{9_999_999_999_999 - 1000 * n:013d}-{n:010d}" for n in range(12)]
+    for name in names:
+        await written(store, folder + name, b"{}")
+    await written(store, "history/exchangeInfo/changes/below/9", b"{}")
+    await written(store, "history/exchangeInfo/zzz", b"{}")
+    await written(store, "history/exchangeInfo/change", b"{}")
+    ordered = sorted(names)
+    for at in (0, 3, 11):
+        assert await names_after(store, folder, ordered[at], 1) == ordered[at + 1 : at + 2]
+        # Of a name only its beginning is known: the time, and not the number behind it.
+        assert await names_after(store, folder, ordered[at][:13], 5) == ordered[at : at + 5]
+    assert await names_after(store, folder, "", 2) == ordered[:2]
+    assert await names_after(store, folder, "0", 1000) == ordered
+    assert await store.list_after("history/nothing/", "", 5) == []
+    [entry] = await store.list_after(folder, ordered[0], 1)
+    assert (entry.size, entry.key) == (2, folder + ordered[1])
+    assert entry.last_modified_ms > 1_500_000_000_000
+
+
+async def test_a_page_is_of_a_folder_and_bounded(store: Store) -> None:
+    for folder, after, limit in (("a", "", 1), ("a/", "b/c", 1), ("a/", "", 0), ("a/", "", 1001)):
+        with pytest.raises(ValueError, match=r"folder|page"):
+            await store.list_after(folder, after, limit)

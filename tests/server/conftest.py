@@ -5,7 +5,7 @@ import heapq
 import itertools
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -94,6 +94,12 @@ class WatchedStore:
             raise self.failure
         async for entry in self.inner.list(prefix):
             yield entry
+
+    async def list_after(self, folder: str, after: str, limit: int) -> Sequence[Entry]:
+        self.listings += 1
+        if self.failure is not None:
+            raise self.failure
+        return await self.inner.list_after(folder, after, limit)
 
     async def close(self) -> None:
         self.closed = True

@@ -143,7 +143,7 @@ class Audited:
         self._store = store
         self._auditor = auditor
         self.url = store.url
-        self.list, self.close = store.list, store.close
+        self.list, self.list_after, self.close = store.list, store.list_after, store.close
         self.outcomes: Counter[Outcome] = Counter()
 
     async def get(self, key: str) -> StoredObject | None:

@@ -206,6 +206,10 @@ class Failing:
         async for entry in self._store.list(prefix):
             yield entry
 
+    async def list_after(self, folder: str, after: str, limit: int) -> Sequence[Entry]:
+        await self._read("list_after")
+        return await self._store.list_after(folder, after, limit)
+
     async def _read(self, call: str) -> None:
         if self.fails:
             self.failures[call] += 1

@@ -6,7 +6,7 @@ current and each symbol has one writer.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -93,6 +93,10 @@ class Way:
         self._pass()
         async for entry in self._store.list(prefix):
             yield entry
+
+    async def list_after(self, folder: str, after: str, limit: int) -> Sequence[Entry]:
+        self._pass()
+        return await self._store.list_after(folder, after, limit)
 
     async def put_if(self, key: str, body: bytes, *, match: str | None, **given: Any) -> PutResult:
         if self.cut:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import pairwise
 from random import Random
 from typing import Any, Literal, TypeVar
@@ -56,6 +56,9 @@ class Way:
 
     def list(self, prefix: str) -> AsyncIterator[Entry]:
         return self.store.list(prefix)
+
+    async def list_after(self, folder: str, after: str, limit: int) -> Sequence[Entry]:
+        return await self._through(lambda: self.store.list_after(folder, after, limit))
 
     async def close(self) -> None:
         await self.store.close()

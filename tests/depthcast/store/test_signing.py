@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from depthcast.errors import StoreUnavailable
-from depthcast.store.signing import RENEWAL_PAUSE_S, Signer, encode_path, signed_head
+from depthcast.store.signing import RENEWAL_PAUSE_S, Signer, encode_path, encode_query, signed_head
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -55,6 +55,17 @@ def test_a_signature_is_botocores(
     assert ours.pop("host") == host
     assert ours == {name.lower(): value for name, value in request.headers.items()}
     assert head.startswith(f"GET {encode_path(path)} HTTP/1.1\r\n".encode())
+
+
+def test_a_signature_covers_the_query_as_botocores_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: AT)
+    asked = {"list-type": "2", "start-after": "a/b c+%2F币", "prefix": "a/", "delimiter": "/"}
+    query = encode_query(asked)
+    request = AWSRequest("GET", f"http://127.0.0.1:8333/books/?{query}")
+    botocore.auth.S3SigV4Auth(Credentials("AKEY", "TOP/SECRET"), "s3", "eu-west-1").add_auth(request)
+    head = signed_head("/books/", "127.0.0.1:8333", "eu-west-1", credential(), AT, query=query)
+    assert headers_of(head)["authorization"] == request.headers["Authorization"]
+    assert head.startswith(f"GET /books/?{query} HTTP/1.1\r\n".encode())
 
 
 @pytest.mark.parametrize("key", ["A\r\nX-Injected: 1", "Aé"])
