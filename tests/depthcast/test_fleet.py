@@ -207,6 +207,37 @@ class TestMembers:
             watcher.reads(beat(count=50))
         assert watcher.reads(beat(count=1)) == {"a"}
 
+    def test_what_the_living_hold_is_not_forgotten(self, watcher: Watcher) -> None:
+        held = {"ETHUSDT": SymbolBeat()}
+        watcher.reads(beat("a", 1, symbols=held), beat("b", 1, symbols=held), beat("c", 1))
+        watcher.reads(beat("a", 2, symbols=held), beat("b", 2, symbols=held, state="gone"), beat("c", 2))
+        watcher.members.forget_symbols(["a", "b", "c", "unheard of"], watcher.now)
+        assert {member.heartbeat.replica: set(member.heartbeat.symbols) for member in watcher.members} == {
+            "a": {"ETHUSDT"},
+            "b": set(),
+            "c": set(),
+        }
+
+    def test_the_missing_are_those_who_were_seen_to_live_and_died_of_late(self, watcher: Watcher) -> None:
+        def missing(within_s: float = 10.0) -> set[str]:
+            return set(watcher.members.missing(watcher.now, within_s))
+
+        found = beat("found there", 9)
+        watcher.reads(beat("a", 1), beat("b", 1), found)
+        watcher.reads(beat("a", 2), beat("b", 2), found)
+        gone = beat("b", 3, state="gone")
+        assert missing() == set()
+        for _ in range(DEAD_AFTER_ROUNDS + 2):
+            watcher.reads(beat("a", 2), gone, found)
+        # One said good-bye, and the other was never seen to change.
+        assert set(watcher.members.living(watcher.now)) == set()
+        assert missing() == {"a"}
+        assert missing(within_s=0.0) == set()
+        watcher.now += 10.0
+        assert missing() == set()
+        watcher.reads(beat("a", 3), gone, found)
+        assert missing() == set()
+
     def test_what_was_never_read_cannot_be_unchanged(self, watcher: Watcher) -> None:
         with pytest.raises(ValueError, match="never read"):
             watcher.members.saw("a", '"1"', None, 0.0)

@@ -101,3 +101,10 @@ def test_half_a_heartbeat_is_none(said: Heartbeat, data: st.DataObject) -> None:
     body = said.to_body()
     with pytest.raises(BadFile):
         Heartbeat.from_body("k", body[: data.draw(st.integers(0, len(body) - 1))])
+
+
+@given(heartbeats)
+def test_all_but_what_it_holds_may_be_kept_of_a_replica(said: Heartbeat) -> None:
+    kept = said.without_symbols()
+    assert dict(kept.symbols) == {}
+    assert kept.model_dump(exclude={"symbols"}) == said.model_dump(exclude={"symbols"})

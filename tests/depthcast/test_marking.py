@@ -127,6 +127,20 @@ async def test_nothing_is_created_and_what_is_no_file_is_left_alone(store: Door)
     assert store.writes == 0
 
 
+class Vanishing(Door):
+    """Where an object was when one looked, there is none when one reads it."""
+
+    async def get(self, key: str) -> StoredObject | None:
+        return None
+
+
+async def test_a_file_that_is_gone_before_it_is_read_is_not_there() -> None:
+    store = Vanishing()
+    await store.publish(160)
+    assert await mark(store, KEY, "HALT") is Marking.MISSING
+    assert store.writes == 0
+
+
 async def test_a_newer_file_that_comes_between_stays_and_is_marked_in_its_turn(store: Door) -> None:
     await store.publish(160)
     newer = [161]

@@ -330,10 +330,13 @@ def test_a_refill_older_than_the_book_is_brought_up_to_it() -> None:
 def test_a_refill_ahead_of_the_book_waits_for_it() -> None:
     sync = live(7)
     sync.begin_refill()
+    assert (sync.awaited_id, sync.state) == (None, State.LIVE)
     assert sync.refill(snapshot(10)) is Verdict.BUFFERED
+    assert (sync.awaited_id, sync.state) == (10, State.LIVE)
     sync.diff(diff(8, 9))
     assert refilled(sync) is None
     sync.diff(diff(10, 12))
+    assert (sync.awaited_id, sync.state) == (None, State.LIVE)
     assert refilled(sync) == Audit(2, 0, 0, 0)
     assert shown(sync) == body(12)
 
@@ -465,3 +468,11 @@ def test_diffs_are_taken_one_by_one_while_a_refill_is_recorded() -> None:
     assert sync.together(diffs) == 0
     assert sync.diff(diffs[0]) is Verdict.BAD
     sync.check()
+
+
+def test_a_single_diff_is_not_taken_together_with_none() -> None:
+    sync = live_at(10)
+    assert sync.together([]) == 0
+    assert sync.together([told(11, 11)]) == 0
+    assert sync.together([told(11, 11), told(15, 15)]) == 0
+    assert sync.diff(told(11, 11)) is Verdict.APPLIED

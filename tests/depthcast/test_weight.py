@@ -163,8 +163,12 @@ def test_a_heavy_request_that_was_not_sent_is_not_paid() -> None:
 
 
 def test_a_replica_among_its_peers_counts_itself() -> None:
+    shared = budget()
+    assert shared.peers == 1
+    shared.peers = 3
     with pytest.raises(ValueError, match="at least 1"):
-        budget().peers = 0
+        shared.peers = 0
+    assert shared.peers == 3
 
 
 def test_shares_in_the_wrong_order_are_refused() -> None:

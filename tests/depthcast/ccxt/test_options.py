@@ -54,6 +54,11 @@ def test_a_mistake_is_called_one(given: Any, complaint: str) -> None:
         parse_options(given)
 
 
+@pytest.mark.parametrize(("given", "most_ms"), [(None, None), (1, 1.0), (0.5, 0.5), (60_000, 60_000.0)])
+def test_books_may_be_so_old_or_of_any_age(given: float | None, most_ms: float | None) -> None:
+    assert parse_options({"max_age_ms": given}).max_age_ms == most_ms
+
+
 def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
     with pytest.raises(ccxt.BadRequest) as caught:
         parse_options({"server": "http://user:hunter2@books"})

@@ -120,6 +120,15 @@ def test_a_refusal_that_names_no_message_leaves_it_to_become_overdue() -> None:
     assert streams.overdue(10.0)
 
 
+def test_silence_is_judged_once_in_a_while_and_not_at_each_look() -> None:
+    streams = ledger("A", silent_after_s=5.0)
+    sent(streams, 0.0)
+    streams.acked(1, 0.0)
+    assert streams.silent(4.8) == []
+    assert streams.silent(5.1) == [], "half a second has not passed since the last look"
+    assert streams.silent(5.3) == ["A"]
+
+
 def test_an_acknowledged_stream_that_never_delivers_is_found_ever_more_seldom() -> None:
     streams = ledger("LOUD", "MUTE", silent_after_s=60.0, silent_maximum_s=200.0)
     sent(streams, 0.0)

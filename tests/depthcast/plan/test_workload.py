@@ -331,6 +331,8 @@ def test_shares_of_updates_grow_between_the_limits_that_are_known() -> None:
     assert shares == sorted(shares)
     assert shares[0] == shares[1] == 0.863
     assert 0.863 < shares[2] < shares[3] == 0.919
+    # Beyond the deepest limit that was measured nothing more is known.
+    assert Workload(1, {500: 0.0}, changes={5: 0.4, 100: 0.9}).change(500) == 0.9
 
 
 def test_sizes_are_those_of_a_recorded_book() -> None:
@@ -339,6 +341,37 @@ def test_sizes_are_those_of_a_recorded_book() -> None:
     given = Workload(1, dict.fromkeys(seen, 0.0))
     for limit, size in seen.items():
         assert given.file_bytes(limit) == pytest.approx(size, rel=0.02)
+
+
+def test_what_is_kept_are_the_files_and_the_heartbeats() -> None:
+    given = Workload(3, {5: 0.0, 100: 0.25}, replicas=2)
+    files = 3 * (given.file_bytes(5) + given.file_bytes(100))
+    bare, each = workload.HEARTBEAT_BYTES
+    assert given.files == 6
+    # Both replicas hold all three symbols.
+    assert given.stored_bytes == pytest.approx(files + 2 * (bare + 3 * each))
+
+
+def test_every_purpose_is_counted_once_and_listings_come_in_pages() -> None:
+    given = Workload(1000, {5: 0.0, 100: 0.25}, replicas=3, servers=2, hot_files=10)
+    flows = list(given.flows())
+    assert [each.purpose for each in flows] == list(Purpose)
+    # 2,000 files are two pages, listed every 300 s by three replicas and every 10 s by two servers.
+    assert flow(given, Purpose.LISTINGS).per_s == pytest.approx(2 * (3 / 300 + 2 / 10))
+    assert flow(given, Purpose.BEATS_LISTED).per_s == pytest.approx(3 / 0.5 + 2 / 1.0)
+    # Ten of the files are asked for, of each server, a little before they are 0.1 s old.
+    assert flow(given, Purpose.REFRESHES).per_s == pytest.approx(2 * 10 / 0.09)
+    # Four starts a month of each replica: two whole files of each symbol held, a look at each file to write.
+    starts_per_s = 3 * 4 / (30 * 86_400)
+    reads = starts_per_s * 1000 * 2
+    assert flow(given, Purpose.STARTS).per_s == pytest.approx(reads + starts_per_s * 1000 / 3 * 2)
+    assert flow(given, Purpose.STARTS).bytes_per_s == pytest.approx(reads * given.file_bytes(100))
+
+
+def test_readers_are_served_what_they_ask_for() -> None:
+    given = Workload(1, {100: 0.0}, readers=20, reads_per_s=2.0, read_limit=5)
+    assert given.served_bytes_per_s == pytest.approx(40 * given.file_bytes(5))
+    assert Workload(1, {100: 0.0}).served_bytes_per_s == 0
 
 
 def test_more_replicas_write_no_more_files_and_look_more_often() -> None:

@@ -92,3 +92,12 @@ def test_it_is_shown_in_one_short_line() -> None:
     assert repr(DepthFile.of("ETHUSDT", 5000, body_of(7, 4000), About(state="live"))) == (
         "DepthFile(ETHUSDT at 7, 4000 bids, 4000 asks, live)"
     )
+
+
+def test_a_file_is_its_own_table() -> None:
+    file = DepthFile.of("ETHUSDT", 5, b'{"lastUpdateId":7,"bids":[["1.50","2"]],"asks":[]}', About(epoch=3))
+    row = {"symbol": "ETHUSDT", "side": "bid", "level": 1, "price": 1.5, "amount": 2.0, "update_id": 7}
+    row |= {"epoch": 3, "event_time_ms": None, "publish_time_ms": None}
+    assert file.to_records() == [row]
+    assert file.to_records(strings=True) == [row | {"price": "1.50", "amount": "2"}]
+    assert file.to_pandas().shape == file.to_polars().shape == (1, len(row))

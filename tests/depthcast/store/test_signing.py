@@ -172,3 +172,18 @@ async def test_without_any_credentials_one_line_says_why() -> None:
         StoreUnavailable, match="no credentials for the store s3://b at h: the role's service is"
     ):
         await world.signer.sign("/b/k")
+
+
+async def test_credentials_that_no_header_carries_are_told_as_the_store_s_trouble() -> None:
+    world = World()
+
+    async def provide() -> "S3Credential":
+        return credential("A\r\nX-Injected: 1")
+
+    signer = Signer(
+        provide, host="h", region="r", where="s3://b at h", keep_s=60.0, clock=lambda: world.now_s
+    )
+    with pytest.raises(StoreUnavailable, match=r"s3://b at h cannot be asked: .*; correct the AWS_"):
+        await signer.sign("/b/k")
+    assert signer.kept("/b/k") is None
+    signer.check()

@@ -195,6 +195,18 @@ def test_a_url_that_is_no_base_is_refused_without_being_repeated(url: str) -> No
 
 def test_a_symbol_is_quoted_in_a_path() -> None:
     assert VENUE.depth_path("币USDT", 5) == "/api/v3/depth?symbol=%E5%B8%81USDT&limit=5"
+    assert VENUE.ping_path == "/api/v3/ping"
+    assert list(VENUE.exchange_info_paths) == [
+        "/api/v3/exchangeInfo?showPermissionSets=false",
+        "/api/v3/exchangeInfo",
+    ]
+
+
+def test_requests_weigh_what_the_documents_say() -> None:
+    # rest-api.md: ping "Weight: 1", exchangeInfo "Weight: 20", and the table of the order book.
+    assert (VENUE.ping_weight, VENUE.exchange_info_weight) == (1, 20)
+    weights = {limit: VENUE.depth_weight(limit) for limit in (1, 5, 100, 101, 500, 501, 1000, 1001, 5000)}
+    assert list(weights.values()) == [5, 5, 5, 25, 25, 50, 50, 250, 250]
 
 
 # Snapshots
