@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 MINUTES ?= 3
 ARGS ?=
 
-.PHONY: help up test compose-test lint bench soak docs dist dist-check lock clean
+.PHONY: help up test coverage-mirror compose-test lint bench soak docs dist dist-check lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ up: $(VENV)/ready  ## everything on this machine: store, two updaters, server (A
 
 test: lint  ## lint, type-check, and run all tests (ARGS="-k book")
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+
+coverage-mirror: $(VENV)/ready  ## whether each pure module is run whole by its own tests (ARGS="depthcast.sync")
+	$(BIN)/python -m tests.packaging.mirror $(ARGS)
 
 compose-test: $(VENV)/ready  ## docker-compose.yml as a whole, with updaters and the store killed (needs Docker)
 	$(BIN)/python tests/infra/compose_test.py
