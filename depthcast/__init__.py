@@ -9,7 +9,8 @@ A map of the package, from the pure core outwards:
 ``depthcast.side``         ``Side``: one side of a book, in chunks of rendered levels
 ``depthcast.sync``         ``Sync``: snapshot + diffs -> an unbroken book; sans-I/O state machine
 ``depthcast.files``        the contract: request <-> key, key -> bytes, version of a file
-``depthcast.symbol_list``  the venue's list of symbols as a file: its parts, and which is news
+``depthcast.symbol_list``  the venue's list of symbols as a file, and its parts
+``depthcast.metadata``     what a venue says of itself, with history: what was in force at a time
 ``depthcast.heartbeat``    what a replica says of itself once a second
 ``depthcast.fleet``        which replicas live, and who comes first for a symbol
 ``depthcast.venues``       one module an exchange: urls, frames -> events, its REST scheme

@@ -1,22 +1,20 @@
-"""The venue's list of symbols as a published file: its parts, and which of two lists is news.
+"""The venue's list of symbols as a published file, and its parts.
 
 The file is what the venue answered to ``GET /api/v3/exchangeInfo``, byte for byte, under
 :data:`depthcast.files.EXCHANGE_INFO_KEY`::
 
     {"timezone":"UTC","serverTime":1723161253000,"rateLimits":[…],"exchangeFilters":[],"symbols":[{…},…],…}
 
-``serverTime`` is the moment of the answer and different each time; two lists that differ in it alone are the
-same list. It also orders them: of two lists the one with the later ``serverTime`` is newer.
+``serverTime`` is the moment of the answer and different each time. Which of two lists is news is
+:mod:`depthcast.metadata`'s to say.
 
 Bytes are looked at, not parsed, except by :meth:`SymbolList.divide`. Pure: no I/O, no clock.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final, NamedTuple, Self
 
 from depthcast.errors import BadFile
@@ -40,31 +38,6 @@ class Entry(NamedTuple):
     body: bytes
 
 
-class ListInfo(NamedTuple):
-    """What a list's writer says beside it; travels as the object's metadata."""
-
-    server_time_ms: int
-    fingerprint: str
-    replica: str
-
-    def to_metadata(self) -> dict[str, str]:
-        """As S3 user metadata."""
-        return {
-            "server-time": str(self.server_time_ms),
-            "fingerprint": self.fingerprint,
-            "replica": self.replica,
-        }
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> Self:
-        """The reverse of :meth:`to_metadata`; names in any case. Raises BadFile."""
-        fields = {name.lower(): value for name, value in metadata.items()}
-        try:
-            return cls(int(fields["server-time"]), fields["fingerprint"], fields["replica"])
-        except (KeyError, ValueError) as error:
-            raise BadFile(EXCHANGE_INFO_KEY, f"its metadata is not a list's: {error}") from None
-
-
 @dataclass(frozen=True)
 class SymbolList:
     """A list cut at the digits of its ``serverTime``: ``before`` + digits + ``after`` is the body."""
@@ -80,13 +53,6 @@ class SymbolList:
         if found is None or not body.startswith(b"{") or not body.endswith(b"}"):
             raise BadFile(EXCHANGE_INFO_KEY, "it has no serverTime or no end")
         return cls(body[: found.start(1)], int(found[1]), body[found.end(1) :])
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of all but the ``serverTime``."""
-        digest = hashlib.sha256(self.before)
-        digest.update(self.after)
-        return digest.hexdigest()
 
     def divide(self) -> "Divided":
         """Parse the symbols: O(bytes), about 20 ms for each 1,000 of Binance's.

@@ -1,43 +1,31 @@
-"""``SymbolListWriter``: publishes the exchange's list of symbols, so that the mirror answers it too.
+"""``SymbolListWriter``: publishes the exchange's list of symbols, and keeps its history.
 
-A replica reads the list now and then anyway, for the symbols' status. Here that answer is written, as it is,
-under :data:`~depthcast.files.EXCHANGE_INFO_KEY`: only where it says something else than the one in the store
-and was made later, by compare-and-swap. Of several replicas that read the same news one wins, and the others
-find nothing left to do. A list that says nothing new costs one small read.
+A replica reads the list now and then anyway, for the symbols' status. Here that answer is offered to a
+:class:`~depthcast.metadata.recorder.Recorder` until it is settled: it is written, as it is, only where it
+says something else than the one in the store and was made later. Of several replicas that read the same news
+one wins, and the others find nothing left to do. A list that says nothing new costs two small reads.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from enum import Enum
 from typing import Final
 
 from depthcast.backoff import Backoff
-from depthcast.errors import BadFile, StoreError
-from depthcast.files import CONTENT_TYPE, EXCHANGE_INFO_KEY, PEEK_BYTES
+from depthcast.errors import BadFile, MalformedAnswer, StoreError
 from depthcast.logs import get_logger
-from depthcast.store import Outcome, Store
-from depthcast.symbol_list import ListInfo, SymbolList
+from depthcast.metadata.kinds import EXCHANGE_INFO
+from depthcast.metadata.recorder import Offering, Recorder
+from depthcast.store import Store
 
-TRIES: Final = 3
-"""How often a list is written at most before a pause: the others were lost to somebody else."""
-
-_log = get_logger("updater")
-
-
-class Publishing(Enum):
-    """What became of a list."""
-
-    WRITTEN = "written"
-    NO_NEWS = "no news"
-    """The one in the store says the same."""
-    OLDER = "older"
-    """The one in the store was made later."""
-    UNSETTLED = "unsettled"
-    """Others wrote each time, or the store did not say what became of it: try again later."""
+_log: Final = get_logger("updater")
 
 
 class SymbolListWriter:
-    """Writes the newest list it was offered. :meth:`run` works until cancelled; ``ready`` is waited for."""
+    """Writes the newest list it was offered. :meth:`run` works until cancelled; ``ready`` is waited for.
+
+    ``wall_ms`` is this machine's time in milliseconds since 1970.
+    """
 
     def __init__(
         self,
@@ -48,13 +36,15 @@ class SymbolListWriter:
         ready: Callable[[], Awaitable[object]],
         backoff: Callable[[], Backoff] = lambda: Backoff(1.0, minimum_s=0.5, maximum_s=15.0),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._store = store
-        self._replica = replica
-        self._cache_control = cache_control
+        self._recorder = Recorder(
+            store, EXCHANGE_INFO, replica=replica, cache_control=cache_control, wall_ms=wall_ms
+        )
         self._ready = ready
         self._backoff = backoff
         self._sleep = sleep
+        self._wall_ms = wall_ms
         self._waiting: bytes | None = None
         self._offered = asyncio.Event()
 
@@ -64,6 +54,11 @@ class SymbolListWriter:
             self._waiting = body
             self._offered.set()
 
+    @property
+    def waits(self) -> bool:
+        """Whether a list is not settled yet."""
+        return self._waiting is not None
+
     async def run(self) -> None:
         """Write what is offered, again and again where the store does not let it."""
         await self._ready()
@@ -72,55 +67,25 @@ class SymbolListWriter:
             self._offered.clear()
             backoff = self._backoff()
             while self._waiting is not None:
-                body, why = self._waiting, "others write it, or the store did not say what became of it"
+                body = self._waiting
                 try:
-                    outcome = await self.publish(body)
+                    offering, record, why = await self._recorder.offer(body, self._wall_ms())
                 except StoreError as error:
-                    outcome, why = Publishing.UNSETTLED, str(error)
-                except BadFile as error:
+                    offering, record, why = Offering.UNSETTLED, None, str(error)
+                except (BadFile, MalformedAnswer) as error:
                     _log.warning("the exchange's list is not published", why=str(error))
-                    outcome = Publishing.NO_NEWS
-                if outcome is not Publishing.UNSETTLED:
+                    offering, record, why = Offering.UNCHANGED, None, ""
+                if offering is not Offering.UNSETTLED:
+                    if record is not None:
+                        told = {"sequence": record.sequence, "changes": len(record.changes)}
+                        _log.info("list of symbols written", bytes=len(body), **told)
                     if self._waiting is body:
                         self._waiting = None
                     continue
                 _log.warning("the list of symbols is not written yet", why=why)
                 await self._sleep(backoff.next_s())
 
-    async def publish(self, body: bytes) -> Publishing:
-        """Write ``body`` where it is news.
-
-        Raises :class:`~depthcast.errors.BadFile` for what is no list, and
-        :class:`~depthcast.errors.StoreError` where the store cannot be read.
-        """
-        mine = SymbolList.of(body)
-        info = ListInfo(mine.server_time_ms, mine.fingerprint, self._replica)
-        for _ in range(TRIES):
-            there = await self._store.peek(EXCHANGE_INFO_KEY, PEEK_BYTES)
-            if there is not None:
-                try:
-                    stored = ListInfo.from_metadata(there.metadata)
-                except BadFile:
-                    stored = None  # not one of ours: nobody can read it as a list
-                if stored is not None and stored.fingerprint == mine.fingerprint:
-                    return Publishing.NO_NEWS
-                if stored is not None and stored.server_time_ms >= mine.server_time_ms:
-                    return Publishing.OLDER
-            result = await self._store.put_if(
-                EXCHANGE_INFO_KEY,
-                body,
-                match=there.etag if there is not None else None,
-                metadata=info.to_metadata(),
-                content_type=CONTENT_TYPE,
-                cache_control=self._cache_control,
-            )
-            if result.outcome is Outcome.WON:
-                _log.info("list of symbols written", bytes=len(body))
-                return Publishing.WRITTEN
-            if result.outcome is not Outcome.LOST:
-                return Publishing.UNSETTLED
-        return Publishing.UNSETTLED
-
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken."""
         assert self._waiting is not None or not self._offered.is_set(), "nothing waits, but was offered"
+        self._recorder.check()

@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final, NamedTuple
 
 from depthcast.files import CONTENT_TYPE, DELISTED, EXCHANGE_INFO_KEY, LIMITS, FileInfo, depth_key
+from depthcast.metadata.kinds import EXCHANGE_INFO
+from depthcast.metadata.record import HeadInfo, digest_of
 from depthcast.settings import Address
 from depthcast.store import Outcome, Store
-from depthcast.symbol_list import ListInfo, SymbolList
 from server.__main__ import listen, serve
 from server.settings import ServerSettings
 from simulator.app import Simulator
@@ -93,8 +94,9 @@ class World:
             await self._put(store, depth_key(GONE, limit), self.book("THINUSDT", limit), DELISTED)
             await self._put(store, depth_key(DAMAGED, limit), b"{}", "TRADING")
         body = (await asyncio.to_thread(ask, self.port, "GET /api/v3/exchangeInfo")).body
-        listed = SymbolList.of(body)
-        about = ListInfo(listed.server_time_ms, listed.fingerprint, "world")
+        reading = EXCHANGE_INFO.read(body)
+        assert reading.server_time_ms is not None
+        about = HeadInfo(1, reading.server_time_ms, digest_of(body), reading.fingerprint, "world")
         await self._write(store, EXCHANGE_INFO_KEY, body, about.to_metadata())
 
     async def _put(

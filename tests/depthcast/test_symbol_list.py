@@ -1,4 +1,4 @@
-"""The list of symbols as a file: what is news, and its parts."""
+"""The list of symbols as a file, and its parts."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthcast.errors import BadFile
-from depthcast.symbol_list import ListInfo, SymbolList, without_permission_sets
+from depthcast.symbol_list import SymbolList, without_permission_sets
 
 BOTH = {"isSpotTradingAllowed": True, "isMarginTradingAllowed": True}
 
@@ -45,12 +45,6 @@ def test_the_server_time_is_told_and_the_rest_is_the_bytes() -> None:
     cut = SymbolList.of(BODY)
     assert cut.server_time_ms == 1_723_161_253_000
     assert b"%s%d%s" % (cut.before, cut.server_time_ms, cut.after) == BODY
-
-
-def test_lists_that_differ_in_their_time_alone_are_the_same_list() -> None:
-    one, later = (SymbolList.of(body_of(symbol("ETHUSDT"), server_time=time)) for time in (1, 2))
-    halted = SymbolList.of(body_of(symbol("ETHUSDT", status="HALT"), server_time=1))
-    assert one.fingerprint == later.fingerprint != halted.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -121,14 +115,3 @@ def test_permission_sets_are_left_out_as_binance_leaves_them_out() -> None:
     full, bare = body_of(symbol("A"), symbol("B")), body_of(*(symbol(n, permissionSets=[]) for n in "AB"))
     assert without_permission_sets(full) == bare
     assert without_permission_sets(bare) == bare
-
-
-def test_metadata_goes_there_and_back() -> None:
-    info = ListInfo(1_723_161_253_000, "ab" * 32, "r1")
-    assert ListInfo.from_metadata({name.upper(): value for name, value in info.to_metadata().items()}) == info
-
-
-@pytest.mark.parametrize("metadata", [{}, {"server-time": "x", "fingerprint": "a", "replica": "r"}])
-def test_foreign_metadata_is_refused(metadata: dict[str, str]) -> None:
-    with pytest.raises(BadFile):
-        ListInfo.from_metadata(metadata)

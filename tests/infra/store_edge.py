@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from depthcast.files import CONTENT_TYPE, EXCHANGE_INFO_KEY, FileInfo, depth_key
+from depthcast.metadata.kinds import EXCHANGE_INFO
+from depthcast.metadata.record import HeadInfo, digest_of
 from depthcast.store.aws import Aws
 from depthcast.store.embedded import SeaweedFS
 from depthcast.store.s3 import S3Store
-from depthcast.symbol_list import ListInfo, SymbolList
 from tests.infra.conftest import INFRA, script
 from tests.programs import program
 
@@ -148,8 +149,8 @@ class StoreEdge(NamedTuple):
         """Write a list of symbols as an updater does, over whatever is there; returns its body."""
         entries = ",".join(f'{{"symbol":"{symbol}","status":"TRADING"}}' for symbol in symbols)
         body = f'{{"timezone":"UTC","serverTime":{server_time_ms},"rateLimits":[],"symbols":[{entries}]}}'
-        listed = SymbolList.of(body.encode())
-        info = ListInfo(listed.server_time_ms, listed.fingerprint, "host-1")
+        fingerprint = EXCHANGE_INFO.read(body.encode()).fingerprint
+        info = HeadInfo(1, server_time_ms, digest_of(body.encode()), fingerprint, "host-1")
         held = await self.store.get(EXCHANGE_INFO_KEY)
         done = await self.store.put_if(
             EXCHANGE_INFO_KEY,

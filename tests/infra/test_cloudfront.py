@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote_to_bytes
 import pytest
 
 from depthcast.files import EXCHANGE_INFO_KEY, LIMITS, FileInfo
-from depthcast.symbol_list import ListInfo
+from depthcast.metadata.record import HeadInfo
 from depthcast.venues.binance_rest import LIMIT_NOT_VALID, ApiError, refuse_parameters
 from tests.conformance.depth_requests import Row, rows
 from tests.infra.conftest import INFRA
@@ -154,7 +154,7 @@ def test_the_list_of_symbols_is_the_file_of_its_name_and_takes_no_parameters() -
 
 
 def test_a_list_of_symbols_is_json_that_is_not_kept_and_tells_nothing_of_the_bucket() -> None:
-    about = ListInfo(1_723_161_253_000, "abc", "host-1").to_metadata()
+    about = HeadInfo(7, 1_723_161_253_000, "ab" * 32, "cd" * 32, "host-1").to_metadata()
     held = {f"x-amz-meta-{name}": value for name, value in about.items()} | {"x-amz-request-id": "def"}
     held |= {"content-type": "application/json", "cache-control": "public", "etag": '"1"'}
     headers = {name: {"value": value} for name, value in held.items()}

@@ -1,0 +1,201 @@
+"""The kinds of documents that are kept with history: their keys, and which of their members are no news.
+
+What is where, for one kind::
+
+    api/v3/exchangeInfo                              the current document, as the exchange wrote it
+    metadata/exchangeInfo                            the head: the newest change, with its document
+    history/exchangeInfo/changes/<time>-<n>          each change, the same bytes as the head had
+    history/exchangeInfo/symbols/ETHUSDT/<time>-<n>  the part of a change that touches one symbol
+    history/exchangeInfo/wide/<time>-<n>             changes that touch very many symbols
+
+All that is private lies below ``private/``, in the same shape. A lifecycle rule may expire what lies below a
+history prefix, and nothing else. Pure.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from depthcast.errors import BadKey, MalformedAnswer
+from depthcast.files import EXCHANGE_INFO_KEY, valid_symbol
+from depthcast.metadata.document import Json, read_json
+
+METADATA_PREFIX: Final = "metadata/"
+"""Where heads are: never expired."""
+
+HISTORY_PREFIX: Final = "history/"
+"""Where the changes are; a lifecycle rule may expire them."""
+
+PRIVATE_PREFIX: Final = "private/"
+"""What lies below it is never public."""
+
+SYSTEM_STATUS_KEY: Final = "sapi/v1/system/status"
+TRADING_STATUS_KEY: Final = "metadata/current/tradingStatus"
+
+MAX_DOCUMENT_BYTES: Final = 128 * 2**20
+"""A larger document is refused. Binance's list of symbols has 15 MB."""
+
+_SERVER_TIME: Final = re.compile(rb'"serverTime":([0-9]{1,13})(?=[,}])')
+_SEARCHED_BYTES: Final = 4096
+_ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,50}")
+_RESERVED: Final = frozenset({"history", "metadata"})
+
+
+class Reading(NamedTuple):
+    """What is known of a document at the cost of a hash. ``server_time_ms``: the exchange's, where it tells.
+
+    Two documents with equal fingerprints say the same.
+    """
+
+    server_time_ms: int | None
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of document.
+
+    ``name`` is its name in keys (of a private one below the account's), ``key`` the published file,
+    ``path`` what the exchange is asked for. ``has_symbols``: it is a list of symbols, which is never empty;
+    ``timed``: it tells ``serverTime``.
+    """
+
+    name: str
+    key: str
+    path: str
+    private: bool = False
+    has_symbols: bool = False
+    timed: bool = False
+
+    @property
+    def head_key(self) -> str:
+        """The key of the newest change."""
+        return f"{PRIVATE_PREFIX * self.private}{METADATA_PREFIX}{self.name}"
+
+    @property
+    def history_folder(self) -> str:
+        """The folder of all changes."""
+        return f"{PRIVATE_PREFIX * self.private}{HISTORY_PREFIX}{self.name}/"
+
+    @property
+    def changes_folder(self) -> str:
+        """The folder of whole changes."""
+        return f"{self.history_folder}changes/"
+
+    @property
+    def wide_folder(self) -> str:
+        """The folder of changes that touch too many symbols to be kept with each."""
+        return f"{self.history_folder}wide/"
+
+    def symbol_folder(self, symbol: str) -> str:
+        """The folder of the changes that touch ``symbol``. Raises :class:`~depthcast.errors.BadKey`."""
+        folder = f"{self.history_folder}symbols/{symbol}/"
+        if not keeps_by_itself(symbol):
+            raise BadKey(folder, "the symbol is misspelled")
+        return folder
+
+    def read(self, body: bytes) -> Reading:
+        """Look at a document without parsing it.
+
+        Raises :class:`~depthcast.errors.MalformedAnswer` for what is no whole JSON object: HTML, nothing at
+        all, a body that was cut off.
+        """
+        if len(body) > MAX_DOCUMENT_BYTES:
+            raise MalformedAnswer(self.path, f"it has more than {MAX_DOCUMENT_BYTES} bytes")
+        if not (body.startswith(b"{") and body.endswith(b"}")):
+            what = "empty" if not body else f"no whole JSON object: {body[:40]!r}"
+            raise MalformedAnswer(self.path, f"it is {what}")
+        found = _SERVER_TIME.search(body, 0, _SEARCHED_BYTES)
+        if found is None and self.timed:
+            raise MalformedAnswer(self.path, "it tells no serverTime in milliseconds")
+        digest = hashlib.sha256(body[: found.start(1)] if found else body)
+        if found:
+            digest.update(memoryview(body)[found.end(1) :])
+        return Reading(int(found[1]) if found else None, digest.hexdigest())
+
+    def parse(self, body: bytes) -> Json:
+        """A document's members, but for those that are no news (``serverTime``).
+
+        Raises :class:`~depthcast.errors.MalformedAnswer` for what is no JSON object, and for a list of
+        symbols that is empty, or names one twice, or does not tell each one's status.
+        """
+        self.read(body)
+        try:
+            members = read_json(body)
+        except ValueError as error:
+            raise MalformedAnswer(self.path, f"it is no JSON: {error!s:.100}") from None
+        if self.has_symbols:
+            self._check_symbols(members)
+        elif not members:
+            raise MalformedAnswer(self.path, "it says nothing")
+        return {name: value for name, value in members.items() if name != "serverTime"}
+
+    def _check_symbols(self, members: Json) -> None:
+        symbols = members.get("symbols")
+        if not isinstance(symbols, list) or not symbols:
+            raise MalformedAnswer(self.path, "it lists no symbols")
+        names = set()
+        for each in symbols:
+            known = isinstance(each, dict) and isinstance(each.get("status"), str)
+            if not known or not isinstance(each.get("symbol"), str) or not each["symbol"]:
+                raise MalformedAnswer(self.path, f"a symbol has no name or no status: {each!r:.60}")
+            names.add(each["symbol"])
+        if len(names) < len(symbols):
+            raise MalformedAnswer(self.path, "it lists a symbol twice")
+
+
+EXCHANGE_INFO: Final = Kind(
+    "exchangeInfo", EXCHANGE_INFO_KEY, f"/{EXCHANGE_INFO_KEY}", has_symbols=True, timed=True
+)
+"""``GET /api/v3/exchangeInfo``: rate limits, and each symbol's status, sizes and permissions."""
+
+SYSTEM_STATUS: Final = Kind("systemStatus", SYSTEM_STATUS_KEY, f"/{SYSTEM_STATUS_KEY}")
+"""``GET /sapi/v1/system/status``: ``{"status":0,"msg":"normal"}``, or 1 while there is maintenance."""
+
+TRADING_STATUS: Final = Kind("tradingStatus", TRADING_STATUS_KEY, TRADING_STATUS_KEY, has_symbols=True)
+"""What each symbol does, derived by the updaters from what they are told and what they see."""
+
+PUBLIC: Final = (EXCHANGE_INFO, SYSTEM_STATUS, TRADING_STATUS)
+"""The kinds that anybody may read."""
+
+
+def keeps_by_itself(symbol: str) -> bool:
+    """Whether a symbol has a folder of its own: it is spelled like one, and no key would be odd with it.
+
+    >>> keeps_by_itself("ETHUSDT"), keeps_by_itself(".."), keeps_by_itself("a/b")
+    (True, False, False)
+    """
+    return valid_symbol(symbol) and symbol not in (".", "..")
+
+
+def account(name: str) -> Kind:
+    """``GET /api/v3/account`` of one account: commissions, permissions, balances.
+
+    ``name`` is ours, not the exchange's. Raises :class:`~depthcast.errors.BadKey` for a misspelled one.
+
+    >>> account("main").key, account("main").head_key
+    ('private/main/api/v3/account', 'private/metadata/main/account')
+    """
+    key = f"{PRIVATE_PREFIX}{name}/api/v3/account"
+    return Kind(f"{_checked(name, key)}/account", key, "/api/v3/account", private=True)
+
+
+def commission(name: str, symbol: str) -> Kind:
+    """``GET /api/v3/account/commission?symbol=…`` of one account. Raises as :func:`account`.
+
+    >>> commission("main", "ETHUSDT").history_folder
+    'private/history/main/commission/ETHUSDT/'
+    """
+    key = f"{PRIVATE_PREFIX}{name}/api/v3/account/commission?symbol={symbol}"
+    if not keeps_by_itself(symbol):
+        raise BadKey(key, "the symbol is misspelled")
+    return Kind(f"{_checked(name, key)}/commission/{symbol}", key, "/api/v3/account/commission", private=True)
+
+
+def _checked(name: str, key: str) -> str:
+    if _ACCOUNT.fullmatch(name) is None or name in _RESERVED:
+        raise BadKey(
+            key, "an account's name is 1 to 50 letters, digits, '_' and '-', not history or metadata"
+        )
+    return name
