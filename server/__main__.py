@@ -24,6 +24,7 @@ from depthcast.exit import complete, run
 from depthcast.logs import SeldomFilter, get_logger
 from depthcast.settings import Address
 from depthcast.store import Store
+from server.garbage import Garbage
 from server.protocol import protocol_with
 from server.push.websocket import websocket_with
 from server.service import Service
@@ -112,6 +113,7 @@ async def serve(
     )
     working = asyncio.create_task(service.run())
     sweeping = asyncio.create_task(Unfinished(http.server_state.connections).run())
+    collecting = asyncio.create_task(Garbage().run())
     serving = asyncio.create_task(http.serve(sockets=[bound]))
     stopping = asyncio.create_task(stop.wait())
     host, port = bound.getsockname()[:2]
@@ -121,9 +123,9 @@ async def serve(
     finally:
         service.end_streams()
         http.should_exit = True
-        for task in (working, sweeping, stopping):
+        for task in (working, sweeping, collecting, stopping):
             task.cancel()
-        ended = await asyncio.gather(working, sweeping, serving, stopping, return_exceptions=True)
+        ended = await asyncio.gather(working, sweeping, collecting, serving, stopping, return_exceptions=True)
         await service.close()
         await store.close()
         bound.close()

@@ -7,8 +7,9 @@ they are equally fresh: smaller limits are cut from the body and kept, and so ar
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Self
+from weakref import ref
 
 from depthcast.files import FileInfo, Version, check_body, cut, parse_key
 from depthcast.store import StoredObject
@@ -38,6 +39,7 @@ class Edition:
     """A published file as read: its limit, its version and what its writer said about it."""
 
     __slots__ = (
+        "__weakref__",
         "_body",
         "_cache_control",
         "_cuts",
@@ -129,7 +131,7 @@ class Edition:
             (b"depthcast-publish-time", b"%d" % self.info.publish_time_ms),
             (b"depthcast-status", self.info.status.encode()),
         )
-        made = Variants(body, self._tag(limit), headers, self._keep)
+        made = Variants(body, self._tag(limit), headers, _kept_by(self))
         self._cuts[limit] = made
         self._make_room(made, self._length(made))
         return made
@@ -185,6 +187,20 @@ def version_headers(version: Version) -> Sequence[Header]:
         (b"depthcast-version", str(version).encode()),
         (b"depthcast-epoch", b"%d" % version.epoch),
     )
+
+
+def _kept_by(edition: Edition) -> Callable[[Variants, int], None]:
+    """Tells ``edition`` what its variants keep, and does not hold it. A circle of the two would outlive the
+    version by as long as the garbage collector takes to come by, bodies and all; and a hundred books that
+    change ten times a second would have it come by every few milliseconds, for milliseconds."""
+    held = ref(edition)
+
+    def keep(variants: Variants, encoded_bytes: int) -> None:
+        there = held()
+        if there is not None:
+            there._keep(variants, encoded_bytes)
+
+    return keep
 
 
 def _wall_ms() -> int:

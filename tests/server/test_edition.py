@@ -1,7 +1,9 @@
 """One version of one file, and the answers made from it."""
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING
+from weakref import ref
 
 import pytest
 
@@ -102,6 +104,25 @@ async def test_answers_in_codings_never_take_more_than_the_edition_says(store: "
             answer = edition.answer(limit, Asked(accept_encoding=accept), LIVE)
             assert (answer if isinstance(answer, Answer) else await answer).status == 200
             edition.check()
+
+
+async def test_an_edition_that_is_let_go_leaves_nothing_to_the_garbage_collector(
+    store: "WatchedStore",
+) -> None:
+    edition = Edition.of(KEY_5000, StoredObject(store.body(160, 5000), '"x"', store.metadata()))
+    asked = Asked(accept_encoding=b"gzip")
+    answer = edition.answer(5000, asked, LIVE)
+    assert not isinstance(answer, Answer), "a long body is encoded aside"
+    await answer
+    answer_of(edition, 5)
+    held = ref(edition)
+    gc.disable()
+    try:
+        del edition, answer
+        await asyncio.sleep(0)
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 async def test_what_was_asked_for_is_encoded_before_the_next_edition_is_shown(store: "WatchedStore") -> None:
