@@ -25,7 +25,7 @@ import uvloop
 
 from bench.shelf import MOVING_LIMIT, changed_at, moving
 
-PRIORITY: Final = 2
+PRIORITY: Final = 3
 
 _PAUSE_S: Final = 0.001
 _ID: Final = b'{"lastUpdateId":'
@@ -151,14 +151,14 @@ async def run(port: int, rate: float, seconds: float, books: int, watched: int) 
     return {"latency_s": took, "visible_s": waits}
 
 
-def first_in_line(priority: int) -> None:
-    """Go before other processes of this core, where that is allowed.
+def first_in_line(priority: int, pid: int = 0) -> None:
+    """Have a process (this one) go before others of its core, where that is allowed.
 
-    What the probe notes late looks like the server's latency, and so does the load's own stutter: requests
-    held up by what else runs on its core come all at once.
+    What the probe notes late looks like the server's latency, and so does the stutter of the load and of the
+    store: what was held up by others of its core comes all at once.
     """
     with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(priority))
 
 
 if __name__ == "__main__":

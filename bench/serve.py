@@ -300,6 +300,7 @@ def _change(ours: Site, shelved: shelf.Running, scale: Scale, folder: Path) -> C
     ]
     script.write_text(_script(targets, 0))
     peak, _ = _wrk(root + "/", {}, scale.seconds, script=script)
+    first_in_line(PRIORITY - 1, shelved.pid)
     script.write_text(_script(targets, _PAUSE_MS))
     # Each connection waits so long after each answer: so many of them make half the peak.
     connections = max(1, round(peak / 2 * (_PAUSE_MS + 0.5) / 1000))
@@ -307,7 +308,7 @@ def _change(ours: Site, shelved: shelf.Running, scale: Scale, folder: Path) -> C
         _wrk_command(root + "/", {}, scale.change_s + 2, connections, script),
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: first_in_line(PRIORITY - 1),
+        preexec_fn=lambda: first_in_line(PRIORITY - 2),
     )
     try:
         time.sleep(1.0)

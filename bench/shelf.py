@@ -10,6 +10,7 @@ reads it answered, and how many of these found nothing.
 
 import argparse
 import asyncio
+import gc
 import json
 import random
 import subprocess
@@ -171,6 +172,7 @@ class Running:
     def __init__(self, child: "subprocess.Popen[str]") -> None:
         assert child.stdin is not None
         assert child.stdout is not None
+        self.pid = child.pid
         self._in, self._out = child.stdin, child.stdout
         port = int(self._out.readline())
         self.aws = Aws(f"http://127.0.0.1:{port}", access_key_id="bench", secret_access_key="bench")
@@ -211,6 +213,7 @@ async def serve(books: int) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # for some seconds: its pauses would look like the server's
     parser = argparse.ArgumentParser(prog="python -m bench.shelf", description=__doc__)
     parser.add_argument("--books", type=int, default=100, help="moving books")
     uvloop.run(serve(parser.parse_args().books))
