@@ -18,6 +18,7 @@
     │   ├── MalformedFrame         a websocket frame that the venue's documents do not describe
     │   ├── MalformedAnswer        a REST body that the venue's documents do not describe
     │   ├── Refused                the venue answered with one of its error codes
+    │   ├── KeyRefused             it does not take an account's key, signature or clock
     │   ├── RateLimited            429 or 418: be silent until ``retry_after_ms`` has passed
     │   └── VenueUnavailable       no answer, a time-out or a 5xx
     └── StoreError
@@ -199,6 +200,19 @@ class Refused(VenueError):
 
     def __init__(self, status: int, code: int | None, text: str) -> None:
         super().__init__(f"the exchange refused the request: {status} {code} {text}")
+        self.status = status
+        self.code = code
+        self.text = text
+
+
+class KeyRefused(VenueError):
+    """The venue does not take an account's key, signature or clock. No waiting mends it; somebody has to.
+
+    ``status``, ``code`` and ``text`` as in :class:`Refused`.
+    """
+
+    def __init__(self, status: int, code: int | None, text: str, *, hint: str = "") -> None:
+        super().__init__(f"the exchange refused the account's request: {status} {code} {text}", hint=hint)
         self.status = status
         self.code = code
         self.text = text

@@ -85,6 +85,15 @@ class WriteBeat(_Part):
     """Of the won writes of the last minute."""
 
 
+class PollBeat(_Part):
+    """One kind of question about the exchange itself, which one replica asks for all."""
+
+    answered: Count = 0
+    """Answers since the replica started; it grows where there is progress."""
+    active: bool = False
+    """Whether this replica asks, rather than standing by."""
+
+
 class SymbolBeat(_Part):
     """One symbol held."""
 
@@ -131,6 +140,8 @@ class Heartbeat(_Part):
     feed: FeedBeat = FeedBeat()
     rest: RestBeat = RestBeat()
     writes: WriteBeat = WriteBeat()
+    polls: Mapping[str, PollBeat] = Field(default_factory=dict)
+    """The questions that it can ask, by kind."""
     symbols: Mapping[str, SymbolBeat] = Field(default_factory=dict)
 
     def without_symbols(self) -> Self:

@@ -9,7 +9,7 @@ _SECRETS: Final = (
     (
         re.compile(
             r"(?i)\b(X-Amz-(?:Signature|Credential|Security-Token)|aws_(?:secret_access_key|session_token)"
-            r"|signature|secret|token|password)(=|: ?)[^\s&,;'\"]+"
+            r"|X-MBX-APIKEY|signature|secret|token|password)(=|: ?)[^\s&,;'\"]+"
         ),
         r"\1\2…",
     ),

@@ -22,7 +22,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
-from typing import Final, Self
+from types import MappingProxyType
+from typing import Final, NamedTuple, Self
 
 import aiohttp
 from yarl import URL
@@ -38,6 +39,15 @@ FIREWALL_PAUSE_MS: Final = 60_000
 """The silence after a 403: a firewall that turned us away is not asked again at once."""
 
 _log = logging.getLogger(__name__)
+
+
+class Request(NamedTuple):
+    """What to ask: ``path`` with its query, and headers. Errors name it as ``shown``, where that is given: a
+    signed query is nobody's to read."""
+
+    path: str
+    headers: Mapping[str, str] = MappingProxyType({})
+    shown: str = ""
 
 
 @dataclass(order=True, slots=True)
@@ -147,26 +157,42 @@ class Rest:
         weight = self._venue.depth_weight(limit)
         return await self._get(self._venue.depth_path(symbol, limit), weight, background)
 
-    async def exchange_info(self) -> ExchangeInfo:
-        """The venue's list of symbols; from here on its own weight limit holds."""
+    async def exchange_info(self, background: bool = False) -> ExchangeInfo:
+        """The venue's list of symbols; from here on its own weight limit holds.
+
+        ``background``: it can wait.
+        """
         *others, last = self._venue.exchange_info_paths
         body = None
         for path in others:
             try:
-                body = await self._get(path, self._venue.exchange_info_weight, False)
+                body = await self._get(path, self._venue.exchange_info_weight, background)
                 break
             except Refused as error:
                 if error.code is None:
                     raise
         if body is None:
-            body = await self._get(last, self._venue.exchange_info_weight, False)
+            body = await self._get(last, self._venue.exchange_info_weight, background)
         info = self._venue.parse_exchange_info(body)
-        self._budget.limit = info.request_weight_per_minute
+        self.learn(info)
         return info
+
+    def learn(self, info: ExchangeInfo) -> None:
+        """Keep to the weight limit that a list tells, whoever asked for it."""
+        self._budget.limit = info.request_weight_per_minute
 
     async def ping(self) -> None:
         """Returns if the venue answers."""
         await self._get(self._venue.ping_path, self._venue.ping_weight, False)
+
+    async def ask(
+        self, request: Callable[[], Request], weight: int, *, background: bool = False, attempts: int = 0
+    ) -> bytes:
+        """The venue's body to any other request, which is made anew for each attempt, when its turn has come.
+
+        ``attempts`` 0: as many as for all others.
+        """
+        return await self._get(request, weight, background, attempts or self._attempts)
 
     # What is known about the pace
 
@@ -259,26 +285,33 @@ class Rest:
 
     # One request
 
-    async def _get(self, path: str, weight: int, background: bool) -> bytes:
-        url = self._venue.rest_url + path
+    async def _get(
+        self, path: str | Callable[[], Request], weight: int, background: bool, attempts: int = 0
+    ) -> bytes:
+        request = path if callable(path) else lambda: Request(path)
+        attempts = attempts or self._attempts
         retry = Backoff(self._retry_initial_s, maximum_s=self._retry_maximum_s, rng=self._rng)
         attempt = 0
         while True:
             attempt += 1
-            answer = await self._attempt(url, weight, background)
+            answer = await self._attempt(request, weight, background)
             if isinstance(answer, bytes):
                 return answer
-            if isinstance(answer, Refused | MalformedAnswer) or attempt >= self._attempts:
+            if isinstance(answer, Refused | MalformedAnswer) or attempt >= attempts:
                 raise answer
             if not isinstance(answer, RateLimited):
                 await self._sleep(retry.next_s())
 
-    async def _attempt(self, url: str, weight: int, background: bool) -> bytes | VenueError:
+    async def _attempt(
+        self, make: Callable[[], Request], weight: int, background: bool
+    ) -> bytes | VenueError:
         """Wait for a turn, ask once, and learn from the answer what the pace is."""
         reservation = await self._turn(weight, background)
         reported = None
         try:
-            status, headers, body = await self._ask(url)
+            request = make()
+            url = self._venue.rest_url + (request.shown or request.path)
+            status, headers, body = await self._ask(request, url)
             reported = self._venue.used_weight(headers)
         except (MalformedAnswer, VenueUnavailable) as failed:
             return failed
@@ -301,9 +334,13 @@ class Rest:
             self._obey(FIREWALL_PAUSE_MS)
         return error
 
-    async def _ask(self, url: str) -> tuple[int, Mapping[str, str], bytes]:
+    async def _ask(self, request: Request, url: str) -> tuple[int, Mapping[str, str], bytes]:
+        """``url`` is what an error calls it."""
+        real = URL(self._venue.rest_url + request.path, encoded=True)
         try:
-            async with self._open_session().get(URL(url, encoded=True), allow_redirects=False) as response:
+            async with self._open_session().get(
+                real, headers=request.headers, allow_redirects=False
+            ) as response:
                 body = bytearray()
                 async for piece in response.content.iter_any():
                     body += piece
@@ -311,7 +348,7 @@ class Rest:
                         raise MalformedAnswer(url, f"more than {self._max_body_bytes} bytes")
                 return response.status, response.headers, bytes(body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = str(error) or type(error).__name__
+            why = type(error).__name__ if request.shown else str(error) or type(error).__name__
             raise VenueUnavailable(
                 f"{url} did not answer: {why}", hint="check the network and the REST url"
             ) from error

@@ -39,6 +39,14 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--rate", type=float, default=_DEFAULTS.rate, help="diffs a second (%(default)s)")
     parser.add_argument("--uniform", action="store_true", help="no thin, quiet, one-sided or empty books")
     parser.add_argument("--halted", default="", help="symbols with status HALT: A,B,C")
+    parser.add_argument(
+        "--account",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="an account: its API key on a line, then its HMAC secret or Ed25519 key; may be repeated",
+    )
     parser.add_argument("--capture", nargs="+", type=Path, default=[], help="recorded files to play")
     parser.add_argument(
         "--speed", type=float, default=_DEFAULTS.speed, help="of a capture; 0: as fast as readers take it"
@@ -83,6 +91,7 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
             varied=not given.uniform,
             rate=given.rate,
             halted=tuple(filter(None, given.halted.split(","))),
+            accounts=tuple(given.account),
             captures=tuple(given.capture),
             speed=given.speed,
             history_s=given.history,

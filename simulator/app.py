@@ -11,7 +11,9 @@ from typing import Any, Self
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from simulator.accounts import Account
 from simulator.capture import Player, load
+from simulator.changes import Changes
 from simulator.clock import Clock, ManualClock, SystemClock
 from simulator.exchange import Exchange
 from simulator.faults import Faults, Kind
@@ -62,9 +64,13 @@ class Simulator:
             self.exchange.add_market(listing, profile)
         for symbol in settings.halted:
             self.exchange.set_status(symbol, "HALT")
+        for path in settings.accounts:
+            self.exchange.accounts.add(Account.read(path))
         self.exchange.faults.set_rates(settings.rates)
         self._rest = Rest(self.exchange)
-        self._oracle = Oracle(self.exchange)
+        self.changes = Changes(self.exchange)
+        """Changes of what the exchange says about itself, to be ordered."""
+        self._oracle = Oracle(self.exchange, self.changes)
         self._lines: dict[int, _Line] = {}
         self._attempts = AttemptMeter(settings.connections_per_5min)
         self._opened = 0

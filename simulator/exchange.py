@@ -6,10 +6,13 @@ as on the real exchange: usually a diff ends at the newest id, sometimes it ends
 shows a part of the diff that is still to come.
 """
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Final, NamedTuple, Protocol
 
+from simulator.accounts import Accounts
 from simulator.depth import DepthUpdate
 from simulator.faults import Fault, Faults, Kind
 from simulator.listing import STATUSES, Listing
@@ -116,6 +119,11 @@ class Exchange:
         self.weights = weights or WeightMeter()
         self.faults = Faults(Random(f"{seed}/faults"), wall_ms, self._act)
         self.partial_share = partial_share
+        self.accounts = Accounts()
+        self.maintenance = False
+        """Nothing trades, and the system status says so."""
+        self.spoiled: dict[str, deque[str]] = {}
+        """How the next answers at a path are damaged (:data:`simulator.rest.SPOILED`)."""
         self.instruments: dict[str, Instrument] = {}
         self.connections: dict[int, Connection] = {}
         self._by_stream: dict[str, Instrument] = {}
@@ -146,6 +154,23 @@ class Exchange:
             raise ValueError(f"{status!r:.40} is not a status, only {', '.join(STATUSES)}")
         instrument.listing.status = status
 
+    def delist(self, symbol: str) -> Listing:
+        """A symbol is listed no more: its streams fall silent, REST does not know it. Raises ValueError."""
+        instrument = self.instruments.pop(symbol, None)
+        if instrument is None:
+            raise ValueError(f"no symbol {symbol!r:.80} is listed")
+        del self._by_stream[symbol.lower()]
+        return instrument.listing
+
+    def rename(self, symbol: str, to: str, profile: Profile) -> None:
+        """A symbol is listed under another name, with a market of its own. Raises ValueError."""
+        if to in self.instruments:
+            raise ValueError(f"{to} is listed already")
+        listing = replace(self.instruments[symbol].listing, symbol=to) if symbol in self.instruments else None
+        self.delist(symbol)
+        assert listing is not None
+        self.add_market(listing, profile)
+
     # The clock
 
     def tick(self) -> None:
@@ -156,7 +181,8 @@ class Exchange:
         if self.faults.rates:
             self._strike(elapsed_s)
         for instrument in self.instruments.values():
-            if instrument.market is not None and instrument.listing.status == "TRADING":
+            trades = instrument.listing.status == "TRADING" and not self.maintenance
+            if instrument.market is not None and trades:
                 self._trade(instrument, instrument.market, now_ms)
             for listener in tuple(instrument.listeners):
                 listener.on_tick(now_ms)

@@ -1,7 +1,8 @@
 """What the exchange lists: names, precisions, filters and status, as ``exchangeInfo`` tells them."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from simulator.scale import Scale
@@ -69,6 +70,8 @@ class Listing:
     lot: int = 1
     status: str = "TRADING"
     permissions: tuple[str, ...] = ("SPOT",)
+    filter_members: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the filters are said to be, in place of what they are: by type and member. The market goes on."""
 
     def __post_init__(self) -> None:
         if not well_formed(self.symbol):
@@ -109,6 +112,15 @@ class Listing:
             "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"],
         }
 
+    def set_filter(self, kind: str, members: Mapping[str, Any]) -> None:
+        """Say something else of a filter from now on. Raises ValueError for a filter or member it has not."""
+        known = {each["filterType"]: each for each in self._filters()}.get(kind)
+        if known is None or not members.keys() <= known.keys() - {"filterType"}:
+            raise ValueError(
+                f"{self.symbol} has no filter {kind!r:.40} with {', '.join(members) or 'nothing'}"
+            )
+        self.filter_members.setdefault(kind, {}).update(members)
+
     def _filters(self) -> list[dict[str, Any]]:
         # Filter numbers are 8-decimal strings whatever the symbol's own precision is.
         tick, lot = (
@@ -116,9 +128,10 @@ class Listing:
             for step, digits in ((self.tick, self.scale.price_digits), (self.lot, self.scale.quantity_digits))
         )
         most = "92233720368.00000000"
-        return [
+        filters: list[dict[str, Any]] = [
             {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": most, "tickSize": tick},
             {"filterType": "LOT_SIZE", "minQty": lot, "maxQty": most, "stepSize": lot},
             {"filterType": "ICEBERG_PARTS", "limit": 100},
             {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
         ]
+        return [{**each, **self.filter_members.get(each["filterType"], {})} for each in filters]

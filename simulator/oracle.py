@@ -10,6 +10,10 @@
 ``POST /sim/faults``
     ``{"kind":"gap","symbol":"ETHUSDT","count":3,…}`` orders one (:meth:`simulator.faults.Faults.inject`),
     ``{"rates":{"gap":0.01,…}}`` replaces the rates, ``{"clear":true}`` withdraws all.
+``GET /sim/metadata``
+    what was changed of what the exchange says about itself (``since=N``: from the N-th on).
+``POST /sim/metadata``
+    an order, or a list of them, as :mod:`simulator.changes` has them.
 """
 
 import json
@@ -18,6 +22,7 @@ from dataclasses import asdict
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from simulator.changes import Changes
 from simulator.exchange import Exchange, Instrument
 from simulator.faults import Kind
 from simulator.rest import Answer
@@ -29,8 +34,9 @@ _ORDER: Final = {"kind", "symbol", "connection", "count", "form", "ids", "delay_
 class Oracle:
     """Answers ``/sim/…`` for one exchange."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, changes: Changes | None = None) -> None:
         self._exchange = exchange
+        self._changes = changes or Changes(exchange)
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> Answer:
         """The answer to a request; ``query`` is raw."""
@@ -45,6 +51,10 @@ class Oracle:
                     return _json(200, self._faults(int(sent.get("since", "0"))))
                 case "POST", "/sim/faults":
                     return _json(200, self._order(json.loads(body)))
+                case "GET", "/sim/metadata":
+                    return _json(200, self._changed(int(sent.get("since", "0"))))
+                case "POST", "/sim/metadata":
+                    return _json(200, self._change(json.loads(body)))
         except TruthError as error:
             return _json(404, {"error": str(error)})
         except (ValueError, TypeError) as error:
@@ -98,6 +108,20 @@ class Oracle:
         if unknown or "kind" not in order:
             raise ValueError(f"an order has a kind and may have {', '.join(sorted(_ORDER - {'kind'}))}")
         return {"happened": faults.inject(**order)}
+
+    def _changed(self, since: int) -> dict[str, Any]:
+        changes = self._changes
+        forgotten = changes.count - len(changes.happened)
+        happened = list(changes.happened)[max(0, since - forgotten) :]
+        return {"total": changes.count, "happened": [asdict(each) for each in happened]}
+
+    def _change(self, orders: Any) -> dict[str, Any]:
+        orders = orders if isinstance(orders, list) else [orders]
+        if not all(isinstance(order, dict) for order in orders):
+            raise ValueError("a change is a JSON object")
+        for order in orders:
+            self._changes.order(order)
+        return {"total": self._changes.count}
 
 
 def _state_of(instrument: Instrument) -> dict[str, Any]:

@@ -23,12 +23,13 @@ _TIME_UNITS: Final = {"MICROSECOND": 1000, "microsecond": 1000, "MILLISECOND": 1
 
 
 class ApiError(Exception):
-    """A refusal: HTTP 400 with ``{"code":…,"msg":…}``."""
+    """A refusal: HTTP 400, or another ``status``, with ``{"code":…,"msg":…}``."""
 
-    def __init__(self, code: int, msg: str) -> None:
+    def __init__(self, code: int, msg: str, status: int = 400) -> None:
         super().__init__(f"{code} {msg}")
         self.code = code
         self.msg = msg
+        self.status = status
 
 
 def checked(sent: Sequence[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:

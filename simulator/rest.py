@@ -1,5 +1,5 @@
 """Binance spot's REST scheme for market data: ``depth``, ``ticker/bookTicker``, ``exchangeInfo``, ``ping``
-and ``time``. Sans-I/O.
+and ``time``; the wallet's ``system/status``; and for who signs, ``account`` and its ``commission``. Sans-I/O.
 
 Parameters, defaults, weights, errors and their order follow rest-api.md and errors.md, and where those are
 silent what was seen of the live service; what neither tells is marked *chosen*.
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
+from simulator.accounts import Account
 from simulator.exchange import Exchange, Instrument
 from simulator.faults import Fault, Kind
 from simulator.listing import Listing
@@ -54,6 +55,13 @@ _COMMON_HEADERS: Final = {
 _DEPTH: Final = ("symbol", "limit", "symbolStatus")
 _TICKER: Final = ("symbol", "symbols", "symbolStatus")
 _EXCHANGE_INFO: Final = ("symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus")
+_SIGNED: Final = ("timestamp", "recvWindow", "signature")
+_ACCOUNT: Final = ("omitZeroBalances", *_SIGNED)
+_COMMISSION: Final = ("symbol", *_SIGNED)
+
+SPOILED: Final = ("500", "503", "html", "page", "truncated", "shrunk", "cut", "hang")
+"""How an answer may be damaged: an error, a web page in its place (with 200: ``page``), half of the body, a
+list of no symbols or an object of no members, half of it and then the end, or nothing at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +84,18 @@ class _Endpoint(NamedTuple):
     answer: Callable[[Mapping[str, str], Mapping[str, str]], Answer]
 
 
+class _SignedEndpoint(NamedTuple):
+    parameters: Sequence[str]
+    weight: Callable[[Mapping[str, str]], int]
+    answer: Callable[[Mapping[str, str], Account], Answer]
+
+
 class Rest:
     """Answers requests for one :class:`~simulator.exchange.Exchange`."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._endpoints = {
+        self._endpoints: dict[str, _Endpoint | _SignedEndpoint] = {
             "/api/v3/ping": _Endpoint((), _one, self._ping),
             "/api/v3/time": _Endpoint((), _one, self._time),
             "/api/v3/depth": _Endpoint(_DEPTH, depth_weight, self._depth),
@@ -89,6 +103,10 @@ class Rest:
                 _TICKER, lambda sent: 2 if "symbol" in sent else 4, self._book_ticker
             ),
             "/api/v3/exchangeInfo": _Endpoint(_EXCHANGE_INFO, lambda _: 20, self._exchange_info),
+            # Counted with the others (chosen): the wallet's own limit is twice as high.
+            "/sapi/v1/system/status": _Endpoint((), _one, self._system_status),
+            "/api/v3/account": _SignedEndpoint(_ACCOUNT, lambda _: 20, self._account),
+            "/api/v3/account/commission": _SignedEndpoint(_COMMISSION, lambda _: 20, self._commission),
         }
 
     def answer(
@@ -116,9 +134,17 @@ class Rest:
                 Answer(status, body, {**_content(JSON), **used, "Retry-After": str(retry_after_s)})
             )
         try:
-            answer = endpoint.answer(checked(sent, endpoint.parameters), headers)
+            known = checked(sent, endpoint.parameters)
+            if isinstance(endpoint, _SignedEndpoint):
+                now_ms = self._exchange.wall_ms()
+                answer = endpoint.answer(known, self._exchange.accounts.signer(query, headers, now_ms))
+            else:
+                answer = endpoint.answer(known, headers)
         except ApiError as error:
-            answer = Answer(400, error_body(error.code, error.msg), _content(JSON))
+            answer = Answer(error.status, error_body(error.code, error.msg), _content(JSON))
+        forms = self._exchange.spoiled.get(path)
+        if forms:
+            answer = _spoiled(answer, forms.popleft())
         return _dressed(replace(answer, headers={**answer.headers, **used}))
 
     def _ping(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
@@ -209,6 +235,21 @@ class Rest:
         }
         return Answer(200, _compact(body), _content(JSON))
 
+    def _system_status(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+        status = (1, "system_maintenance") if self._exchange.maintenance else (0, "normal")
+        return Answer(200, _compact({"status": status[0], "msg": status[1]}), _content(JSON))
+
+    def _account(self, sent: Mapping[str, str], account: Account) -> Answer:
+        omit = boolean_of(sent, "omitZeroBalances", default=False)
+        all_read(sent, _ACCOUNT)
+        return Answer(200, _compact(account.info(omit_zero_balances=omit)), _content(JSON))
+
+    def _commission(self, sent: Mapping[str, str], account: Account) -> Answer:
+        symbol = symbol_of(sent)
+        all_read(sent, _COMMISSION)
+        self._instrument(symbol)
+        return Answer(200, _compact(account.commission(symbol)), _content(JSON))
+
     def _chosen(self, sent: Mapping[str, str]) -> Sequence[Listing]:
         symbols, permissions, status = symbol_or_symbols(sent), permissions_of(sent), status_of(sent)
         either(sent)
@@ -260,7 +301,11 @@ def _rate_limit(kind: str, interval: str, count: int, limit: int) -> dict[str, A
 
 
 def _failed(answer: Answer, fault: Fault) -> Answer:
-    match fault.form:
+    return _spoiled(answer, fault.form)
+
+
+def _spoiled(answer: Answer, form: str) -> Answer:
+    match form:
         case "500":
             text = "An unknown error occurred while processing the request."
             return replace(answer, status=500, body=error_body(-1000, text))
@@ -270,6 +315,12 @@ def _failed(answer: Answer, fault: Fault) -> Answer:
         case "html":
             page = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
             return replace(answer, status=502, body=page, headers=_content("text/html"))
+        case "page":
+            page = b"<html><head><title>Maintenance</title></head><body>Back soon.</body></html>"
+            return replace(answer, body=page, headers=_content("text/html"))
+        case "shrunk":
+            whole = json.loads(answer.body)
+            return replace(answer, body=_compact({**whole, "symbols": []} if "symbols" in whole else {}))
         case "truncated":
             return replace(answer, body=answer.body[: len(answer.body) // 2])
         case "cut":

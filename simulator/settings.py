@@ -14,6 +14,7 @@ class Settings:
     """``symbols``: how many synthetic ones, or which (default: 20, or none where there is a capture).
 
     ``speed`` plays a capture so many times as fast as it was recorded; 0: as fast as its readers take it.
+    ``accounts`` are files, each with an account's key (:meth:`simulator.accounts.Account.of`).
     A capture waits for a diff subscription to each of its symbols, at most ``patience_s`` after the first.
     ``first_id``: about where the update ids of synthetic symbols begin. An exchange that readers are to take
     for the one of an earlier run begins above the last id of that.
@@ -33,6 +34,9 @@ class Settings:
     rate: float = 10
     partial_share: float = 0.1
     halted: tuple[str, ...] = ()
+
+    # Who may sign requests
+    accounts: tuple[Path, ...] = ()
 
     # Captures
     captures: tuple[Path, ...] = ()

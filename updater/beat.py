@@ -1,12 +1,13 @@
 """``Beat``: a replica's heartbeat, read off its parts."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from hashlib import blake2b
 
 import depthcast
 from depthcast.feed import Feed
-from depthcast.heartbeat import FeedBeat, Heartbeat, RestBeat, State, SymbolBeat, WriteBeat
+from depthcast.heartbeat import FeedBeat, Heartbeat, PollBeat, RestBeat, State, SymbolBeat, WriteBeat
 from depthcast.keeper import Keeper, LiveBook
 from depthcast.rest import Rest
 from updater.metrics import Metrics
@@ -17,7 +18,8 @@ from updater.settings import UpdaterSettings
 class Beat:
     """Composes heartbeats and changes nothing. ``publishers`` and ``listed`` may change after this was made.
 
-    ``status`` tells the exchange's word for what a symbol does. O(symbols) a beat.
+    ``status`` tells the exchange's word for what a symbol does, ``polls`` what is asked of the exchange about
+    itself. O(symbols) a beat.
     """
 
     def __init__(
@@ -28,8 +30,9 @@ class Beat:
         feed: Feed,
         rest: Rest,
         publishers: Mapping[str, Publisher],
-        listed: Collection[str],
+        listed: AbstractSet[str],
         status: Callable[[str], str],
+        polls: Callable[[], Mapping[str, PollBeat]] = dict,
         metrics: Metrics,
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
@@ -41,11 +44,12 @@ class Beat:
         self._publishers = publishers
         self._listed = listed
         self._status = status
+        self._polls = polls
         self._metrics = metrics
         self._clock = clock
         self._wall_ms = wall_ms
         self._started_ms = wall_ms()
-        self._selection = (-1, "")
+        self._selection: tuple[frozenset[str], str] | None = None
 
     def __call__(self, *, beat: int, state: State, silent_for_ms: int) -> Heartbeat:
         """The heartbeat of this moment."""
@@ -73,14 +77,14 @@ class Beat:
                 silent_for_ms=silent_for_ms,
             ),
             writes=self._write_beat(),
+            polls=self._polls(),
             symbols={symbol: self._symbol_beat(each) for symbol, each in self._publishers.items()},
         )
 
     def _digest(self) -> str:
-        # Symbols are only ever added.
-        if self._selection[0] != len(self._listed):
+        if self._selection is None or self._selection[0] != self._listed:
             names = "\n".join(sorted(self._listed)).encode()
-            self._selection = (len(self._listed), blake2b(names, digest_size=8).hexdigest())
+            self._selection = (frozenset(self._listed), blake2b(names, digest_size=8).hexdigest())
         return self._selection[1]
 
     def _feed_beat(self) -> FeedBeat:

@@ -6,7 +6,7 @@ reading of the fleet. A symbol is taken up at once and let go only when others w
 
 import asyncio
 from asyncio import Task, TaskGroup
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from depthcast.heartbeat import Heartbeat, Role
@@ -39,7 +39,8 @@ class Holdings:
         self._publishing: dict[str, Task[None]] = {}
         self._setup: tuple[object, ...] = ()
         self.listed: set[str] = set()
-        """The symbols that the settings mean, held here or not."""
+        """The symbols that the settings mean, held here or not. Changed by :meth:`relist` alone."""
+        self._relisted = 0
         self.publishers: dict[str, Publisher] = {}
         self.assigned = False
         """Whether it was decided once which symbols are held."""
@@ -53,6 +54,18 @@ class Holdings:
     def place(self, symbol: str) -> Place:
         """This replica's place for a symbol, as last assigned."""
         return self._places.get(symbol, ALONE)
+
+    def relist(self, symbols: Collection[str]) -> None:
+        """These are the symbols that the settings mean now; what is held of others is let go."""
+        gone = self.listed.difference(symbols)
+        if not gone and len(symbols) == len(self.listed):
+            return
+        self.listed.difference_update(gone)
+        self.listed.update(symbols)
+        self._relisted += 1
+        for symbol in gone:
+            self._places.pop(symbol, None)
+        self._let_go([symbol for symbol in gone if symbol in self.publishers])
 
     # Who holds what
 
@@ -97,7 +110,7 @@ class Holdings:
     ) -> None:
         """Places depend on who can hold what, which seldom changes."""
         beats = (frozenset(map(_suits, living.values())), frozenset(map(_suits, missing.values())))
-        setup = (own.redundancy, len(self.listed), *beats)
+        setup = (own.redundancy, self._relisted, *beats)
         mixed = any(beat.selection != own.selection for beat in (*living.values(), *missing.values()))
         if mixed or setup != self._setup:
             self._setup = setup

@@ -141,6 +141,13 @@ class Metrics(keeper.Observer):
             "depthcast_marked_files", "Files marked anew with their symbol's status", registry=registry
         )
 
+        self._polls = Counter(
+            "depthcast_polls",
+            "Questions to the exchange about itself, by kind and what became of them",
+            ["kind", "result"],
+            registry=registry,
+        )
+
         # The process
         self._loop_lag = Gauge(
             "depthcast_event_loop_lag_seconds",
@@ -159,6 +166,8 @@ class Metrics(keeper.Observer):
             self._fleet_reads.labels(result)
         for event in ClaimEvent:
             self._claims.labels(event.value)
+        for result in ("answered", "failed", "refused"):
+            self._polls.labels("exchangeInfo", result)
         for source in ("file", "rest"):
             self._snapshots.labels(source)
         for result in ("matching", "different", "ghost", "missing"):
@@ -308,6 +317,10 @@ class Metrics(keeper.Observer):
         """A file was marked with its symbol's status."""
         self._marked.inc()
         self._warn(("marked", symbol), "files are marked", symbol=symbol, status=status)
+
+    def polled(self, kind: str, result: str, error: Exception | None) -> None:
+        """The exchange was asked about itself."""
+        self._polls.labels(kind, result).inc()
 
     # The process
 

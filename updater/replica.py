@@ -15,9 +15,10 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from random import Random
+from typing import Final
 
 from depthcast.backoff import Backoff
-from depthcast.errors import SettingsError, StoreError, StoreUnavailable, VenueError
+from depthcast.errors import StoreError, StoreUnavailable
 from depthcast.events import Diff
 from depthcast.feed import Feed, FeedLimits
 from depthcast.heartbeat import State
@@ -26,15 +27,17 @@ from depthcast.logs import get_logger
 from depthcast.rest import Rest
 from depthcast.store import Store
 from depthcast.venues import ExchangeInfo
-from depthcast.venues.binance import Binance, select_symbols
+from depthcast.venues.binance import Binance
 from updater.asking import Asking, sharing
 from updater.assignment import place
 from updater.beat import Beat
 from updater.fleet import SETTLE_S, Fleet
 from updater.holdings import Holdings
+from updater.listings import Listings
 from updater.marks import Marks
 from updater.metrics import Metrics
 from updater.outage import Outage
+from updater.polls import Poll, Polls
 from updater.progress import Progress
 from updater.publisher import Publisher
 from updater.report import Report
@@ -42,6 +45,15 @@ from updater.settings import UpdaterSettings
 from updater.slots import Slots
 from updater.symbol_list import SymbolListWriter
 from updater.warm import WarmFiles
+
+EXCHANGE_INFO: Final = "exchangeInfo"
+"""The kind of the question for the list of symbols."""
+
+LOOK_EVERY_S: Final = 5.0
+"""How often the stored list is looked at, at least: all replicas take it up within so long."""
+
+MARKS_EVERY_S: Final = 300.0
+"""How often it is looked whether files have the right status although the list says nothing new."""
 
 _log = get_logger("updater")
 
@@ -122,12 +134,30 @@ class Replica:
         self._proven = asyncio.Event()
         self._group: TaskGroup | None = None
         self._asking = Asking()
+        self._info: ExchangeInfo | None = None
+        self._marking = asyncio.Event()
         self._symbol_list = SymbolListWriter(
             store,
             replica=settings.replica,
             cache_control=settings.cache_control,
             ready=self._proven.wait,
             backoff=self._backoff,
+        )
+        self._listings = Listings(
+            store,
+            settings.symbols,
+            parse=self._venue.parse_exchange_info,
+            take=self._list,
+            ask=lambda: self.polls.force(EXCHANGE_INFO),
+            look_every_s=min(LOOK_EVERY_S, max(settings.symbols_every_s, 0.1)),
+        )
+        self.polls = Polls(
+            [Poll(EXCHANGE_INFO, settings.symbols_every_s, self._ask_for_list)],
+            begin=self._hear_of_pauses,
+            knows=lambda kind: kind != EXCHANGE_INFO or bool(self._listings.selected),
+            on_poll=self.metrics.polled,
+            backoff=self._backoff,
+            clock=clock,
         )
         self._holdings = Holdings(self._keeper, self._make_publisher, self._may_write)
         self._fleet = Fleet(
@@ -140,6 +170,7 @@ class Replica:
                 publishers=self._holdings.publishers,
                 listed=self._holdings.listed,
                 status=self._marks.status,
+                polls=self.polls.beats,
                 metrics=self.metrics,
                 clock=clock,
                 wall_ms=wall_ms,
@@ -207,7 +238,9 @@ class Replica:
                         self._feed.run(),
                         self._keeper.run(),
                         self._fleet.run(),
-                        self._follow_symbols(),
+                        self.polls.run(),
+                        self._follow_list(),
+                        self._keep_marked(),
                         self._symbol_list.run(),
                         self._prove_store(),
                         self._progress(),
@@ -269,30 +302,18 @@ class Replica:
 
     # Which symbols there are
 
-    async def _follow_symbols(self) -> None:
-        """Take up the symbols that the settings mean, now and as the exchange lists new ones."""
+    async def _ask_for_list(self) -> None:
+        """The exchange's answer is published where it is news, and counts here at once."""
+        info = await self._rest.exchange_info(background=bool(self._listings.selected))
+        self._symbol_list.offer(info.body)
+        await self._listings.offer(info.body)
+
+    async def _follow_list(self) -> None:
+        """Take up the list that another replica asked for."""
+        if not self._settings.symbols_every_s:
+            return  # Asked for once, by everybody.
         await self._hear_of_pauses()
-        backoff = self._backoff()
-        while True:
-            try:
-                info = await self._rest.exchange_info()
-            except VenueError as error:
-                _log.warning("waiting for the exchange", url=self._venue.rest_url, error=str(error))
-                await asyncio.sleep(backoff.next_s())
-                continue
-            backoff.reset()
-            self._symbol_list.offer(info.body)
-            try:
-                self._list(select_symbols(self._settings.symbols, info))
-            except SettingsError as error:
-                # At the start it is a mistake; later a symbol was delisted, and the others go on.
-                if not self._holdings.listed:
-                    raise
-                _log.warning("symbols stay as they are", error=str(error))
-            await self._mark(info)
-            if not self._settings.symbols_every_s:
-                return
-            await asyncio.sleep(self._settings.symbols_every_s)
+        await self._listings.run()
 
     async def _hear_of_pauses(self) -> None:
         """The exchange may have banned this address a moment ago. A store that is away is not waited for."""
@@ -300,15 +321,27 @@ class Replica:
             async with asyncio.timeout(self._settle_timeout_s):
                 await self._fleet.heard.wait()
 
-    def _list(self, symbols: Iterable[str]) -> None:
-        self._holdings.listed.update(symbols)
+    async def _list(self, info: ExchangeInfo, symbols: set[str]) -> None:
+        self._rest.learn(info)
+        self._marks.learn(info)
+        self._holdings.relist(symbols)
         self._assign()
+        self._info = info
+        self._marking.set()
 
-    async def _mark(self, info: ExchangeInfo) -> None:
-        try:
-            await self._marks.update(info)
-        except StoreError as error:
-            _log.warning("files were not marked with their symbols' status", error=str(error))
+    async def _keep_marked(self) -> None:
+        """Mark files with their symbols' status: when the list says something new, and now and then."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MARKS_EVERY_S):
+                    await self._marking.wait()
+            self._marking.clear()
+            if self._info is None:
+                continue
+            try:
+                await self._marks.update(self._info)
+            except StoreError as error:
+                _log.warning("files were not marked with their symbols' status", error=str(error))
 
     # The fleet
 
@@ -316,6 +349,7 @@ class Replica:
         self._outage.read()
         self._rest.peers = sharing(self._fleet.living, self._fleet.own)
         self._asking.read(self._fleet.living, self._clock())
+        self.polls.read(self._fleet.living, self._fleet.own)
         self._assign()
 
     def _assign(self) -> None:

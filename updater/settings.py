@@ -46,7 +46,10 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         ("BTCUSDT", "ETHUSDT"), description="symbols, globs such as *USDT, or all"
     )
     symbols_every_s: float = Field(
-        300.0, ge=0, description="how often the exchange is asked for new symbols and what each does; 0: once"
+        60.0,
+        ge=0,
+        description="how often the exchange is asked, by one replica for all, which symbols there are and "
+        "what each does; 0: once",
     )
     limits: Annotated[Counts, AfterValidator(_limits)] = Field(
         LIMITS, description="levels a side, a file for each"

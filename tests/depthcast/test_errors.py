@@ -17,6 +17,7 @@ from depthcast.errors import (
     DepthcastError,
     ExtraMissing,
     FileMissing,
+    KeyRefused,
     MalformedAnswer,
     MalformedFrame,
     NotDeepEnough,
@@ -65,6 +66,9 @@ EXAMPLES: dict[str, DepthcastError] = {
     "http://h/x answered something that is not its documented body: not JSON; check that the REST url points"
     " at the exchange's API": MalformedAnswer("http://h/x", "not JSON"),
     "the exchange refused the request: 400 -1121 Invalid symbol.": Refused(400, -1121, "Invalid symbol."),
+    "the exchange refused the account's request: 401 -2015 Invalid API-key.; make another one": KeyRefused(
+        401, -2015, "Invalid API-key.", hint="make another one"
+    ),
     "the exchange asks for fewer requests for 8 s; no REST request is sent until then; book updates go on": (
         RateLimited(7500, banned=False)
     ),

@@ -67,7 +67,8 @@ class Exchange:
         precise = {"baseAsset": "B", "quoteAsset": "Q", "baseAssetPrecision": 8, "quoteAssetPrecision": 8}
         symbols = [{"symbol": symbol, "status": "TRADING"} | precise for symbol in self.ids]
         limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}
-        body = {"serverTime": 1_700_000_000_000, "rateLimits": [limit], "symbols": symbols}
+        time_ms = 1_700_000_000_000 + self.asked["exchangeInfo"] - 1
+        body = {"serverTime": time_ms, "rateLimits": [limit], "symbols": symbols}
         return web.Response(body=orjson.dumps(body), content_type="application/json")
 
     async def _depth(self, request: web.Request) -> web.Response:

@@ -254,3 +254,26 @@ def test_a_quiet_symbol_changes_hands_when_the_one_in_front_says_that_it_writes(
             await desk.holdings.finish(1, begun=False)
 
     virtual.run(main())
+
+
+def test_what_the_settings_mean_no_more_is_let_go_at_once_and_what_is_new_is_taken_up() -> None:
+    async def main() -> None:
+        desk = Desk()
+        async with TaskGroup() as group:
+            living = desk.beats("me", "b", "c")
+            desk.assign(living, group)
+            desk.may_begin.set()
+            kept = desk.publisher(SYMBOLS[1])
+            # As many as before: a symbol was renamed.
+            desk.holdings.relist({*SYMBOLS[1:], "NEWUSDT"})
+            assert SYMBOLS[0] not in desk.books.books
+            assert desk.assign(living, group) == {*SYMBOLS[1:], "NEWUSDT"}
+            assert desk.publisher(SYMBOLS[1]) is kept
+            desk.holdings.relist({*SYMBOLS[1:], "NEWUSDT"})
+            assert desk.publisher(SYMBOLS[1]) is kept
+            desk.holdings.relist(SYMBOLS)
+            await asyncio.sleep(0.1)  # what was let go finishes its last writes
+            assert desk.assign(living, group) == set(SYMBOLS), "it is listed again"
+            await desk.holdings.finish(1, begun=True)
+
+    virtual.run(main())

@@ -76,6 +76,17 @@ async def is_stored(store: MemoryStore, wanted: Version, symbol: str = "ETHUSDT"
     return await version(store, 5, symbol) == await version(store, 20, symbol) == wanted
 
 
+def held(replica: Replica) -> set[str]:
+    return {each["symbol"] for each in replica.report.status()["symbols"]}
+
+
+async def is_marked(store: MemoryStore, symbol: str, status: str) -> bool:
+    found = [await store.get(depth_key(symbol, limit)) for limit in (5, 20)]
+    return all(
+        each is not None and FileInfo.from_metadata("", each.metadata).status == status for each in found
+    )
+
+
 async def test_books_go_from_the_exchange_into_files(exchange: Any) -> None:
     store = MemoryStore()
     replica = replica_on(exchange, store, symbols=("all",))
@@ -215,8 +226,11 @@ async def test_symbols_that_the_exchange_lists_later_are_taken_up(exchange: Any)
         exchange.ids["NEWUSDT"] = 7
         await until(lambda: is_stored(store, Version(0, 7), "NEWUSDT"))
         del exchange.ids["BTCUSDT"]
-        await asyncio.sleep(0.2)
-        assert len(replica.report.status()["symbols"]) == 3
+        await until(lambda: held(replica) == {"ETHUSDT", "NEWUSDT"})
+        await until(lambda: is_marked(store, "BTCUSDT", "DELISTED"))
+        exchange.ids["BTCUSDT"] = 200
+        await until(lambda: is_stored(store, Version(0, 200), "BTCUSDT"))
+        assert held(replica) == {"BTCUSDT", "ETHUSDT", "NEWUSDT"}
 
 
 async def test_a_named_symbol_that_is_delisted_ends_nothing(exchange: Any) -> None:
@@ -229,6 +243,7 @@ async def test_a_named_symbol_that_is_delisted_ends_nothing(exchange: Any) -> No
         await until(lambda: exchange.asked["exchangeInfo"] > asked + 2)
         await exchange.tick("ETHUSDT")
         await until(lambda: is_stored(store, Version(0, 101)))
+        assert held(replica) == {"ETHUSDT"}
         assert not task.done()
 
 

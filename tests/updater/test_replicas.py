@@ -81,7 +81,7 @@ class Fleet:
         for name, replica in self.replicas.items():
             if not self.tasks[name].done():
                 for each in replica.report.status()["symbols"]:
-                    found[each["symbol"]].append(name)
+                    found.setdefault(each["symbol"], []).append(name)
         return found
 
     def roles(self, symbol: str) -> dict[str, str]:
@@ -275,3 +275,22 @@ async def test_with_no_patience_at_all_everybody_writes(exchange: Any) -> None:
         assert set(fleet.roles("ETHUSDT").values()) == {"writer"}
         await tick_all(exchange, 20)
         await until(fleet.all_current)
+
+
+async def test_one_asks_for_the_list_and_all_take_up_what_is_new_in_it(exchange: Any) -> None:
+    async with fleet_of(exchange, "a", "b", "c", symbols=("*",), symbols_every_s=0.3) as fleet:
+
+        def asking() -> set[str]:
+            own = [replica.polls.beats()["exchangeInfo"] for replica in fleet.replicas.values()]
+            return {name for name, beat in zip(fleet.replicas, own, strict=True) if beat.active}
+
+        await until(lambda: asking() == {ranked("poll exchangeInfo", "abc")[0]})
+        exchange.ids["NEWUSDT"] = 7
+        del exchange.ids["BTCUSDT"]
+        await until(lambda: fleet.held() == {"ETHUSDT": list("abc"), "NEWUSDT": list("abc")})
+        (first,) = asking()
+        await fleet.crash(first)
+        exchange.ids["LATEUSDT"] = 9
+        others = [name for name in "abc" if name != first]
+        await until(lambda: set(fleet.held()["LATEUSDT"]) >= set(others))
+        await until(lambda: is_stored(fleet.store, Version(0, 9), "LATEUSDT"))

@@ -28,11 +28,10 @@ from tests.updater.publishing import Heard as PublisherHeard
 from tests.updater.publishing import Live
 from tests.updater.test_fleet import Heard as FleetHeard
 from updater import fleet as beating
-from updater import publisher, watch
+from updater import publisher, replica, watch
 from updater.cadence import Cadence
 from updater.fleet import Fleet
 from updater.publisher import Publisher
-from updater.settings import UpdaterSettings
 
 LEVELS = 200
 WARM_S, SECONDS = 5.0, 60.0
@@ -293,13 +292,13 @@ def test_a_minute_of_a_real_fleet_makes_the_planned_requests(name: str) -> None:
 
 
 def test_constants_are_those_of_the_services() -> None:
-    updater, server = UpdaterSettings.model_fields, ServerSettings.model_fields
+    server = ServerSettings.model_fields
     assert workload.BEAT_EVERY_S == BEAT_EVERY_S
     assert workload.FLEET_READ_EVERY_S == beating.READ_EVERY_S
     assert workload.LOOK_EVERY_S == publisher.LOOK_EVERY_S
     assert (workload.UNHURRIED, workload.MARKS_EVERY) == (watch.UNHURRIED, watch.MARKS_EVERY)
     assert workload.MARGIN == watch.MARGIN
-    assert updater["symbols_every_s"].default == workload.SYMBOLS_LISTED_EVERY_S
+    assert replica.MARKS_EVERY_S == workload.SYMBOLS_LISTED_EVERY_S
     assert server["heartbeats_ms"].default == Workload(1, {5: 0.0}).heartbeats_s * 1000
     assert server["refresh_ms"].default == Workload(1, {5: 0.0}).refresh_s * 1000
     assert server["symbols_refresh_s"].default == workload.SERVER_LISTS_EVERY_S
