@@ -19,6 +19,7 @@ A map of the package, from the pure core outwards:
 ``depthcast.marking``      what a symbol does, said beside its files, whose books stay as they are
 ``depthcast.backoff``      retry delays, as values
 ``depthcast.feed``         the I/O skin around a venue's websocket
+``depthcast.http_client``  one HTTP request: the seam between ``rest`` and the network
 ``depthcast.rest``         the I/O skin around a venue's REST interface, paced by request weight
 ``depthcast.keeper``       feed + REST + Sync: many live books, one callback
 ``depthcast.books``        live books for programs: ``depthcast.Books``, ``depthcast.connect``

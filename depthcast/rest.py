@@ -25,13 +25,10 @@ from random import Random
 from types import MappingProxyType
 from typing import Final, NamedTuple, Self
 
-import aiohttp
-from yarl import URL
-
-import depthcast
 from depthcast.backoff import Backoff
 from depthcast.errors import MalformedAnswer, RateLimited, Refused, VenueError, VenueUnavailable
 from depthcast.events import Snapshot
+from depthcast.http_client import AiohttpClient, HttpClient
 from depthcast.venues import ExchangeInfo, Venue
 from depthcast.weight import Reservation, WeightBudget
 
@@ -77,6 +74,9 @@ class Rest:
     All calls raise :class:`~depthcast.errors.VenueError`: Refused and MalformedAnswer at once,
     VenueUnavailable and RateLimited after ``attempts``. A cancelled call gives its turn back; its weight
     counts as used where the request was already sent.
+
+    ``http`` sends the requests; the bounds of a body and of the time for an answer are those of the one made
+    by default.
     """
 
     def __init__(
@@ -104,7 +104,8 @@ class Rest:
         silence_maximum_s: float = 300.0,
         # Hooks
         on_silence: Callable[[int], None] | None = None,
-        # Time and chance
+        # Surroundings
+        http: HttpClient | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -116,8 +117,6 @@ class Rest:
         self._cautious_s = cautious_s if cautious else 0.0
         self._peers_known = not cautious
         self._max_waiting = max_waiting
-        self._max_body_bytes = max_body_bytes
-        self._timeout = aiohttp.ClientTimeout(total=answer_timeout_s, connect=connect_timeout_s)
         self._max_silence_wait_s = max_silence_wait_s
         self._attempts = attempts
         self._rng = rng or Random()
@@ -129,7 +128,12 @@ class Rest:
         self._wall_ms = wall_ms
         self._sleep = sleep
 
-        self._session: aiohttp.ClientSession | None = None
+        self._http = http or AiohttpClient(
+            connections=concurrency,
+            max_body_bytes=max_body_bytes,
+            connect_timeout_s=connect_timeout_s,
+            answer_timeout_s=answer_timeout_s,
+        )
         self._closed = False
         self._waiting: list[_Waiter] = []
         self._numbers = count()
@@ -280,8 +284,7 @@ class Rest:
         self._waiting.clear()
         if self._waker is not None:
             self._waker.cancel()
-        if self._session is not None:
-            await self._session.close()
+        await self._http.close()
 
     # One request
 
@@ -311,7 +314,11 @@ class Rest:
         try:
             request = make()
             url = self._venue.rest_url + (request.shown or request.path)
-            status, headers, body = await self._ask(request, url)
+            status, headers, body = await self._http.get(
+                self._venue.rest_url + request.path,
+                headers=request.headers,
+                shown=url if request.shown else "",
+            )
             reported = self._venue.used_weight(headers)
         except (MalformedAnswer, VenueUnavailable) as failed:
             return failed
@@ -333,35 +340,6 @@ class Rest:
         elif status == 403:
             self._obey(FIREWALL_PAUSE_MS)
         return error
-
-    async def _ask(self, request: Request, url: str) -> tuple[int, Mapping[str, str], bytes]:
-        """``url`` is what an error calls it."""
-        real = URL(self._venue.rest_url + request.path, encoded=True)
-        try:
-            async with self._open_session().get(
-                real, headers=request.headers, allow_redirects=False
-            ) as response:
-                body = bytearray()
-                async for piece in response.content.iter_any():
-                    body += piece
-                    if len(body) > self._max_body_bytes:
-                        raise MalformedAnswer(url, f"more than {self._max_body_bytes} bytes")
-                return response.status, response.headers, bytes(body)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = type(error).__name__ if request.shown else str(error) or type(error).__name__
-            raise VenueUnavailable(
-                f"{url} did not answer: {why}", hint="check the network and the REST url"
-            ) from error
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._concurrency),
-                timeout=self._timeout,
-                headers={"User-Agent": f"depthcast/{depthcast.__version__}"},
-                trust_env=True,
-            )
-        return self._session
 
     def _obey(self, pause_ms: int) -> None:
         """The venue asks for silence. What it asks for again, it gets longer.

@@ -114,7 +114,7 @@ class Holdings:
         mixed = any(beat.selection != own.selection for beat in (*living.values(), *missing.values()))
         if mixed or setup != self._setup:
             self._setup = setup
-            self._places = {symbol: place(symbol, living, own, missing) for symbol in self.listed}
+            self._places = {symbol: place(symbol, living, own, missing) for symbol in sorted(self.listed)}
 
     def _take_up(self, symbols: list[str], group: TaskGroup) -> None:
         if not symbols:

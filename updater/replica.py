@@ -21,7 +21,9 @@ from depthcast.backoff import Backoff
 from depthcast.errors import StoreError, StoreUnavailable
 from depthcast.events import Diff
 from depthcast.feed import Feed, FeedLimits
+from depthcast.feed.websocket import Connect
 from depthcast.heartbeat import State
+from depthcast.http_client import HttpClient
 from depthcast.keeper import Keeper, LiveBook
 from depthcast.logs import get_logger
 from depthcast.rest import Rest
@@ -62,7 +64,8 @@ class Replica:
     """One replica. :meth:`run` it once; ``store`` stays the caller's to close.
 
     ``prove`` shows that a store honours conditions or raises what is wrong with it. ``feed_limits`` are the
-    websockets' bounds; how many symbols go on one of them is the settings' to say.
+    websockets' bounds; how many symbols go on one of them is the settings' to say. ``connect`` and ``http``
+    are the ways to the exchange, the network's by default.
     """
 
     def __init__(
@@ -79,6 +82,8 @@ class Replica:
         settle_timeout_s: float = 3.0,
         feed_limits: FeedLimits | None = None,
         # Surroundings
+        connect: Connect | None = None,
+        http: HttpClient | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         rng: Random | None = None,
@@ -93,6 +98,7 @@ class Replica:
         self._feed_limits = replace(
             feed_limits or FeedLimits(), streams_per_connection=settings.streams_per_connection
         )
+        self._connect = connect
         self._clock = clock
         self._wall_ms = wall_ms
         self._rng = rng or Random()
@@ -109,6 +115,7 @@ class Replica:
             background_share=settings.weight_share / 2,
             cautious=True,
             on_silence=self._silenced,
+            http=http,
             clock=clock,
             wall_ms=wall_ms,
             rng=self._rng,
@@ -208,6 +215,7 @@ class Replica:
             on_error=self.metrics.feed_error,
             on_connection_lost=lost,
             limits=self._feed_limits,
+            connect=self._connect,
             clock=self._clock,
             rng=self._rng,
         )

@@ -108,6 +108,18 @@ def test_alone_everything_is_held_and_written() -> None:
     virtual.run(main())
 
 
+def test_symbols_are_taken_up_in_one_order_whatever_the_order_of_a_set() -> None:
+    async def main() -> None:
+        desk = Desk()
+        desk.holdings.listed.update(f"S{number}USDT" for number in range(50))
+        async with TaskGroup() as group:
+            desk.assign(desk.beats("me"), group)
+            assert list(desk.books.books) == sorted(desk.holdings.listed)
+            await desk.holdings.finish(1, begun=False)
+
+    virtual.run(main())
+
+
 def test_no_publisher_runs_before_it_may_begin() -> None:
     async def main() -> None:
         desk = Desk()
