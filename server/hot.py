@@ -22,6 +22,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from random import Random
 from typing import TYPE_CHECKING, Final, Literal
 
 from depthcast.backoff import Backoff
@@ -169,7 +170,7 @@ class HotFiles:
 
     ``edition_of`` reads a stored object or raises :class:`~depthcast.errors.BadFile`. ``clock`` is monotonic,
     in seconds, and the base of every :class:`HotFile`'s times. ``spread`` draws which part of an interval a
-    file that has just become hot waits before it is refreshed.
+    file that has just become hot waits before it is refreshed, ``rng`` the pauses after failures.
     """
 
     def __init__(
@@ -191,6 +192,7 @@ class HotFiles:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         spread: Callable[[], float] = lambda: 1.0,
+        rng: Random | None = None,
     ) -> None:
         self._store = store
         self._edition_of = edition_of
@@ -206,6 +208,7 @@ class HotFiles:
         self._clock = clock
         self._sleep = sleep
         self._spread = spread
+        self._rng = rng or Random()
         self._files: OrderedDict[str, HotFile] = OrderedDict()
         self._bytes = 0
         self._reading: dict[str, _Reading] = {}
@@ -321,7 +324,10 @@ class HotFiles:
 
     async def _keep_fresh(self, file: HotFile) -> None:
         retry = Backoff(
-            self._refresh_s, minimum_s=self._refresh_s, maximum_s=max(self._refresh_s, _SLOWEST_RETRY_S)
+            self._refresh_s,
+            minimum_s=self._refresh_s,
+            maximum_s=max(self._refresh_s, _SLOWEST_RETRY_S),
+            rng=self._rng,
         )
         # Files that became hot together are not to be read together each time.
         pause_s = self._refresh_s * self._spread()

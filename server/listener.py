@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from random import Random
 from typing import Final
 
 from depthcast.backoff import Backoff
@@ -52,6 +53,7 @@ class Listener:
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rng: Random | None = None,
     ) -> None:
         self._pulse = pulse
         self._on_reading = on_reading
@@ -61,6 +63,7 @@ class Listener:
         self._clock = clock
         self._wall_ms = wall_ms
         self._sleep = sleep
+        self._rng = rng or Random()
         self._roster = Roster(store, on_damaged=self._damaged, clock=clock)
         self._forgot_at = clock()
         self._failures = 0
@@ -73,7 +76,10 @@ class Listener:
     async def run(self) -> None:
         """Read until cancelled."""
         retry = Backoff(
-            self._every_s, minimum_s=self._every_s, maximum_s=max(self._every_s, _SLOWEST_RETRY_S)
+            self._every_s,
+            minimum_s=self._every_s,
+            maximum_s=max(self._every_s, _SLOWEST_RETRY_S),
+            rng=self._rng,
         )
         while True:
             began = self._clock()
