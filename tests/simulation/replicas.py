@@ -96,7 +96,7 @@ class Node:
         self._rules.wanted[process.name] = self._wanted
         way = self.way = Way(self._bucket, process)
         self.process = process
-        settings = SmallSettings(replica=self.name, **self._settings)  # type: ignore[arg-type]
+        settings = SmallSettings(replica=self.name, **self._settings)
 
         async def main() -> None:
             self.replica = Replica(

@@ -65,6 +65,7 @@ class Rules(Judge, Overseer):
         self._history = history
         self._exchange = exchange
         self._told: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._last: dict[str, bytes] = {}
         self._unsure: dict[tuple[str, str], float] = {}
         self._ids: dict[tuple[str, str], int] = {}
         self._sides: OrderedDict[tuple[str, int, int], TrueSides] = OrderedDict()
@@ -126,10 +127,10 @@ class Rules(Judge, Overseer):
         before = self.versions.get(put.key)
         if before is not None and version < before:
             self.fail("backwards", f"{put.who} put {version} over {before}", put.key)
-        same = self.won and next((w for w in reversed(self.won) if w[1] == put.key), None)
-        if same and same[2] == version and same[3] != put.body:
+        if before == version and self._last.get(put.key) != put.body:
             self.fail("backwards", f"{put.who} put another book in the place of {version}", put.key)
         self.versions[put.key] = version
+        self._last[put.key] = put.body
         self.won.append((self._world.now, put.key, version, put.body, put.who))
         self._check_truth(put, version)
 

@@ -176,11 +176,11 @@ class _Run:
         self._pass(judged_from, logged)
         busiest = self._judge(judged_from + JUDGED_S, logged)
         self._try_takeover(end, logged)
-        rules = self._rules
+        rules, counts = self._rules, self._exchange.faults.counts
         return Result(
             seed=self._seed,
             virtual_s=self._minutes * 60,
-            faults=self._history.faults + Counter(dict(self._exchange.faults.counts)),
+            faults=self._history.faults + Counter({str(kind): n for kind, n in counts.items()}),
             writes_checked=rules.checked,
             reads_checked=self._reading.checked,
             writes_a_second=busiest,

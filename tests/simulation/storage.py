@@ -17,7 +17,7 @@ Readers behind a cache may get what an object was a moment ago; updaters never d
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Literal, NamedTuple
@@ -126,7 +126,8 @@ class Bucket:
         """What a cache may still have of an object."""
         since = self.world.now - CACHED_S
         kept = [past.object for past in self._past.get(key, ()) if past.until >= since]
-        return rng.choice(kept) if kept else at_once(self.store.get(key))
+        found: StoredObject | None = rng.choice(kept) if kept else at_once(self.store.get(key))
+        return found
 
 
 class Way:
@@ -149,7 +150,8 @@ class Way:
 
     async def peek(self, key: str, length: int) -> StoredObject | None:
         def look() -> StoredObject | None:
-            return at_once(self._bucket.store.peek(key, length))
+            held: StoredObject | None = at_once(self._bucket.store.peek(key, length))
+            return held
 
         found: StoredObject | None = await self._read(key, look)
         return found
@@ -166,6 +168,13 @@ class Way:
         entries: list[Entry] = await self._read(prefix, lambda: at_once(_all(self._bucket.store, prefix)))
         for entry in entries:
             yield entry
+
+    async def list_after(self, folder: str, after: str, limit: int) -> Sequence[Entry]:
+        store = self._bucket.store
+        found: Sequence[Entry] = await self._read(
+            folder, lambda: at_once(store.list_after(folder, after, limit))
+        )
+        return found
 
     async def put_if(
         self,
@@ -272,7 +281,8 @@ class Way:
         if self._cached and key.startswith("api/") and self._rng.random() < self._cached:
             self._bucket.history.faults["stale read"] += 1
             return self._bucket.cached(key, self._rng)
-        return at_once(self._bucket.store.get(key))
+        found: StoredObject | None = at_once(self._bucket.store.get(key))
+        return found
 
     def _answer(self, answer: Any, result: object) -> None:
         self._process.deliver(_settle, answer, result)

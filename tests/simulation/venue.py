@@ -7,14 +7,14 @@ or lag, and a process that was killed leaves its sockets to be closed by its mac
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from depthcast.errors import RateLimited, VenueUnavailable
 from depthcast.feed.websocket import Connect
-from depthcast.http_client import HttpAnswer
+from depthcast.http_client import NO_HEADERS, HttpAnswer
 from simulator.exchange import Exchange
 from simulator.faults import Kind
 from simulator.rest import Answer, Rest
@@ -265,7 +265,7 @@ class Client:
         self._venue = venue
         self._process = process
 
-    async def get(self, url: str) -> HttpAnswer:
+    async def get(self, url: str, *, headers: Mapping[str, str] = NO_HEADERS, shown: str = "") -> HttpAnswer:
         venue, world = self._venue, self._venue.world
         venue.overseer.asks(self._process.name, url)
         answer = self._process.loop.create_future()

@@ -151,7 +151,7 @@ class Process:
         self.dead = False
         self.held: list[Handle] | None = None
         """What waits while it is frozen; ``None`` where it is not."""
-        self.loop = Loop(self, origin_s)
+        self.loop = Loop(self, origin_s)  # type: ignore[abstract]
         self.at_death: list[Callable[[], None]] = []
         """What the machine does with what it leaves behind."""
         self.ending = False
