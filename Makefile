@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 MINUTES ?= 3
 ARGS ?=
 
-.PHONY: help up test coverage-mirror compose-test lint bench soak docs dist dist-check lock clean
+.PHONY: help up test coverage coverage-mirror compose-test lint bench soak docs dist dist-check lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
@@ -20,6 +20,9 @@ up: $(VENV)/ready  ## everything on this machine: store, two updaters, server (A
 	@$(BIN)/depthcast up $(ARGS)
 
 test: lint  ## lint, type-check, and run all tests (ARGS="-k book")
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+coverage: $(VENV)/ready  ## all tests, and what of the code they do not run (takes a third longer)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
 
 coverage-mirror: $(VENV)/ready  ## whether each pure module is run whole by its own tests (ARGS="depthcast.sync")
