@@ -11,21 +11,23 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from bench.book_ccxt import CcxtPro
 from bench.book_stream import SYMBOL, UNIFIED, frames_of, load
 from bench.flow import Flow
-from depthcast.books import Books
+from depthcast.books import Books, BookView
 from depthcast.events import Diff, Snapshot
-from depthcast.feed import FeedLimits
-from depthcast.keeper import Keeper, LiveBook
+from depthcast.keeper import Keeper
 from depthcast.venues.binance import Binance
 
 COMPARED = 200
 """Levels a side that are compared at the end."""
 
+READ = 5
+"""Levels a side that are copied after each message by who reads."""
 
 Levels = list[list[float]]
 Run = tuple[float, float, tuple[Levels, Levels]]
@@ -35,7 +37,7 @@ Run = tuple[float, float, tuple[Levels, Levels]]
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.book_parties", description=__doc__)
     parser.add_argument("party", choices=("depthcast", "ccxt"))
-    parser.add_argument("source", choices=("memory", "backlog", "socket"))
+    parser.add_argument("source", choices=("memory", "reading", "socket"))
     parser.add_argument("--url", default="", help="host:port of the exchange")
     parser.add_argument("--quick", action="store_true")
     chosen = parser.parse_args(argv)
@@ -45,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.freeze()
     parties: dict[tuple[str, str], Callable[[Flow, str], Coroutine[Any, Any, Run]]] = {
         ("depthcast", "memory"): ours_in_memory,
-        ("depthcast", "backlog"): partial(ours_in_memory, waiting=FeedLimits().max_queue_frames),
+        ("depthcast", "reading"): partial(ours_in_memory, reading=True),
         ("ccxt", "memory"): ccxt_in_memory,
-        ("ccxt", "backlog"): ccxt_in_memory,
+        ("ccxt", "reading"): partial(ccxt_in_memory, reading=True),
         ("depthcast", "socket"): ours_by_socket,
         ("ccxt", "socket"): ccxt_by_socket,
     }
@@ -71,37 +73,38 @@ def expected(flow: Flow) -> tuple[Levels, Levels]:
     return shown[0], shown[1]
 
 
-async def ours_in_memory(flow: Flow, _: str, *, waiting: int = 1) -> Run:
-    """Frames -> venue -> keeper, as books take them: so many at a time have arrived."""
+async def ours_in_memory(flow: Flow, _: str, *, reading: bool = False) -> Run:
+    """Frames -> venue -> keeper -> view, as books take them; the book is read at the end in any case."""
     frames, venue = frames_of(flow).combined, Binance()
-    keeper = Keeper(lambda take, lost: _NoFeed(), _Shelf(flow.snapshot), on_change=lambda _: None)
+    view = BookView(
+        SYMBOL,
+        guard=nullcontext(),
+        clock=time.monotonic,
+        heard_age_s=lambda _: 0.0,
+        why=lambda _: "",
+    )
+    keeper = Keeper(
+        lambda take, lost: _NoFeed(),
+        _Shelf(flow.snapshot),
+        on_change=lambda live: view.changed(live, ()),
+        deferring=True,
+    )
     keeper.subscribe([SYMBOL])
     live = keeper.books[SYMBOL]
+    view.begin(live)
     while not live.live:  # noqa: ASYNC110 - the keeper has no event for it
         await asyncio.sleep(0.01)
     began, cpu = time.perf_counter(), time.process_time()
-    if waiting == 1:
-        for frame in frames:
-            event = venue.parse_frame(frame)
-            if type(event) is Diff:
-                keeper.take(event)
-    else:
-        for at in range(0, len(frames), waiting):
-            events = map(venue.parse_frame, frames[at : at + waiting])
-            diffs = [event for event in events if type(event) is Diff]
-            for diff in diffs[keeper.take_together(diffs) :]:
-                keeper.take(diff)
+    for frame in frames:
+        event = venue.parse_frame(frame)
+        if type(event) is Diff:
+            keeper.take(event)
+            if reading:
+                view.top(READ)
+    bids, asks = view.top(COMPARED)[3:]
     clock_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
     await keeper.close()
-    return clock_s, cpu_s, _shown_by(live)
-
-
-def _shown_by(live: LiveBook) -> tuple[Levels, Levels]:
-    assert live.book is not None
-    bids, asks = live.book.numbers(COMPARED)
-    return [list(level) for level in zip(*bids, strict=True)], [
-        list(level) for level in zip(*asks, strict=True)
-    ]
+    return clock_s, cpu_s, (bids, asks)
 
 
 class _NoFeed:
@@ -130,14 +133,14 @@ async def ours_by_socket(flow: Flow, address: str) -> Run:
     async with books:
         await books.wait()
         view = books[SYMBOL]
-        clock_s, cpu_s = await _timed(lambda: view.update_id, flow, books.wait)
+        clock_s, cpu_s = await _timed(lambda: view.update_id, flow, books.wait, lambda: view.top(1))
         bids, asks = view.top(COMPARED)[3:]
     return clock_s, cpu_s, (bids, asks)
 
 
-async def ccxt_in_memory(flow: Flow, _: str) -> Run:
+async def ccxt_in_memory(flow: Flow, _: str, *, reading: bool = False) -> Run:
     party = CcxtPro(flow.snapshot, "127.0.0.1:9")
-    clock_s, cpu_s = party.take(frames_of(flow).raw)
+    clock_s, cpu_s = party.take(frames_of(flow).raw, READ if reading else None)
     await party.close()
     return clock_s, cpu_s, party.top(COMPARED)
 
@@ -145,7 +148,7 @@ async def ccxt_in_memory(flow: Flow, _: str) -> Run:
 async def ccxt_by_socket(flow: Flow, address: str) -> Run:
     party = CcxtPro(None, address)
     await party.exchange.watch_order_book(UNIFIED, 1000)
-    clock_s, cpu_s = await _timed(party.update_id, flow, _nothing)
+    clock_s, cpu_s = await _timed(party.update_id, flow, _nothing, lambda: party.top(1))
     shown = party.top(COMPARED)
     await party.close()
     return clock_s, cpu_s, shown
@@ -156,9 +159,12 @@ async def _nothing() -> None:
 
 
 async def _timed(
-    update_id: Callable[[], int], flow: Flow, ready: Callable[[], Awaitable[Any]]
+    update_id: Callable[[], int],
+    flow: Flow,
+    ready: Callable[[], Awaitable[Any]],
+    read: Callable[[], object],
 ) -> tuple[float, float]:
-    """From when the flood begins to when its last diff is in the book."""
+    """From when the flood begins to when its last diff is in the book and the book was read."""
     await ready()
     first = update_id()
     began, cpu = time.perf_counter(), time.process_time()
@@ -167,6 +173,7 @@ async def _timed(
         await asyncio.sleep(0.0005)
     while update_id() < flow.diffs[-1].last:  # noqa: ASYNC110 - likewise
         await asyncio.sleep(0.005)
+    read()
     return time.perf_counter() - began, time.process_time() - cpu
 
 

@@ -4,11 +4,11 @@
 ETHUSDT diffs change in between (``read``), and read once more before the next change (``again``). ccxt.pro's
 live book is copied in the two ways at hand: by slices, as its users do, and by the fastest loop there is.
 
-*Messages*: recorded ETHUSDT frames, parsed and applied to a book of 1,000 levels a side: from memory, one by
-one (``memory``) and 64 at a time (``backlog``: as many as our feed lets wait, which is how a process meets
-them that cannot keep up; ccxt.pro takes them one by one), and through a websocket on the loopback interface
-from a process that has the next 50 ready (``socket``). Each party runs in a process of its own; how
-many a second one process sustains is by its CPU time, through the socket also by the clock.
+*Messages*: recorded ETHUSDT frames, parsed and taken one by one into a book of 1,000 levels a side: from
+memory, the book read at the end (``memory``) or its best five levels copied after each message (``reading``),
+and through a websocket on the loopback interface from a process that has the next 50 ready (``socket``, read
+at the end). Each party runs in a process of its own; how many a second one process sustains is by its CPU
+time, through the socket also by the clock.
 
 What both show is compared level by level first. The last line is one line of JSON; ratios above 1: ours is
 faster. Without the capture beside the checkout, made-up diffs are used, and the output says so.
@@ -71,7 +71,7 @@ def _messages(console: Console, quick: bool) -> dict[str, float]:
     for column in ("from", "depthcast", "ccxt.pro", "ratio"):
         table.add_column(column, justify="left" if column == "from" else "right")
     figures = {}
-    for source in ("memory", "backlog", "socket"):
+    for source in ("memory", "reading", "socket"):
         measured: dict[str, list[dict[str, float]]] = {party: [] for party in PARTIES}
         for _ in range(rounds):
             # They take turns, so that drift of the machine hits both alike.

@@ -24,11 +24,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from depthcast.events import Diff, Snapshot
+from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.side import Numbers, Side
 
 if TYPE_CHECKING:
     from depthcast.side import Columns
+
+DEFERRED_LEVELS: Final = 4096
+"""Levels of both sides that wait to be written at most: three milliseconds' work."""
 
 _BETWEEN: Final = b'],"asks":['
 _END: Final = b"]}"
@@ -70,14 +73,29 @@ class Book:
     b'{"lastUpdateId":9,"bids":[["1.9","1"]],"asks":[["2.05","4"],["2.1","3"]]}'
     """
 
-    __slots__ = ("_asks", "_bids", "event_time_ms", "update_id")
+    __slots__ = (
+        "_asks",
+        "_bids",
+        "_first",
+        "_later_asks",
+        "_later_bids",
+        "event_time_ms",
+        "unsettled",
+        "update_id",
+    )
 
     def __init__(self) -> None:
         self.update_id: int = 0
         self.event_time_ms: int = 0
         """The venue's clock of the last diff in it, in ms since 1970; 0 where that is not known."""
+        self.unsettled: int = 0
+        """How many diffs were taken by :meth:`defer` and are not written yet."""
         self._bids = Side(descending=True)
         self._asks = Side(descending=False)
+        # The first unsettled diff, until there is another; then of each price what stands there now.
+        self._first: Diff | None = None
+        self._later_bids: dict[str, str] = {}
+        self._later_asks: dict[str, str] = {}
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
@@ -100,6 +118,8 @@ class Book:
         O(log levels + chunk) a level. Raises
         :class:`~depthcast.errors.BadLevel` and leaves the book unchanged.
         """
+        if self.unsettled:
+            self.settle()
         bids = self._bids.read(diff.bids)
         asks = self._asks.read(diff.asks)
         self._bids.apply(*bids)
@@ -107,53 +127,116 @@ class Book:
         self.update_id = diff.last
         self.event_time_ms = diff.event_time_ms
 
+    def defer(self, diff: Diff) -> None:
+        """Take a diff as :meth:`apply` does, and write its levels when somebody looks, or many wait.
+
+        Quantities are absolute, so of each price only the last one told has to be written: a book that is
+        read less often than it changes costs a fraction. The book is at ``diff.last`` either way, and every
+        method that reads it settles first; so reading a book that has unsettled diffs is a change of it.
+
+        Only where the diff's levels are :class:`~depthcast.events.PlainLevels`; another one is applied.
+        Raises as :meth:`apply` and :meth:`settle` do.
+        """
+        bids, asks = diff.bids, diff.asks
+        if type(bids) is not PlainLevels or type(asks) is not PlainLevels:
+            self.apply(diff)
+            return
+        if not self.unsettled:
+            self._first = diff
+        else:
+            first, self._first = self._first, None
+            for each in (diff,) if first is None else (first, diff):
+                # They are pairs, of which each takes the place of the one before at its price.
+                self._later_bids.update(each.bids)  # type: ignore[arg-type]
+                self._later_asks.update(each.asks)  # type: ignore[arg-type]
+        self.unsettled += 1
+        self.update_id = diff.last
+        self.event_time_ms = diff.event_time_ms
+        if len(self._later_bids) + len(self._later_asks) > DEFERRED_LEVELS:
+            self.settle()
+
+    def settle(self) -> None:
+        """Write what was deferred. O(levels deferred x (log levels + chunk)); again: does nothing.
+
+        Raises :class:`~depthcast.errors.BadLevel` for what only shows now: a number without a digit or with
+        too many, or a price told in two spellings since, of which nobody knows the last one. The book cannot
+        be read any more then; each attempt raises the same.
+        """
+        if not self.unsettled:
+            return
+        if self._first is not None:
+            bids, asks = self._bids.read(self._first.bids), self._asks.read(self._first.asks)
+        else:
+            bids = self._bids.read_standing(self._later_bids)
+            asks = self._asks.read_standing(self._later_asks)
+        self._bids.apply(*bids)
+        self._asks.apply(*asks)
+        self._first = None
+        self._later_bids.clear()
+        self._later_asks.clear()
+        # Last: who sees none may read without asking whether another thread is at it.
+        self.unsettled = 0
+
     # Reading
 
     @property
     def certainty(self) -> Certainty:
         """What may be published of this book."""
-        bids, asks = self._bids, self._asks
+        bids, asks = self._sides()
         return Certainty(bids.certain(), asks.certain(), bids.complete, asks.complete)
 
     @property
     def best_bid(self) -> tuple[str, str] | None:
         """(price, quantity) of the highest certain bid."""
-        return self._bids.best()
+        return self._sides()[0].best()
 
     @property
     def best_ask(self) -> tuple[str, str] | None:
         """(price, quantity) of the lowest certain ask."""
-        return self._asks.best()
+        return self._sides()[1].best()
 
     @property
     def crossed(self) -> bool:
         """Whether the highest bid is not below the lowest ask, which no venue's book is for long."""
-        bid, ask = self._bids.best(), self._asks.best()
+        bids, asks = self._sides()
+        bid, ask = bids.best_key, asks.best_key
         if bid is None or ask is None:
             return False
-        # The float decides but for prices that only exact decimals can tell apart.
-        higher = float(bid[0]) - float(ask[0])
-        return higher > 0 or (higher == 0 and Decimal(bid[0]) >= Decimal(ask[0]))
+        if type(bid) is type(ask) is float:
+            return -bid >= ask
+        # Floats of one side and exact decimals of the other are told apart by what they were read from.
+        strings = bids.best(), asks.best()
+        assert strings[0] is not None
+        assert strings[1] is not None
+        return Decimal(strings[0][0]) >= Decimal(strings[1][0])
+
+    @property
+    def fault(self) -> str | None:
+        """Why it cannot be right, or cannot be shown: ``crossed``, ``exhausted``; ``None``: it can."""
+        return "crossed" if self.crossed else "exhausted" if self.exhausted else None
 
     @property
     def exhausted(self) -> bool:
         """Whether a side has levels beyond its certain price at most: nothing of it can be shown."""
-        return any(not side.complete and side.best() is None for side in (self._bids, self._asks))
+        return any(not side.complete and side.best_key is None for side in self._sides())
 
     def numbers(self, limit: int | None = None) -> tuple[Numbers, Numbers]:
         """Bids and asks, best first: the first ``limit`` certain levels, or all of them. O(levels given).
 
         Each side is its prices and its quantities; a number is the float nearest to its string.
         """
-        return self._bids.numbers(limit), self._asks.numbers(limit)
+        bids, asks = self._sides()
+        return bids.numbers(limit), asks.numbers(limit)
 
     def strings(self, limit: int | None = None) -> tuple[list[list[str]], list[list[str]]]:
         """The same as levels ``[price, quantity]`` of the exact strings."""
-        return self._bids.strings(limit), self._asks.strings(limit)
+        bids, asks = self._sides()
+        return bids.strings(limit), asks.strings(limit)
 
     def columns(self, limit: int | None = None) -> "tuple[Columns, Columns]":
         """The same as arrays: the prices of a side and its quantities. Prices of bids are *negative*."""
-        return self._bids.columns(limit), self._asks.columns(limit)
+        bids, asks = self._sides()
+        return bids.columns(limit), asks.columns(limit)
 
     def body(self, limit: int) -> bytes:
         """The file for one limit; see :meth:`bodies`."""
@@ -165,9 +248,10 @@ class Book:
         Each is exactly the venue's own body, ``{"lastUpdateId":N,"bids":[…],"asks":[…]}``, best levels
         first, of the certain levels only. One join makes the largest; the others are slices of it.
         """
+        bids, asks = self._sides()
         ordered = sorted(set(limits))
-        bid_pieces, bid_ends = self._bids.pieces(ordered)
-        ask_pieces, ask_ends = self._asks.pieces(ordered)
+        bid_pieces, bid_ends = bids.pieces(ordered)
+        ask_pieces, ask_ends = asks.pieces(ordered)
         head = b'{"lastUpdateId":%d,"bids":[' % self.update_id
         largest = b"".join((head, *bid_pieces, _BETWEEN, *ask_pieces, _END))
         if len(ordered) == 1:
@@ -191,7 +275,8 @@ class Book:
         """Compare with another book at the same update id, where both are certain. O(levels)."""
         if self.update_id != other.update_id:
             raise ValueError(f"books at different ids: {self.update_id} and {other.update_id}")
-        counts = (self._bids.audit(other._bids), self._asks.audit(other._asks))
+        pairs = zip(self._sides(), other._sides(), strict=True)
+        counts = (mine.audit(theirs) for mine, theirs in pairs)
         return Audit(*map(sum, zip(*counts, strict=True)))
 
     def refill(self, fresh: Self) -> None:
@@ -201,16 +286,26 @@ class Book:
         """
         if self.update_id != fresh.update_id:
             raise ValueError(f"books at different ids: {self.update_id} and {fresh.update_id}")
-        self._bids.refill(fresh._bids)
-        self._asks.refill(fresh._asks)
+        for mine, theirs in zip(self._sides(), fresh._sides(), strict=True):
+            mine.refill(theirs)
+
+    def _sides(self) -> tuple[Side, Side]:
+        """Bids and asks as they stand now."""
+        if self.unsettled:
+            self.settle()
+        return self._bids, self._asks
 
     # Checking
 
     def __len__(self) -> int:
         """The number of levels kept on both sides, certain or not."""
-        return len(self._bids) + len(self._asks)
+        bids, asks = self._sides()
+        return len(bids) + len(asks)
 
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant of the structure is broken. O(levels)."""
+        later = len(self._later_bids) + len(self._later_asks)
+        assert not later or self.unsettled > 1, "levels wait that nobody will write"
+        assert (self._first is not None) == (self.unsettled == 1), "one diff waits, or more do"
         self._bids.check()
         self._asks.check()

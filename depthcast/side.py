@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import orjson
 
 from depthcast.errors import BadLevel
-from depthcast.events import Level, WireLevels
+from depthcast.events import Level, PlainLevels
 
 CHUNK: Final = 64
 """Levels a chunk is made with. It is split at twice that and merged below a quarter."""
@@ -104,18 +104,15 @@ class Side:
 
     def read(self, levels: Sequence[Level]) -> tuple[list[_Key], list[float], list[bytes]]:
         """Validate levels: their sort keys, their quantities as floats (to tell zero), and them rendered."""
-        if type(levels) is WireLevels:
-            try:
-                levels = levels.levels()
-            except ValueError:
-                raise BadLevel(levels) from None
         if not levels:
             return [], [], []
         try:
             prices, quantities = zip(*levels, strict=True)
             price_list, quantity_list = ",".join(prices), ",".join(quantities)
             # float() alone would let "nan", "1e5", "1_0", " 1" and other alphabets' digits pass.
-            if (price_list + quantity_list).encode().translate(None, b"0123456789.,"):
+            if type(levels) is not PlainLevels and (price_list + quantity_list).encode().translate(
+                None, b"0123456789.,"
+            ):
                 raise ValueError
             longest = max(map(len, prices))
             if longest > _FLOAT_DIGITS:
@@ -129,6 +126,16 @@ class Side:
             return self._sort_keys(keys), amounts, rendered
         except (ValueError, TypeError, ArithmeticError):
             raise BadLevel(_first_bad(levels)) from None
+
+    def read_standing(self, standing: dict[str, str]) -> tuple[list[_Key], list[float], list[bytes]]:
+        """What :meth:`read` makes of :class:`~depthcast.events.PlainLevels`, given as quantity by price.
+
+        No order tells which of two spellings of a price was the last one, so they are refused.
+        """
+        read = self.read(PlainLevels(standing.items()))
+        if len(set(read[0])) != len(standing):
+            raise BadLevel("a price in two spellings")
+        return read
 
     def _lengthen(self, prices: Sequence[str], longest: int) -> None:
         """Prices of more than 15 characters: go over to exact keys if their digits need it."""
@@ -270,10 +277,16 @@ class Side:
             return len(self)
         return sum(self._sizes[:at]) + bisect_right(self._keys[at], self._bound)
 
-    def best(self) -> tuple[str, str] | None:
-        if not self._sizes[0] or (self._bound is not None and self._keys[0][0] > self._bound):
+    @property
+    def best_key(self) -> _Key | None:
+        """The sort key of the best level: its price, negated for bids; ``None`` where none is certain."""
+        if not self._sizes[0]:
             return None
-        return _parse(self._levels[0][0])
+        key: _Key = self._keys[0][0]
+        return None if self._bound is not None and key > self._bound else key
+
+    def best(self) -> tuple[str, str] | None:
+        return None if self.best_key is None else _parse(self._levels[0][0])
 
     def _first(self, limit: int | None) -> tuple[_Keys, "array[float]"]:
         """Copies of the keys and the quantities of the first certain levels, at most ``limit`` of them."""

@@ -45,7 +45,6 @@ The last good book stays readable in ``book`` while WAITING. Pure: no I/O, no cl
 """
 
 from collections import deque
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from itertools import pairwise
@@ -53,7 +52,7 @@ from typing import Final
 
 from depthcast.book import Audit, Book
 from depthcast.errors import BadLevel
-from depthcast.events import Diff, Snapshot, merge
+from depthcast.events import Diff, Snapshot
 
 BUFFER: Final = 10_000
 """Diffs buffered at most while WAITING, or recorded for a refill: 1,000 s of a stream at 100 ms."""
@@ -121,22 +120,32 @@ class Sync:
     """Keeps one symbol's book unbroken. Not thread-safe; cheap enough for thousands of symbols.
 
     ``guard`` is entered while a book that was already shown changes: a lock, where other threads read it.
+
+    ``deferring``: levels of a LIVE book's diffs are written when somebody reads it
+    (:meth:`depthcast.book.Book.defer`). It may be changed at any time. Where diffs turn out then to be
+    unreadable, of which :meth:`settle` and the book's own methods tell, it is given up for good.
     """
 
     __slots__ = (
         "_buffer",
+        "_deferrable",
         "_guard",
         "_last_audit",
         "_recorded",
         "_run",
         "_waiting_refill",
         "book",
+        "deferring",
         "state",
         "symbol",
     )
 
-    def __init__(self, symbol: str, *, buffer: int = BUFFER, guard: Guard | None = None) -> None:
+    def __init__(
+        self, symbol: str, *, buffer: int = BUFFER, guard: Guard | None = None, deferring: bool = False
+    ) -> None:
         self.symbol: str = symbol
+        self.deferring: bool = deferring
+        self._deferrable = True
         self._guard: Guard = nullcontext() if guard is None else guard
         self.state: State = State.WAITING
         self.book: Book | None = None
@@ -175,29 +184,20 @@ class Sync:
         self._wait([diff])
         return Verdict.GAP
 
-    def together(self, diffs: Sequence[Diff]) -> int:
-        """Take the first of ``diffs``, received in this order, as one: those that follow on the book.
+    def settle(self) -> bool:
+        """Write the levels that were deferred; whether the book can be read.
 
-        Returns how many that were: all APPLIED. The others, and all where it returns 0, are to be taken by
-        :meth:`diff` one by one: while a refill is recorded, too, for a snapshot may end at any of them.
-        Levels that change more than once are so written only once.
+        Where it cannot, it has to be built anew, and its levels are not deferred any more.
         """
-        if self.state is State.WAITING or self._run or self.book is None or self._recorded is not None:
-            return 0
-        count, update_id = 0, self.book.update_id
-        for diff in diffs:
-            if _relation(diff, update_id) is not _Relation.NEXT:
-                break
-            count, update_id = count + 1, diff.last
-        if count < 2:
-            return 0
-        try:
-            merged = merge(diffs[:count])
-            with self._guard:
-                self.book.apply(merged)
-        except (ValueError, BadLevel):
-            return 0  # one by one the bad one shows
-        return count
+        book = self.book
+        if book is not None and book.unsettled:
+            try:
+                with self._guard:
+                    book.settle()
+            except BadLevel:
+                self._deferrable = False
+                return False
+        return True
 
     def snapshot(self, snapshot: Snapshot, *, proven: bool = True) -> Verdict:
         """Begin from a snapshot of the venue, or (``proven=False``) from a published file.
@@ -231,6 +231,7 @@ class Sync:
     def restart(self) -> None:
         """Give up the present book's continuity: build it anew from the next snapshot."""
         if self.state is State.LIVE:
+            self.settle()
             self._wait([])
 
     # Refills and the self-audit
@@ -254,7 +255,7 @@ class Sync:
         refill any more. Raises :class:`~depthcast.errors.BadLevel` for a snapshot that is not a book.
         """
         book, recorded = self.book, self._recorded
-        if book is None or recorded is None:
+        if book is None or recorded is None or not self.settle():
             return Verdict.TOO_OLD
         return self._complete(book, Book.of(snapshot), recorded)
 
@@ -291,10 +292,17 @@ class Sync:
     def _apply(self, diff: Diff) -> Verdict:
         book = self.book
         assert book is not None
+        # Merged, a bad level might be hidden, and meet alone the snapshot that the recorded diffs lead to.
+        defers = self.deferring and self._deferrable and self._recorded is None
         try:
             with self._guard:
-                book.apply(diff)
+                if defers:
+                    book.defer(diff)
+                else:
+                    book.apply(diff)
         except BadLevel:
+            if book.unsettled:
+                self._deferrable = False
             self._wait([])
             return Verdict.BAD
         self._run.clear()

@@ -27,10 +27,6 @@ WEIGHT_SHARE: Final = 0.5
 """Of what an address may ask of the exchange in a minute; the rest is for other calls of the program."""
 
 
-TOGETHER: Final = 256
-"""Diffs of one symbol applied together at most."""
-
-
 class Books:
     """Live books of one exchange. For use in one event loop, as a context manager; entering does not wait.
 
@@ -104,6 +100,7 @@ class Books:
             retry_maximum_s=retry_maximum_s,
             suspect_after_s=suspect_after_s,
             guard=self._guard,
+            deferring=True,
             clock=clock,
             sleep=sleep,
             rng=self._rng,
@@ -112,18 +109,16 @@ class Books:
         self._failures: dict[str, Exception] = {}
         self._feed_failure: Exception | None = None
         self._diffs: Sequence[Diff] = ()
-        self._arrived: dict[str, list[Diff]] = {}
         self._state: Literal["new", "running", "closed"] = "new"
         self._tasks: list[asyncio.Task[None]] = []
         self.subscribe(symbols)
 
     def _make_feed(self, _: Callable[[Diff], None], lost: Callable[[Iterable[str]], None]) -> Feed:
-        self._keeper_lost = lost
         self._feed = Feed(
             self._exchange.venue,
             on_diff=self._take,
             on_error=self._feed_failed,
-            on_connection_lost=self._lost,
+            on_connection_lost=lost,
             limits=self._feed_limits,
             clock=self._clock,
             sleep=self._sleep,
@@ -309,42 +304,11 @@ class Books:
         return sum(not live.live for live in self._keeper.books.values())
 
     def _take(self, diff: Diff) -> None:
-        """Take a diff of the feed, with those of its symbol that have arrived already and are still to come.
-
-        A feed hands on all that arrived before the loop goes round. One diff is the rule; where a program
-        was busy, or the market is fast, levels that changed many times meanwhile are written once.
-        """
-        waiting = self._arrived.get(diff.symbol)
-        if waiting is None:
-            if not self._arrived:
-                asyncio.get_running_loop().call_soon(self._apply_arrived)
-            self._arrived[diff.symbol] = [diff]
-            return
-        waiting.append(diff)
-        if len(waiting) >= TOGETHER:
-            self._apply_all(self._arrived.pop(diff.symbol))
-
-    def _lost(self, symbols: Iterable[str]) -> None:
-        # What arrived before the connection was lost says nothing of the time since.
-        self._apply_arrived()
-        self._keeper_lost(symbols)
-
-    def _apply_arrived(self) -> None:
-        arrived, self._arrived = self._arrived, {}
-        for symbol, diffs in arrived.items():
-            try:
-                self._apply_all(diffs)
-            except Exception as error:
-                _log.exception("%s: a diff could not be taken", symbol)
-                self._feed_failed(symbol, error)
-
-    def _apply_all(self, diffs: list[Diff]) -> None:
-        self._diffs = diffs
-        done = self._keeper.take_together(diffs) if len(diffs) > 1 else 0
-        for diff in diffs[done:]:
-            self._diffs = (diff,)
+        self._diffs = (diff,)
+        try:
             self._keeper.take(diff)
-        self._diffs = ()
+        finally:
+            self._diffs = ()
 
     def _changed(self, live: LiveBook) -> None:
         view = self._views.get(live.symbol)
@@ -397,8 +361,10 @@ class Books:
         if self._feed.heard_age_s(symbol) is None:
             cause = f": {self._feed_failure}" if self._feed_failure is not None else ""
             return f"its stream does not come{cause}"
-        if live.live:
+        if live.live and live.fault is None:
             return "its connection was lost, and nothing came of it since"
+        if live.fault is not None:
+            return f"the exchange's messages led to a book that is {live.fault}; it is built anew"
         if live.book is None:
             return "its snapshot has not come"
         return "it is built anew"

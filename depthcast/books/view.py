@@ -72,13 +72,12 @@ class BookView:
     def ready(self) -> bool:
         """Whether there is a good book and it is kept up to date."""
         live = self._live
-        return (
-            live is not None
-            and live.live
-            and live.book is not None
-            and live.suspect_at is None
-            and self._heard_age_s(self.symbol) is not None
-        )
+        if live is None or not live.live or live.suspect_at is not None:
+            return False
+        with self._guard:
+            if live.readable() is None:
+                return False
+        return self._heard_age_s(self.symbol) is not None
 
     @property
     def age_ms(self) -> float:
@@ -99,14 +98,12 @@ class BookView:
     @property
     def update_id(self) -> int:
         """The exchange's id of the state shown."""
-        with self._guard:
-            return self._book().update_id
+        return self._kept().update_id
 
     @property
     def event_time_ms(self) -> int:
         """The exchange's clock of the last diff in it, in ms since 1970; 0 before the first one."""
-        with self._guard:
-            return self._book().event_time_ms
+        return self._kept().event_time_ms
 
     @property
     def certainty(self) -> Certainty:
@@ -240,6 +237,7 @@ class BookView:
     def begin(self, live: LiveBook) -> None:
         """``live`` is this book from now on."""
         self._live = live
+        self._choose()
 
     def end(self, error: DepthcastError) -> None:
         """The book is kept no longer; reading it raises ``error``."""
@@ -276,6 +274,7 @@ class BookView:
         live = self._live
         if live is None or not live.live or live.book is None or live.suspect_at is not None:
             return
+        self._choose()
         heard_age_s = self._heard_age_s(self.symbol)
         if heard_age_s is not None:
             self._known_at = max(self._known_at, self._clock() - heard_age_s)
@@ -287,6 +286,7 @@ class BookView:
             self.symbol, number, book=None if live is None else live.book, max_levels=max_levels
         )
         self._readers.add(changes)
+        self._choose()
         if self._ended is not None:
             changes.end()
         return changes
@@ -304,20 +304,35 @@ class BookView:
         """Raise ``AssertionError`` where an invariant is broken. O(levels)."""
         for reader in list(self._readers):
             reader.check()
-        if self._live is not None:
+        if self._live is None:
+            return
+        with self._guard:
             self._live.sync.check()
-            kept, book = self._numbers, self._live.book
+            kept, book = self._numbers, self._live.readable()
             if kept is not None and book is not None:
                 assert kept[0][0] == book.update_id, "levels of another state are kept"
                 assert (kept[1], kept[2]) == book.numbers(kept[0][1]), (
                     "levels that are kept are not the book's"
                 )
 
+    # Within
+
+    def _choose(self) -> None:
+        """Have each diff written as it comes where readers of changes look at each, and else when read."""
+        if self._live is not None:
+            self._live.sync.deferring = not self._readers
+
+    def _kept(self) -> Book:
+        """The book, whose levels may have to be written before they are read."""
+        book = None if self._live is None else self._live.book
+        if book is None:
+            raise self.not_ready()
+        return book
+
     # Within; the guard is held
 
     def _book(self) -> Book:
-        live = self._live
-        book = None if live is None else live.book
+        book = None if self._live is None else self._live.readable()
         if book is None:
             raise self.not_ready()
         return book

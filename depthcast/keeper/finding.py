@@ -80,7 +80,7 @@ class Finder:
                 break
             await self._sleep(live.backoff.next_s())
         now = self._clock()
-        live.spoiled = False
+        live.fault = None
         live.source = source
         live.synced_at = live.changed_at = live.audited_at = now
         self._observer.synced(live.symbol, source, (now - began) * 1000)

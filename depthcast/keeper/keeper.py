@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from random import Random
 from typing import Protocol
 
@@ -48,7 +48,9 @@ class Keeper:
     ``buffer``: diffs kept of a book that is being built, a minute of a stream at 100 ms. They have to reach
     back to when a snapshot was sent for, or a file written, and not over the wait for a turn: ten diffs of a
     busy symbol take 100 kB. ``refill_below``: a book certain of fewer levels is completed by and by; of fewer
-    than ``refill_urgent_below`` (``None``: the same), at once. ``guard``: see :class:`~depthcast.sync.Sync`.
+    than ``refill_urgent_below`` (``None``: the same), at once. ``guard`` and ``deferring``: see
+    :class:`~depthcast.sync.Sync`; what is deferred is written after ``settle_after_s`` at the latest, and
+    only then, or when somebody reads the book, is it seen whether the book is crossed.
     """
 
     def __init__(
@@ -81,8 +83,10 @@ class Keeper:
         retry_initial_s: float = 0.2,
         retry_maximum_s: float = 15.0,
         settled_after_s: float = 30.0,
+        settle_after_s: float = 10.0,
         # Surroundings
         guard: Guard | None = None,
+        deferring: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Random | None = None,
@@ -91,6 +95,8 @@ class Keeper:
         self._observer = observer or Observer()
         self._buffer = buffer
         self._guard = guard
+        self._deferring = deferring
+        self._settle_after_s = settle_after_s
         self._check_every_s = check_every_s
         self._suspect_after_s = suspect_after_s
         self._retry_s = (retry_initial_s, retry_maximum_s)
@@ -149,7 +155,9 @@ class Keeper:
         for symbol in new:
             backoff = Backoff(self._retry_s[0], maximum_s=self._retry_s[1], rng=self._rng)
             self._books[symbol] = LiveBook(
-                symbol, Sync(symbol, buffer=self._buffer, guard=self._guard), backoff=backoff
+                symbol,
+                Sync(symbol, buffer=self._buffer, guard=self._guard, deferring=self._deferring),
+                backoff=backoff,
             )
         self.feed.subscribe(new)
         for symbol in new:
@@ -179,21 +187,6 @@ class Keeper:
         elif verdict.broken:
             # The published file may still count in the old ids, whoever wrote it.
             self._break(live, verdict.value, Trust.NONE if verdict is Verdict.REBASED else Trust.ANY)
-
-    def take_together(self, diffs: Sequence[Diff]) -> int:
-        """Take the first of ``diffs``, all of one symbol, as one, as far as they follow on its book.
-
-        Returns how many that were; the others are to be taken by :meth:`take`, one by one.
-        """
-        live = self._books.get(diffs[0].symbol)
-        if live is None:
-            return len(diffs)
-        count = live.sync.together(diffs)
-        if count:
-            for diff in diffs[:count]:
-                self._observer.took(diff.symbol, Verdict.APPLIED)
-            self._applied(live)
-        return count
 
     def lost(self, symbols: Iterable[str]) -> None:
         """Note that diffs of these symbols may be missing from now on, without another one to show it."""
@@ -229,6 +222,7 @@ class Keeper:
         try:
             while True:
                 await self._sleep(self._check_every_s)
+                self._look()
                 self._doubt()
                 self._refills.start(self._books.values())
         finally:
@@ -257,30 +251,59 @@ class Keeper:
 
     async def _make_live(self, live: LiveBook, trust: Trust) -> None:
         await self._finder.find(live, trust)
+        live.depth = None
         self._changed(live)
 
     # After a change
 
     def _applied(self, live: LiveBook) -> None:
-        live.changed_at = self._clock()
+        live.changed_at = now = self._clock()
         live.suspect_at = None
+        if live.sync.book.unsettled == 1:  # type: ignore[union-attr] # it is live
+            live.unsettled_since = now
+        else:
+            self._settle(live, now)
         self._refills.report(live)
         self._changed(live)
 
     def _changed(self, live: LiveBook) -> None:
-        """Pass a change on, unless it shows that the book cannot be right or cannot be read."""
-        book = live.book
-        assert book is not None
-        fault = "crossed" if book.crossed else "exhausted" if book.exhausted else None
-        if fault is not None:
-            live.spoiled = True
-            # A file may have been written by a replica whose book went wrong in the same way.
-            self._break(live, fault, Trust.NONE)
+        """Pass a change on, unless it shows that the book cannot be right or cannot be read.
+
+        Of a book with unsettled diffs that is not seen yet; whoever settles it looks.
+        """
+        if self._spoiled(live):
             return
         try:
             self._on_change(live)
         except Exception:
             _log.exception("%s: a listener failed", live.symbol)
+
+    def _spoiled(self, live: LiveBook) -> bool:
+        """Whether the book is wrong; it is then being built anew."""
+        book = live.sync.book
+        assert book is not None
+        if live.fault is None and not book.unsettled:
+            live.fault = book.fault
+        if live.fault is None:
+            return False
+        # A file may have been written by a replica whose book went wrong in the same way.
+        self._break(live, live.fault, Trust.NONE)
+        return True
+
+    def _settle(self, live: LiveBook, now: float) -> None:
+        """Write what was deferred, where the first of it is old enough."""
+        book = live.sync.book
+        assert book is not None
+        if book.unsettled and now - live.unsettled_since >= self._settle_after_s and not live.sync.settle():
+            live.fault = "bad"
+
+    def _look(self) -> None:
+        """See to books that became quiet with deferred diffs, and to those that readers found to be wrong."""
+        now = self._clock()
+        for live in list(self._books.values()):
+            if live.live:
+                self._settle(live, now)
+                self._spoiled(live)
 
     def _doubt(self) -> None:
         """Build anew what is likely to lack a diff that nothing else would show to be missing."""

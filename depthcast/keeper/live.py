@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from depthcast.backoff import Backoff
 from depthcast.book import Audit, Book
+from depthcast.errors import BadLevel
 from depthcast.keeper.sources import Source
 from depthcast.sync import State, Sync
 
@@ -28,8 +29,12 @@ class LiveBook:
     # For the keeper alone
 
     backoff: Backoff = field(default_factory=Backoff)
-    spoiled: bool = False
-    """Whether the book was found to be wrong, and is not to be shown."""
+    fault: str | None = None
+    """Why the book, which was found to be wrong, is not to be shown; ``None`` where it was not."""
+    unsettled_since: float = 0.0
+    """When the first of the diffs came that wait to be written."""
+    depth: int | None = None
+    """The certain levels of its shallower side when that was counted last."""
     suspect_at: float | None = None
     """Since when a diff may be missing unnoticed."""
     awaited_id: int | None = None
@@ -46,9 +51,26 @@ class LiveBook:
     @property
     def book(self) -> Book | None:
         """The book, or the last good one while it is built anew; ``None`` where there is no good one."""
-        return None if self.spoiled else self.sync.book
+        return None if self.fault is not None else self.sync.book
 
     @property
     def live(self) -> bool:
         """Whether the book is being kept up to date, rather than being built."""
         return self.sync.state is State.LIVE
+
+    def readable(self) -> Book | None:
+        """:attr:`book` with all that was deferred in it; ``None`` also where that shows that it is wrong.
+
+        For whoever holds the guard of :attr:`sync`. The keeper builds a book anew that was found wrong.
+        """
+        book = self.book
+        if book is not None and book.unsettled:
+            try:
+                book.settle()
+                fault = book.fault
+            except BadLevel:
+                fault = "bad"
+            if fault is not None:
+                self.fault = fault
+                return None
+        return book

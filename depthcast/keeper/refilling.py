@@ -72,7 +72,12 @@ class Refills:
         due: list[tuple[int, LiveBook]] = []
         can_wait: list[tuple[int, LiveBook]] = []
         for live in books:
-            if not live.live or self._tasks.runs(live.symbol) or now < live.refill_from:
+            if (
+                not live.live
+                or live.fault is not None
+                or self._tasks.runs(live.symbol)
+                or now < live.refill_from
+            ):
                 continue
             depth = self._depth(live)
             shallow = self._shallow(live, depth)
@@ -117,12 +122,19 @@ class Refills:
         audit = live.sync.take_audit()
         if audit is not None:
             live.last_audit = audit
+            live.depth = None
             live.audited_at = self._clock()
             self._observer.audited(live.symbol, audit)
 
     def _depth(self, live: LiveBook) -> int:
-        assert live.book is not None
-        return self._sources.depth(live.book)
+        """How many levels are certain; as counted last where diffs wait to be written."""
+        book = live.sync.book
+        assert book is not None
+        if live.depth is None:
+            live.sync.settle()
+        if not book.unsettled:
+            live.depth = self._sources.depth(book)
+        return live.depth or 0
 
     def _shallow(self, live: LiveBook, depth: int) -> bool:
         """Whether a book that is certain of so many levels is to be completed."""
@@ -175,6 +187,7 @@ class Refills:
 
     def _refill_from(self, live: LiveBook, snapshot: Snapshot) -> None:
         if live.sync.refill(snapshot) is Verdict.APPLIED:
+            live.depth = None
             self.report(live)
             self._changed(live)
 

@@ -97,6 +97,6 @@ def test_books_ends_with_its_ratios() -> None:
         for when in ("read", "again"):
             assert figures[f"{when}_{limit}_us"] > 0
             assert figures.keys() >= {f"{when}_{limit}_vs_ccxt_{way}" for way in ("fastest", "slices")}
-    for source in ("memory", "backlog", "socket_clock", "socket_cpu"):
+    for source in ("memory", "reading", "socket_clock", "socket_cpu"):
         assert figures[f"messages_{source}"] > 0
         assert figures[f"messages_{source}_vs_ccxt"] > 0

@@ -1,6 +1,7 @@
 """``Book`` against a naive model, and its promises one by one."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from random import Random
 
@@ -8,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthcast.book import Audit, Book, Certainty
+from depthcast.book import DEFERRED_LEVELS, Audit, Book, Certainty
 from depthcast.errors import BadLevel
-from depthcast.events import Diff, Snapshot
+from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.side import CHUNK, MAX_DIGITS
 
 LIMITS = (5, 10, 20, 50, 100, 500, 1000, 5000)
@@ -330,6 +331,10 @@ def test_a_diff_sets_id_and_event_time() -> None:
         ("3", "2", True),
         ("1.0000000000000000001", "1.0000000000000000002", False),
         ("1.0000000000000000002", "1.0000000000000000001", True),
+        ("1.1", "1.1000000000000000001", False),
+        ("1.2", "1.1000000000000000001", True),
+        ("1.1000000000000000001", "1.1", True),
+        ("1." + 39 * "0" + "1", "1." + 39 * "0" + "2", False),
     ],
 )
 def test_a_crossed_book_is_known(bid: str, ask: str, crossed: bool) -> None:
@@ -399,3 +404,114 @@ def test_both_ways_of_reading_numbers_round_alike(numbers: list[Decimal]) -> Non
     book = Book.of(snapshot([], levels))
     book.apply(diff(2, [], [*([text, "0"] for text in texts), [".000000001", "1"]]))
     assert json.loads(book.body(5000))["asks"] == [[".000000001", "1"]]
+
+
+# Deferred diffs
+
+
+plain_prices = st.integers(0, 60).map(lambda n: f"{n / 10:.2f}") | st.integers(1, 9).map(
+    lambda n: f"12345678901234.{n:04d}"
+)
+plain_quantities = st.sampled_from(["0.000", "0.0", "1.5", "2.250"])
+plain_changes = st.lists(st.tuples(plain_prices, plain_quantities).map(list), max_size=8)
+
+
+def plain(last: int, bids: Levels, asks: Levels) -> Diff:
+    return Diff("X", last, last, last, PlainLevels(bids), PlainLevels(asks))
+
+
+@given(snapshots(), st.lists(st.tuples(plain_changes, plain_changes, st.integers(0, 5)), max_size=20))
+@settings(max_examples=150, deadline=None)
+def test_a_book_whose_diffs_are_deferred_agrees_whenever_it_is_read(
+    first: Snapshot, steps: list[tuple[Levels, Levels, int]]
+) -> None:
+    book, naive = Book.of(first), Naive(first)
+    for last, (bids, asks, then) in enumerate(steps, first.update_id + 1):
+        change = plain(last, bids, asks)
+        book.defer(change)
+        naive.apply(change)
+        assert (book.update_id, book.event_time_ms) == (last, last)
+        book.check()
+        if then == 0:
+            assert_same(book, naive, (1, 5, 5000))
+        elif then == 1:
+            # One that is not deferred comes in between.
+            change = diff(last, [["3.00", "7"]], asks)
+            book.apply(change)
+            naive.apply(change)
+    assert_same(book, naive, (1, 5, 5000))
+    assert book.unsettled == 0
+
+
+READS: list[Callable[[Book], object]] = [
+    lambda book: book.certainty[0],
+    lambda book: book.best_bid == ("9.0", "4.0"),
+    lambda book: book.best_ask == ("10.5", "5.0"),
+    lambda book: book.fault is None,
+    lambda book: book.numbers(1)[0] == ([9.0], [4.0]),
+    lambda book: book.strings(1)[0] == [["9.0", "4.0"]],
+    lambda book: list(book.columns(1)[0][1]) == [4.0],
+    lambda book: b"4.0" in book.body(1),
+    lambda book: book.audit(Book.of(snapshot([["9.0", "4.0"]], [["10.5", "5.0"]], update_id=3))).clean,
+    lambda book: len(book) == 2,
+]
+
+
+@pytest.mark.parametrize("read", READS)
+def test_whatever_reads_a_book_sees_what_was_deferred(read: Callable[[Book], object]) -> None:
+    book = Book.of(snapshot([["10.0", "1.0"]], [["10.5", "1.0"]]))
+    book.defer(plain(2, [["10.0", "0.0"], ["9.0", "3.0"]], [["10.5", "5.0"]]))
+    book.defer(plain(3, [["9.0", "4.0"]], []))
+    assert book.unsettled == 2
+    assert read(book)
+    assert book.unsettled == 0
+
+
+def test_a_refill_keeps_what_was_deferred_beyond_it() -> None:
+    book = Book.of(snapshot([["10.0", "1.0"]], [], update_id=2))
+    book.defer(plain(3, [["9.0", "3.0"]], []))
+    book.refill(Book.of(snapshot([["10.0", "2.0"]], [], update_id=3, bids_complete=False)))
+    assert book.strings() == ([["10.0", "2.0"], ["9.0", "3.0"]], [])
+
+
+def test_no_more_levels_wait_than_may() -> None:
+    book = Book.of(snapshot([], []))
+    waited = []
+    for last in range(2, 3 * DEFERRED_LEVELS):
+        book.defer(plain(last, [[f"{last}.0", "1.0"]], []))
+        waited.append(book.unsettled)
+    assert max(waited) == DEFERRED_LEVELS
+    assert len(book) == 3 * DEFERRED_LEVELS - 2
+
+
+def test_levels_that_nobody_vouches_for_are_not_deferred() -> None:
+    book = Book.of(snapshot([], []))
+    book.defer(plain(2, [["1.0", "1.0"]], []))
+    book.defer(diff(3, [["2.0", "1.0"]], []))
+    assert book.unsettled == 0
+    with pytest.raises(BadLevel):
+        book.defer(diff(4, [["x", "1.0"]], []))
+    assert book.strings() == ([["2.0", "1.0"], ["1.0", "1.0"]], [])
+
+
+@pytest.mark.parametrize(
+    "bids",
+    [
+        [["1.0", "."]],
+        [[".", "1.0"]],
+        [["1.0", "9" * MAX_DIGITS + ".0"]],
+        [["9" * MAX_DIGITS + ".0", "1.0"]],
+        [["5.0", "1.0"], ["5.00", "0.0"]],
+        [["12345678901234.0001", "1.0"], ["12345678901234.00010", "0.0"]],
+    ],
+)
+def test_what_cannot_be_written_later_spoils_the_book_for_every_reader(bids: Levels) -> None:
+    book = Book.of(snapshot([["0.5", "1.0"]], []))
+    book.defer(plain(2, bids, [["9.0", "1.0"]]))
+    book.defer(plain(3, [["0.5", "2.0"]], []))
+    for read in READS:
+        with pytest.raises(BadLevel):
+            read(book)
+    with pytest.raises(BadLevel):
+        book.apply(diff(4, [], []))
+    book.check()

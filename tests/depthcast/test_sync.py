@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
-from depthcast.book import Audit
+from depthcast.book import DEFERRED_LEVELS, Audit, Book
 from depthcast.errors import BadLevel
-from depthcast.events import Diff, Snapshot
+from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.sync import REBASED_AFTER, State, Sync, Verdict
 
 
@@ -409,70 +409,112 @@ def test_through_any_stream_the_book_is_the_truth_at_its_id(seed: int) -> None:
     assert lived > 100
 
 
-# Several at once
+# Diffs that are deferred
 
 
-def told(first: int, last: int, *levels: tuple[str, str]) -> Diff:
-    return Diff("X", first, last, last, [list(level) for level in levels], [])
+def told(update_id: int, *levels: tuple[str, str]) -> Diff:
+    return Diff("X", update_id, update_id, update_id, PlainLevels(map(list, levels)), PlainLevels())
 
 
-def live_at(update_id: int) -> Sync:
-    sync = Sync("X")
-    sync.snapshot(Snapshot(update_id, [["1.0", "1"]], [], True, True))
-    return sync
+class Guarded:
+    """A guard that knows how often it was entered."""
+
+    def __init__(self) -> None:
+        self.entered = 0
+        self.inside = False
+
+    def __enter__(self) -> None:
+        assert not self.inside
+        self.entered += 1
+        self.inside = True
+
+    def __exit__(self, *_: object) -> None:
+        self.inside = False
 
 
-def test_diffs_that_follow_on_each_other_are_taken_together() -> None:
-    sync, one_by_one = live_at(10), live_at(10)
-    diffs = [told(11, 12, ("2.0", "1")), told(13, 13, ("2.0", "0")), told(14, 19, ("3.0", "5"))]
-    assert sync.together(diffs) == 3
+def deferring(update_id: int, guard: Guarded | None = None) -> tuple[Sync, Book]:
+    sync = Sync("X", guard=guard, deferring=True)
+    sync.snapshot(Snapshot(update_id, [["1.0", "1.0"]], [], True, True))
+    assert sync.book is not None
+    return sync, sync.book
+
+
+def test_levels_are_deferred_and_written_within_the_guard() -> None:
+    guard = Guarded()
+    sync, book = deferring(10, guard)
+    assert sync.diff(told(11, ("2.0", "1.0"))) is Verdict.APPLIED
+    assert sync.diff(told(12, ("2.0", "3.0"))) is Verdict.APPLIED
+    assert (book.update_id, book.unsettled, guard.entered) == (12, 2, 2)
+    assert sync.settle()
+    assert (book.unsettled, guard.entered) == (0, 3)
+    assert sync.settle()
+    assert guard.entered == 3, "there was nothing to write"
+    assert book.best_bid == ("2.0", "3.0")
+    assert Sync("X", deferring=True).settle(), "there is no book yet"
+
+
+def test_what_breaks_a_book_shows_at_once_although_levels_are_deferred() -> None:
+    for breaking, verdict in (
+        (told(13, ("2.0", "1.0")), Verdict.GAP),
+        (Diff("X", 12, 12, 12, [["2.0", "x"]], []), Verdict.BAD),
+    ):
+        sync, book = deferring(10)
+        sync.diff(told(11, ("2.0", "1.0")))
+        assert sync.diff(breaking) is verdict
+        assert sync.state is State.WAITING
+        assert (book.update_id, book.best_bid) == (11, ("2.0", "1.0")), "the last good book"
+
+
+def test_levels_are_deferred_only_while_it_is_wished_for() -> None:
+    sync, book = deferring(10)
+    sync.diff(told(11, ("2.0", "1.0")))
+    sync.deferring = False
+    sync.diff(told(12, ("3.0", "1.0")))
+    assert book.unsettled == 0
+    assert book.best_bid == ("3.0", "1.0")
+
+
+def test_what_cannot_be_written_is_told_and_no_level_deferred_any_more() -> None:
+    sync, _ = deferring(10)
+    sync.diff(told(11, ("2.0", ".")))
+    assert not sync.settle()
+    sync.restart()
+    sync.snapshot(Snapshot(12, [["1.0", "1.0"]], [], True, True))
     sync.check()
-    for diff in diffs:
-        one_by_one.diff(diff)
-    assert sync.book is not None
-    assert one_by_one.book is not None
-    assert sync.book.body(5) == one_by_one.book.body(5)
-    assert sync.book.event_time_ms == 19
+    assert sync.diff(told(13, ("2.0", "."))) is Verdict.BAD, "it shows at the diff now"
 
 
-def test_only_those_in_front_of_a_hole_or_a_straggler_are() -> None:
-    for other in (told(20, 21), told(1, 5)):
-        sync = live_at(10)
-        assert sync.together([told(11, 11), told(12, 12), other, told(13, 13)]) == 2
-        assert sync.book is not None
-        assert sync.book.update_id == 12
+def test_a_diff_that_makes_too_many_wait_finds_what_cannot_be_written() -> None:
+    sync, _ = deferring(10)
+    verdicts = [sync.diff(told(11, ("0.0", ".")))]
+    while verdicts[-1] is Verdict.APPLIED:
+        price = len(verdicts)
+        verdicts.append(sync.diff(told(11 + price, (f"{price}.0", "1.0"))))
+    assert verdicts[-1] is Verdict.BAD
+    assert len(verdicts) == DEFERRED_LEVELS + 1
 
 
-def test_a_bad_level_leaves_all_to_be_taken_one_by_one() -> None:
-    sync = live_at(10)
-    diffs = [told(11, 11, ("2.0", "1")), told(12, 12, ("bad", "1"))]
-    assert sync.together(diffs) == 0
-    assert [sync.diff(diff) for diff in diffs] == [Verdict.APPLIED, Verdict.BAD]
-    assert sync.book is not None
-    assert sync.book.best_bid == ("2.0", "1")
-
-
-def test_none_are_taken_together_while_waiting_or_amid_stragglers() -> None:
-    assert Sync("X").together([told(1, 1), told(2, 2)]) == 0
-    sync = live_at(10)
-    sync.diff(told(9, 9, ("1.0", "1"))._replace(event_time_ms=99))
-    assert sync.together([told(11, 11), told(12, 12)]) == 0, "this may be a new count of ids"
-
-
-def test_diffs_are_taken_one_by_one_while_a_refill_is_recorded() -> None:
-    sync = live_at(10)
+def test_no_level_is_deferred_while_a_refill_is_recorded() -> None:
+    sync, book = deferring(10)
+    sync.diff(told(11, ("4.0", "1.0")))
     sync.begin_refill()
-    assert sync.refill(Snapshot(12, [["5.0", "1"], ["1.0", "1"]], [], True, True)) is Verdict.BUFFERED
-    # Merged, the first one's bad quantity would be hidden by the second, and meet the snapshot alone.
-    diffs = [told(11, 11, ("5.0", "much")), told(12, 13, ("5.0", "1"))]
-    assert sync.together(diffs) == 0
-    assert sync.diff(diffs[0]) is Verdict.BAD
+    fresh = Snapshot(13, [["5.0", "1.0"], ["4.0", "1.0"], ["1.0", "1.0"]], [], True, True)
+    assert sync.refill(fresh) is Verdict.BUFFERED
+    sync.diff(told(12, ("5.0", "2.0")))
+    assert book.unsettled == 0
+    # Merged, its bad quantity would be hidden by the next one, and meet the snapshot alone.
+    assert sync.diff(told(13, ("5.0", "."))) is Verdict.BAD
     sync.check()
 
 
-def test_a_single_diff_is_not_taken_together_with_none() -> None:
-    sync = live_at(10)
-    assert sync.together([]) == 0
-    assert sync.together([told(11, 11)]) == 0
-    assert sync.together([told(11, 11), told(15, 15)]) == 0
-    assert sync.diff(told(11, 11)) is Verdict.APPLIED
+def test_a_refill_settles_first_and_ends_where_that_fails() -> None:
+    guard = Guarded()
+    for bid, verdict in (("2.0", Verdict.APPLIED), (".", Verdict.TOO_OLD)):
+        sync, book = deferring(10, guard)
+        sync.diff(told(11, (bid, "1.0")))
+        sync.begin_refill()
+        snapshot = Snapshot(11, [["2.0", "1.0"], ["1.0", "1.0"]], [], True, True)
+        assert sync.refill(snapshot) is verdict
+        audit = sync.take_audit()
+        assert audit is None or audit.clean
+        assert bool(book.unsettled) == (verdict is Verdict.TOO_OLD)

@@ -1,5 +1,6 @@
 """What a view shows of a book, and what it says where there is none."""
 
+import gc
 import math
 import sys
 from contextlib import nullcontext
@@ -11,7 +12,7 @@ import pytest
 from depthcast.book import Certainty
 from depthcast.books import BookView
 from depthcast.errors import BookNotReady, ExtraMissing, NotDeepEnough, UnknownSymbol
-from depthcast.events import Diff, Snapshot
+from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.keeper import LiveBook
 from depthcast.sync import Sync
 
@@ -179,7 +180,7 @@ def test_without_a_book_everything_that_reads_it_says_what_it_waits_for() -> Non
 
 def test_a_book_that_was_found_wrong_is_not_shown() -> None:
     shown = Shown(snapshot())
-    shown.live.spoiled = True
+    shown.live.fault = "crossed"
     assert not shown.view.ready
     with pytest.raises(BookNotReady):
         shown.view.top(1)
@@ -236,3 +237,43 @@ def test_a_view_whose_book_is_kept_no_longer_says_why() -> None:
         shown.view.top(1)
     assert not shown.view.ready
     assert shown.view.ended is not None
+
+
+def told(update_id: int, bid: str) -> Diff:
+    return Diff("X", update_id, update_id, update_id, PlainLevels([[bid, "1.0"]]), PlainLevels())
+
+
+def test_diffs_are_written_when_the_book_is_read() -> None:
+    shown = Shown(snapshot())
+    book = shown.live.book
+    assert book is not None
+    shown.live.sync.diff(told(8, "10.5"))
+    shown.view.changed(shown.live, [told(8, "10.5")])
+    assert (shown.view.update_id, shown.view.event_time_ms, book.unsettled) == (8, 8, 1)
+    assert shown.view.best_bid == (10.5, 1.0)
+    assert book.unsettled == 0
+
+
+def test_where_readers_of_changes_look_at_each_diff_it_is_written_as_it_comes() -> None:
+    shown = Shown(snapshot())
+    book = shown.live.book
+    assert book is not None
+    changes = shown.view.read_changes(float)
+    shown.apply(told(8, "10.5"))
+    assert book.unsettled == 0
+    del changes
+    gc.collect()
+    shown.view.note_heard()
+    shown.live.sync.diff(told(9, "10.6"))
+    assert book.unsettled == 1
+
+
+def test_a_book_that_reading_shows_to_be_crossed_is_neither_ready_nor_read() -> None:
+    for asked_first in (False, True):
+        shown = Shown(snapshot())
+        shown.live.sync.diff(told(8, "12.0"))
+        assert not (asked_first and shown.view.ready)
+        with pytest.raises(BookNotReady):
+            shown.view.top(1)
+        assert not shown.view.ready
+        assert shown.live.fault == "crossed"

@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from depthcast.events import Diff, Snapshot
-from depthcast.keeper import WarmStart
-from depthcast.sync import Verdict
+from depthcast.events import Diff, PlainLevels, Snapshot
+from depthcast.keeper import LiveBook, WarmStart
 from tests.depthcast.keeper.world import Shelf, World, diff, snapshot
 
 
@@ -158,18 +157,101 @@ async def test_a_book_that_gets_on_is_not_doubted_for_being_behind() -> None:
     assert world.now >= back + 10
 
 
-async def test_diffs_that_came_together_are_taken_together_as_far_as_they_follow() -> None:
-    world = World()
-    world.rest.books["X"] = snapshot(10)
+# Books whose diffs are deferred
+
+
+def told(update_id: int, bid: str = "10.0", quantity: str = "1.0") -> Diff:
+    return Diff("X", update_id, update_id, update_id, PlainLevels([[bid, quantity]]), PlainLevels())
+
+
+async def deferring() -> tuple[World, LiveBook]:
+    world = World(deferring=True, settle_after_s=10.0)
+    world.rest.books["X"] = snapshot(7)
+    world.keeper.subscribe(["X"])
+    return world, await world.live()
+
+
+async def test_what_was_deferred_is_written_after_a_while_and_the_book_looked_at() -> None:
+    world, live = await deferring()
+    world.keeper.take(told(8, "10.5"))
+    book = live.book
+    assert book is not None
+    world.now += 9.0
+    world.keeper.take(told(9, "10.6"))
+    assert book.unsettled == 2
+    world.now += 1.0
+    world.keeper.take(told(10, "10.7"))
+    assert book.unsettled == 0
+    assert book.best_bid == ("10.7", "1.0")
+    world.keeper.take(told(11, "12.0"))
+    assert world.log.broken == [], "nobody has seen that it is crossed"
+    world.now += 10.0
+    world.rest.books["X"] = snapshot(12)
+    world.keeper.take(told(12))
+    assert world.log.broken == [("X", "crossed")]
+    assert live.book is None
+    await world.until(lambda: live.book is not None)
+    assert world.changes["X"] == [7, 8, 9, 10, 11, 12]
+    await world.keeper.close()
+
+
+async def test_a_quiet_book_is_looked_at_too() -> None:
+    world, live = await deferring()
+    world.keeper.take(told(8, "12.0"))
+    world.rest.books["X"] = snapshot(9)
+    running = asyncio.ensure_future(world.keeper.run())
+    await world.until(lambda: live.resyncs)
+    assert world.log.broken == [("X", "crossed")]
+    assert world.now >= 10
+    await world.until(lambda: world.changes["X"][-1] == 9)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("diff", "fault"), [(told(8, "12.0"), "crossed"), (told(8, "10.0", "."), "bad")], ids=["crossed", "bad"]
+)
+@pytest.mark.parametrize("by", ["the next diff", "the next look"])
+async def test_what_a_reader_finds_is_not_shown_and_the_book_built_anew(
+    diff: Diff, fault: str, by: str
+) -> None:
+    world, live = await deferring()
+    world.keeper.take(diff)
+    assert world.log.broken == []
+    assert live.readable() is None
+    assert live.book is None
+    assert live.fault == fault
+    world.rest.books["X"] = snapshot(9)
+    running = asyncio.ensure_future(world.keeper.run())
+    if by == "the next diff":
+        world.keeper.take(told(9))
+        assert world.log.broken == [("X", fault)]
+    await world.until(lambda: live.fault is None)
+    book = live.readable()
+    assert book is not None
+    assert book.update_id == 9
+    assert world.log.broken == [("X", fault)]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_how_deep_a_book_is_is_counted_without_writing_its_diffs_at_each_look() -> None:
+    world = World(deferring=True, settle_after_s=1e9, refill_below=3, audit_every_s=1e9, refill_every_s=1.0)
+    world.rest.books["X"] = snapshot(7, depth=4, complete=False)
     world.keeper.subscribe(["X"])
     live = await world.live()
-    world.keeper.lost(["X"])
-    diffs = [diff(11, 11, bid="3"), diff(12, 13, bid="4"), diff(20, 21)]
-    assert world.keeper.take_together(diffs) == 2
-    assert world.changes["X"] == [10, 13], "one change for both"
-    assert [verdict for _, verdict in world.log.took_] == [Verdict.APPLIED, Verdict.APPLIED]
-    assert live.suspect_at is None
-    world.keeper.take(diffs[2])
-    assert world.log.broken == [("X", "gap")]
-    assert world.keeper.take_together([diff(1, 1, symbol="Y"), diff(2, 2, symbol="Y")]) == 2, "nobody's"
-    await world.keeper.close()
+    running = asyncio.ensure_future(world.keeper.run())
+    await world.until(lambda: live.depth == 4)
+    for update_id, gone in ((8, "10.000"), (9, "9.999")):
+        world.keeper.take(told(update_id, gone, "0.0"))
+    before = world.now
+    await world.until(lambda: world.now > before + 5)
+    assert live.book is not None
+    assert live.book.unsettled == 2
+    assert len(world.rest.asked) == 1
+    world.rest.books["X"] = snapshot(9, depth=5, complete=False)
+    assert live.readable() is not None
+    # It is seen to be shallow now.
+    await world.until(lambda: len(world.log.audits) == 1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,7 @@ from depthcast.errors import (
     VenueError,
     VenueUnavailable,
 )
-from depthcast.events import Diff, Snapshot
+from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.venues import Ack, ExchangeInfo, Ignored, RequestFailed, Shutdown, SymbolInfo
 from depthcast.venues.binance import DEFAULT_PAUSE_MS, MAX_SILENCE_MS, Binance, select_symbols
 
@@ -450,7 +452,7 @@ def test_every_captured_diff_snapshot_and_symbol_list_is_read() -> None:
     assert info.symbols["BTCIDRT"].quote_precision == 2
 
 
-# Diffs read by their bytes
+# Levels known to be plain
 
 
 def usual_frame(bids: list[list[str]], asks: list[list[str]], *, combined: bool = True) -> bytes:
@@ -470,29 +472,86 @@ def test_a_diff_is_the_same_whether_it_is_read_by_its_bytes_or_as_text(
     bids: list[list[str]], asks: list[list[str]], combined: bool
 ) -> None:
     frame = usual_frame(bids, asks, combined=combined)
-    assert Binance().parse_frame(frame) == Binance().parse_frame(frame.decode())
-    assert Binance().parse_frame(frame) == Diff("ETHUSDT", 7, 9, 1700000000000, bids, asks)
+    diff = Binance().parse_frame(frame)
+    assert diff == Binance().parse_frame(frame.decode()) == Diff("ETHUSDT", 7, 9, 1700000000000, bids, asks)
+    assert isinstance(diff, Diff)
+    assert (type(diff.bids), type(diff.asks)) == (PlainLevels, PlainLevels)
 
 
 @given(st.integers(0, 10_000), st.integers(0, 255), st.booleans())
 @settings(max_examples=400, deadline=None)
 def test_a_damaged_diff_is_never_read_as_another_one(at: int, byte: int, cut: bool) -> None:
-    """What is no JSON raises when it is read or, where only levels are damaged, when they are looked at."""
     frame = bytearray(usual_frame([["2.5", "1.0"], ["2.4", "0.0"]], [["2.6", "3.0"]]))
     frame[at % len(frame)] = byte
     if cut:
         del frame[at % len(frame) :]
 
-    def read(form: str | bytes) -> object:
-        try:
-            event = Binance().parse_frame(form)
-            return (*event[:4], list(event.bids), list(event.asks)) if isinstance(event, Diff) else event
-        except (MalformedFrame, ValueError):
-            return None
-
+    assert_plain_where_said(bytes(frame))
     try:
         text = bytes(frame).decode()
     except UnicodeDecodeError:
-        assert read(bytes(frame)) is None
-    else:
-        assert read(bytes(frame)) == read(text)
+        with pytest.raises(MalformedFrame):
+            Binance().parse_frame(bytes(frame))
+        return
+    read = []
+    for form in (bytes(frame), text):
+        try:
+            read.append(Binance().parse_frame(form))
+        except MalformedFrame:
+            read.append(Ignored("malformed"))
+    assert read[0] == read[1]
+
+
+def assert_plain_where_said(frame: bytes) -> bool:
+    """Whether the levels of a frame are said to be plain; they must be then."""
+    try:
+        diff = Binance().parse_frame(frame)
+    except MalformedFrame:
+        return False
+    said = False
+    for side in (diff.bids, diff.asks) if isinstance(diff, Diff) else ():
+        if type(side) is PlainLevels:
+            said = True
+            for level in side:
+                assert type(level) is list
+                assert len(level) == 2
+                assert all(type(number) is str for number in level)
+                assert all(re.fullmatch(r"[0-9]*\.[0-9]*", number) for number in level)
+    return said
+
+
+ODD = st.recursive(
+    st.sampled_from(["1.5", "1", "", ".", "1.2.3", "1e5", "-1.0", "\u0661.0", '"', "{", 1, 1.5, None]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@given(st.lists(ODD, max_size=3), st.lists(ODD, max_size=3), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_what_is_no_plain_level_is_never_said_to_be_one(bids: Any, asks: Any, combined: bool) -> None:
+    assert_plain_where_said(usual_frame(bids, asks, combined=combined))
+
+
+GOOD, BAD = '"b":[["1.0","2.0"]],"a":[["1.5","2.5"]]', '"b":[[1,2]],"a":["xy"]'
+HEAD = '"e":"depthUpdate","E":1,"s":"X","U":1,"u":2,'
+
+
+@pytest.mark.parametrize(
+    ("frame", "plain"),
+    [
+        (f"{{{HEAD}{GOOD}}}", True),
+        (f'{{"stream":"x","data":{{{HEAD}{GOOD}}}}}', True),
+        (f'{{"data":{{{HEAD}{BAD},{GOOD}}}}}', True),
+        (f"{{{HEAD}{BAD},{GOOD}}}", True),
+        (f'{{{HEAD}{BAD},"x":{{{GOOD}}}}}', False),
+        (f'{{"data":{{{HEAD}{BAD}}},"x":{{{GOOD}}}}}', False),
+        (f'{{"data":{{{HEAD}{BAD},"x":{{{GOOD}}}}}}}', False),
+        (f'{{"data":{{{HEAD}{BAD},"x":"{{",{GOOD}}}}}', False),
+        (f'{{"data":{{{HEAD}"a":[["1.5","2.5"]],"b":[["1.0","2.0"]]}}}}', False),
+        (f'{{"data":{{{HEAD}{GOOD}}} }}', False),
+        (f'{{"data":{{{HEAD}{GOOD.replace("2.0", "20")}}}}}', False),
+    ],
+)
+def test_only_the_members_that_were_read_vouch_for_levels(frame: str, plain: bool) -> None:
+    assert assert_plain_where_said(frame.encode()) is plain
