@@ -439,6 +439,8 @@ def test_a_book_whose_diffs_are_deferred_agrees_whenever_it_is_read(
             change = diff(last, [["3.00", "7"]], asks)
             book.apply(change)
             naive.apply(change)
+    book.settle()
+    book.settle()
     assert_same(book, naive, (1, 5, 5000))
     assert book.unsettled == 0
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from depthcast.errors import BadLevel
-from depthcast.events import WireLevels
+from depthcast.events import PlainLevels
 from depthcast.side import CHUNK, Side
 
 
@@ -16,21 +16,35 @@ def side(levels: Sequence[list[str]], *, descending: bool = False, complete: boo
     return made
 
 
-def test_levels_of_the_wire_are_read_as_lists_are() -> None:
-    for given in ([["2.0", "1"], ["2.5", "0.0"]], WireLevels(b'"2.0","1"],["2.5","0.0"')):
+def test_levels_known_to_be_plain_are_read_as_others_are() -> None:
+    levels = [["2.0", "1.0"], ["2.5", "0.0"]]
+    for given in (levels, PlainLevels(levels)):
         taken = side([["2.5", "7"]])
         taken.apply(*taken.read(given))
         taken.check()
-        assert taken.strings(None) == [["2.0", "1"]]
-    assert side([["1", "1"]]).read(WireLevels(b"")) == ([], [], [])
+        assert taken.strings(None) == [["2.0", "1.0"]]
+    assert side([["1", "1"]]).read(PlainLevels()) == ([], [], [])
 
 
-@pytest.mark.parametrize("text", [b'"2.0","1"],["', b'"2.0",', b"\xff", b'"2.0","1","'])
-def test_bytes_that_are_no_levels_are_refused_and_named(text: bytes) -> None:
-    levels = WireLevels(text)
+@pytest.mark.parametrize(
+    "level", [[".", "1.0"], ["1.0", "."], ["1.0", "1." + 64 * "0"], ["1" * 64 + ".", "1.0"]]
+)
+def test_plain_levels_that_are_no_numbers_or_too_long_are_refused_and_named(level: list[str]) -> None:
     with pytest.raises(BadLevel) as caught:
-        side([["1", "1"]]).read(levels)
-    assert caught.value.level is levels
+        side([["1", "1"]]).read(PlainLevels([["1.0", "1.0"], level]))
+    assert caught.value.level == level
+
+
+def test_what_stands_at_each_price_is_read_where_no_price_is_told_twice() -> None:
+    bids = side([["2.5", "7"]], descending=True)
+    assert bids.read_standing({"2.0": "1.0", "3.0": "0.0"}) == (
+        [-2.0, -3.0],
+        [1.0, 0.0],
+        [b'"2.0","1.0"', b'"3.0","0.0"'],
+    )
+    assert bids.read_standing({}) == ([], [], [])
+    with pytest.raises(BadLevel, match="two spellings"):
+        bids.read_standing({"2.0": "1.0", "2.00": "0.0"})
 
 
 def test_keys_turn_exact_with_the_first_price_that_needs_it_and_nothing_else_changes() -> None:
