@@ -34,6 +34,8 @@ __all__ = ["Broken", "Result", "run"]
 
 SYMBOLS: Final = ("ETHUSDT", "XBTUSDT")
 
+FILES: Final = tuple((symbol, limit) for symbol in SYMBOLS for limit in LIMITS)
+
 SETTLE_S: Final = 40.0
 """So long after the last fault every pause that one may have caused is over; the longest are 15 s."""
 
@@ -221,6 +223,8 @@ class _Run:
     def _judge(self, until: float, logged: list[str]) -> float:
         """Nothing is wrong any more: every file is fresh, and nobody writes more than it takes."""
         world, began = self._world, self._world.now
+        # No write is late any more, so what is lost is found to be missing and written anew: no older.
+        self._bucket.lose(depth_key(*Random(f"lost {self._seed}").choice(FILES)))
         while world.now < until:
             self._pass(min(until, world.now + 0.5), logged)
             self._expect_fresh("fresh", 0.0)

@@ -122,6 +122,11 @@ class Bucket:
         self.judge.applied(put, result)
         return result
 
+    def lose(self, key: str) -> None:
+        """Somebody deletes an object by hand, which nothing of ours can."""
+        self.history.fault("deleted", "store", key)
+        self.store._objects.pop(key, None)
+
     def cached(self, key: str, rng: Random) -> StoredObject | None:
         """What a cache may still have of an object."""
         since = self.world.now - CACHED_S
