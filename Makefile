@@ -38,6 +38,9 @@ bench: $(VENV)/ready  ## every measurement, each with its table and a last line 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
 	for name in book books dropin write capacity warm shares read serve streams; do $(BIN)/python -m bench.$$name $(ARGS) || exit 1; done
 
+planted: $(VENV)/ready  ## mistakes planted in the product: how soon the simulation finds each (ARGS="--seeds 50")
+	$(BIN)/python -m tests.simulation.planted $(ARGS)
+
 soak: $(VENV)/ready  ## a fleet under disturbances, every file checked, a report and a plot (MINUTES=30)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m soak --minutes $(MINUTES) $(ARGS)
