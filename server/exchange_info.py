@@ -8,16 +8,17 @@ cannot be read, the last list goes on being answered; where there never was one,
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
 from depthcast.files import EXCHANGE_INFO_KEY
+from depthcast.metadata.record import HeadInfo
 from depthcast.store import UNCHANGED, Store, StoredObject
 from depthcast.symbol_list import Entry, SymbolList, without_permission_sets
 from depthcast.venues.binance_lists import DEFAULT_PERMISSIONS, ExchangeInfoRequest, parse_exchange_info
 from depthcast.venues.binance_rest import UNAVAILABLE, UNKNOWN_SYMBOL
-from server.answers import VARY, Answer, Asked, json_answer, refusal
+from server.answers import VARY, Answer, Asked, Header, json_answer, refusal
 from server.encoded import encoded, takes_long
 from server.hot import OnRead, ReadOutcome
 from server.parsing import Parsing, time_unit
@@ -34,10 +35,10 @@ waits for his turn has none yet."""
 class Listing:
     """One version of the list, ready to be filtered."""
 
-    def __init__(self, found: StoredObject) -> None:
-        """Parses the whole of it. Raises :class:`~depthcast.errors.BadFile`."""
-        self.etag = found.etag
-        self.whole = SymbolList.of(found.body)
+    def __init__(self, body: bytes, told: Sequence[Header] = ()) -> None:
+        """Parses the whole of it. Raises :class:`~depthcast.errors.BadFile`. ``told`` is said beside it."""
+        self.told = told
+        self.whole = SymbolList.of(body)
         self._between, entries, self._behind = self.whole.divide()
         self._entries = {entry.symbol: entry for entry in entries}
         self._selected: dict[ExchangeInfoRequest, bytes | None] = {}
@@ -159,7 +160,7 @@ class ExchangeInfo:
             # Parsing millions of bytes would keep everybody waiting.
             self._seen_etag = found.etag
             outcome = ReadOutcome.DAMAGED
-            self._listing = await asyncio.to_thread(Listing, found)
+            self._listing = await asyncio.to_thread(Listing, found.body, told_of(found))
             outcome = ReadOutcome.CHANGED
         except BadFile as bad:
             error = bad
@@ -182,4 +183,18 @@ class ExchangeInfo:
         now_us = self._wall_us()
         whole = self._listing.whole
         answer = json_answer(b"%s%d%s" % (whole.before, now_us if in_us else now_us // 1000, after))
-        return answer._replace(headers=(*answer.headers, VARY))
+        return answer._replace(headers=(*answer.headers, *self._listing.told, VARY))
+
+
+def told_of(found: StoredObject) -> Sequence[Header]:
+    """The headers that say what change a current file is of; none where its writer did not say."""
+    try:
+        info = HeadInfo.from_metadata(EXCHANGE_INFO_KEY, found.metadata)
+    except BadFile:
+        return ()
+    return change_headers(info.sequence, info.observed_ms)
+
+
+def change_headers(sequence: int, observed_ms: int) -> Sequence[Header]:
+    """What change of the exchange's metadata an answer is of, and when that was seen."""
+    return ((b"depthcast-sequence", b"%d" % sequence), (b"depthcast-observed-time", b"%d" % observed_ms))

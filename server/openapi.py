@@ -40,8 +40,9 @@ from depthcast.venues.binance_rest import (
     empty,
     not_valid,
 )
-from server import openapi_streams
+from server import openapi_past, openapi_streams
 from server.openapi_components import (
+    CHANGE,
     FRESH,
     JSON,
     MARKET,
@@ -109,6 +110,7 @@ def document() -> Json:
             EXCHANGE_INFO_PATH: {"get": _exchange_info()},
             PING_PATH: {"get": _ping()},
             TIME_PATH: {"get": _time()},
+            **openapi_past.paths(_ANYWHERE, _operation),
             STREAM_PATH: {"get": _stream()},
             **{path: {"get": each} for path, each in openapi_streams.websocket_paths().items()},
             "/healthz": {"get": _own("alive", "The process answers.", "Alive", {"alive": True})},
@@ -242,10 +244,12 @@ def _exchange_info() -> Json:
             "schema": {"type": "boolean", "default": True},
         },
         named("symbolStatus"),
+        named("at"),
         named("timeUnit"),
     ]
     errors = (
         *_ANYWHERE,
+        *openapi_past.OF_TIME,
         *_OF_SYMBOL,
         *_OF_LISTS,
         empty("permissions"),
@@ -258,9 +262,10 @@ def _exchange_info() -> Json:
     return _operation(
         "exchangeInfo",
         "The symbols that the exchange lists, and its rules.",
-        "Request weight: 20. The exchange's own list as last published; `serverTime` is this server's.",
+        "Request weight: 20. The exchange's own list as last published; `serverTime` is this server's. With "
+        "`at` the list as it was then, `serverTime` and all.",
         parameters,
-        whole_answer("The list.", "ExchangeInfo", example, MARKET),
+        whole_answer("The list.", "ExchangeInfo", example, [*MARKET, *CHANGE]),
         errors,
     )
 

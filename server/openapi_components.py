@@ -24,6 +24,7 @@ _STATE: Final[Json] = {"enum": ["live", "stale", "halted", "proxied"]}
 _COMMON: Final = ("Access-Control-Allow-Origin", "Cache-Control", "X-Content-Type-Options")
 MARKET: Final = (*_COMMON, "Vary", "Content-Encoding", "X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M")
 FRESH: Final = ("Depthcast-State", "Depthcast-Current-Time", "Age")
+CHANGE: Final = ("Depthcast-Sequence", "Depthcast-Observed-Time")
 VERSION: Final = (
     "Depthcast-Version",
     "Depthcast-Epoch",
@@ -44,6 +45,8 @@ _HEADERS: Final[Sequence[tuple[str, str, Json]]] = (
     ("Vary", "The request headers that the answer depends on.", _TEXT),
     ("Content-Encoding", "The coding of the body, where it has one.", {"enum": ["gzip", "zstd"]}),
     ("Age", "Seconds since the store last confirmed the file; not sent below one.", _NUMBER),
+    ("Depthcast-Sequence", "Which change of the exchange's metadata the answer is of.", _NUMBER),
+    ("Depthcast-Observed-Time", "When that change was seen, in ms since 1970.", _NUMBER),
     ("Depthcast-Version", "Epoch and update id: the greater pair is newer.", _PAIR),
     ("Depthcast-Epoch", "The epoch of the update id.", _NUMBER),
     ("Depthcast-State", "How fresh the answer is; of a list, the worst.", _STATE),
@@ -137,6 +140,9 @@ def _parameters() -> dict[str, Json]:
             "schema": {"enum": _STATUSES},
             "example": "TRADING",
         },
+        "at": _moment("at", "What was in force at this time; not later than now."),
+        "from": _moment("from", "Changes seen at this time or later."),
+        "to": _moment("to", "Changes seen at this time or earlier."),
         "timeUnit": {
             "name": "X-MBX-TIME-UNIT",
             "in": "header",
@@ -158,6 +164,16 @@ def _parameters() -> dict[str, Json]:
             "description": "Looked at only without If-None-Match.",
             "schema": {"type": "string"},
         },
+    }
+
+
+def _moment(name: str, text: str) -> Json:
+    return {
+        "name": name,
+        "in": "query",
+        "description": f"{text} Milliseconds since 1970, or ISO 8601, in UTC where it names no zone.",
+        "schema": {"type": "string", "pattern": r"^([0-9]{1,13}|20[0-9]{2}-[0-9]{2}-[0-9]{2}(T.+)?)$"},
+        "example": "2026-11-20T14:03:00Z",
     }
 
 
@@ -198,6 +214,28 @@ def _schemas() -> Json:
                 },
             },
         },
+        "SystemStatus": {
+            "type": "object",
+            "required": ["status"],
+            "properties": {"status": {"type": "integer"}, "msg": {"type": "string"}},
+        },
+        "TradingStatus": {
+            "type": "object",
+            "required": ["symbols"],
+            "properties": {
+                "symbols": {
+                    "type": "array",
+                    "items": {"type": "object", "required": list(listed), "properties": listed},
+                }
+            },
+        },
+        "Changes": _object(
+            {
+                "kind": {"type": "string"},
+                "changes": {"type": "array", "items": _change_record(whole)},
+                "nextTo": {"type": ["integer", "null"]},
+            }
+        ),
         "BookDiff": _object({"U": whole, "u": whole, "b": side, "a": side}),
         "StreamState": _object(
             {
@@ -219,6 +257,24 @@ def _schemas() -> Json:
         "Alive": _object({"alive": {"const": True}}),
         "Ready": _object({"ready": {"type": "boolean"}, "symbols": whole}),
     }
+
+
+def _change_record(whole: Json) -> Json:
+    """One change of an exchange's metadata."""
+    change = {"path": _TEXT, "what": _TEXT, "from": {}, "to": {}}
+    return _object(
+        {
+            "kind": _TEXT,
+            "sequence": whole,
+            "observedMs": whole,
+            "validMs": {"type": ["integer", "null"]},
+            "replica": _TEXT,
+            "sha256": _TEXT,
+            "bytes": whole,
+            "previous": {"type": ["string", "null"]},
+            "changes": {"type": "array", "items": _object(change)},
+        }
+    )
 
 
 def _event(name: str, data: str, more: Json) -> Json:

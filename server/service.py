@@ -40,6 +40,7 @@ from server.health import Health
 from server.hot import HotFiles, ReadOutcome
 from server.listener import Listener
 from server.metrics import Metrics
+from server.past import Past
 from server.ping import ping, time_endpoint
 from server.pulse import Pulse
 from server.push.channels import Channels
@@ -159,6 +160,12 @@ class Service:
             on_read=self._note_read,
             refresh_s=settings.exchange_info_refresh_s,
         )
+        self.past = Past(
+            store,
+            on_read=self._note_read,
+            read_timeout_s=settings.read_timeout_ms / 1000,
+            wall_ms=lambda: round(wall_s() * 1000),
+        )
         health = Health(self.catalogue)
         self.fast_answers = FastAnswers(
             on_answers=self.metrics.answered,
@@ -221,9 +228,15 @@ class Service:
             DEPTH_PATH: weigh(depth.answer, depth_weight),
             STREAM_PATH: weigh(self.events.answer, stream_weight),
             BOOK_TICKER_PATH: weigh(self.tickers.answer, book_ticker_weight),
-            EXCHANGE_INFO_PATH: weigh(self.exchange_info.answer, lambda _: EXCHANGE_INFO_WEIGHT),
+            EXCHANGE_INFO_PATH: weigh(
+                self.past.exchange_info(self.exchange_info.answer), lambda _: EXCHANGE_INFO_WEIGHT
+            ),
             PING_PATH: weigh(ping, lambda _: PING_WEIGHT),
             TIME_PATH: weigh(time_endpoint(), lambda _: PING_WEIGHT),
+            **{
+                path: weigh(endpoint, partial(_always, weight))
+                for path, (endpoint, weight) in self.past.endpoints().items()
+            },
         }
 
     async def _keep_listed(self) -> None:
@@ -276,6 +289,10 @@ class Service:
         elif self._store_failed:
             self._store_failed = False
             _LOG.info("the store answers again")
+
+
+def _always(weight: int, _query: bytes) -> int:
+    return weight
 
 
 def _upstream(settings: ServerSettings, metrics: Metrics) -> Upstream:

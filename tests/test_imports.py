@@ -27,6 +27,7 @@ PURE = (
     "metadata/kinds",
     "metadata/changes",
     "metadata/record",
+    "metadata/moments",
 )
 SDKS = {"obstore", "boto3", "botocore", "moto"}
 
@@ -122,7 +123,7 @@ def test_a_module_that_no_one_imports_is_an_entry_point() -> None:
         if not entries & set(name.split("."))
         and name not in PACKAGES
         and not name.startswith("depthcast.cli.")
-        and name not in ("depthcast.ccxt.aio", "depthcast.metadata.history")
+        and name != "depthcast.ccxt.aio"
     }
     assert orphans == set()
 

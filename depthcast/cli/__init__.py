@@ -55,6 +55,11 @@ VERBS: Final[Mapping[str, Entry]] = {
         "updater",
         "show a symbol's files; claim its next epoch; mark it halted or delisted",
     ),
+    "metadata": Entry(
+        "depthcast.cli.metadata",
+        "updater",
+        "tick sizes, statuses, rules: what is in force, what was at a time, and what changed",
+    ),
     "plan": Entry(
         "depthcast.cli.plan", "updater", "what a fleet costs on several stores: requests, storage, traffic"
     ),

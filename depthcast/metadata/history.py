@@ -68,6 +68,11 @@ class History:
         self._at_once = asyncio.Semaphore(at_once)
         self.reads = 0
 
+    @property
+    def kind(self) -> Kind:
+        """What is read."""
+        return self._kind
+
     async def head(self) -> HeadInfo | None:
         """What the newest change is; ``None`` where nothing was recorded yet."""
         found = await self._counted(self._store.peek(self._kind.head_key, 1))
@@ -86,9 +91,12 @@ class History:
         key = await self.locate(time_ms)
         return None if key is None else await self.open(key, time_ms)
 
-    async def locate(self, time_ms: int) -> str | None:
-        """The key of the object that :meth:`at` opens: the head's while that is in force."""
-        info = await self.head()
+    async def locate(self, time_ms: int, head: HeadInfo | None = None) -> str | None:
+        """The key of the object that :meth:`at` opens: the head's while that is in force.
+
+        ``head``: as it was read a moment ago, which saves reading it.
+        """
+        info = head or await self.head()
         if info is None:
             return None
         if info.observed_ms <= time_ms:
@@ -147,7 +155,7 @@ class History:
         if symbol is not None:
             parts = (record.only(symbol) for record in records)
             records = [record for record in parts if record.changes]
-        return Page(newest_first(records), more_to_ms)
+        return Page(tuple(newest_first(records)), more_to_ms)
 
     async def _pending(self) -> Record | None:
         """The head's change where it is not in the history yet: its writer is at it, or was killed."""

@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from depthcast.cli.settings import SERVICES, service_settings
 from depthcast.files import LIMITS, depth_key, heartbeat_key
+from depthcast.metadata.kinds import EXCHANGE_INFO, PUBLIC, account
 from tests.infra.conftest import INFRA, script
 
 TEMPLATE = INFRA / "aws/depthcast.yaml"
@@ -30,6 +31,8 @@ NOT_IN_MOTO = (
 )
 
 FILE = depth_key("ETHUSDT", 5)
+KEPT = tuple(key for kind in PUBLIC for key in (kind.key, kind.head_key))
+CHANGE = f"{EXCHANGE_INFO.changes_folder}x"
 BEAT = heartbeat_key("a")
 
 
@@ -138,7 +141,7 @@ def test_the_functions_in_the_template_are_the_files() -> None:
     assert given["Limits"] == ",".join(map(str, LIMITS))
 
 
-@pytest.mark.parametrize("key", [FILE, BEAT, "probe/x", "errors/unknown-symbol.json"])
+@pytest.mark.parametrize("key", [FILE, BEAT, *KEPT, CHANGE, "probe/x", "errors/unknown-symbol.json"])
 def test_the_bucket_refuses_a_write_without_a_condition(key: str) -> None:
     assert denied("s3:PutObject", key)
     assert not denied("s3:PutObject", key, if_match='"etag"')
@@ -149,11 +152,20 @@ def test_the_bucket_refuses_a_write_without_a_condition(key: str) -> None:
 
 def test_the_bucket_refuses_to_delete_a_file_and_any_plain_connection() -> None:
     for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
-        assert denied(action, FILE)
+        assert all(denied(action, key) for key in (FILE, *KEPT))
         assert not denied(action, "tape/ETHUSDT/1")
     assert denied("s3:GetObject", FILE, tls="false")
     assert denied("s3:ListBucket", "", tls="false")
     assert not denied("s3:GetObject", FILE)
+
+
+def test_changes_of_metadata_expire_and_what_is_in_force_does_not() -> None:
+    prefixes = {rule.get("Prefix") for rule in properties("Bucket")["LifecycleConfiguration"]["Rules"]}
+    for kind in (*PUBLIC, account("main")):
+        assert any(kind.changes_folder.startswith(prefix) for prefix in prefixes if prefix)
+        assert not any(
+            key.startswith(prefix) for key in (kind.key, kind.head_key) for prefix in prefixes if prefix
+        )
 
 
 def test_nothing_that_is_published_expires() -> None:
@@ -162,8 +174,8 @@ def test_nothing_that_is_published_expires() -> None:
     for rule in bucket["LifecycleConfiguration"]["Rules"]:
         if any("Expiration" in name or "Transition" in name for name in rule):
             prefix = rule["Prefix"]
-            assert prefix in ("tape/", "history/")
-            assert not any(key.startswith(prefix) for key in (FILE, BEAT, "errors/", "probe/"))
+            assert prefix in ("tape/", "history/", "private/history/")
+            assert not any(key.startswith(prefix) for key in (FILE, BEAT, *KEPT, "errors/", "probe/"))
 
 
 def test_the_public_reads_through_this_distribution_alone() -> None:
@@ -181,10 +193,10 @@ def test_the_public_reads_through_this_distribution_alone() -> None:
 
 
 def test_each_role_may_do_what_it_needs_and_no_more() -> None:
-    for key in (FILE, BEAT, "probe/x"):
+    for key in (FILE, BEAT, *KEPT, CHANGE, "probe/x"):
         assert allowed("UpdaterRole", "s3:GetObject", key)
         assert allowed("UpdaterRole", "s3:PutObject", key)
-    for key in (FILE, BEAT):
+    for key in (FILE, BEAT, *KEPT, CHANGE):
         assert allowed("ServerRole", "s3:GetObject", key)
     for role in ("UpdaterRole", "ServerRole"):
         # With a condition on the prefix, a missing file would be 403 to whoever reads it.

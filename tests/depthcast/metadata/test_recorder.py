@@ -44,6 +44,10 @@ class Shelf(MemoryStore):
     async def names(self, prefix: str) -> list[str]:
         return [entry.key.removeprefix(prefix) async for entry in self.list(prefix)]
 
+    def drop(self, key: str) -> None:
+        del self._objects[key]
+        self._keys = None
+
     async def replace(self, key: str, body: bytes, **metadata: str) -> None:
         held = await MemoryStore.get(self, key)
         match = held.etag if held else None
@@ -307,7 +311,7 @@ async def test_a_head_that_is_lost_is_taken_from_the_history(store: Shelf, damag
     head = await store.get("metadata/exchangeInfo")
     assert head is not None
     if damage == "deleted":
-        del store._objects["metadata/exchangeInfo"]
+        store.drop("metadata/exchangeInfo")
     elif damage == "foreign":
         await store.replace("metadata/exchangeInfo", b"?")
     else:

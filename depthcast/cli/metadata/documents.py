@@ -1,0 +1,49 @@
+"""Documents read from the store for one command, and what is said where there is none."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from depthcast.cli.metadata.settings import MetadataSettings
+from depthcast.errors import FileMissing, UnknownSymbol
+from depthcast.metadata.history import Found, History
+from depthcast.metadata.moments import moment_text
+
+T = TypeVar("T")
+
+
+def asked(settings: MetadataSettings, work: Callable[[History], Awaitable[T]]) -> T:
+    """What ``work`` finds in the history. Raises :class:`~depthcast.errors.DepthcastError`."""
+
+    async def reading() -> T:
+        store = settings.open_store()
+        try:
+            return await work(History(store, settings.document_kind()))
+        finally:
+            await store.close()
+
+    return asyncio.run(reading())
+
+
+async def in_force(history: History, time_ms: int | None) -> Found:
+    """What is in force, or was at a time. Raises :class:`~depthcast.errors.FileMissing` for nothing."""
+    found = await (history.current() if time_ms is None else history.at(time_ms))
+    if found is None:
+        when = "yet" if time_ms is None else f"by {moment_text(time_ms)}"
+        raise FileMissing(
+            history.kind.head_key,
+            f"nothing that was recorded {when} is kept",
+            hint="updaters record what the exchange answers them; see depthcast metadata log",
+        )
+    return found
+
+
+def parts_of(history: History, members: dict[str, Any], symbols: Sequence[str]) -> dict[str, Any]:
+    """The members with only these symbols (none: all). Raises :class:`~depthcast.errors.UnknownSymbol`."""
+    if not symbols:
+        return members
+    by_name = {each["symbol"]: each for each in members.get("symbols", ())}
+    for symbol in symbols:
+        if symbol not in by_name:
+            raise UnknownSymbol(symbol, f"{history.kind.name} at that time")
+    return {**members, "symbols": [by_name[symbol] for symbol in symbols]}

@@ -1,0 +1,134 @@
+"""Documents and changes as tables for people."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from depthcast.metadata.changes import Change, What
+from depthcast.metadata.document import write_json
+from depthcast.metadata.models import Symbol
+from depthcast.metadata.moments import moment_text
+from depthcast.metadata.record import Record
+
+_STYLES = {
+    What.LISTED: "green",
+    What.ADDED: "green",
+    What.DELISTED: "red",
+    What.REMOVED: "red",
+    What.RENAMED: "cyan",
+    What.CHANGED: "yellow",
+}
+
+
+def print_tables(*parts: RenderableType) -> None:
+    """Print them one below the other."""
+    Console(highlight=False).print(Group(*parts))
+
+
+def headline(record: Record) -> Text:
+    """Which change is in force."""
+    return Text(
+        f"{record.kind}: change {record.sequence}, seen {moment_text(record.observed_ms)} UTC by "
+        f"{record.replica}, {record.size} bytes, sha256 {record.sha256[:12]}…"
+    )
+
+
+def symbols_table(symbols: Iterable[Symbol]) -> Table:
+    """Symbols with their sizes."""
+    table = _table(
+        "symbol", "status", "tick", "price from", "to", "step", "quantity from", "to", "notional from"
+    )
+    for each in symbols:
+        price, lot, notional = each.price, each.lot, each.notional
+        table.add_row(
+            Text(each.symbol),
+            _word(each.status),
+            *(_size(price and getattr(price, name)) for name in ("tick_size", "min_price", "max_price")),
+            *(_size(lot and getattr(lot, name)) for name in ("step_size", "min_qty", "max_qty")),
+            _size(notional and notional.min_notional),
+        )
+    return table
+
+
+def counts(symbols: Sequence[Symbol]) -> Text:
+    """How many symbols have which status."""
+    found = Counter(_word(each.status) for each in symbols)
+    told = ", ".join(f"{number} {status}" for status, number in found.most_common())
+    return Text(f"{len(symbols)} symbols: {told}")
+
+
+def members_table(members: dict[str, Any]) -> Table:
+    """A document that is no list of symbols, or what else one tells."""
+    table = _table("member", "value")
+    for name, value in members.items():
+        table.add_row(Text(name), Text(shortened(value)))
+    return table
+
+
+def changes_table(changes: Iterable[Change]) -> Table:
+    """Changes, one a line."""
+    table = _table("what", "path", "from", "to")
+    for change in changes:
+        table.add_row(
+            Text(change.what.value, style=_STYLES[change.what]),
+            Text(change.path),
+            Text(shortened(change.before)),
+            Text(shortened(change.after)),
+        )
+    return table
+
+
+def log_table(records: Iterable[Record]) -> Table:
+    """Records, a line for each of their changes."""
+    table = _table("seen (UTC)", "change", "what", "path", "from", "to")
+    for record in records:
+        first = [moment_text(record.observed_ms), str(record.sequence)]
+        if not record.changes:
+            table.add_row(*first, "first", "", "", "")
+        for change in record.changes:
+            table.add_row(
+                *first,
+                Text(change.what.value, style=_STYLES[change.what]),
+                Text(change.path),
+                Text(shortened(change.before)),
+                Text(shortened(change.after)),
+            )
+            first = ["", ""]
+    return table
+
+
+def shortened(value: Any) -> str:
+    """A value in a cell.
+
+    >>> shortened(None), shortened("0.01"), shortened({"a": list(range(50))})
+    ('', '0.01', '{"a":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,…')
+    """
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else write_json(value).decode()
+    return text if len(text) <= 40 else f"{text[:38]}…"
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _word(value: Any) -> str:
+    return "" if value is None else str(value.value if isinstance(value, Enum) else value)
+
+
+def _size(value: Decimal | None) -> str:
+    if value is None:
+        return ""
+    # As short as it is exact: 0.01000000 is 0.01.
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
