@@ -28,6 +28,7 @@ ACCOUNT_PATH: Final = "/api/v3/account"
 COMMISSION_PATH: Final = "/api/v3/account/commission"
 
 T = TypeVar("T", bound=Enum)
+U = TypeVar("U")
 
 
 class SymbolStatus(Enum):
@@ -114,11 +115,11 @@ class Value:
             raise MalformedAnswer(name, "it is no list of objects")
         return held
 
-    def _of(self, name: str, kind: type[Any]) -> Any:
+    def _of(self, name: str, kind: type[U]) -> U | None:
         held = self.raw.get(name)
-        if held is not None and not isinstance(held, kind):
-            raise MalformedAnswer(name, f"it is no {kind.__name__}")
-        return held
+        if held is None or isinstance(held, kind):
+            return held
+        raise MalformedAnswer(name, f"it is no {kind.__name__}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,7 +446,7 @@ class Commission(Document):
         return None if held is None else Rates(held)
 
 
-def known(words: type[T], value: Any) -> Any:
+def known(words: type[T], value: U) -> T | U:
     """The member of an enum, or the value itself where it has none.
 
     >>> known(SymbolStatus, "BREAK"), known(SymbolStatus, "ON_THE_MOON"), known(System, 1)

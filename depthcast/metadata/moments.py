@@ -1,13 +1,15 @@
 """Times as people and requests write them: milliseconds since 1970, or ISO 8601. Pure."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from depthcast.metadata.record import MAX_TIME_MS
 
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,13}")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.,]+(?:Z|[+ -][0-9:]{2,6})?)?", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _OFFSET_AS_BLANK: Final = re.compile(r" (?=[0-9:]{2,6}\Z)")
 
 
@@ -32,10 +34,7 @@ def parse_moment(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    try:
-        milliseconds = int(moment.timestamp() * 1000 // 1)
-    except OverflowError:
-        milliseconds = -1
+    milliseconds = (moment - _EPOCH) // _MILLISECOND
     if not 0 <= milliseconds <= MAX_TIME_MS:
         raise ValueError(f"{text!r:.40} is not between 1970 and 2286")
     return milliseconds

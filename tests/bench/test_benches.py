@@ -100,3 +100,10 @@ def test_books_ends_with_its_ratios() -> None:
     for source in ("memory", "reading", "socket_clock", "socket_cpu"):
         assert figures[f"messages_{source}"] > 0
         assert figures[f"messages_{source}_vs_ccxt"] > 0
+
+
+@pytest.mark.store_process
+def test_metadata_answers_what_was_in_force_in_three_reads() -> None:
+    figures = figures_of("metadata")
+    assert figures["wrong"] == 0
+    assert {figures[f"reads_{place}"] for place in ("memory", "memory_large", "seaweedfs")} <= {2, 3}

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -90,19 +90,18 @@ async def test_a_list_of_another_time_is_the_one_that_was_in_force_byte_for_byte
 
 
 async def test_what_is_filtered_is_what_a_straightforward_reference_says(past: Past) -> None:
+    cases: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
+        ("symbol=ETHUSDT", lambda each: each["symbol"] == "ETHUSDT"),
+        ("symbolStatus=HALT", lambda each: each["status"] == "HALT"),
+        ("permissions=LEVERAGED", lambda each: "LEVERAGED" in each["permissionSets"][0]),
+        ("symbols=%5B%22OLDUP%22%5D", lambda each: each["symbol"] == "OLDUP"),
+        ("showPermissionSets=false", lambda each: True),
+    ]
     rng = Random(3)
     for _ in range(200):
         n = rng.randrange(len(TIMES))
         whole = json.loads(BODIES[n])
-        query, keep = rng.choice(
-            [
-                ("symbol=ETHUSDT", lambda each: each["symbol"] == "ETHUSDT"),
-                ("symbolStatus=HALT", lambda each: each["status"] == "HALT"),
-                ("permissions=LEVERAGED", lambda each: "LEVERAGED" in each["permissionSets"][0]),
-                ("symbols=%5B%22OLDUP%22%5D", lambda each: each["symbol"] == "OLDUP"),
-                ("showPermissionSets=false", lambda each: True),
-            ]
-        )
+        query, keep = rng.choice(cases)
         whole["symbols"] = [each for each in whole["symbols"] if keep(each)]
         if "show" in query:
             whole["symbols"] = [each | {"permissionSets": []} for each in whole["symbols"]]

@@ -46,13 +46,14 @@ def symbols_table(symbols: Iterable[Symbol]) -> Table:
     )
     for each in symbols:
         price, lot, notional = each.price, each.lot, each.notional
-        table.add_row(
-            Text(each.symbol),
-            _word(each.status),
-            *(_size(price and getattr(price, name)) for name in ("tick_size", "min_price", "max_price")),
-            *(_size(lot and getattr(lot, name)) for name in ("step_size", "min_qty", "max_qty")),
-            _size(notional and notional.min_notional),
-        )
+        sizes: list[Decimal | None] = [None] * 7
+        if price is not None:
+            sizes[:3] = price.tick_size, price.min_price, price.max_price
+        if lot is not None:
+            sizes[3:6] = lot.step_size, lot.min_qty, lot.max_qty
+        if notional is not None:
+            sizes[6] = notional.min_notional
+        table.add_row(Text(each.symbol), _word(each.status), *map(_size, sizes))
     return table
 
 

@@ -161,7 +161,7 @@ def test_the_systems_status_an_account_and_its_commission() -> None:
     assert fees.standard is not None
     assert (fees.symbol, fees.standard.maker, fees.special) == ("BTCUSDT", Decimal("0.001"), None)
     assert fees.tax is not None
-    assert (fees.tax.buyer, fees.tax.seller) == (0, 0)
+    assert (fees.tax.buyer, fees.tax.seller) == (Decimal(0), Decimal(0))
 
 
 @pytest.mark.parametrize(
