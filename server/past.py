@@ -114,7 +114,7 @@ class Past:
         self._clock = clock
         self._wall_ms = wall_ms
         self._histories = {kind: History(store, kind) for kind in PUBLIC}
-        self._heads: dict[Kind, tuple[HeadInfo | None, float]] = {}
+        self._heads: dict[Kind, tuple[HeadInfo | ApiError | None, float]] = {}
         self._kept: OrderedDict[tuple[Kind, str, int], _Opened] = OrderedDict()
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._waiting = 0
@@ -242,8 +242,10 @@ class Past:
     async def _open(self, kind: Kind, at_ms: int | None) -> _Opened | ApiError:
         """What was in force, or why that cannot be told."""
         head = await self._head(kind)
+        if isinstance(head, ApiError):
+            return head
         if head is None:
-            return UNAVAILABLE
+            return UNAVAILABLE if at_ms is None else NOTHING_BY_THEN
         time_ms = MAX_TIME_MS if at_ms is None else at_ms
         history = self._histories[kind]
         if head.observed_ms <= time_ms:
@@ -280,14 +282,14 @@ class Past:
         while len(self._kept) > self._max_kept:
             self._kept.popitem(last=False)
 
-    async def _head(self, kind: Kind) -> HeadInfo | None:
-        """The newest change as last read; ``None`` where there is none, or none could ever be read."""
+    async def _head(self, kind: Kind) -> HeadInfo | ApiError | None:
+        """The newest change as last read; ``None`` where nothing was recorded yet."""
         held = self._heads.get(kind)
         if held is None or self._clock() - held[1] >= self._refresh_s:
             history = self._histories[kind]
             read = await self._read(kind, lambda: _some(history.head()))
             # A store that cannot be read is asked again after the same time, and the last answer stays.
-            info = read[0] if read is not None else (held[0] if held is not None else None)
+            info = read[0] if read is not None else (UNAVAILABLE if held is None else held[0])
             self._heads[kind] = (info, self._clock())
         return self._heads[kind][0]
 

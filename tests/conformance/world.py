@@ -7,14 +7,15 @@ ours can be compared with the exchange's own, byte for byte.
 import asyncio
 import contextlib
 import http.client
+import json
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final, NamedTuple
 
-from depthcast.files import CONTENT_TYPE, DELISTED, EXCHANGE_INFO_KEY, LIMITS, FileInfo, depth_key
-from depthcast.metadata.kinds import EXCHANGE_INFO
-from depthcast.metadata.record import HeadInfo, digest_of
+from depthcast.files import CONTENT_TYPE, DELISTED, LIMITS, FileInfo, depth_key
+from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS, TRADING_STATUS
+from depthcast.metadata.recorder import Offering, Recorder
 from depthcast.settings import Address
 from depthcast.store import Outcome, Store
 from server.__main__ import listen, serve
@@ -94,10 +95,17 @@ class World:
             await self._put(store, depth_key(GONE, limit), self.book("THINUSDT", limit), DELISTED)
             await self._put(store, depth_key(DAMAGED, limit), b"{}", "TRADING")
         body = (await asyncio.to_thread(ask, self.port, "GET /api/v3/exchangeInfo")).body
-        reading = EXCHANGE_INFO.read(body)
-        assert reading.server_time_ms is not None
-        about = HeadInfo(1, reading.server_time_ms, digest_of(body), reading.fingerprint, "world")
-        await self._write(store, EXCHANGE_INFO_KEY, body, about.to_metadata())
+        statuses = [{"symbol": symbol, "status": status} for symbol, (_, status) in SYMBOLS.items()]
+        documents = {
+            EXCHANGE_INFO: body,
+            SYSTEM_STATUS: b'{"status":0,"msg":"normal"}',
+            TRADING_STATUS: json.dumps({"symbols": statuses}).encode(),
+        }
+        now_ms = self.simulator.exchange.wall_ms()
+        for kind, document in documents.items():
+            recorder = Recorder(store, kind, replica="world", wall_ms=lambda: now_ms)
+            offered = await recorder.offer(document, now_ms)
+            assert offered.offering is Offering.RECORDED
 
     async def _put(
         self, store: Store, key: str, body: bytes, status: str, profile: Profile | None = None

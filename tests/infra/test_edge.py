@@ -185,11 +185,23 @@ def test_a_server_that_marks_a_book_stale_is_believed(edge: Edge) -> None:
 
 def test_it_answers_for_its_own_health_and_shows_nobody_the_servers_metrics(edge: Edge) -> None:
     assert get(edge, "/healthz").body == b"ok\n"
-    for path in ("/metrics", "/readyz", "/status", "/"):
+    for path in ("/metrics", "/readyz", "/status", "/", "/private/main/api/v3/account", "/historyx"):
         assert get(edge, path).status == 404
     assert edge.origin.asked == []
     assert get(edge, "/api/v3/time").status == 200
     assert edge.origin.asked == ["GET /api/v3/time"]
+
+
+def test_what_the_exchange_says_of_itself_and_said_is_the_servers_to_answer(edge: Edge) -> None:
+    targets = [
+        "/api/v3/exchangeInfo?at=2026-11-20T14:03:00Z&symbol=ETHUSDT",
+        "/sapi/v1/system/status?at=5",
+        "/history/exchangeInfo?symbol=ETHUSDT&from=5",
+        "/metadata/tradingStatus",
+    ]
+    for target in targets:
+        get(edge, target)
+    assert edge.origin.asked == [f"GET {target}" for target in targets]
 
 
 @pytest.mark.parametrize(

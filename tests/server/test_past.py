@@ -224,6 +224,14 @@ async def test_a_log_is_refused_in_the_exchanges_form(past: Past, query: str, co
         assert refused(await ask(past.log(kind), query)) == (400, code)
 
 
+async def test_where_nothing_was_recorded_yet_no_time_can_be_asked_for(clock: "StillClock") -> None:
+    past = Past(MemoryStore(), clock=clock, wall_ms=lambda: NOW)
+    assert refused(await ask_list(past, "at=5")) == (400, -1130)
+    assert refused(await ask(past.document(SYSTEM_STATUS), "at=5")) == (400, -1130)
+    assert refused(await ask(past.document(SYSTEM_STATUS), "")) == (503, -1001)
+    assert json.loads((await ask(past.log(SYSTEM_STATUS), "")).body)["changes"] == []
+
+
 async def test_a_query_without_end_is_not_read(past: Past) -> None:
     query = "at=1&" + "x" * 9000
     assert (await ask(past.log(EXCHANGE_INFO), query)).status == 414
@@ -250,5 +258,5 @@ async def test_who_is_one_too_many_does_not_wait(store: "WatchedStore", clock: "
     await clock.settle()
     assert refused(await ask_list(past, "at=5")) == (503, -1001)
     store.gate.set()
-    assert [answer.status for answer in await asyncio.gather(*waiting)] == [503, 503]
+    assert [answer.status for answer in await asyncio.gather(*waiting)] == [400, 400]
     past.check()
