@@ -1,23 +1,15 @@
 """S3Store against a server that answers anything: what becomes of a write, and what people are told."""
 
 import asyncio
-import inspect
-import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
-import depthcast
-import server
-import updater
 from depthcast.errors import AccessDenied, BucketMissing, SettingsError, StoreError, StoreUnavailable
-from depthcast.store import UNCHANGED, Outcome, PutResult, Store, StoredObject
+from depthcast.store import UNCHANGED, Outcome, PutResult, StoredObject
 from depthcast.store.aws import Aws
-from depthcast.store.memory import MemoryStore
-from depthcast.store.reading import ReadingS3Store
 from depthcast.store.s3 import S3Store
 
 if TYPE_CHECKING:
@@ -47,25 +39,6 @@ async def replace(store: S3Store) -> PutResult:
 
 
 # What a write carries
-
-
-@pytest.mark.parametrize("kind", [S3Store, ReadingS3Store, MemoryStore])
-def test_no_store_can_delete_or_write_without_saying_under_which_condition(kind: type[Store]) -> None:
-    calls = {name for name in dir(kind) if not name.startswith("_")} - {"check"}
-    assert calls == {"close", "get", "get_if_changed", "list", "peek", "put_if", "url"}
-    condition = inspect.signature(kind.put_if).parameters["match"]
-    assert (condition.kind, condition.default) == (condition.KEYWORD_ONLY, condition.empty)
-
-
-def test_nothing_asks_the_client_below_to_delete() -> None:
-    sources = [path for package in (depthcast, updater, server) for path in sources_of(package)]
-    assert len(sources) > 100
-    asking = re.compile(r"\bdelete(_async|_objects?|_bucket)?\(|\bDELETE\b")
-    assert [path for path in sources if asking.search(path.read_text(encoding="utf-8"))] == []
-
-
-def sources_of(package: ModuleType) -> Iterator[Path]:
-    return Path(package.__path__[0]).rglob("*.py")
 
 
 async def test_a_write_carries_one_condition_its_metadata_and_headers(

@@ -1,13 +1,20 @@
-"""Which store a URL opens, and what is said where it cannot."""
+"""Which store a URL opens, and what is said where it cannot; what no store can be asked for."""
 
 import builtins
+import inspect
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import depthcast
+import server
+import updater
 from depthcast.errors import ExtraMissing, SettingsError
-from depthcast.store import open_store
+from depthcast.store import Store, open_store
 from depthcast.store.memory import MemoryStore
 from depthcast.store.reading import ReadingS3Store
 from depthcast.store.s3 import S3Store
@@ -72,3 +79,22 @@ def test_missing_packages_are_named_with_the_extra_that_brings_them(monkeypatch:
     monkeypatch.setattr(builtins, "__import__", without_obstore)
     with pytest.raises(ExtraMissing, match=r"an s3:// store needs obstore.*depthcast\[s3\]"):
         open_store("s3://books", AWS)
+
+
+@pytest.mark.parametrize("kind", [S3Store, ReadingS3Store, MemoryStore])
+def test_no_store_can_delete_or_write_without_saying_under_which_condition(kind: type[Store]) -> None:
+    calls = {name for name in dir(kind) if not name.startswith("_")} - {"check"}
+    assert calls == {"close", "get", "get_if_changed", "list", "list_after", "peek", "put_if", "url"}
+    condition = inspect.signature(kind.put_if).parameters["match"]
+    assert (condition.kind, condition.default) == (condition.KEYWORD_ONLY, condition.empty)
+
+
+def test_nothing_asks_the_client_below_to_delete() -> None:
+    sources = [path for package in (depthcast, updater, server) for path in sources_of(package)]
+    assert len(sources) > 100
+    asking = re.compile(r"\bdelete(_async|_objects?|_bucket)?\(|\bDELETE\b")
+    assert [path for path in sources if asking.search(path.read_text(encoding="utf-8"))] == []
+
+
+def sources_of(package: ModuleType) -> Iterator[Path]:
+    return Path(package.__path__[0]).rglob("*.py")
