@@ -9,7 +9,8 @@
 ``publisher``  ``Publisher``: when there is a round, and in which epoch;  ``ports``: what it needs around it
 ``duty``       ``Duty``: whether this replica writes a symbol;  ``claims``: in which epoch. Both pure
 ``standby``    ``Standby``: looks at a file that another replica writes;  ``watch``: whether it lags. Pure
-``marks``      ``Marks``: the symbols' status beside their files;  ``symbol_list``: their list as a file
+``marks``      ``Marks``: the symbols' status beside their files
+``metadata``   ``Metadata``: what the exchange says about itself: ``polls``, ``listings``, ``documents``
 ``warm``       ``WarmFiles``: a published file as the snapshot that a book starts from
 ``replica``    ``Replica``: one process, put together
 ``metrics``    what it counts;  ``window``: percentiles of the last while

@@ -5,6 +5,7 @@ SIGTERM and Ctrl-C stop it: no further update is taken, and the writes in flight
 """
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from depthcast.exit import complete, run
 from depthcast.logs import get_logger
 from depthcast.store import Store
 from depthcast.store.probe import probe
+from updater.account import read_key
 from updater.health import Health
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
@@ -49,7 +51,8 @@ async def serve(settings: UpdaterSettings, store: Store) -> None:
             _log.info("bucket was created", store=store.url)
             await probe(store)
 
-    replica = Replica(settings, store, prove=prove, stop_within_s=STOP_WITHIN_S)
+    key = read_key(settings.account_key_file, os.environ) if settings.account else None
+    replica = Replica(settings, store, prove=prove, key=key, stop_within_s=STOP_WITHIN_S)
     health = Health(
         settings.listen,
         status=replica.report.status,

@@ -167,7 +167,8 @@ class Metrics(keeper.Observer):
         for event in ClaimEvent:
             self._claims.labels(event.value)
         for result in ("answered", "failed", "refused"):
-            self._polls.labels("exchangeInfo", result)
+            for kind in ("exchangeInfo", "systemStatus", "account", "commission"):
+                self._polls.labels(kind, result)
         for source in ("file", "rest"):
             self._snapshots.labels(source)
         for result in ("matching", "different", "ghost", "missing"):

@@ -30,29 +30,22 @@ from depthcast.rest import Rest
 from depthcast.store import Store
 from depthcast.venues import ExchangeInfo
 from depthcast.venues.binance import Binance
+from depthcast.venues.binance_signing import ApiKey
 from updater.asking import Asking, sharing
 from updater.assignment import place
 from updater.beat import Beat
 from updater.fleet import SETTLE_S, Fleet
 from updater.holdings import Holdings
-from updater.listings import Listings
 from updater.marks import Marks
+from updater.metadata import Metadata
 from updater.metrics import Metrics
 from updater.outage import Outage
-from updater.polls import Poll, Polls
 from updater.progress import Progress
 from updater.publisher import Publisher
 from updater.report import Report
 from updater.settings import UpdaterSettings
 from updater.slots import Slots
-from updater.symbol_list import SymbolListWriter
 from updater.warm import WarmFiles
-
-EXCHANGE_INFO: Final = "exchangeInfo"
-"""The kind of the question for the list of symbols."""
-
-LOOK_EVERY_S: Final = 5.0
-"""How often the stored list is looked at, at least: all replicas take it up within so long."""
 
 MARKS_EVERY_S: Final = 300.0
 """How often it is looked whether files have the right status although the list says nothing new."""
@@ -63,9 +56,9 @@ _log = get_logger("updater")
 class Replica:
     """One replica. :meth:`run` it once; ``store`` stays the caller's to close.
 
-    ``prove`` shows that a store honours conditions or raises what is wrong with it. ``feed_limits`` are the
-    websockets' bounds; how many symbols go on one of them is the settings' to say. ``connect`` and ``http``
-    are the ways to the exchange, the network's by default.
+    ``prove`` shows that a store honours conditions or raises what is wrong with it; ``key`` is that of the
+    account in the settings. ``feed_limits`` are the websockets' bounds; how many symbols go on one of them is
+    the settings' to say. ``connect`` and ``http`` are the ways to the exchange, the network's by default.
     """
 
     def __init__(
@@ -74,6 +67,7 @@ class Replica:
         store: Store,
         *,
         prove: Callable[[Store], Awaitable[object]],
+        key: ApiKey | None = None,
         # Waits
         stop_within_s: float = 5.0,
         retry_initial_s: float = 1.0,
@@ -143,28 +137,21 @@ class Replica:
         self._asking = Asking()
         self._info: ExchangeInfo | None = None
         self._marking = asyncio.Event()
-        self._symbol_list = SymbolListWriter(
+        self.metadata = Metadata(
+            settings,
             store,
-            replica=settings.replica,
-            cache_control=settings.cache_control,
-            ready=self._proven.wait,
-            backoff=self._backoff,
-        )
-        self._listings = Listings(
-            store,
-            settings.symbols,
-            parse=self._venue.parse_exchange_info,
+            rest=self._rest,
+            key=key,
             take=self._list,
-            ask=lambda: self.polls.force(EXCHANGE_INFO),
-            look_every_s=min(LOOK_EVERY_S, max(settings.symbols_every_s, 0.1)),
-        )
-        self.polls = Polls(
-            [Poll(EXCHANGE_INFO, settings.symbols_every_s, self._ask_for_list)],
             begin=self._hear_of_pauses,
-            knows=lambda kind: kind != EXCHANGE_INFO or bool(self._listings.selected),
+            ready=self._proven.wait,
             on_poll=self.metrics.polled,
+            on_silence=self._silenced_elsewhere,
             backoff=self._backoff,
+            http=http,
             clock=clock,
+            wall_ms=wall_ms,
+            rng=self._rng,
         )
         self._holdings = Holdings(self._keeper, self._make_publisher, self._may_write)
         self._fleet = Fleet(
@@ -177,7 +164,7 @@ class Replica:
                 publishers=self._holdings.publishers,
                 listed=self._holdings.listed,
                 status=self._marks.status,
-                polls=self.polls.beats,
+                polls=self.metadata.polls.beats,
                 metrics=self.metrics,
                 clock=clock,
                 wall_ms=wall_ms,
@@ -246,10 +233,8 @@ class Replica:
                         self._feed.run(),
                         self._keeper.run(),
                         self._fleet.run(),
-                        self.polls.run(),
-                        self._follow_list(),
+                        self.metadata.run(),
                         self._keep_marked(),
-                        self._symbol_list.run(),
                         self._prove_store(),
                         self._progress(),
                         self._watch_loop(),
@@ -269,6 +254,7 @@ class Replica:
                 first = first.exceptions[0]
             raise first from None
         finally:
+            await self.metadata.close()
             await self._rest.close()
 
     async def _hand_over(self) -> None:
@@ -310,19 +296,6 @@ class Replica:
 
     # Which symbols there are
 
-    async def _ask_for_list(self) -> None:
-        """The exchange's answer is published where it is news, and counts here at once."""
-        info = await self._rest.exchange_info(background=bool(self._listings.selected))
-        self._symbol_list.offer(info.body)
-        await self._listings.offer(info.body)
-
-    async def _follow_list(self) -> None:
-        """Take up the list that another replica asked for."""
-        if not self._settings.symbols_every_s:
-            return  # Asked for once, by everybody.
-        await self._hear_of_pauses()
-        await self._listings.run()
-
     async def _hear_of_pauses(self) -> None:
         """The exchange may have banned this address a moment ago. A store that is away is not waited for."""
         with suppress(TimeoutError):
@@ -357,7 +330,7 @@ class Replica:
         self._outage.read()
         self._rest.peers = sharing(self._fleet.living, self._fleet.own)
         self._asking.read(self._fleet.living, self._clock())
-        self.polls.read(self._fleet.living, self._fleet.own)
+        self.metadata.read(self._fleet.living, self._fleet.own)
         self._assign()
 
     def _assign(self) -> None:
@@ -381,6 +354,11 @@ class Replica:
     def _silenced(self, pause_ms: int) -> None:
         self.metrics.silenced(pause_ms)
         self._fleet.silenced(pause_ms)
+
+    def _silenced_elsewhere(self, pause_ms: int) -> None:
+        """A host of the exchange's other than that of market data asked this address for silence."""
+        self._rest.silence(pause_ms)
+        self._silenced(pause_ms)
 
     # Publishing
 

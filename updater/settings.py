@@ -3,11 +3,14 @@
 import secrets
 import socket
 from os import getpid
+from pathlib import Path
 from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from depthcast.errors import BadKey
 from depthcast.files import LIMITS, MAX_LIMIT
+from depthcast.metadata import kinds
 from depthcast.settings import Address, Counts, Listen, LogSettings, Names, StoreSettings, VenueSettings
 from updater.cadence import Cadence
 from updater.publisher import CACHE_CONTROL
@@ -92,6 +95,35 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     )
     streams_per_connection: int = Field(200, ge=1, le=1024, description="symbols on one websocket connection")
 
+    # What the exchange says about itself
+
+    binance_api_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/\s]+.*)?$",
+        description="base URL of its whole REST interface, such as https://api.binance.com: hosts of market "
+        "data alone have neither system status nor accounts; empty: these are not asked for",
+    )
+    system_status_every_s: float = Field(
+        30.0, gt=0, description="how often the exchange is asked whether there is maintenance"
+    )
+    account: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_-]{0,50}$",
+        description="a name for the account whose information is kept below private/; empty: none is",
+    )
+    account_key_file: Path | None = Field(
+        None,
+        description="a file with the account's API key on its first line, and below it the HMAC secret or an "
+        "Ed25519 private key as PEM; without it BINANCE_API_KEY and BINANCE_API_SECRET are used",
+    )
+    account_every_s: float = Field(60.0, gt=0, description="how often account and commissions are asked for")
+    commission_symbols: Names = Field(
+        (), description="symbols whose commission is asked for, 20 request weight each"
+    )
+    recv_window_ms: int = Field(
+        5000, ge=1, le=60_000, description="how long after its timestamp a signed request may be carried out"
+    )
+
     # The fleet
 
     redundancy: int = Field(
@@ -133,6 +165,25 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
             host = "".join(letter for letter in socket.gethostname() if letter.isascii() and letter.isalnum())
             # The model is frozen for its users; this is still its making.
             object.__setattr__(self, "replica", f"{host[:40]}-{getpid()}-{secrets.token_hex(3)}")
+        return self
+
+    @model_validator(mode="after")
+    def _asks_where_it_can(self) -> Self:
+        if self.exchange == "simulator" and "binance_api_url" not in self.model_fields_set:
+            object.__setattr__(self, "binance_api_url", self.simulator_url)
+        if self.account and not self.binance_api_url:
+            raise ValueError(
+                "account is set and binance_api_url is not: a host of market data alone knows no accounts"
+            )
+        if not self.account and (self.account_key_file is not None or self.commission_symbols):
+            raise ValueError("account_key_file and commission_symbols are an account's: name it with account")
+        try:
+            if self.account:
+                kinds.account(self.account)
+            for symbol in self.commission_symbols:
+                kinds.commission(self.account, symbol)
+        except BadKey as error:
+            raise ValueError(str(error)) from None
         return self
 
     @property

@@ -121,6 +121,7 @@ class Recorder:
         self._kind = kind
         self._replica = replica
         self._cache_control = PRIVATE if kind.private else cache_control
+        self._head_cache_control = PRIVATE if kind.private else "no-cache"
         self._tries = tries
         self._max_ahead_ms = max_ahead_ms
         self._confirmations = confirmations
@@ -195,7 +196,12 @@ class Recorder:
             record.sequence, record.observed_ms, record.sha256, reading.fingerprint, self._replica
         )
         result = await self._put(
-            self._kind.head_key, packed, head.stored.etag if head else etag, told, CONTENT_TYPE, "no-cache"
+            self._kind.head_key,
+            packed,
+            head.stored.etag if head else etag,
+            told,
+            CONTENT_TYPE,
+            self._head_cache_control,
         )
         if result.outcome is Outcome.LOST:
             return None
@@ -294,7 +300,7 @@ class Recorder:
         record = recorded.record
         fingerprint = self._kind.read(recorded.document).fingerprint
         told = HeadInfo(record.sequence, record.observed_ms, record.sha256, fingerprint, record.replica)
-        await self._put(self._kind.head_key, found.body, etag, told, CONTENT_TYPE, "no-cache")
+        await self._put(self._kind.head_key, found.body, etag, told, CONTENT_TYPE, self._head_cache_control)
         return True
 
     async def _is_current(self, info: HeadInfo) -> bool:

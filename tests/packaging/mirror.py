@@ -132,6 +132,7 @@ PURE: Final = (
     "depthcast.venues.binance",
     "depthcast.venues.binance_lists",
     "depthcast.venues.binance_rest",
+    "depthcast.venues.binance_signing",
     "depthcast.store",
     "depthcast.store.failure",
     "depthcast.store.key",

@@ -142,7 +142,7 @@ class Node:
         replica._rest._budget.check()
         replica._fleet._roster.check()
         replica._marks.check()
-        replica._symbol_list.check()
+        replica.metadata.check()
 
     def _wanted(self) -> set[str]:
         return set(self.replica._feed._line_of) if self.replica is not None else set()

@@ -281,7 +281,7 @@ async def test_one_asks_for_the_list_and_all_take_up_what_is_new_in_it(exchange:
     async with fleet_of(exchange, "a", "b", "c", symbols=("*",), symbols_every_s=0.3) as fleet:
 
         def asking() -> set[str]:
-            own = [replica.polls.beats()["exchangeInfo"] for replica in fleet.replicas.values()]
+            own = [replica.metadata.polls.beats()["exchangeInfo"] for replica in fleet.replicas.values()]
             return {name for name, beat in zip(fleet.replicas, own, strict=True) if beat.active}
 
         await until(lambda: asking() == {ranked("poll exchangeInfo", "abc")[0]})

@@ -1,4 +1,4 @@
-"""The exchange's list of symbols on its way into the store."""
+"""What the exchange says about itself on its way into the store: its list of symbols, for one."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from depthcast.errors import StoreError, StoreUnavailable
+from depthcast.errors import MalformedAnswer, StoreError, StoreUnavailable
 from depthcast.files import EXCHANGE_INFO_KEY
 from depthcast.metadata.kinds import EXCHANGE_INFO
 from depthcast.store import Outcome, PutResult, StoredObject
 from depthcast.store.memory import MemoryStore
-from updater.symbol_list import SymbolListWriter
+from updater.documents import DocumentWriter
 
 
 def body_of(server_time: int, *symbols: str) -> bytes:
@@ -62,8 +62,10 @@ async def no_pause(_seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-def writer_on(store: Shelf, replica: str = "a") -> SymbolListWriter:
-    return SymbolListWriter(store, replica=replica, cache_control="no-cache", ready=at_once, sleep=no_pause)
+def writer_on(store: Shelf, replica: str = "a") -> DocumentWriter:
+    return DocumentWriter(
+        store, EXCHANGE_INFO, replica=replica, cache_control="no-cache", ready=at_once, sleep=no_pause
+    )
 
 
 @pytest.fixture(params=[False, True], ids=["etag a write", "etag a body"])
@@ -72,7 +74,7 @@ def store(request: pytest.FixtureRequest) -> Shelf:
 
 
 @pytest.fixture
-async def working(store: Shelf) -> AsyncIterator[SymbolListWriter]:
+async def working(store: Shelf) -> AsyncIterator[DocumentWriter]:
     writer = writer_on(store)
     task = asyncio.create_task(writer.run())
     yield writer
@@ -88,7 +90,7 @@ async def until_there(store: Shelf, body: bytes) -> None:
             await asyncio.sleep(0)
 
 
-async def test_a_write_is_tried_until_it_is_settled(store: Shelf, working: SymbolListWriter) -> None:
+async def test_a_write_is_tried_until_it_is_settled(store: Shelf, working: DocumentWriter) -> None:
     store.outcomes = [Outcome.THROTTLED, Outcome.UNKNOWN, Outcome.LOST, Outcome.LOST, Outcome.LOST]
     with capture_logs() as lines:
         working.offer(body_of(5, "ETHUSDT"))
@@ -97,7 +99,7 @@ async def test_a_write_is_tried_until_it_is_settled(store: Shelf, working: Symbo
     assert store.puts == 6
 
 
-async def test_a_write_that_was_applied_unseen_is_found(store: Shelf, working: SymbolListWriter) -> None:
+async def test_a_write_that_was_applied_unseen_is_found(store: Shelf, working: DocumentWriter) -> None:
     store.outcomes, store.applied = [Outcome.UNKNOWN], True
     working.offer(body_of(5, "ETHUSDT"))
     await until_there(store, body_of(5, "ETHUSDT"))
@@ -107,20 +109,25 @@ async def test_a_write_that_was_applied_unseen_is_found(store: Shelf, working: S
     assert store.puts == 1
 
 
-async def test_after_an_outage_the_newest_list_is_written(store: Shelf, working: SymbolListWriter) -> None:
+async def test_after_an_outage_all_that_was_answered_is_written_in_order(
+    store: Shelf, working: DocumentWriter
+) -> None:
     store.failure = StoreUnavailable("away")
     working.offer(body_of(5, "ETHUSDT"))
     async with asyncio.timeout(10):
         while store.peeks < 3:  # noqa: ASYNC110 (the store's own counter is the point)
             await asyncio.sleep(0)
+    # A symbol that comes and goes meanwhile is in the history all the same.
     working.offer(body_of(6, "ETHUSDT", "NEW"))
+    working.offer(body_of(7, "ETHUSDT", "NEW"))
+    working.offer(body_of(8, "ETHUSDT"))
     store.failure = None
-    await until_there(store, body_of(6, "ETHUSDT", "NEW"))
-    assert store.puts == 1
+    await until_there(store, body_of(8, "ETHUSDT"))
+    assert store.puts == 3
 
 
 async def test_what_is_written_is_told_and_what_is_unchanged_is_not(
-    store: Shelf, working: SymbolListWriter
+    store: Shelf, working: DocumentWriter
 ) -> None:
     with capture_logs() as lines:
         for time_ms, symbols in ((5, ["ETHUSDT"]), (6, ["ETHUSDT"]), (7, ["ETHUSDT", "NEW"])):
@@ -131,10 +138,24 @@ async def test_what_is_written_is_told_and_what_is_unchanged_is_not(
 
 
 async def test_a_list_that_cannot_be_read_does_not_stop_those_after_it(
-    store: Shelf, working: SymbolListWriter
+    store: Shelf, working: DocumentWriter
 ) -> None:
-    working.offer(b"")
-    working.offer(b"<html>")
+    for damaged in (b"", b"<html>"):
+        with pytest.raises(MalformedAnswer):
+            working.offer(damaged)
     working.offer(body_of(4))
     working.offer(body_of(5, "ETHUSDT"))
     await until_there(store, body_of(5, "ETHUSDT"))
+
+
+async def test_what_waits_is_bounded_and_the_newest_is_kept(store: Shelf) -> None:
+    writer = writer_on(store)
+    for number in range(40):
+        writer.offer(body_of(number + 1, "ETHUSDT", f"NEW{number}"))
+        writer.check()
+    task = asyncio.create_task(writer.run())
+    await until_there(store, body_of(40, "ETHUSDT", "NEW39"))
+    assert store.puts == 16
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
