@@ -2,6 +2,7 @@
 
 import base64
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from depthcast.errors import SettingsError
+from depthcast.errors import ExtraMissing, SettingsError
 from depthcast.venues.binance_signing import ApiKey, ExchangeClock, encoded
 
 # request-security.md, "SIGNED request example (HMAC)": the key is the documents' own, and nobody's.
@@ -131,3 +132,11 @@ def test_the_clock_is_measured_to_half_of_the_time_that_the_answer_took() -> Non
     assert (clock.offset_ms, clock.uncertain_ms) == (-1000, 0)
     clock.doubt()
     assert clock.stale(20_001)
+
+
+def test_without_its_package_an_ed25519_key_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    pem = pem_of(Ed25519PrivateKey.generate())
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    with pytest.raises(ExtraMissing, match=r"depthcast\[signing\]"):
+        ApiKey(API_KEY, pem)
+    assert ApiKey(API_KEY, SECRET).signature("x"), "an HMAC secret needs none"
