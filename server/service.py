@@ -42,6 +42,7 @@ from server.listener import Listener
 from server.metrics import Metrics
 from server.past import Past
 from server.ping import ping, time_endpoint
+from server.private import Private, Tokens
 from server.pulse import Pulse
 from server.push.channels import Channels
 from server.push.events import STREAM_PATH, Events, stream_weight
@@ -181,6 +182,7 @@ class Service:
                 Route("/metrics", self.metrics.endpoint),
                 Route(openapi.PATH, openapi.endpoint),
                 *WEBSOCKET_ROUTES,
+                *_private(settings, store),
             ],
             on_answer=self.metrics.answered,
             on_state=self.metrics.marked,
@@ -293,6 +295,14 @@ class Service:
 
 def _always(weight: int, _query: bytes) -> int:
     return weight
+
+
+def _private(settings: ServerSettings, store: Store) -> list[Route]:
+    """What lies below ``/private/``, where that is wanted. Raises SettingsError for a file of no tokens."""
+    if settings.private_token_file is None:
+        return []
+    tokens = Tokens(settings.private_token_file)
+    return [Private(store, tokens, read_timeout_s=settings.read_timeout_ms / 1000).route]
 
 
 def _upstream(settings: ServerSettings, metrics: Metrics) -> Upstream:

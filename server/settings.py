@@ -1,5 +1,6 @@
 """What can be set for the server. How settings are read is :mod:`depthcast.settings`'s."""
 
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -81,6 +82,11 @@ class ServerSettings(StoreSettings, VenueSettings, LogSettings):
     )
     trusted_proxies: Names = Field(
         (), description="addresses and networks whose X-Forwarded-For tells who a client is"
+    )
+    private_token_file: Path | None = Field(
+        None,
+        description="a file of bearer tokens, one a line: who brings one may read accounts below /private/; "
+        "none: that path does not exist",
     )
     max_connections: int = Field(
         16_384, ge=1, description="open connections; above it, requests are answered 503"
