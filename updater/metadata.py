@@ -15,6 +15,7 @@ Each is a poll (:mod:`updater.polls`), so one replica asks; answers go through a
 (:mod:`updater.documents`), so each change is written once. What is an account's lies below ``private/``.
 """
 
+import asyncio
 import time
 from asyncio import TaskGroup
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from depthcast.logs import get_logger
 from depthcast.metadata import kinds
 from depthcast.metadata.kinds import Kind
 from depthcast.metadata.record import Record
+from depthcast.metadata.recorder import Aside
 from depthcast.rest import Request, Rest
 from depthcast.store import Store
 from depthcast.venues.binance import Binance
@@ -86,6 +88,7 @@ class Metadata:
         on_silence: Callable[[int], None] = lambda _: None,
         backoff: Callable[[], Backoff],
         http: HttpClient | None = None,
+        aside: Aside = asyncio.to_thread,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         rng: Random | None = None,
@@ -97,6 +100,7 @@ class Metadata:
         self._ready = ready
         self._backoff = backoff
         self._wall_ms = wall_ms
+        self._aside = aside
         self._writers: dict[str, DocumentWriter] = {}
         venue = Binance(settings.binance_rest_url, settings.binance_ws_url)
         self._list_writer = self._writer(kinds.EXCHANGE_INFO, lambda _: self.listings.look())
@@ -148,6 +152,7 @@ class Metadata:
             on_written=on_written,
             backoff=self._backoff,
             wall_ms=self._wall_ms,
+            aside=self._aside,
         )
         self._writers[kind.key] = made
         return made
@@ -211,20 +216,25 @@ class Metadata:
         assert self._api is not None
         body = await self._api.ask(lambda: Request(STATUS_PATH), STATUS_WEIGHT, background=True)
         system_status(body)
-        self._status_writer.offer(body)
+        self._status_writer.offer(body, self._exchange_ms())
 
     async def _ask_for_account(self) -> None:
         assert self._signed is not None
         body = await self._signed.get(ACCOUNT_PATH, {}, ACCOUNT_WEIGHT)
         _check(body, ACCOUNT_PATH, ("balances", "commissionRates"))
-        self._account_writer.offer(body)
+        self._account_writer.offer(body, self._exchange_ms())
 
     async def _ask_for_commission(self) -> None:
         assert self._signed is not None
         for symbol, writer in self._commission_writers.items():
             body = await self._signed.get(COMMISSION_PATH, {"symbol": symbol}, COMMISSION_WEIGHT)
             _check(body, COMMISSION_PATH, ("symbol", "standardCommission"))
-            writer.offer(body)
+            writer.offer(body, self._exchange_ms())
+
+    def _exchange_ms(self) -> int:
+        """The present by the exchange's clock, where that was measured."""
+        now_ms = self._wall_ms()
+        return now_ms if self._signed is None else self._signed.clock.now_ms(now_ms)
 
     @property
     def writers(self) -> Sequence[DocumentWriter]:
