@@ -36,13 +36,15 @@ from collections.abc import Mapping
 class DepthcastError(Exception):
     """The root of all errors raised on purpose by this project.
 
-    ``message`` says what happened; ``hint`` (may be empty) says what to do.
+    ``message`` says what happened; ``hint`` (may be empty) says what to do. Others' words in them may hold
+    line breaks, or sequences that steer a terminal: both are made printable.
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
+        message = _printable(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = _printable(hint)
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
@@ -253,3 +255,11 @@ class AccessDenied(StoreError):
 
 class ConditionsIgnored(StoreError):
     """The store does not honour If-Match / If-None-Match, so the write rule cannot hold on it."""
+
+
+def _printable(text: str) -> str:
+    """``text`` on one line, with escapes for what is no character to be shown."""
+    if text.isprintable():
+        return text
+    joined = " ".join(text.split())
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in joined)

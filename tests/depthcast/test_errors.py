@@ -169,3 +169,25 @@ def test_what_came_from_outside_stays_on_its_line(text: str) -> None:
         MalformedFrame(text, "why"),
     ):
         assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("400, message:\n  Can not decode", "400, message: Can not decode"),
+        ("a\r\nb\x0bc\u2028d", "a b c d"),
+        ("\x1b[2Jcleared\x00", "\\x1b[2Jcleared\\x00"),
+        ("币安人生USDT is odd", "币安人生USDT is odd"),
+        ("two  blanks stay", "two  blanks stay"),
+        ("half \ud800", "half \\ud800"),
+    ],
+)
+def test_the_text_of_an_error_is_one_line_that_a_terminal_shows_as_it_is(message: str, shown: str) -> None:
+    assert str(DepthcastError(message)) == shown
+    assert str(DepthcastError("it failed", hint=message)) == f"it failed; {shown}"
+    assert DepthcastError(message).message == shown
+
+
+def test_an_exchange_cannot_write_on_the_terminal() -> None:
+    assert str(Refused(400, -1, "\x1b]0;owned\x07")).isprintable()
+    assert VenueUnavailable("no answer").hint == ""
