@@ -32,9 +32,9 @@ CONTENT_TYPE: Final = "application/json"
 PEEK_BYTES: Final = 64
 """So many first bytes of a file always hold its update id."""
 
-MAX_NUMBER: Final = 10**19 - 1
-"""The largest update id, epoch, count or time that a file tells; what is longer is damage, and would overflow
-where times are reckoned."""
+MAX_NUMBER: Final = 2**63 - 1
+"""The largest update id, epoch, count or time that a file tells, 64 bits with a sign, as the exchange's own
+numbers have; what is larger is damage, and would overflow where times are reckoned or tables are made."""
 
 _MOST_DIGITS: Final = len(str(MAX_NUMBER))
 
@@ -194,7 +194,10 @@ def update_id_of(key: str, head: bytes) -> int:
     match = _HEAD.match(head)
     if match is None:
         raise BadFile(key, "it does not begin with an update id and bids")
-    return int(match[1])
+    update_id = int(match[1])
+    if update_id > MAX_NUMBER:
+        raise BadFile(key, f"no update id is as large as {update_id}")
+    return update_id
 
 
 def check_body(key: str, body: bytes) -> int:
@@ -308,8 +311,8 @@ class FileInfo:
 
 def _count(text: str) -> int:
     # A text of any length would take long to read, too.
-    if not (len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal()):
-        raise ValueError(f"{text!r:.40} is not a whole number of up to {_MOST_DIGITS} digits")
+    if not (len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal() and int(text) <= MAX_NUMBER):
+        raise ValueError(f"{text!r:.40} is not a whole number up to {MAX_NUMBER}")
     return int(text)
 
 

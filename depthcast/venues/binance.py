@@ -243,16 +243,16 @@ class Binance:
                 entry["symbol"]: SymbolInfo(
                     symbol=_text(entry["symbol"]),
                     status=_text(entry["status"]),
-                    base_asset=entry["baseAsset"],
-                    quote_asset=entry["quoteAsset"],
-                    base_precision=entry["baseAssetPrecision"],
-                    quote_precision=entry["quoteAssetPrecision"],
+                    base_asset=_text(entry["baseAsset"]),
+                    quote_asset=_text(entry["quoteAsset"]),
+                    base_precision=_whole(entry["baseAssetPrecision"]),
+                    quote_precision=_whole(entry["quoteAssetPrecision"]),
                 )
                 for entry in answer["symbols"]
             }
             weight = _weight_per_minute(answer["rateLimits"])
         except (KeyError, TypeError, ZeroDivisionError) as error:
-            raise MalformedAnswer(url, f"{type(error).__name__} at {error}") from None
+            raise MalformedAnswer(url, f"{type(error).__name__} at {error!s:.200}") from None
         return ExchangeInfo(symbols, weight, body)
 
 
@@ -450,11 +450,18 @@ def _text(value: object) -> str:
     return value
 
 
+def _whole(value: object) -> int:
+    """A count; of another type it would be reckoned with all the same, and come to infinity or to a text."""
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{value!r:.40}, which is no count")
+    return value
+
+
 def _weight_per_minute(rate_limits: Sequence[Mapping[str, Any]]) -> int:
-    """The tightest REQUEST_WEIGHT limit, as weight a minute."""
+    """The tightest REQUEST_WEIGHT limit, as weight a minute; 1 at least."""
     seconds = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400}
     limits = [
-        entry["limit"] * 60 // (entry["intervalNum"] * seconds[entry["interval"]])
+        max(1, _whole(entry["limit"]) * 60 // (_whole(entry["intervalNum"]) * seconds[entry["interval"]]))
         for entry in rate_limits
         if entry["rateLimitType"] == "REQUEST_WEIGHT"
     ]

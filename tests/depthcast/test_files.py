@@ -11,6 +11,7 @@ from depthcast.errors import BadFile, BadKey
 from depthcast.files import (
     LIMITS,
     MAX_LIMIT,
+    MAX_NUMBER,
     PEEK_BYTES,
     FileInfo,
     Version,
@@ -195,7 +196,7 @@ class TestCheckBody:
 
 
 class TestUpdateId:
-    @given(st.integers(0, 10**19 - 1), sides)
+    @given(st.integers(0, MAX_NUMBER), sides)
     def test_it_is_read_from_the_first_bytes(self, update_id: int, bids: Side) -> None:
         assert update_id_of("k", body_of(update_id, bids, [])[:PEEK_BYTES]) == update_id
 
@@ -210,6 +211,7 @@ class TestUpdateId:
             b'{"lastUpdateId": 1,"bids":[',
             b'{"lastUpdateId":"1","bids":[',
             b'{"lastUpdateId":12345678901234567890,"bids":[',
+            b'{"lastUpdateId":9223372036854775808,"bids":[',
             b'{"bids":[],"asks":[],"lastUpdateId":1}',
             b'{"code":-1121,"msg":"Invalid symbol."}',
             b" " + b'{"lastUpdateId":1,"bids":[',
@@ -264,7 +266,9 @@ class TestFileInfo:
             FileInfo.from_metadata("k", metadata)
 
     @pytest.mark.parametrize("name", sorted(set(info().to_metadata()) - {"replica"}))
-    @pytest.mark.parametrize("text", ["", "-1", "1.5", "x", "1 ", "٣", "1++", "9" * 20, "9" * 5000])
+    @pytest.mark.parametrize(
+        "text", ["", "-1", "1.5", "x", "1 ", "٣", "1++", str(2**63), "9" * 20, "9" * 5000]
+    )
     def test_a_malformed_member_is_refused(self, name: str, text: str) -> None:
         with pytest.raises(BadFile, match="malformed"):
             FileInfo.from_metadata("k", info().to_metadata() | {name: text})

@@ -9,6 +9,7 @@ import polars
 import pytest
 
 from depthcast.errors import ExtraMissing
+from depthcast.files import MAX_NUMBER
 from depthcast.reading.file import About, DepthFile
 from depthcast.reading.files import DepthFiles
 from depthcast.reading.frames import COLUMNS
@@ -86,6 +87,14 @@ def test_what_is_not_known_is_null() -> None:
     assert bool(file.to_pandas()["publish_time_ms"].isna().all())
     assert str(file.to_pandas()["publish_time_ms"].dtype) == "Int64"
     assert file.to_records()[0]["event_time_ms"] is None
+
+
+def test_the_largest_numbers_that_a_file_may_tell_fit_into_all_tables() -> None:
+    metadata = METADATA | dict.fromkeys(("epoch", "event-time", "publish-time"), str(MAX_NUMBER))
+    file = DepthFile.of("ETHUSDT", 5, body_of(MAX_NUMBER, 1), About.of_metadata("k", metadata))
+    for table in (file.to_pandas(), file.to_polars()):
+        for name in ("update_id", "epoch", "event_time_ms", "publish_time_ms"):
+            assert table[name][0] == MAX_NUMBER
 
 
 def test_frames_are_independent_of_each_other() -> None:

@@ -80,9 +80,9 @@ def test_a_diff_without_a_member_is_malformed_and_names_its_symbol(missing: str)
         {"U": 161},
         {"U": 0},
         {"u": 2**64},
-        {"u": 10**19},
+        {"u": 2**63},
         {"E": -1},
-        {"E": 10**19},
+        {"E": 2**63},
     ],
     ids=str,
 )
@@ -381,11 +381,27 @@ def test_without_a_weight_limit_the_documented_one_holds() -> None:
         b'"baseAssetPrecision":8,"quoteAssetPrecision":8}]}',
         b'{"symbols":[],"rateLimits":'
         b'[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":0,"limit":1}]}',
+        b'{"symbols":[],"rateLimits":'
+        b'[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":1e308}]}',
+        b'{"symbols":[],"rateLimits":'
+        b'[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":-6000}]}',
+        b'{"symbols":[],"rateLimits":'
+        b'[{"rateLimitType":"REQUEST_WEIGHT","interval":"DAY","intervalNum":"1","limit":1}]}',
+        b'{"rateLimits":[],"symbols":[{"symbol":"AB","status":"TRADING","baseAsset":[],"quoteAsset":"B",'
+        b'"baseAssetPrecision":8,"quoteAssetPrecision":8}]}',
+        b'{"rateLimits":[],"symbols":[{"symbol":"AB","status":"TRADING","baseAsset":"A","quoteAsset":"B",'
+        b'"baseAssetPrecision":true,"quoteAssetPrecision":8}]}',
     ],
 )
 def test_a_body_that_is_no_list_of_symbols_is_a_malformed_answer(body: bytes) -> None:
     with pytest.raises(MalformedAnswer, match="/api/v3/exchangeInfo"):
         VENUE.parse_exchange_info(body)
+
+
+def test_a_weight_limit_of_less_than_one_a_minute_is_one() -> None:
+    limit = b'{"rateLimitType":"REQUEST_WEIGHT","interval":"DAY","intervalNum":1,"limit":10}'
+    info = VENUE.parse_exchange_info(b'{"symbols":[],"rateLimits":[%b]}' % limit)
+    assert info.request_weight_per_minute == 1
 
 
 def test_names_globs_and_all_select_each_symbol_once() -> None:
