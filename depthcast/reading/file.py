@@ -5,7 +5,7 @@ and as ``Depthcast-…`` headers from a server or an edge; :class:`About` is bot
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -14,6 +14,7 @@ import orjson
 from depthcast.errors import BadFile
 from depthcast.files import FileInfo, check_body, depth_key, update_id_of
 from depthcast.reading import frames
+from depthcast.side import MAX_DIGITS
 
 if TYPE_CHECKING:
     import pandas
@@ -211,11 +212,18 @@ class DepthFile:
         return frames.to_polars([self], strings=strings)
 
 
-def _levels(side: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def _levels(side: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
     """A side as it was sent; raises ``TypeError`` or ``ValueError`` for what is none."""
+    # A text of two characters, too, could be taken apart into a price and an amount.
+    if type(side) is not list or any(type(level) is not list for level in side):
+        raise TypeError("a side is no list of levels")
     levels = tuple((price, amount) for price, amount in side)
-    if any(type(text) is not str for level in levels for text in level):
-        raise TypeError("a price or an amount is no string")
+    texts = [text for level in levels for text in level]
+    # float() alone would let "nan", "1e5", "1_0" and " 1" pass.
+    if "".join(texts).encode().translate(None, b"0123456789."):
+        raise ValueError("a price or an amount is no plain number")
+    if max(map(len, texts), default=0) > MAX_DIGITS:
+        raise ValueError(f"a price or an amount of more than {MAX_DIGITS} characters")
     return levels
 
 

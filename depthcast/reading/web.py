@@ -45,8 +45,8 @@ class _Answer(NamedTuple):
         try:
             said = json.loads(self.body)
             return int(said["code"]), str(said["msg"])
-        except (ValueError, TypeError, KeyError):
-            return None
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return None  # with an endless number in it, or deeper than a parser goes, it is no refusal either
 
 
 class WebFiles:

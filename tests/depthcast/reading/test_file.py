@@ -76,6 +76,13 @@ def test_headers_tell_the_rest_and_what_is_odd_is_not_known() -> None:
         b'{"lastUpdateId":1,"bids":[[null,"2"]],"asks":[]}',
         b'{"lastUpdateId":1,"bids":[7],"asks":[]}',
         b'{"lastUpdateId":1,"bids":[[1,"2"]],"asks":[]}',
+        b'{"lastUpdateId":1,"bids":["12","34"],"asks":[]}',
+        b'{"lastUpdateId":1,"bids":[],"asks":{"12":[]},"x":[],"asks":[["1","2"],"34"]}',
+        b'{"lastUpdateId":1,"bids":[["NaN","2"]],"asks":[]}',
+        b'{"lastUpdateId":1,"bids":[["1e5","2"]],"asks":[]}',
+        b'{"lastUpdateId":1,"bids":[["1_0"," 2"]],"asks":[]}',
+        b'{"lastUpdateId":1,"bids":[["-1","2"]],"asks":[]}',
+        b'{"lastUpdateId":1,"bids":[["' + b"9" * 400 + b'","2"]],"asks":[]}',
     ],
 )
 def test_what_is_no_file_is_refused(body: bytes) -> None:
@@ -89,8 +96,8 @@ def test_a_symbol_that_cannot_be_is_refused() -> None:
 
 
 def test_it_is_shown_in_one_short_line() -> None:
-    assert repr(DepthFile.of("ETHUSDT", 5000, body_of(7, 4000), About(state="live"))) == (
-        "DepthFile(ETHUSDT at 7, 4000 bids, 4000 asks, live)"
+    assert repr(DepthFile.of("ETHUSDT", 5000, body_of(7, 1500), About(state="live"))) == (
+        "DepthFile(ETHUSDT at 7, 1500 bids, 1500 asks, live)"
     )
 
 

@@ -154,6 +154,8 @@ async def test_an_object_without_its_metadata_is_no_file(scripted: Scripted) -> 
         (429, b'{"code":-1003,"msg":"Way too many"}', StoreError, "asks for fewer requests"),
         (503, b'{"code":-1001,"msg":"Try again"}', StoreUnavailable, "failed"),
         (502, b"<html>", StoreUnavailable, "failed"),
+        (502, b'{"code":1e999,"msg":"endless"}', StoreUnavailable, "failed"),
+        (502, b"[" * 100_000, StoreUnavailable, "failed"),
         (200, b"<html>hello</html>", BadFile, "is not a published file"),
         (200, b"{}", BadFile, "is not a published file"),
     ],
