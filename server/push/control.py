@@ -59,10 +59,18 @@ def parse_request(text: str) -> Request | Refusal:
     '{"code":2,"msg":"Invalid request: missing field `method` at line 1 column 8"}'
     """
     try:
+        return _parsed(text)
+    except RecursionError:
+        # Too deep to be read; or, just not as deep, too deep to be written again.
+        return _NO_VALUE
+
+
+def _parsed(text: str) -> Request | Refusal:
+    try:
         message = json.loads(text)
     except json.JSONDecodeError as error:
         return refuse(3, f"Invalid JSON: expected value at line {error.lineno} column {error.colno}")
-    except (RecursionError, ValueError):  # too deep, or a number of too many digits
+    except ValueError:  # a number of too many digits
         return _NO_VALUE
     if _HALF_CHARACTER.search(text) is not None and not _is_text(message):
         return _NO_VALUE

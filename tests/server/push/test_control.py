@@ -113,6 +113,16 @@ def test_what_json_cannot_hold_is_refused(text: str) -> None:
     assert '"code":3' in request.answer
 
 
+def test_no_depth_is_too_deep_for_an_answer() -> None:
+    """Around the depth at which reading ends, writing what was read ends already."""
+    half = '"\\ud83d\\ude00"'
+    for depth in (*range(900, 1005), *range(1005, 12_000, 331)):
+        for inner in (half, ""):
+            lists = "[" * depth + inner + "]" * depth
+            for text in (f'{{"a":{lists}}}', f'{{"method":{lists},"id":1}}'):
+                assert isinstance(parse_request(text), Refusal)
+
+
 def test_methods_are_the_documented_ones() -> None:
     assert {method.value for method in Method} == {
         "SUBSCRIBE",
