@@ -88,6 +88,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Whose answer goes on; see :meth:`follow`."""
         self._fast_at = 0.0
         """When a prepared answer was given last."""
+        self._refused = False
+        """What came last is no request: nothing more is read, and the answers under way are the last ones."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -187,10 +189,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             follower.paused()
         return self.transport
 
+    def send_400_response(self, msg: str) -> None:
+        if not self._ends_with_answers():
+            super().send_400_response(msg)
+
     def check(self) -> None:
         """Raise ``AssertionError`` where the connection's state contradicts itself."""
         assert self._between <= self._in_head
-        assert self._head_bytes <= MAX_HEAD_BYTES or not self._in_head or self.transport.is_closing()
+        ends = self._refused or self.transport.is_closing()
+        assert self._head_bytes <= MAX_HEAD_BYTES or not self._in_head or ends
         if self._rest:
             assert self._is_at_rest()
             assert not self.pipeline
@@ -200,6 +207,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """No request is half read, none waits for its answer, and none is waiting to be sent."""
         cycle = self.cycle
         return self._between and (cycle is None or cycle.response_complete) and not self.flow.write_paused
+
+    def _ends_with_answers(self) -> bool:
+        """Whether answers to earlier requests are under way: then the connection ends behind the last one.
+
+        A refusal written now would come before them, and be taken for the answer to the first.
+        """
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        # What comes yet is read and dropped: a socket closed with something unread in it loses its answers.
+        self._refused = True
+        if self._follower is not None:
+            self.transport.close()  # its answer has no end
+        else:
+            cycle.keep_alive = False
+        return True
 
     def _write(self, wire: bytes) -> None:
         """A short answer, to the socket itself where nothing is waiting to be sent: by way of the transport,
@@ -230,6 +253,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self.transport.write(part)
 
     def _ordinary(self, data: bytes) -> None:
+        if self._refused:
+            return
         plain = self._between and len(data) <= fast.MAX_HEAD_BYTES and _PLAIN.fullmatch(data) is not None
         begun = self._begun
         head = data
@@ -242,8 +267,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 data = _NOT_ASCII.sub(lambda byte: b"%%%02X" % ord(byte[0]), line) + end + rest
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+            if not self._ends_with_answers():
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
         elif plain and self._between and self._begun == begun + 1 and self._may_be_repeated():
             # The application's task has not begun yet, so it will see this.
             self.scope["extensions"][HEAD_EXTENSION] = {"bytes": head}

@@ -293,6 +293,30 @@ async def test_garbage_is_refused_as_ever(sites: Sequence[Site]) -> None:
     assert b"400 Bad Request" in answers[0]
 
 
+@pytest.mark.parametrize(
+    "garbage",
+    [b"garbage\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * (4 * MAX_HEAD_BYTES)],
+    ids=["no request", "a head without an end"],
+)
+@pytest.mark.parametrize("first", [(request("/slow"),), (request("/slow"), request(BOOK + "3"))], ids=len)
+async def test_what_is_refused_is_not_answered_before_requests_that_came_first(
+    sites: Sequence[Site], first: tuple[bytes, ...], garbage: bytes
+) -> None:
+    for site in sites:
+        expected = [await site.talk(each) for each in first]
+        reader, writer = await site.connect()
+        writer.write(b"".join(first) + garbage)
+        answers = [await read_answer(reader, b"GET") for _ in first]
+        site.check()
+        # What was still on its way to a closed socket resets the connection.
+        async with asyncio.timeout(WAIT_S):
+            with contextlib.suppress(ConnectionResetError):
+                # A refusal may follow where the answers were given before the last of the garbage came.
+                assert (await reader.read())[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 431")
+        assert [answer.replace(b"connection: close\r\n", b"") for answer in answers] == expected
+        writer.close()
+
+
 async def test_a_head_without_an_end_is_cut_off_after_prepared_answers_too(sites: Sequence[Site]) -> None:
     fast = sites[0]
     reader, writer = await fast.connect()
