@@ -76,7 +76,7 @@ class AiohttpClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             why = type(error).__name__ if shown else str(error) or type(error).__name__
             raise VenueUnavailable(
-                f"{called} did not answer: {why}", hint="check the network and the REST url"
+                f"{called} did not answer: {why:.300}", hint="check the network and the REST url"
             ) from error
 
     async def close(self) -> None:
