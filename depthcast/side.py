@@ -159,6 +159,17 @@ class Side:
             bound = exact[at] if at < len(keys) and keys[at] == bound else Decimal(repr(bound))
         self._fill(exact, amounts, levels, bound)
 
+    def _as_exact(self) -> "Side":
+        """Itself if its keys are exact, else a copy whose keys are. O(levels)."""
+        if self._exact:
+            return self
+        copy = Side(descending=self._descending)
+        keys = [key for chunk in self._keys for key in chunk]
+        amounts = [amount for chunk in self._amounts for amount in chunk]
+        copy._fill(keys, amounts, [level for chunk in self._levels for level in chunk], self._bound)
+        copy._make_exact()
+        return copy
+
     def _sort_keys(self, prices: Iterable[_Key]) -> list[_Key]:
         """Prices as keys: smallest is best."""
         if not self._descending:
@@ -378,6 +389,9 @@ class Side:
         }
 
     def audit(self, other: Self) -> tuple[int, int, int, int]:
+        if self._exact != other._exact:
+            # Keys of the two kinds do not compare: 0.1 is no float.
+            return self._as_exact().audit(other._as_exact())
         bounds = [bound for bound in (self._bound, other._bound) if bound is not None]
         upto = min(bounds) if bounds else None
         mine, theirs = self._certain_levels(upto), other._certain_levels(upto)

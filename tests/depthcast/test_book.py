@@ -353,6 +353,28 @@ def test_an_audit_counts_levels_where_both_are_certain() -> None:
     assert ours.audit(ours).clean
 
 
+@pytest.mark.parametrize("exact_first", [False, True])
+def test_an_audit_compares_prices_where_only_one_of_the_books_needs_exact_ones(exact_first: bool) -> None:
+    # 0.1 as a float is not 0.1 as a decimal: compared as keys, each level would be ghost and missing.
+    plain = Book.of(snapshot([["0.1", "1"]], [["0.3", "1"], ["0.7", "2"]], asks_complete=False))
+    exact = Book.of(
+        snapshot(
+            [["0.1", "1"], ["0.05000000000000000001", "1"]],
+            [["0.3", "1"], ["0.7", "3"], ["0.70000000000000000001", "1"]],
+            bids_complete=False,
+            asks_complete=False,
+        )
+    )
+    one, other = (exact, plain) if exact_first else (plain, exact)
+    before = [book.bodies(LIMITS) for book in (one, other)]
+    lonely = (1, 0) if exact_first else (0, 1)
+    assert one.audit(other) == Audit(2, 1, *lonely)
+    # Comparing changes neither: another thread may be reading them.
+    assert [book.bodies(LIMITS) for book in (one, other)] == before
+    for book in (one, other):
+        book.check()
+
+
 def test_a_refill_deepens_what_is_certain_and_keeps_what_was_certain_beyond() -> None:
     ours = Book.of(snapshot([["9", "1"], ["8", "1"]], [["10", "1"], ["11", "1"]], asks_complete=False))
     fresh = Book.of(
