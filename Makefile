@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 MINUTES ?= 3
 ARGS ?=
 
-.PHONY: help up test coverage coverage-mirror compose-test lint bench soak docs dist dist-check lock clean
+.PHONY: help up test coverage coverage-mirror properties compose-test lint bench soak docs dist dist-check lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ coverage: $(VENV)/ready  ## all tests, and what of the code they do not run (tak
 
 coverage-mirror: $(VENV)/ready  ## whether each pure module is run whole by its own tests (ARGS="depthcast.sync")
 	$(BIN)/python -m tests.packaging.mirror $(ARGS)
+
+properties: $(VENV)/ready  ## the property tests at length: 50 times as many examples, other ones each time
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 --no-cov --timeout=3600 tests/properties $(ARGS)
 
 compose-test: $(VENV)/ready  ## docker-compose.yml as a whole, with updaters and the store killed (needs Docker)
 	$(BIN)/python tests/infra/compose_test.py

@@ -5,11 +5,17 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 
 from depthcast.exit import leave
 from depthcast.store.embedded import SeaweedFS
+
+# The same examples each time, and none that is judged by how long it takes; or many, and others each time.
+hypothesis.settings.register_profile("short", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("long", deadline=None, print_blob=True, max_examples=5000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 
 @pytest.fixture(scope="session", autouse=True)
