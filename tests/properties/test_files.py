@@ -21,7 +21,7 @@ from depthcast.files import (
     version_of,
 )
 from depthcast.store.key import check_key, check_metadata
-from depthcast.symbol_list import ListInfo, SymbolList
+from depthcast.symbol_list import SymbolList
 from tests.properties.effort import examples
 
 symbols = st.text(
@@ -160,14 +160,13 @@ entries = st.fixed_dictionaries(
 
 @given(
     st.lists(entries, max_size=5),
-    numbers.filter(lambda number: number < 10**17),
-    numbers.filter(lambda number: number < 10**17),
+    st.integers(0, 10**17 - 1),
     st.text(max_size=8),
     st.booleans(),
 )
 @settings(max_examples=examples(150))
 def test_a_list_of_symbols_is_cut_and_put_together_again_byte_for_byte(
-    listed: list[dict[str, object]], time: int, later: int, zone: str, ascii_only: bool
+    listed: list[dict[str, object]], time: int, zone: str, ascii_only: bool
 ) -> None:
     def body(server_time: int) -> bytes:
         document = {
@@ -185,10 +184,3 @@ def test_a_list_of_symbols_is_cut_and_put_together_again_byte_for_byte(
     assert whole.before + str(time).encode() + between + joined + behind == body(time)
     assert [(entry.symbol, entry.status) for entry in found] == [(e["symbol"], e["status"]) for e in listed]
     assert [json.loads(entry.body) for entry in found] == listed
-    # The time alone is no news, and anything else is.
-    assert SymbolList.of(body(later)).fingerprint == whole.fingerprint
-    listed.append({"symbol": "NEW", "status": "TRADING"})
-    assert SymbolList.of(body(time)).fingerprint != whole.fingerprint
-    info = ListInfo(time, whole.fingerprint, "host-1")
-    assert ListInfo.from_metadata(info.to_metadata()) == info
-    assert check_metadata(info.to_metadata())
