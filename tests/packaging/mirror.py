@@ -71,8 +71,6 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     "depthcast.metadata.history": _in(
         "depthcast/metadata/test_recorder.py", why="what was kept is read back"
     ),
-    "depthcast.metadata.kinds": _in("depthcast/metadata/test_recorder.py", why="what is kept, as a table"),
-    "depthcast.metadata.record": _in("depthcast/metadata/test_recorder.py", why="what was kept is read back"),
     "depthcast.reading.files": _in("depthcast/reading/test_frames.py", why="files are compared as tables"),
     "depthcast.rest": _in(
         "depthcast/rest/test_rest.py",
@@ -87,6 +85,27 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     "depthcast.cli.epoch.settings": _in("depthcast/cli/epoch/test_epoch.py", why="tested by its arguments"),
     "depthcast.cli.fleet": _in("depthcast/cli/fleet/test_run.py", why="one lazy import of run"),
     "depthcast.cli.fleet.settings": _in("depthcast/cli/fleet/test_run.py", why="tested by its arguments"),
+    "depthcast.cli.metadata.at": _in(
+        "depthcast/cli/metadata/test_metadata.py", why="a verb, run by its arguments"
+    ),
+    "depthcast.cli.metadata.diff": _in(
+        "depthcast/cli/metadata/test_metadata.py", why="a verb, run by its arguments"
+    ),
+    "depthcast.cli.metadata.documents": _in(
+        "depthcast/cli/metadata/test_metadata.py", why="what all verbs read"
+    ),
+    "depthcast.cli.metadata.log": _in(
+        "depthcast/cli/metadata/test_metadata.py", why="a verb, run by its arguments"
+    ),
+    "depthcast.cli.metadata.settings": _in(
+        "depthcast/cli/metadata/test_metadata.py", why="tested by its arguments"
+    ),
+    "depthcast.cli.metadata.show": _in(
+        "depthcast/cli/metadata/test_metadata.py", why="a verb, run by its arguments"
+    ),
+    "depthcast.cli.metadata.tables": _in(
+        "depthcast/cli/metadata/test_metadata.py", why="as they are printed"
+    ),
     "depthcast.cli.settings": _in("depthcast/cli/test_settings_page.py", why="the page is what it writes"),
     "depthcast.cli.store": _in("depthcast/cli/store/test_service.py", why="one lazy import of run"),
     "depthcast.cli.store.run": _in("depthcast/cli/store/test_service.py", why="run as a process"),
@@ -100,6 +119,7 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     "server.answers": _in("server/test_service.py", why="what every endpoint answers with"),
     "server.health": _in("server/test_app.py", why="two endpoints of the application"),
     "server.openapi_components": _in("server/test_openapi.py", why="one document in three modules"),
+    "server.openapi_past": _in("server/test_past.py", why="it describes what past answers"),
     "server.openapi_streams": _in("server/test_openapi.py", why="one document in three modules"),
     "server.ping": _in("server/test_service.py", why="two endpoints of the service"),
     "server.pulse": _in("server/test_freshness.py", "server/test_claims.py", why="freshness is judged by it"),

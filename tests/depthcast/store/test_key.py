@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from depthcast.errors import BadKey
 from depthcast.files import depth_key, heartbeat_key
-from depthcast.store.key import MAX_KEY_BYTES, check_key, check_metadata
+from depthcast.store import MAX_LISTED_AT_ONCE
+from depthcast.store.key import MAX_KEY_BYTES, check_key, check_metadata, check_page
 
 
 @pytest.mark.parametrize(
@@ -94,3 +95,26 @@ def test_a_name_that_no_header_carries_is_refused(name: str) -> None:
 def test_a_value_that_no_header_carries_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="metadata value of epoch"):
         check_metadata({"epoch": value})
+
+
+@pytest.mark.parametrize(
+    ("folder", "after", "key"), [("a/b/", "c", "a/b/c"), ("a/", "", "a/"), ("/", "x y", "/x y")]
+)
+def test_a_page_begins_behind_one_key(folder: str, after: str, key: str) -> None:
+    for limit in (1, MAX_LISTED_AT_ONCE):
+        assert check_page(folder, after, limit) == key
+
+
+@pytest.mark.parametrize(
+    ("folder", "after", "limit", "why"),
+    [
+        ("a", "", 1, "not a folder"),
+        ("", "a", 1, "not a folder"),
+        ("a/", "b/c", 1, "not a folder"),
+        ("a/", "b", 0, "1 to 1000 objects, not 0"),
+        ("a/", "b", MAX_LISTED_AT_ONCE + 1, "1 to 1000 objects"),
+    ],
+)
+def test_what_is_no_page_of_a_folder_is_refused(folder: str, after: str, limit: int, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        check_page(folder, after, limit)
