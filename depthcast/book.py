@@ -272,7 +272,12 @@ class Book:
     # Comparing and refilling
 
     def audit(self, other: Self) -> Audit:
-        """Compare with another book at the same update id, where both are certain. O(levels)."""
+        """Compare with another book at the same update id, where both are certain. O(levels).
+
+        >>> ours = Book.of(Snapshot(7, [["2.0", "5"], ["1.9", "1"]], [], True, True))
+        >>> ours.audit(Book.of(Snapshot(7, [["2.0", "4"]], [], True, True)))
+        Audit(matching=0, different=1, ghost=1, missing=0)
+        """
         if self.update_id != other.update_id:
             raise ValueError(f"books at different ids: {self.update_id} and {other.update_id}")
         pairs = zip(self._sides(), other._sides(), strict=True)
@@ -283,6 +288,11 @@ class Book:
         """Take over from ``fresh``, a book of the same id, all that it is certain of. O(levels).
 
         Beyond its certain price this book's own levels, and its own certainty, remain.
+
+        >>> shallow = Book.of(Snapshot(7, [["2.0", "5"]], [], False, True))
+        >>> shallow.refill(Book.of(Snapshot(7, [["2.0", "5"], ["1.9", "1"]], [], False, True)))
+        >>> shallow.certainty
+        Certainty(bids=2, asks=0, bids_complete=False, asks_complete=True)
         """
         if self.update_id != fresh.update_id:
             raise ValueError(f"books at different ids: {self.update_id} and {fresh.update_id}")

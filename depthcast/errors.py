@@ -38,6 +38,9 @@ class DepthcastError(Exception):
 
     ``message`` says what happened; ``hint`` (may be empty) says what to do. Others' words in them may hold
     line breaks, or sequences that steer a terminal: both are made printable.
+
+    >>> str(StoreUnavailable("the store does not answer", hint="start it"))
+    'the store does not answer; start it'
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:

@@ -26,6 +26,9 @@ class Diff(NamedTuple):
 
     ``first`` and ``last`` are the update ids it spans (Binance ``U`` and ``u``); ``event_time_ms`` is the
     venue's own clock (Binance ``E``).
+
+    >>> Diff("ETHUSDT", 157, 160, 1672515782136, [["0.0024", "10"]], []).last
+    160
     """
 
     symbol: str
@@ -42,6 +45,10 @@ class Snapshot(NamedTuple):
     ``bids_complete``: no bid exists beyond the last one shown (the venue had fewer than it was asked for).
     Where it is false, levels beyond the last price shown are *unknown*, not absent. ``event_time_ms`` is the
     venue's clock of the last diff in it, 0 where that is not known: the venue's own snapshots do not tell.
+
+    >>> shown = Snapshot(160, [["0.0024", "10"]], [], bids_complete=False, asks_complete=True)
+    >>> shown.event_time_ms
+    0
     """
 
     update_id: int

@@ -79,6 +79,9 @@ class Version(NamedTuple):
     """Which of two files of one key is newer: compared by epoch, then by update id.
 
     Update ids can go down (relisting, maintenance); then a new epoch begins.
+
+    >>> Version(1, 900) < Version(2, 7) < Version(2, 8)
+    True
     """
 
     epoch: int
@@ -207,6 +210,9 @@ def check_body(key: str, body: bytes) -> int:
 
     Tells a foreign or a truncated object from a file at the cost of a search, not of a parse: what stands
     between the three marks is the store's to keep.
+
+    >>> check_body("k", b'{"lastUpdateId":160,"bids":[["0.1","2"]],"asks":[]}')
+    160
     """
     update_id = update_id_of(key, body)
     if _ASKS not in body or not body.endswith(_END):
@@ -271,7 +277,14 @@ class FileInfo:
     status: str = TRADING
 
     def to_metadata(self) -> dict[str, str]:
-        """As S3 user metadata: lower-case names, ASCII values."""
+        """As S3 user metadata: lower-case names, ASCII values.
+
+        >>> info = FileInfo(0, 5000, 812, False, True, 1723161253000, 1723161253021, "host-1")
+        >>> info.to_metadata()["certain-asks"]
+        '812+'
+        >>> FileInfo.from_metadata("k", info.to_metadata()) == info
+        True
+        """
         return {
             "epoch": str(self.epoch),
             "certain-bids": f"{self.bids}{'+' * self.bids_complete}",

@@ -60,6 +60,14 @@ class Members:
     """What successive readings of all heartbeats tell. Times are the caller's monotonic clock, in seconds.
 
     A reading is: :meth:`saw` for each heartbeat that is there, then :meth:`read_all`.
+
+    >>> members = Members(dead_after_s=1.9, dead_after_rounds=3)
+    >>> members.saw("a", '"1"', Heartbeat(replica="a", beat=1), now=0.0)
+    >>> for now in (0.5, 1.0, 1.5, 2.0):
+    ...     members.saw("a", '"1"', None, now)
+    ...     members.read_all()
+    >>> list(members.living(now=1.5)), list(members.living(now=2.0))
+    (['a'], [])
     """
 
     def __init__(
@@ -139,7 +147,11 @@ class Members:
 
 
 def holders(symbol: str, candidates: Collection[str], redundancy: int) -> list[str]:
-    """The replicas that are to hold ``symbol``, the writer first; ``redundancy`` 0: all of them."""
+    """The replicas that are to hold ``symbol``, the writer first; ``redundancy`` 0: all of them.
+
+    >>> holders("ETHUSDT", ["a", "b", "c"], 2) == ranked("ETHUSDT", ["a", "b", "c"])[:2]
+    True
+    """
     order = ranked(symbol, candidates)
     return order[:redundancy] if redundancy else order
 
@@ -149,6 +161,10 @@ def candidates(symbol: str, living: Mapping[str, Heartbeat], own: Heartbeat) -> 
 
     They stay, publish the same limits, and are set to the same symbols or hold this one already: while
     settings are being changed from one replica to the next, nobody leaves work to one that will not do it.
+
+    >>> ours, other = Heartbeat(replica="a", beat=1), Heartbeat(replica="b", beat=1, selection="another")
+    >>> candidates("ETHUSDT", {"a": ours, "b": other}, ours)
+    ['a']
     """
     return [
         name

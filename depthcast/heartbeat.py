@@ -154,7 +154,12 @@ class Heartbeat(_Part):
 
     @classmethod
     def from_body(cls, key: str, body: bytes) -> Self:
-        """The reverse of :meth:`to_body`. Raises :class:`~depthcast.errors.BadFile`."""
+        """The reverse of :meth:`to_body`. Raises :class:`~depthcast.errors.BadFile`.
+
+        >>> heartbeat = Heartbeat.from_body("fleet/a.json", b'{"replica":"a","beat":3}')
+        >>> heartbeat.beat, heartbeat.state, heartbeat.writes.lost
+        (3, <State.LIVE: 'live'>, 0)
+        """
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:

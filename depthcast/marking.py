@@ -49,6 +49,11 @@ async def mark(store: Store, key: str, status: str, *, tries: int = TRIES) -> Ma
 
     Raises :class:`~depthcast.errors.StoreError` where the store cannot be read, and ``ValueError`` for what
     is not spelled like a status (:func:`depthcast.files.valid_status`).
+
+    >>> import asyncio
+    >>> from depthcast.store.memory import MemoryStore
+    >>> asyncio.run(mark(MemoryStore(), "api/v3/depth?symbol=ETHUSDT&limit=5", "HALT"))
+    <Marking.MISSING: 'missing'>
     """
     if not valid_status(status):
         raise ValueError(f"{status!r:.80} is not a status")

@@ -52,6 +52,12 @@ if TYPE_CHECKING:
 class Side:
     """One side, best level first.
 
+    >>> bids = Side(descending=True)
+    >>> bids.load([["10.0", "1"], ["9.9", "2"]], complete=True)
+    >>> bids.apply(*bids.read([["10.0", "0.00"], ["9.95", "3"]]))
+    >>> bids.strings(None)
+    [['9.95', '3'], ['9.9', '2']]
+
     Parallel lists, an entry a chunk: ``_keys`` (sorted sort keys), ``_amounts`` (the quantities as floats),
     ``_numbers`` (prices and quantities as lists of floats, once they were asked for and until they change),
     ``_levels`` (the rendered levels, ``"price","quantity"``), ``_texts`` and ``_lengths`` (the levels joined

@@ -119,6 +119,16 @@ def _relation(diff: Diff, update_id: int) -> _Relation:
 class Sync:
     """Keeps one symbol's book unbroken. Not thread-safe; cheap enough for thousands of symbols.
 
+    >>> sync = Sync("X")
+    >>> sync.diff(Diff("X", 8, 9, 0, [["2.0", "5"]], []))
+    <Verdict.BUFFERED: 'buffered'>
+    >>> sync.snapshot(Snapshot(7, [], [["2.1", "3"]], True, True))
+    <Verdict.SYNCED: 'synced'>
+    >>> sync.book.body(5)
+    b'{"lastUpdateId":9,"bids":[["2.0","5"]],"asks":[["2.1","3"]]}'
+    >>> sync.diff(Diff("X", 11, 12, 0, [], [])), sync.wanted_id
+    (<Verdict.GAP: 'gap'>, 10)
+
     ``guard`` is entered while a book that was already shown changes: a lock, where other threads read it.
 
     ``deferring``: levels of a LIVE book's diffs are written when somebody reads it

@@ -35,6 +35,13 @@ class WeightBudget:
     A request heavier than the share may be sent in a minute in which nothing else was used. One heavier than
     this replica's part alone may be the only one that it sends in a minute, and what it took beyond the part
     is missing from the next minutes.
+
+    >>> budget, now_ms = WeightBudget(6000, share=0.5), 7 * MINUTE_MS + 2000
+    >>> budget.settle(budget.reserve(250, now_ms), reported=2900, now_ms=now_ms)
+    >>> budget.wait_ms(100, background=False, now_ms=now_ms)
+    0
+    >>> budget.wait_ms(250, background=False, now_ms=now_ms)
+    59000
     """
 
     def __init__(

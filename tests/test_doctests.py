@@ -2,7 +2,10 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
+from enum import Enum
+from typing import Any
 
 import pytest
 
@@ -22,3 +25,51 @@ MODULES = [
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_are_true(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+TRIED = [
+    *("backoff", "book", "events", "files", "fleet", "heartbeat", "marking", "redaction", "side", "sync"),
+    *(
+        "symbol_list",
+        "weight",
+        "reading.file",
+        "venues.binance",
+        "venues.binance_lists",
+        "venues.binance_rest",
+    ),
+]
+"""Modules of the library whose public classes and functions a reader may want to try."""
+
+PLAIN = {
+    "events": {"PlainLevels"},
+    "book": {"Certainty", "Audit"},
+    "files": {"DepthKey", "version_of"},
+    "fleet": {"score", "Member"},
+    "heartbeat": {"FeedBeat", "RestBeat", "WriteBeat", "PollBeat", "SymbolBeat"},
+    "symbol_list": {"Entry", "Divided"},
+    "weight": {"Reservation"},
+    "venues.binance_lists": {"TickerRequest", "ExchangeInfoRequest"},
+    "venues.binance_rest": {"DepthRequest", "symbol_of", "status_of", "empty", "not_valid", "unread"},
+}
+"""What only holds values that others' examples show, or is a step of something that has an example."""
+
+
+def tried(thing: Any) -> bool:
+    """Whether a function, or a class in itself or in one of its methods, has an example."""
+    own = [thing, *vars(thing).values()] if inspect.isclass(thing) else [thing]
+    return any(">>>" in (inspect.getdoc(getattr(each, "__func__", each)) or "") for each in own)
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_what_a_reader_may_want_to_try_has_an_example(name: str) -> None:
+    module = importlib.import_module(f"depthcast.{name}")
+    public = {
+        key: thing
+        for key, thing in vars(module).items()
+        if (inspect.isclass(thing) or inspect.isfunction(thing) or hasattr(thing, "cache_info"))
+        and not key.startswith("_")
+        and thing.__module__ == module.__name__
+        and not (inspect.isclass(thing) and issubclass(thing, Enum))
+    }
+    assert public
+    assert {key for key, thing in public.items() if not tried(thing)} == PLAIN.get(name, set())

@@ -113,7 +113,15 @@ class DepthFile:
     @classmethod
     def of(cls, symbol: str, limit: int, body: bytes, about: About) -> Self:
         """From a body of at most ``limit`` levels a side. Raises :class:`~depthcast.errors.BadFile` for what
-        is none. O(levels)."""
+        is none. O(levels).
+
+        >>> body = b'{"lastUpdateId":7,"bids":[["2.50","4"]],"asks":[]}'
+        >>> file = DepthFile.of("ETHUSDT", 5, body, About(epoch=1, state="live"))
+        >>> file.bids, file.exact_bids, file.version
+        (((2.5, 4.0),), (('2.50', '4'),), (1, 7))
+        >>> file
+        DepthFile(ETHUSDT at 7, 1 bids, 0 asks, live)
+        """
         key = depth_key(symbol, limit)
         check_body(key, body)
         try:

@@ -111,6 +111,9 @@ class Binance:
 
         A diff's envelope is checked, its levels are not (a book does that, without a second pass over them).
         Raises :class:`~depthcast.errors.MalformedFrame`, which names the symbol where the frame does.
+
+        >>> Binance().parse_frame('{"result":null,"id":3}')
+        Ack(id=3)
         """
         try:
             message = _loads(frame)
@@ -183,7 +186,11 @@ class Binance:
     # REST answers (rest-api.md, errors.md)
 
     def used_weight(self, headers: Mapping[str, str]) -> int | None:
-        """*"Every request will contain X-MBX-USED-WEIGHT-(intervalNum)(intervalLetter)"*."""
+        """*"Every request will contain X-MBX-USED-WEIGHT-(intervalNum)(intervalLetter)"*.
+
+        >>> Binance().used_weight({"X-Mbx-Used-Weight-1M": "25"})
+        25
+        """
         text = _header(headers, "x-mbx-used-weight-1m") or _header(headers, "x-mbx-used-weight")
         # More digits than any limit has say no more than that it is used up.
         return int(text[:12]) if text.isascii() and text.isdecimal() else None
@@ -223,6 +230,10 @@ class Binance:
 
         A side with fewer levels than asked for is complete: the exchange had no more to show.
         Raises :class:`~depthcast.errors.MalformedAnswer`.
+
+        >>> Binance().parse_snapshot(b'{"lastUpdateId":7,"bids":[["2.0","5"]],"asks":[]}', 1)
+        Snapshot(update_id=7, bids=[['2.0', '5']], asks=[], bids_complete=False, asks_complete=True, \
+event_time_ms=0)
         """
         url = f"{self.rest_url}/api/v3/depth"
         answer = _json_object(url, body)

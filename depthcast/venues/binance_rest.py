@@ -62,7 +62,11 @@ class ApiError(NamedTuple):
     msg: str
 
     def body(self) -> bytes:
-        """The JSON body, compact, non-ASCII text as UTF-8."""
+        """The JSON body, compact, non-ASCII text as UTF-8.
+
+        >>> UNKNOWN_SYMBOL.body()
+        b'{"code":-1121,"msg":"Invalid symbol."}'
+        """
         return json.dumps(
             {"code": self.code, "msg": self.msg}, separators=(",", ":"), ensure_ascii=False
         ).encode()
@@ -131,7 +135,11 @@ def refuse_parameters(query: bytes) -> ApiError | None:
 
 
 def parse_time_unit(header: bytes | None) -> TimeUnit | ApiError:
-    """What the request header ``X-MBX-TIME-UNIT`` asks for; milliseconds where it is not sent."""
+    """What the request header ``X-MBX-TIME-UNIT`` asks for; milliseconds where it is not sent.
+
+    >>> parse_time_unit(None), parse_time_unit(b"microsecond"), parse_time_unit(b"us").code
+    ('MILLISECOND', 'MICROSECOND', -1194)
+    """
     if header is None:
         return "MILLISECOND"
     return _TIME_UNITS.get(header, BAD_TIME_UNIT)
@@ -195,7 +203,13 @@ def unread(sent: Mapping[str, str], known: Sequence[str]) -> ApiError | None:
 
 
 def parameters(query: bytes, known: Sequence[str]) -> dict[str, str] | ApiError:
-    """The decoded parameters, or -1101 for a duplicate or for more of them than the endpoint knows."""
+    """The decoded parameters, or -1101 for a duplicate or for more of them than the endpoint knows.
+
+    >>> parameters(b"symbol=ETH%55SDT&&limit=", ("symbol", "limit"))
+    {'symbol': 'ETHUSDT', 'limit': ''}
+    >>> parameters(b"limit=5&lim%69t=5", ("symbol", "limit")).msg
+    "Duplicate values for parameter 'limit'."
+    """
     sent: dict[str, str] = {}
     for part in query.split(b"&"):
         raw_name, _, raw_value = part.partition(b"=")
