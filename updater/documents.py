@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from depthcast.backoff import Backoff
 from depthcast.errors import BadFile, MalformedAnswer, StoreError
 from depthcast.logs import get_logger
+from depthcast.metadata.cuts import Wanted
 from depthcast.metadata.kinds import Kind
 from depthcast.metadata.record import Record
 from depthcast.metadata.recorder import Aside, Offering, Recorder
@@ -37,7 +38,8 @@ class _Document(NamedTuple):
 class DocumentWriter:
     """Writes what it was offered. :meth:`run` works until cancelled; ``ready`` is waited for.
 
-    ``on_written`` is told of each change. ``wall_ms`` is this machine's time in milliseconds since 1970.
+    ``cuts``: the symbols that have a file of their own (:mod:`depthcast.metadata.cuts`). ``on_written`` is told of
+    each change. ``wall_ms`` is this machine's time in milliseconds since 1970.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class DocumentWriter:
         *,
         replica: str,
         cache_control: str | None = None,
+        cuts: Wanted | None = None,
         ready: Callable[[], Awaitable[object]],
         on_written: Callable[[Record], None] = lambda _: None,
         max_waiting: int = MAX_WAITING,
@@ -56,7 +59,13 @@ class DocumentWriter:
         aside: Aside = asyncio.to_thread,
     ) -> None:
         self._recorder = Recorder(
-            store, kind, replica=replica, cache_control=cache_control, wall_ms=wall_ms, aside=aside
+            store,
+            kind,
+            replica=replica,
+            cache_control=cache_control,
+            cuts=cuts,
+            wall_ms=wall_ms,
+            aside=aside,
         )
         self._ready = ready
         self._on_written = on_written

@@ -148,6 +148,7 @@ class Metadata:
             kind,
             replica=self._settings.replica,
             cache_control=self._settings.cache_control,
+            cuts=(lambda: self.listings.selected) if kind is kinds.EXCHANGE_INFO else None,
             ready=self._ready,
             on_written=on_written,
             backoff=self._backoff,

@@ -7,9 +7,10 @@
 ``depthcast.metadata.changes``   two documents to a list of changes
 ``depthcast.metadata.record``    the record of one change: its bytes, its keys
 ``depthcast.metadata.recorder``  ``Recorder``: writes the current file and the history, each change once
+``depthcast.metadata.cuts``      a file of its own for each published symbol
 ``depthcast.metadata.history``   ``History``: what was in force at a time, and what changed between two
 ===============================  =====================================================================
 
-All but the last two are pure; those two do I/O through :mod:`depthcast.store` alone. ``docs/metadata.md``
-says how the parts play together.
+``recorder``, ``cuts`` and ``history`` do I/O through :mod:`depthcast.store` alone; the others are pure.
+``docs/metadata.md`` says how the parts play together.
 """

@@ -3,6 +3,7 @@
 What is where, for one kind::
 
     api/v3/exchangeInfo                              the current document, as the exchange wrote it
+    api/v3/exchangeInfo?symbol=ETHUSDT               the same with one entry (:mod:`depthcast.metadata.cuts`)
     metadata/exchangeInfo                            the head: the newest change, with its document
     history/exchangeInfo/changes/<time>-<n>          each change, the same bytes as the head had
     history/exchangeInfo/symbols/ETHUSDT/<time>-<n>  the part of a change that touches one symbol
@@ -87,6 +88,10 @@ class Kind:
     def wide_folder(self) -> str:
         """The folder of changes that touch too many symbols to be kept with each."""
         return f"{self.history_folder}wide/"
+
+    def cut_key(self, symbol: str) -> str:
+        """The key of the file that has one symbol's entry alone."""
+        return f"{self.key}?symbol={symbol}"
 
     def symbol_folder(self, symbol: str) -> str:
         """The folder of the changes that touch ``symbol``. Raises :class:`~depthcast.errors.BadKey`."""

@@ -195,7 +195,8 @@ def digest_of(document: bytes) -> str:
 class HeadInfo(NamedTuple):
     """What is said beside the head and the current file, as metadata: what change they are of.
 
-    ``fingerprint`` is the document's without what is no news (:class:`depthcast.metadata.kinds.Reading`).
+    ``fingerprint`` is the document's without what is no news (:class:`depthcast.metadata.kinds.Reading`),
+    ``server_time_ms`` the ``serverTime`` in it: a static edge finds its digits by it.
     """
 
     sequence: int
@@ -203,10 +204,12 @@ class HeadInfo(NamedTuple):
     sha256: str
     fingerprint: str
     replica: str
+    server_time_ms: int | None = None
 
     def to_metadata(self) -> dict[str, str]:
         """As S3 user metadata."""
-        return {
+        told = {} if self.server_time_ms is None else {"server-time": str(self.server_time_ms)}
+        return told | {
             "sequence": str(self.sequence),
             "observed-time": str(self.observed_ms),
             "sha256": self.sha256,
@@ -225,6 +228,7 @@ class HeadInfo(NamedTuple):
                 _digest(fields["sha256"]),
                 _digest(fields["fingerprint"]),
                 fields["replica"],
+                _count(fields["server-time"]) if "server-time" in fields else None,
             )
             name_of(info.observed_ms, info.sequence)
         except (KeyError, ValueError) as error:

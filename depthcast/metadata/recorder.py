@@ -9,7 +9,8 @@ write together:
 * **the history** has each head once, the same bytes under a name that follows from them. It is written by
   who won the head, and *nobody replaces a head before its change is in the history*: who wants to, writes it
   first, from the head itself. So whoever is killed wherever, no change is lost, and none is there twice;
-* **the current file** is the head's document. Who offers looks at both, and mends what lags.
+* **the current file** is the head's document; where it is a list, cuts of it have one symbol each. Who offers
+  looks at them, and mends what lags.
 
 A document that says what the head says writes nothing; one that was made before the head is dropped. What is
 no document of its kind is refused, and all that stands in the store stays.
@@ -24,6 +25,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from depthcast.errors import BadFile, MalformedAnswer, StoreUnavailable
 from depthcast.files import CONTENT_TYPE as JSON_TYPE
 from depthcast.metadata.changes import changes
+from depthcast.metadata.cuts import Cuts, Wanted
 from depthcast.metadata.document import Json
 from depthcast.metadata.kinds import Kind, Reading, keeps_by_itself
 from depthcast.metadata.record import (
@@ -99,7 +101,8 @@ class Recorder:
     """The recorder of one kind. Concurrent offers are taken one after the other.
 
     ``wall_ms`` is this machine's time in milliseconds since 1970; it only serves to doubt others. ``aside``
-    does the parsing and compressing. ``cache_control`` is that of the current file.
+    does the parsing and compressing. ``cache_control`` is that of the current file. ``cuts``: symbols that
+    have a file of their own beside it (:mod:`depthcast.metadata.cuts`).
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class Recorder:
         *,
         replica: str,
         cache_control: str | None = None,
+        cuts: Wanted | None = None,
         # Limits
         tries: int = TRIES,
         max_ahead_ms: int = DEFAULT_MAX_AHEAD_MS,
@@ -127,6 +131,7 @@ class Recorder:
         self._confirmations = confirmations
         self._wall_ms = wall_ms
         self._aside = aside
+        self._cuts = None if cuts is None else Cuts(store, kind, cuts, cache_control=self._cache_control)
         self._one_at_a_time = asyncio.Lock()
         self._settled = 0
         """The newest sequence that was seen to be in the history."""
@@ -173,7 +178,10 @@ class Recorder:
         info, etag = await self._look()
         head = None
         if info is not None:
-            if info.sequence > self._settled or not await self._is_current(info):
+            behind = info.sequence > self._settled or (
+                self._cuts is not None and self._cuts.behind(info.sequence)
+            )
+            if behind or not await self._is_current(info):
                 await self._settle(await self._read_head())
             said = (info.sequence, reading.fingerprint)
             if info.fingerprint == reading.fingerprint or said == self._like_head:
@@ -192,9 +200,7 @@ class Recorder:
             return Offered(Offering.UNCHANGED)
         new, packed = made
         record = new.record
-        told = HeadInfo(
-            record.sequence, record.observed_ms, record.sha256, reading.fingerprint, self._replica
-        )
+        told = _info(record, reading)
         result = await self._put(
             self._kind.head_key,
             packed,
@@ -297,9 +303,7 @@ class Recorder:
             return True
         parse_name(newest[0].key)
         recorded = await self._aside(Recorded.parse, newest[0].key, found.body)
-        record = recorded.record
-        fingerprint = self._kind.read(recorded.document).fingerprint
-        told = HeadInfo(record.sequence, record.observed_ms, record.sha256, fingerprint, record.replica)
+        told = _info(recorded.record, self._kind.read(recorded.document))
         await self._put(self._kind.head_key, found.body, etag, told, CONTENT_TYPE, self._head_cache_control)
         return True
 
@@ -325,14 +329,21 @@ class Recorder:
         """
         if head is None:
             return
-        record, kind = head.recorded.record, self._kind
+        record = head.recorded.record
         if record.sequence > self._settled:
-            key = kind.changes_folder + record.name
+            key = self._kind.changes_folder + record.name
             # Written last of all that a change consists of, so where it is, all is.
             if await self._store.peek(key, 1) is None:
                 await self._write_parts(record, head.info)
                 await self._create(key, head.stored.body, head.info, CONTENT_TYPE)
             self._settled = record.sequence
+        await self._settle_current(head)
+        if self._cuts is not None:
+            await self._cuts.follow(head.recorded, head.info)
+
+    async def _settle_current(self, head: _Head) -> None:
+        """See to it that the current file is the head's document, or a later one's."""
+        record, kind = head.recorded.record, self._kind
         for _ in range(self._tries):
             there, etag = await self._current()
             if there is not None and (
@@ -387,8 +398,21 @@ class Recorder:
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken."""
         assert self._settled >= 0
+        if self._cuts is not None:
+            self._cuts.check()
         assert self._doubted is None or self._doubted[1] > 0
 
 
 def _symbols_of(members: Json) -> set[str]:
     return {each["symbol"] for each in members["symbols"]}
+
+
+def _info(record: Record, reading: Reading) -> HeadInfo:
+    return HeadInfo(
+        record.sequence,
+        record.observed_ms,
+        record.sha256,
+        reading.fingerprint,
+        record.replica,
+        reading.server_time_ms,
+    )

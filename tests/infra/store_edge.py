@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from depthcast.files import CONTENT_TYPE, EXCHANGE_INFO_KEY, FileInfo, depth_key
+from depthcast.files import CONTENT_TYPE, FileInfo, depth_key
 from depthcast.metadata.kinds import EXCHANGE_INFO
-from depthcast.metadata.record import HeadInfo, digest_of
+from depthcast.metadata.recorder import Offering, Recorder
 from depthcast.store.aws import Aws
 from depthcast.store.embedded import SeaweedFS
 from depthcast.store.s3 import S3Store
@@ -149,18 +149,11 @@ class StoreEdge(NamedTuple):
         """Write a list of symbols as an updater does, over whatever is there; returns its body."""
         entries = ",".join(f'{{"symbol":"{symbol}","status":"TRADING"}}' for symbol in symbols)
         body = f'{{"timezone":"UTC","serverTime":{server_time_ms},"rateLimits":[],"symbols":[{entries}]}}'
-        fingerprint = EXCHANGE_INFO.read(body.encode()).fingerprint
-        info = HeadInfo(1, server_time_ms, digest_of(body.encode()), fingerprint, "host-1")
-        held = await self.store.get(EXCHANGE_INFO_KEY)
-        done = await self.store.put_if(
-            EXCHANGE_INFO_KEY,
-            body.encode(),
-            match=held.etag if held is not None else None,
-            metadata=info.to_metadata(),
-            content_type=CONTENT_TYPE,
-            cache_control="public, max-age=0, s-maxage=1",
+        recorder = Recorder(
+            self.store, EXCHANGE_INFO, replica="host-1", cache_control="public, max-age=0, s-maxage=1"
         )
-        assert done.etag is not None, done
+        offered = await recorder.offer(body.encode(), server_time_ms)
+        assert offered.offering is Offering.RECORDED
         return body.encode()
 
 

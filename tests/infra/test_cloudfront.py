@@ -154,7 +154,7 @@ def test_the_list_of_symbols_is_the_file_of_its_name_and_takes_no_parameters() -
 
 
 def test_a_list_of_symbols_is_json_that_is_not_kept_and_tells_nothing_of_the_bucket() -> None:
-    about = HeadInfo(7, 1_723_161_253_000, "ab" * 32, "cd" * 32, "host-1").to_metadata()
+    about = HeadInfo(7, 1_723_161_253_000, "ab" * 32, "cd" * 32, "host-1", 1_723_161_253_000).to_metadata()
     held = {f"x-amz-meta-{name}": value for name, value in about.items()} | {"x-amz-request-id": "def"}
     held |= {"content-type": "application/json", "cache-control": "public", "etag": '"1"'}
     headers = {name: {"value": value} for name, value in held.items()}

@@ -105,7 +105,15 @@ def test_an_object_that_would_fill_the_memory_is_refused(monkeypatch: pytest.Mon
 def test_what_is_said_beside_a_head_goes_there_and_back() -> None:
     info = HeadInfo(7, 1_723_161_253_000, "ab" * 32, "cd" * 32, "host-1")
     assert HeadInfo.from_metadata("k", {n.upper(): value for n, value in info.to_metadata().items()}) == info
-    for name, value in (("sequence", "0"), ("sequence", "x"), ("observed-time", "-1"), ("sha256", "AB" * 32)):
+    timed = info._replace(server_time_ms=5)
+    assert HeadInfo.from_metadata("k", timed.to_metadata()) == timed
+    for name, value in (
+        ("server-time", "x"),
+        ("sequence", "0"),
+        ("sequence", "x"),
+        ("observed-time", "-1"),
+        ("sha256", "AB" * 32),
+    ):
         with pytest.raises(BadFile):
             HeadInfo.from_metadata("k", {**info.to_metadata(), name: value})
     with pytest.raises(BadFile):

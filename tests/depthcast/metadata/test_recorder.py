@@ -89,10 +89,13 @@ async def test_the_first_document_is_the_current_file_as_it_is_and_the_history_b
     found = await store.get("api/v3/exchangeInfo")
     assert found is not None
     assert (found.body, found.content_type, found.cache_control) == (body, "application/json", "no-cache")
-    assert {name: found.metadata[name] for name in ("sequence", "observed-time", "replica")} == {
+    assert {
+        name: found.metadata[name] for name in ("sequence", "observed-time", "replica", "server-time")
+    } == {
         "sequence": "1",
         "observed-time": str(NOW),
         "replica": "a",
+        "server-time": str(NOW),
     }
     assert await store.names("history/") == [f"exchangeInfo/changes/{name_of(NOW, 1)}"]
     head, kept = await store.get("metadata/exchangeInfo"), await store.get(store.writes[1])
