@@ -38,8 +38,8 @@ class _Document(NamedTuple):
 class DocumentWriter:
     """Writes what it was offered. :meth:`run` works until cancelled; ``ready`` is waited for.
 
-    ``cuts``: the symbols that have a file of their own (:mod:`depthcast.metadata.cuts`). ``on_written`` is told of
-    each change. ``wall_ms`` is this machine's time in milliseconds since 1970.
+    ``cuts``: the symbols that have a file of their own (:mod:`depthcast.metadata.cuts`). ``on_written`` is
+    told of each change. ``wall_ms`` is this machine's time in milliseconds since 1970.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from depthcast.files import CONTENT_TYPE, FileInfo, depth_key
 from depthcast.metadata.kinds import EXCHANGE_INFO
-from depthcast.metadata.recorder import Offering, Recorder
+from depthcast.metadata.record import HeadInfo, digest_of
 from depthcast.store.aws import Aws
 from depthcast.store.embedded import SeaweedFS
 from depthcast.store.s3 import S3Store
@@ -149,11 +149,18 @@ class StoreEdge(NamedTuple):
         """Write a list of symbols as an updater does, over whatever is there; returns its body."""
         entries = ",".join(f'{{"symbol":"{symbol}","status":"TRADING"}}' for symbol in symbols)
         body = f'{{"timezone":"UTC","serverTime":{server_time_ms},"rateLimits":[],"symbols":[{entries}]}}'
-        recorder = Recorder(
-            self.store, EXCHANGE_INFO, replica="host-1", cache_control="public, max-age=0, s-maxage=1"
+        fingerprint = EXCHANGE_INFO.read(body.encode()).fingerprint
+        info = HeadInfo(1, server_time_ms, digest_of(body.encode()), fingerprint, "host-1", server_time_ms)
+        held = await self.store.get(EXCHANGE_INFO.key)
+        done = await self.store.put_if(
+            EXCHANGE_INFO.key,
+            body.encode(),
+            match=held.etag if held is not None else None,
+            metadata=info.to_metadata(),
+            content_type=CONTENT_TYPE,
+            cache_control="public, max-age=0, s-maxage=1",
         )
-        offered = await recorder.offer(body.encode(), server_time_ms)
-        assert offered.offering is Offering.RECORDED
+        assert done.etag is not None, done
         return body.encode()
 
 
