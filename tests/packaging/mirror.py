@@ -64,6 +64,9 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
         why="a base of both exchanges, reached through them",
     ),
     "depthcast.feed.connection": _in("depthcast/feed/test_feed.py", why="a feed's part, over real sockets"),
+    "depthcast.feed.fast": _in(
+        "depthcast/feed/test_websocket.py", why="both kinds of sockets pass the same tests"
+    ),
     "depthcast.feed.line": _in("depthcast/feed/test_feed.py", why="a feed's part, over real sockets"),
     "depthcast.feed.status": _in("depthcast/feed/test_feed.py", why="what a feed tells of itself"),
     "depthcast.keeper.live": _in("depthcast/keeper/test_keeper.py", why="the keeper's notes of one book"),

@@ -21,6 +21,7 @@ BASE: Final = ""
 PARTS: Final[Mapping[str, str]] = {
     "depthcast": BASE,
     "depthcast.ccxt": "ccxt",
+    "depthcast.feed.fast": "fast",
     "depthcast.store": "s3",
     "depthcast.store.memory": BASE,
     # What services share, none of which a library's user meets.

@@ -4,17 +4,18 @@ import asyncio
 import http
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from depthcast.errors import RateLimited, VenueUnavailable
 from depthcast.events import Diff
-from depthcast.feed import Feed, FeedLimits
-from depthcast.feed.websocket import connector
+from depthcast.feed import Feed, FeedLimits, websocket
+from depthcast.feed.websocket import connector, may_be_fast
 from depthcast.venues.binance import Binance
 
 WITHIN_S: Final = 60
@@ -61,6 +62,12 @@ class Exchange:
 def url_of(server: Server) -> str:
     host, port = next(iter(server.sockets)).getsockname()[:2]
     return f"ws://{host}:{port}"
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["usual", "fast"])
+def fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both kinds of sockets have to pass."""
+    monkeypatch.setattr(websocket, "may_be_fast", lambda _: request.param)
 
 
 @pytest.fixture
@@ -263,3 +270,102 @@ async def test_a_closed_socket_raises_the_same_error_from_every_call(exchange: E
         with pytest.raises(VenueUnavailable, match="was closed"):
             await call()
     socket.abort()
+
+
+async def test_a_message_in_fragments_is_one_message() -> None:
+    async def fragments(connection: ServerConnection) -> None:
+        await connection.send(["a", "bc", "", "d"])
+        await connection.send("e")
+        await connection.send(["f" * 600, "g" * 600])
+        await connection.wait_closed()
+
+    async with serve(fragments, "127.0.0.1", 0) as server:
+        limits = FeedLimits(max_frame_bytes=1000)
+        socket = await connector(Binance(ws_url=url_of(server)), limits)()
+        assert [await socket.recv() for _ in range(2)] == [b"abcd", b"e"]
+        with pytest.raises(VenueUnavailable, match="1009"):
+            await asyncio.wait_for(socket.recv(), WITHIN_S)
+
+
+async def test_what_nobody_reads_is_not_taken_from_the_network() -> None:
+    """Far more than the network holds: it cannot be sent before somebody reads."""
+    count, size, sent = 300, 200_000, [0]
+
+    async def flood(connection: ServerConnection) -> None:
+        for number in range(count):
+            await connection.send(b"%06d" % number + bytes(size))
+            sent[0] = number + 1
+        await connection.wait_closed()
+
+    async with serve(flood, "127.0.0.1", 0, compression=None) as server:
+        limits = FeedLimits(max_queue_frames=8)
+        socket = await connector(Binance(ws_url=url_of(server)), limits)()
+        assert (await socket.recv())[:6] == b"000000"
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        assert sent[0] < count
+        for number in range(1, count):
+            assert (await asyncio.wait_for(socket.recv(), WITHIN_S))[:6] == b"%06d" % number
+        await until(lambda: sent[0] == count)
+        await socket.close()
+
+
+async def test_closing_does_not_wait_for_what_was_not_read() -> None:
+    async def flood(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await connection.send(bytes(1000))
+
+    async with serve(flood, "127.0.0.1", 0, compression=None, close_timeout=0.1) as server:
+        limits = FeedLimits(max_queue_frames=8, close_timeout_s=0.2)
+        socket = await connector(Binance(ws_url=url_of(server)), limits)()
+        await socket.recv()
+        await asyncio.wait_for(socket.close(), WITHIN_S)
+        with pytest.raises(VenueUnavailable, match="was closed"):
+            await asyncio.wait_for(asyncio.create_task(_read_all(socket)), WITHIN_S)
+
+
+async def _read_all(socket: websocket.Socket) -> None:
+    while True:
+        await socket.recv()
+
+
+async def test_a_pong_that_does_not_come_is_told_when_the_connection_ends() -> None:
+    async def deaf(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        await connection.send("x")
+        await over.wait()
+        connection.transport.abort()
+
+    over = asyncio.Event()
+    async with serve(deaf, "127.0.0.1", 0, close_timeout=0.1) as server:
+        socket = await connector(Binance(ws_url=url_of(server)), FeedLimits())()
+        assert await socket.recv() == b"x"
+        asked = asyncio.ensure_future(socket.ping())
+        await asyncio.sleep(0)
+        over.set()
+        with pytest.raises(VenueUnavailable, match="was closed"):
+            await asyncio.wait_for(asked, WITHIN_S)
+        with pytest.raises(VenueUnavailable, match="was closed"):
+            await asyncio.wait_for(socket.recv(), WITHIN_S)
+
+
+@pytest.mark.parametrize(
+    ("limits", "proxies", "library", "fast"),
+    [
+        (FeedLimits(), {}, object(), True),
+        (FeedLimits(), {}, None, False),
+        (FeedLimits(compression="deflate"), {}, object(), False),
+        (FeedLimits(), {"https": "http://proxy:3128"}, object(), False),
+    ],
+)
+def test_sockets_are_fast_where_nothing_else_is_asked_of_them(
+    limits: FeedLimits,
+    proxies: dict[str, str],
+    library: object,
+    fast: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "getproxies", lambda: proxies)
+    monkeypatch.setattr(websocket, "find_spec", lambda _: library)
+    assert may_be_fast(limits) is fast
