@@ -64,7 +64,9 @@ def extra_of(module: str) -> str:
 
 def shown(verb: str) -> list[str]:
     """A command that imports what a verb needs and does nothing."""
-    return {"epoch": ["epoch", "show", "--help"], "settings": ["settings"]}.get(verb, [verb, "--help"])
+    if verb in ("epoch", "metadata"):
+        return [verb, "show", "--help"]
+    return ["settings"] if verb == "settings" else [verb, "--help"]
 
 
 def included(extra: str) -> set[str]:
