@@ -31,7 +31,7 @@ symbols = st.text(
     max_size=50,
 ).filter(lambda text: all(char.isalnum() or char in "_-." for char in text))
 replicas = st.text(st.sampled_from("azAZ09._-"), min_size=1, max_size=100)
-numbers = st.integers(0, 10**19 - 1)
+numbers = st.integers(0, 2**63 - 1)
 versions = st.builds(Version, st.integers(0, 3), st.integers(0, 3)) | st.builds(Version, numbers, numbers)
 infos = st.builds(
     FileInfo,
