@@ -89,7 +89,7 @@ class Aws:
             raise SettingsError(f"{missing} is not set", hint="access key id and secret go together")
         ca_bundle = value("AWS_CA_BUNDLE")
         if ca_bundle is not None and not Path(ca_bundle).is_file():
-            raise SettingsError(f"AWS_CA_BUNDLE names no file: {ca_bundle}")
+            raise SettingsError(f"AWS_CA_BUNDLE names no file: {_shown(ca_bundle)}")
         return cls(
             endpoint=None if ignored else _endpoint(value("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")),
             region=value("AWS_REGION", "AWS_DEFAULT_REGION") or "us-east-1",
@@ -130,9 +130,11 @@ def _secret(name: str, env: Mapping[str, str]) -> str | None:
         held = Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not text"
-        raise SettingsError(f"{name}_FILE: cannot read {path}: {why}") from None
+        raise SettingsError(f"{name}_FILE: cannot read {_shown(path)}: {why}") from None
     if not held or not held.isprintable():
-        raise SettingsError(f"{name}_FILE: {path} does not hold one line", hint="put nothing else into it")
+        raise SettingsError(
+            f"{name}_FILE: {_shown(path)} does not hold one line", hint="put nothing else into it"
+        )
     return held
 
 

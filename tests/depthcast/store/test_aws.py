@@ -144,3 +144,12 @@ def test_a_store_is_opened_by_its_url() -> None:
         open_store("s3://books", KEYS | {"AWS_REGION": "eu-west-1"}).url
         == "s3://books at Amazon S3 (eu-west-1)"
     )
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY_FILE", "AWS_ACCESS_KEY_ID_FILE", "AWS_CA_BUNDLE"])
+@pytest.mark.parametrize("value", ["http://user:hunter2@host/", "/nowhere/" + "x" * 5000])
+def test_a_path_that_is_none_is_shown_short_and_without_a_password(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Aws.from_env({name: value})
+    assert "hunter2" not in str(caught.value)
+    assert len(str(caught.value)) < 400
