@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 MINUTES ?= 3
 ARGS ?=
 
-.PHONY: help up test coverage coverage-mirror properties compose-test lint bench soak docs dist dist-check lock clean
+.PHONY: help up test coverage coverage-mirror properties compose-test lint bench soak fuzz docs dist dist-check lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ planted: $(VENV)/ready  ## mistakes planted in the product: how soon the simulat
 soak: $(VENV)/ready  ## a fleet under disturbances, every file checked, a report and a plot (MINUTES=30)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m soak --minutes $(MINUTES) $(ARGS)
+
+fuzz: $(VENV)/ready  ## chance against all that reads what comes from outside, for as long as you like (MINUTES=10)
+	$(BIN)/python -m tests.fuzzing --minutes $(MINUTES) $(ARGS)
 
 docs: $(VENV)/ready  ## the documentation with its reference pages, as a site in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
