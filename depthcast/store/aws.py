@@ -4,6 +4,7 @@ One value, :class:`Aws`, serves both clients: ``obstore`` for objects (:mod:`dep
 ``boto3`` for buckets (:mod:`depthcast.store.bucket`). It never shows a secret.
 """
 
+import os.path
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ class Aws:
             missing = "AWS_SECRET_ACCESS_KEY" if secret_access_key is None else "AWS_ACCESS_KEY_ID"
             raise SettingsError(f"{missing} is not set", hint="access key id and secret go together")
         ca_bundle = value("AWS_CA_BUNDLE")
-        if ca_bundle is not None and not Path(ca_bundle).is_file():
+        if ca_bundle is not None and not os.path.isfile(ca_bundle):  # unlike Path.is_file() it never raises
             raise SettingsError(f"AWS_CA_BUNDLE names no file: {_shown(ca_bundle)}")
         return cls(
             endpoint=None if ignored else _endpoint(value("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")),

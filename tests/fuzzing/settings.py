@@ -103,6 +103,7 @@ class SettingsTarget(Target):
             for name in rng.sample(names, rng.choice((0, 1, 2)))
         ]
         env += [f"AWS_ENDPOINT_URL={rng.choice(VALUES)}", f"AWS_ACCESS_KEY_ID_FILE={rng.choice(VALUES)}"]
+        env.append(f"AWS_CA_BUNDLE={rng.choice(VALUES)}")
         file = mutator.in_bytes(rng.choice(FILES), FILES) if rng.random() < 0.6 else rng.choice(FILES)
         return (
             b"%d" % kind,
