@@ -248,19 +248,25 @@ class Campaign:
             share = done / rounds if rounds is not None else report.seconds / (seconds or 1.0)
             if share >= 1:
                 break
-            if census is None and done >= 20 and share >= 0.1:
-                await target.quiet()
+            if census is None and done >= 20 and share >= 0.1 and await self._becomes_quiet(number):
                 census, census_at = Census(), done
             await self._round(number)
             self._on_round(report)
             number += 1
         report.seconds = self._clock() - begun
-        if census is not None and not report.findings:
-            await target.quiet()
+        if census is not None and not report.findings and await self._becomes_quiet(-1):
             after = Census()
             report.grown_bytes = after.bytes - census.bytes
             for grown in after.grown(census, report.rounds - census_at, target.bounded):
                 self._find(-1, f"it grows with the rounds: {grown}")
+
+    async def _becomes_quiet(self, number: int) -> bool:
+        try:
+            await self._target.quiet()
+        except AssertionError as error:
+            self._find(number, _trace(error))
+            return False
+        return True
 
     async def _round(self, number: int) -> None:
         report, target = self.report, self._target

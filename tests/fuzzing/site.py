@@ -110,13 +110,26 @@ class Site:
     async def quiet(self) -> None:
         """Nothing is under way but what clients left unfinished; those are cut off in their time."""
         assert not self._working.done(), f"the server has ended: {self._working}"
+        for each in list(self.state.connections):
+            # Behind a stream of events nothing more is read: that its reader is gone shows when it is written to.
+            if isinstance(each, BoundedHttpProtocol) and each._follower is not None and each.flow.read_paused:
+                each.transport.abort()
         self.unfinished.sweep()
         self.now += 31
         self.unfinished.sweep()
-        await turns(lambda: not self.state.connections, lambda: f"{self.state.connections} stay")
+        await turns(lambda: not self.state.connections, self._staying)
         self.connections.clear()
         await turns(lambda: not self.state.tasks)
         self.check()
+
+    def _staying(self) -> str:
+        told = [
+            f"{each}: {each.cycle and each.cycle.response_complete}, {each._follower}, {each.flow.read_paused}, "
+            f"{each.timeout_keep_alive_task}, {each.transport.is_closing()}"
+            for each in self.state.connections
+            if isinstance(each, BoundedHttpProtocol)
+        ]
+        return f"connections stay: {told}"
 
     def check(self) -> None:
         """Whatever has bounds or invariants keeps them."""
