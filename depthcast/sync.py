@@ -224,12 +224,13 @@ class Sync:
             return Verdict.TOO_OLD
         book = Book.of(snapshot)
         # The buffer has no hole inside, so every diff in it is old or next.
-        for diff in self._buffer:
+        for at, diff in enumerate(self._buffer, 1):
             if _relation(diff, book.update_id) is _Relation.NEXT:
                 try:
                     book.apply(diff)
                 except BadLevel:
-                    self._wait([other for other in self._buffer if other.first > diff.last])
+                    # What was buffered after it, in whatever pieces, still follows one on the other.
+                    self._wait(list(self._buffer)[at:])
                     raise
         self.book = book
         self.state = State.LIVE

@@ -167,6 +167,19 @@ def test_a_bad_level_in_the_buffer_is_dropped_with_all_before_it() -> None:
     assert shown(sync) == body(7)
 
 
+def test_what_follows_a_bad_diff_in_the_buffer_stays_unbroken_where_another_connection_cut_it() -> None:
+    sync = Sync("X")
+    # 5 is told by the other connection's diff alone, and that begins before the bad one ends.
+    for change in (diff(1, 3, bid="x"), diff(4, 4), diff(3, 5), diff(6, 6)):
+        assert sync.diff(change) is Verdict.BUFFERED
+    with pytest.raises(BadLevel):
+        sync.snapshot(snapshot(2))
+    sync.check()
+    assert (sync.buffered, sync.wanted_id) == (3, 3)
+    assert sync.snapshot(snapshot(3)) is Verdict.SYNCED
+    assert shown(sync) == body(6)
+
+
 def test_a_bad_snapshot_changes_nothing() -> None:
     sync = Sync("X")
     sync.diff(diff(5, 5))
