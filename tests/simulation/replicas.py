@@ -35,6 +35,7 @@ FEED_LIMITS: Final = FeedLimits(
     overlap_s=OVERLAP_S,
     handover_initial_s=1.0,
     handover_maximum_s=5.0,
+    tick_s=0.2,
 )
 """Shorter than in use, so that in two minutes sockets grow old, fall silent and are given up."""
 
@@ -67,7 +68,6 @@ class Node:
         self.replica: Replica | None = None
         self.way: Way | None = None
         self.process: Process | None = None
-        self.errors: list[str] = []
         self._world = world
         self._bucket = bucket
         self._venue = venue

@@ -18,8 +18,10 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+import orjson
+
 from depthcast.errors import BadFile
-from depthcast.files import DEPTH_PREFIX, FileInfo, Version, parse_key, version_of
+from depthcast.files import DEPTH_PREFIX, FLEET_PREFIX, FileInfo, Version, parse_key, version_of
 from depthcast.store import Outcome, PutResult
 from simulator.exchange import Exchange
 from tests.simulation.history import Broken, History
@@ -66,6 +68,8 @@ class Rules(Judge, Overseer):
         self._exchange = exchange
         self._told: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._last: dict[str, bytes] = {}
+        self._written_at: dict[tuple[str, Version], float] = {}
+        self._vouched_at: dict[tuple[str, int], float] = {}
         self._unsure: dict[tuple[str, str], float] = {}
         self._ids: dict[tuple[str, str], int] = {}
         self._sides: OrderedDict[tuple[str, int, int], TrueSides] = OrderedDict()
@@ -90,8 +94,9 @@ class Rules(Judge, Overseer):
         if version is None:
             return
         self.sent[put.key].append(self._world.now)
-        is_mark = put.match is not None and self._ids.get((put.key, put.match)) == version.update_id
-        if where in self._unsure and not is_mark:
+        # Marks are made beside the symbol's writer: each of the two knows what it was told.
+        put.is_mark = put.match is not None and self._ids.get((put.key, put.match)) == version.update_id
+        if where in self._unsure and not put.is_mark:
             self.fail(
                 "read", f"{put.who} writes again without a read after an answer that was not won", put.key
             )
@@ -101,7 +106,7 @@ class Rules(Judge, Overseer):
         self._history.note(put.who, result.outcome.value, put.key, result.reason or f"{result.etag}")
         if result.outcome is Outcome.WON and result.etag is not None:
             self._told[where].add(result.etag)
-        else:
+        elif not put.is_mark:
             self._unsure[where] = self._world.now
 
     def sends_read(self, who: str, key: str) -> None:
@@ -120,8 +125,11 @@ class Rules(Judge, Overseer):
         if result.outcome is not Outcome.WON or result.etag is None:
             return
         self._history.note("store", "has", put.key, f"{version} of {put.who} as {result.etag}")
+        if put.key.startswith(FLEET_PREFIX):
+            self._hear(put)
         if version is None:
             return
+        self._written_at[put.key, version] = self._world.now
         self._ids[put.key, result.etag] = version.update_id
         self.checked += 1
         before = self.versions.get(put.key)
@@ -133,6 +141,19 @@ class Rules(Judge, Overseer):
         self._last[put.key] = put.body
         self.won.append((self._world.now, put.key, version, put.body, put.who))
         self._check_truth(put, version)
+
+    def written_at(self, key: str, version: Version) -> float:
+        """When this version of a file was written last."""
+        return self._written_at.get((key, version), 0.0)
+
+    def vouched_at(self, symbol: str, update_id: int) -> float:
+        """When a heartbeat was written that says that a live book is at this id."""
+        return self._vouched_at.get((symbol, update_id), 0.0)
+
+    def _hear(self, put: Put) -> None:
+        for symbol, held in orjson.loads(put.body)["symbols"].items():
+            if held["live"] and held["heard_age_ms"] is not None and held["id"] is not None:
+                self._vouched_at[symbol, held["id"]] = self._world.now
 
     def _check_truth(self, put: Put, version: Version) -> None:
         symbol, limit = parse_key(put.key)
@@ -183,7 +204,7 @@ class Rules(Judge, Overseer):
         owed = socket.delivered & self.wanted[who]() if who in self.wanted else set()
         if who in self.stopping or socket.session.frozen or not owed:
             return
-        others = [each for each in mine if each is not socket and not each.session.frozen]
+        others = [each for each in mine if each is not socket]
         if not any(self._covers(other, socket, owed) for other in others):
             delivering = {each.number: sorted(each.delivered) for each in others}
             why = f"{who} closed socket {socket.number} of {sorted(owed)}; others deliver {delivering}"

@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import gc
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from simulator.market import Profile
 from simulator.scale import Scale
 from simulator.truth import Truth
 from tests.simulation.history import Broken, Event, History
-from tests.simulation.reader import Reading
+from tests.simulation.reader import STALE_AFTER_S, Reading
 from tests.simulation.replicas import CADENCE, LIMITS, WALL_S, Node
 from tests.simulation.rules import Rules
 from tests.simulation.storage import Bucket
@@ -51,6 +52,11 @@ TRIAL_WITHIN_S: Final = 6.5
 write follow, each of which takes some hundredths of a second; and then two updates."""
 
 
+MOST_SKEW_MS: Final = 10 * 3600 * 1000
+"""A wall clock is wrong by so much at most. One that is a day behind the exchange's publishes no list of
+symbols (:data:`depthcast.metadata.recorder.MAX_SERVER_AHEAD_MS`)."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What a run was. ``digest`` is equal for equal histories, ``writes`` are those of files that were done:
@@ -73,7 +79,7 @@ def run(seed: int, minutes: float = 2.0, *, clocks: int = 0, verbose: bool = Fal
 
     Raises :class:`Broken`.
     """
-    with _quiet(verbose) as logged:
+    with _quiet(verbose) as logged, _seldom_collecting():
         one = _Run(seed, minutes, clocks)
         try:
             return one.run(logged)
@@ -131,7 +137,14 @@ class _Run:
         for _ in range(count):
             self.join()
         self._reading = Reading(
-            world, self._bucket, self._venue, rules, history, SYMBOLS, Random(rng.random())
+            world,
+            self._bucket,
+            self._venue,
+            rules,
+            history,
+            SYMBOLS,
+            Random(rng.random()),
+            trusted_skew_s=self._trusted_skew_s,
         )
         self._trouble = Trouble(self, world, history, self._bucket, self._venue, Random(rng.random()))
 
@@ -160,6 +173,10 @@ class _Run:
     def _skew_ms(self) -> int:
         rng = self._clock_rng
         return rng.choice((0, rng.randint(-4000, 4000), rng.randint(-(10**8), 10**8)))
+
+    def _trusted_skew_s(self) -> float:
+        """By how much a clock that a server takes for right may be wrong."""
+        return min(STALE_AFTER_S, max(abs(node.skew_ms) / 1000 for node in self.nodes))
 
     # The run
 
@@ -282,6 +299,17 @@ def _profile(rng: Random) -> Profile:
         burst=0.02,
         wander=rng.choice((0.3, 0.8)),
     )
+
+
+@contextlib.contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """A run makes much and keeps most of it: looking for garbage often would find little."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @contextlib.contextmanager

@@ -46,6 +46,8 @@ class Put:
     content: dict[str, str | None]
     sent_at: float
     fate: str = ""
+    is_mark: bool = False
+    """Whether it says something beside a book that stays as it is (:mod:`depthcast.marking`)."""
 
 
 class Judge:

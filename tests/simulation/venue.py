@@ -72,6 +72,15 @@ class Venue:
         told = self.told[symbol]
         return next((entry[1:] for entry in reversed(told) if entry[0] <= at), told[0][1:])
 
+    def current_until(self, symbol: str, update_id: int) -> float:
+        """When the streams first told more than this id of the newest generation that had it; now, if not."""
+        until, told = self.world.now, self.told[symbol]
+        for at, _, last in reversed(told):
+            if last <= update_id:
+                break
+            until = at
+        return until
+
     def latency_s(self) -> float:
         return 0.002 + self.rng.random() * 0.03
 
