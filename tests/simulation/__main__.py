@@ -7,6 +7,7 @@ and the status is 1 then.
 
 import argparse
 import json
+import math
 import multiprocessing
 import sys
 import time
@@ -105,9 +106,9 @@ def report(total: Total, console: Console) -> None:
     console.print(table)
 
 
-def long_run(hours: float, first: int, minutes: float, processes: int) -> int:
-    """Run so many virtual hours; returns the exit status."""
-    console, total = Console(), Total()
+def long_run(hours: float, first: int, minutes: float, processes: int, at_most_s: float) -> int:
+    """Run so many virtual hours, or those that ``at_most_s`` of real time let; returns the exit status."""
+    console, total, end = Console(), Total(), time.monotonic() + at_most_s
     count = max(1, round(hours * 60 / minutes))
     bar = Progress(
         TextColumn("seeds"),
@@ -123,6 +124,8 @@ def long_run(hours: float, first: int, minutes: float, processes: int) -> int:
             bar.advance(task)
             if story:
                 console.print(story, highlight=False, markup=False, soft_wrap=True)
+            if time.monotonic() >= end:
+                break
     report(total, console)
     print(json.dumps(total.as_json()))
     return 1 if total.broken else 0
@@ -135,10 +138,11 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=0.0, help="virtual hours to be filled with seeds")
     parser.add_argument("--minutes", type=float, default=2.0, help="virtual minutes of each")
     parser.add_argument("--processes", type=int, default=2, help="how many run beside each other")
+    parser.add_argument("--at-most-s", type=float, default=math.inf, help="real seconds after which to end")
     parser.add_argument("--verbose", action="store_true", help="show all that happened, and log lines")
     asked = parser.parse_args()
     if asked.hours:
-        return long_run(asked.hours, asked.seed, asked.minutes, asked.processes)
+        return long_run(asked.hours, asked.seed, asked.minutes, asked.processes, asked.at_most_s)
     broken = 0
     for seed in range(asked.seed, asked.seed + asked.seeds):
         try:
