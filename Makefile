@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 MINUTES ?= 3
+HOURS ?= 10
 ARGS ?=
 
-.PHONY: help up test coverage coverage-mirror properties compose-test lint bench soak fuzz docs dist dist-check lock clean
+.PHONY: help up test coverage coverage-mirror properties compose-test lint bench soak simulate fuzz docs dist dist-check lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14

@@ -8,6 +8,7 @@ truth           a file is the true book at its id, byte for byte, as deep as its
 same bytes      replicas at one id write the same bytes, as far as both are certain
 storm           no file is written more often than its cadence and its updates call for
 rotation        a healthy socket is closed only once its successor delivers what it did
+vouching        a heartbeat calls no book the exchange's that was not when its stream was last heard
 pause           nobody who was told to pause asks the exchange before the pause is over
 ==============  ===================================================================================
 
@@ -37,6 +38,9 @@ QUIET_S: Final = 2.9
 
 OVERLAP_S: Final = 6.0
 
+WAY_S: Final = 0.1
+"""A frame is on its way for less."""
+
 JUST_NOW_S: Final = 0.005
 """What a process sends so soon after it was told something may have been begun before."""
 
@@ -63,6 +67,10 @@ class Rules(Judge, Overseer):
         """Processes that end, and close what they have."""
         self.wanted: dict[str, Callable[[], set[str]]] = {}
         """By process: the symbols whose diffs it wants."""
+        self.calm_since: float | None = None
+        """Since when nothing is done to the exchange's streams."""
+        self.current_until: Callable[[str, int], float] = lambda symbol, update_id: world.now
+        """Until when an id of a symbol was the last that the streams had told."""
         self._world = world
         self._history = history
         self._exchange = exchange
@@ -91,6 +99,8 @@ class Rules(Judge, Overseer):
         self._history.note(put.who, "writes", put.key, f"{version} if {put.match}{fate}")
         if put.match is not None and put.match not in self._told[where]:
             self.fail("condition", f"{put.who} was never told the ETag {put.match}", put.key)
+        if put.key.startswith(FLEET_PREFIX) and self.calm_since is not None:
+            self._check_vouching(put)
         if version is None:
             return
         self.sent[put.key].append(self._world.now)
@@ -149,6 +159,17 @@ class Rules(Judge, Overseer):
     def vouched_at(self, symbol: str, update_id: int) -> float:
         """When a heartbeat was written that says that a live book is at this id."""
         return self._vouched_at.get((symbol, update_id), 0.0)
+
+    def _check_vouching(self, put: Put) -> None:
+        """Where no diff is lost or late, what a heartbeat says of a book was so when its stream was heard."""
+        for symbol, held in orjson.loads(put.body)["symbols"].items():
+            if not held["live"] or held["heard_age_ms"] is None or held["id"] is None:
+                continue
+            heard_at = self._world.now - held["heard_age_ms"] / 1000
+            late_s = heard_at - self.current_until(symbol, held["id"])
+            if late_s > WAY_S:
+                why = f"{put.who} says that {held['id']} was the book {late_s:.2f} s after it was"
+                self.fail("vouching", why, symbol)
 
     def _hear(self, put: Put) -> None:
         for symbol, held in orjson.loads(put.body)["symbols"].items():

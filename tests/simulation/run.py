@@ -108,6 +108,7 @@ class _Run:
             exchange.add_market(_listing(symbol, rng), _profile(rng))
         rules = self._rules = Rules(world, history, exchange)
         self._venue = Venue(world, history, rules, exchange, Random(rng.random()))
+        rules.current_until = self._venue.current_until
         store_skew_ms = self._skew_ms()
         self._bucket = Bucket(
             world,
@@ -182,7 +183,7 @@ class _Run:
 
     def run(self, logged: list[str]) -> Result:
         """Trouble, calm, and the trial of a takeover."""
-        world, end = self._world, START_S + self._minutes * 60
+        rules, world, end = self._rules, self._world, START_S + self._minutes * 60
         judged_from = end - JUDGED_S - TRIAL_S
         self._world.later(0.0, self._venue.tick)
         for node in self.nodes:
@@ -193,9 +194,10 @@ class _Run:
         self._trouble.end()
         self._venue.tick_s = CALM_TICK_S
         self._pass(judged_from, logged)
+        rules.calm_since = world.now
         busiest = self._judge(judged_from + JUDGED_S, logged)
         self._try_takeover(end, logged)
-        rules, counts = self._rules, self._exchange.faults.counts
+        counts = self._exchange.faults.counts
         return Result(
             seed=self._seed,
             virtual_s=self._minutes * 60,
