@@ -49,6 +49,9 @@ soak: $(VENV)/ready  ## a fleet under disturbances, every file checked, a report
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m soak --minutes $(MINUTES) $(ARGS)
 
+simulate: $(VENV)/ready  ## the whole system in virtual time, seed after seed, with a table at the end (HOURS=10)
+	$(BIN)/python -m tests.simulation --hours $(HOURS) $(ARGS)
+
 fuzz: $(VENV)/ready  ## chance against all that reads what comes from outside, for as long as you like (MINUTES=10)
 	$(BIN)/python -m tests.fuzzing --minutes $(MINUTES) $(ARGS)
 

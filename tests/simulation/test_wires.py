@@ -1,6 +1,7 @@
 """The real ``websockets`` client and server in virtual time: the feed over its own way to the exchange."""
 
 import asyncio
+from collections.abc import Callable
 from random import Random
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -91,8 +92,10 @@ def test_the_feed_follows_the_exchange_over_its_real_client_whatever_becomes_of_
         instrument = streams.exchange.instruments[SYMBOL]
         return bool(diffs) and diffs[-1].last >= instrument.sent_id - 50 and feed.live(SYMBOL)
 
-    def sessions() -> list[Session]:
-        return [each for each in streams.exchange.connections.values() if isinstance(each, Session)]
+    def session() -> Session:
+        (only,) = streams.exchange.connections.values()
+        assert isinstance(only, Session)
+        return only
 
     def cut() -> None:
         for wire in list(network.wires):
@@ -100,12 +103,13 @@ def test_the_feed_follows_the_exchange_over_its_real_client_whatever_becomes_of_
 
     world.run_until(START_S + 5)
     assert is_current()
-    for end in (
-        lambda: [each.disconnect("abort") for each in sessions()],
-        lambda: [each.disconnect("close") for each in sessions()],
-        lambda: [each.shut_down(3.0) for each in sessions()],
+    ends: tuple[Callable[[], None], ...] = (
+        lambda: session().disconnect("abort"),
+        lambda: session().disconnect("close"),
+        lambda: session().shut_down(3.0),
         cut,
-    ):
+    )
+    for end in ends:
         before = streams.opened
         end()
         world.run_until(world.now + 15)

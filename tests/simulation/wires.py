@@ -132,15 +132,17 @@ class WiredLoop(Loop):
 
     async def create_connection(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any
-    ) -> Any:  # type: ignore[override]
+    ) -> Any:
         return await self._network.connect(self._process, (host, port), protocol_factory)
 
-    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:  # type: ignore[override]
+    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
         self._network.listen(self._process, (host, port), protocol_factory)
         return _Server()
 
 
-class _Server(asyncio.AbstractServer):
+class _Server:
+    """What a server asks of what it listens with."""
+
     sockets: tuple[()] = ()
 
     def close(self) -> None:
