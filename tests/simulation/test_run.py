@@ -19,7 +19,7 @@ def test_no_disturbance_breaks_a_promise(first: int) -> None:
     for seed in range(first, first + AT_ONCE):
         result = run(seed)
         assert result.writes_checked > 50
-        assert result.reads_checked > 500
+        assert result.reads_checked > 200
         assert sum(result.faults.values()) > 40
 
 
