@@ -5,6 +5,7 @@ what happens                           what the line does
 =====================================  ==================================================================
 no connection                          opens one, paced and with growing pauses between failures
 the current one fails                  its successor, where there is one, takes over at once; else as above
+a successor has taken over             tells of symbols of which neither may have brought a diff
 its end is announced or near           opens a successor beside it, with the same symbols
 the successor has delivered            retires the current one; the successor takes its place
 the successor fails or owes diffs      discards it; another one is tried after a pause
@@ -212,9 +213,7 @@ class Line:
         if self._current is None:
             self._attempt_at = now + self._reconnect.next_s()
         self._shared.outlet.error(None, fault)
-        uncovered = [symbol for symbol in self.symbols if not self.live(symbol)]
-        if uncovered:
-            self._shared.outlet.connection_lost(uncovered)
+        self._tell_uncovered(lost)
 
     def _judge(self, current: Connection, successor: Connection, now: float) -> None:
         overlap_s = self._shared.limits.overlap_s
@@ -229,6 +228,7 @@ class Line:
             self._end(current)
             self._shared.totals.rotations += 1
             self._current, self._successor = successor, None
+            self._tell_uncovered(current)
             # A venue that announces the end of each new connection is not followed at any pace.
             self._attempt_at = now + self._retry_handover.next_s()
         elif verdict is Verdict.DISCARD_NEW:
@@ -240,6 +240,19 @@ class Line:
                 ),
                 now,
             )
+
+    def _tell_uncovered(self, former: Connection) -> None:
+        """Tell of the symbols of which a diff may have come after ``former`` was heard last and before its
+        successor delivers: a connection is found to be half open only some time after it is."""
+        uncovered = [
+            symbol
+            for symbol in self.symbols
+            if self._current is None
+            or not self._current.live(symbol)
+            or not self._current.subscriptions.follows(symbol, former.heard_at)
+        ]
+        if uncovered:
+            self._shared.outlet.connection_lost(uncovered)
 
     def _discard(self, successor: Connection, fault: VenueError, now: float) -> None:
         self._end(successor)

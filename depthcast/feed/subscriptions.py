@@ -31,13 +31,14 @@ class Phase(Enum):
 class Stream:
     """One symbol's stream on one connection.
 
-    ``heard_at`` is when it delivered last, ``None`` where it never did; ``silences`` counts how often it was
-    found silent since.
+    ``heard_at`` is when it delivered last, ``None`` where it never did; ``acked_at`` is from when on it does
+    for certain; ``silences`` counts how often it was found silent since.
     """
 
     phase: Phase = Phase.WANTED
     request_id: int = 0
     heard_at: float | None = None
+    acked_at: float = float("inf")
     judge_at: float = 0.0
     silences: int = 0
 
@@ -77,7 +78,7 @@ class Subscriptions:
     def renew(self, symbol: str) -> None:
         """Unsubscribe a stream and subscribe it again; that it delivered before counts no longer."""
         stream = self.streams[symbol]
-        stream.phase, stream.heard_at = Phase.WANTED, None
+        stream.phase, stream.heard_at, stream.acked_at = Phase.WANTED, None, float("inf")
         self._leaving[symbol] = None
 
     def next_message(self, now: float) -> str | None:
@@ -107,6 +108,7 @@ class Subscriptions:
         self._pause_s = self._limits.refused_initial_s
         for stream in self._of(request_id):
             stream.phase = Phase.ACKED
+            stream.acked_at = now
             stream.judge_at = now + self._patience_s(stream)
         if self.settled_at is None and all(stream.phase is Phase.ACKED for stream in self.streams.values()):
             self.settled_at = now
@@ -148,6 +150,14 @@ class Subscriptions:
         if stream is None or stream.phase is not Phase.ACKED:
             return False
         return stream.heard_at is not None or stream.silences == 0
+
+    def follows(self, symbol: str, heard_at: float) -> bool:
+        """Whether a stream leaves no diff unnoticed that another connection, heard last then, did not bring.
+
+        It delivered already, so that the ids tell; or it was acknowledged before then.
+        """
+        stream = self.streams.get(symbol)
+        return stream is not None and (stream.heard_at is not None or stream.acked_at <= heard_at)
 
     def _request(self, now: float) -> int:
         request_id = next(self._ids)
