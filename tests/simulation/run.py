@@ -40,6 +40,9 @@ FILES: Final = tuple((symbol, limit) for symbol in SYMBOLS for limit in LIMITS)
 SETTLE_S: Final = 40.0
 """So long after the last fault every pause that one may have caused is over; the longest are 15 s."""
 
+LOST_BEFORE_S: Final = 10.0
+"""So long before the system is judged a file is lost: who took its writer's place gives it back by then."""
+
 JUDGED_S: Final = 12.0
 TRIAL_S: Final = 8.0
 
@@ -193,6 +196,9 @@ class _Run:
         self._pass(judged_from - SETTLE_S, logged)
         self._trouble.end()
         self._venue.tick_s = CALM_TICK_S
+        self._pass(judged_from - LOST_BEFORE_S, logged)
+        # No write is late any more, so what is lost is found to be missing and written anew: no older.
+        self._bucket.lose(depth_key(*Random(f"lost {self._seed}").choice(FILES)))
         self._pass(judged_from, logged)
         rules.calm_since = world.now
         busiest = self._judge(judged_from + JUDGED_S, logged)
@@ -242,8 +248,6 @@ class _Run:
     def _judge(self, until: float, logged: list[str]) -> float:
         """Nothing is wrong any more: every file is fresh, and nobody writes more than it takes."""
         world, began = self._world, self._world.now
-        # No write is late any more, so what is lost is found to be missing and written anew: no older.
-        self._bucket.lose(depth_key(*Random(f"lost {self._seed}").choice(FILES)))
         while world.now < until:
             self._pass(min(until, world.now + 0.5), logged)
             self._expect_fresh("fresh", 0.0)
@@ -261,9 +265,9 @@ class _Run:
         """One replica that writes is struck, and the others go on."""
         living = [node for node in self.nodes if node.running]
         if len(living) > 1:
-            writers = Counter(who for at, _, _, _, who in self._rules.won if at > self._world.now - 5)
-            name = max(sorted(writers), key=writers.__getitem__)
-            node = next(each for each in living if each.process is not None and each.process.name == name)
+            lately = [who for at, _, _, _, who in self._rules.won if at > self._world.now - JUDGED_S]
+            names = {node.process.name: node for node in living if node.process is not None}
+            node = next((names[who] for who in reversed(lately) if who in names), living[0])
             self._trouble.strike(node)
         self._pass(self._world.now + TRIAL_WITHIN_S, logged)
         while self._world.now < end:

@@ -172,8 +172,14 @@ class Trouble:
     def _rebase(self) -> None:
         if self._rebased:
             return
+        symbol = self._symbol()
+        told = self._venue.told[symbol]
+        if len(told) < 2 or told[-1][0] - told[0][0] < 5:
+            return
+        # Who hears nothing for a while must not find the ids back where they were: nobody could tell.
+        a_minute = 60 * (told[-1][2] - told[0][2]) / (told[-1][0] - told[0][0])
+        ids = max(300, round(a_minute * self._rng.choice((1, 1, 5))))
         self._rebased = True
-        symbol, ids = self._symbol(), self._rng.choice((150, 400, 3000))
         self._history.note("exchange", "! rebase", symbol, f"by {ids}")
         self._exchange.faults.inject(Kind.REBASE, symbol=symbol, ids=ids)
 
