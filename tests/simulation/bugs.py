@@ -204,4 +204,19 @@ MUTANTS: Final = (
         "        if self.edition is not None and edition.version.epoch < self.edition.version.epoch:\n",
         "a reader is given an older file after a newer one, where a cache in between is behind",
     ),
+    Mutant(
+        "live-while-the-store-answers",
+        "server.freshness",
+        "        stale = now - self._known_at(file, judged) > self._stale_after_s"
+        " or store_age_s > self._stale_after_s\n",
+        "        stale = store_age_s > self._stale_after_s\n",
+        "a file is called live for as long as the store confirms it, whether anybody vouches for it or not",
+    ),
+    Mutant(
+        "vouch-for-what-nobody-brought",
+        "depthcast.feed.subscriptions",
+        "(stream.heard_at is not None or stream.acked_at <= heard_at)\n",
+        "True\n",
+        "a quiet book is called current though diffs of it came between a half-open connection and the next",
+    ),
 )
