@@ -6,8 +6,10 @@ A seed that breaks a promise is shown with how to replay it, and the status is 1
 import json
 import multiprocessing
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -65,6 +67,9 @@ def one(seed: int, minutes: float) -> tuple[Total, str]:
     except Broken as broken:
         spent_s = time.process_time() - began
         return Total(seeds=1, cpu_s=spent_s, broken={broken.invariant: [seed]}), str(broken)
+    except Exception:
+        # The simulation's own mistake is not to end all the other runs.
+        return Total(seeds=1, broken={"crash": [seed]}), f"seed {seed}: {traceback.format_exc()}"
     spent_s = time.process_time() - began
     rate = result.writes_a_second
     return (
@@ -112,7 +117,7 @@ def long_run(hours: float, first: int, minutes: float, processes: int, at_most_s
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
-    with bar:
+    with bar, suppress(KeyboardInterrupt):
         task = bar.add_task("", total=count)
         for part, story in many(first, count, minutes, processes):
             total.add(part)

@@ -2,7 +2,7 @@
 
 ==============  ===================================================================================
 condition       a write carries exactly one: that there is no object, or an ETag its sender was told
-read            after a write that was not won, its sender reads the object before it writes it again
+read            after a write that was not won, its sender has read the object, since, before the next one
 backwards       no write makes a file's version smaller, or puts another book in its version's place
 truth           a file is the true book at its id, byte for byte, as deep as its writer is certain
 same bytes      replicas at one id write the same bytes, as far as both are certain
@@ -117,7 +117,7 @@ class Rules(Judge, Overseer):
         if result.outcome is Outcome.WON and result.etag is not None:
             self._told[where].add(result.etag)
         elif not put.is_mark:
-            self._unsure[where] = self._world.now
+            self._unsure[where] = put.sent_at
 
     def sends_read(self, who: str, key: str) -> None:
         if who != "reader":

@@ -176,7 +176,7 @@ class _Run:
 
     def _skew_ms(self) -> int:
         rng = self._clock_rng
-        return rng.choice((0, rng.randint(-4000, 4000), rng.randint(-(10**8), 10**8)))
+        return rng.choice((0, rng.randint(-4000, 4000), rng.randint(-MOST_SKEW_MS, MOST_SKEW_MS)))
 
     def _trusted_skew_s(self) -> float:
         """By how much a clock that a server takes for right may be wrong."""

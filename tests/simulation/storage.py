@@ -23,6 +23,7 @@ from random import Random
 from typing import Any, Final, Literal, NamedTuple
 
 from depthcast.errors import StoreUnavailable
+from depthcast.files import DEPTH_PREFIX, FLEET_PREFIX
 from depthcast.store import UNCHANGED, Entry, Outcome, PutResult, StoredObject, Unchanged
 from depthcast.store.memory import MemoryStore
 from tests.simulation.history import History
@@ -147,7 +148,8 @@ class Way:
         self._bucket = bucket
         self._process = process
         self._cached = cached
-        self._rng = Random(bucket.rng.random())
+        self._seed = bucket.rng.random()
+        self._rngs: dict[str, Random] = {}
 
     # The store's interface
 
@@ -183,6 +185,14 @@ class Way:
         )
         return found
 
+    def _rng_of(self, key: str) -> Random:
+        """Chance is a key's own: what is done with other objects changes nothing for this one."""
+        kind = key if key.startswith((DEPTH_PREFIX, FLEET_PREFIX)) else "other"
+        rng = self._rngs.get(kind)
+        if rng is None:
+            rng = self._rngs[kind] = Random(f"{self._seed} {kind}")
+        return rng
+
     async def put_if(
         self,
         key: str,
@@ -193,7 +203,7 @@ class Way:
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> PutResult:
-        bucket, process, rng = self._bucket, self._process, self._rng
+        bucket, process, rng = self._bucket, self._process, self._rng_of(key)
         content = {"type": content_type, "cache": cache_control}
         put = Put(process.name, key, body, match, dict(metadata or {}), content, bucket.world.now)
         if rng.random() < bucket.weather.storm:
@@ -212,7 +222,7 @@ class Way:
     # The way there and back
 
     def _send(self, put: Put, answer: Any) -> None:
-        bucket, rng, world = self._bucket, self._rng, self._bucket.world
+        bucket, rng, world = self._bucket, self._rng_of(put.key), self._bucket.world
         there_s, back_s, timeout_s = (
             bucket.delay_s(put.key, rng),
             bucket.delay_s(put.key, rng),
@@ -261,7 +271,7 @@ class Way:
             self._bucket.world.later(back_s, self._answer, answer, result)
 
     async def _read(self, key: str, look: Callable[[], Any]) -> Any:
-        bucket, process, rng, world = self._bucket, self._process, self._rng, self._bucket.world
+        bucket, process, rng, world = self._bucket, self._process, self._rng_of(key), self._bucket.world
         sent_at = world.now
         fails = rng.random() < bucket.weather.storm / 2
         if fails:
@@ -285,9 +295,9 @@ class Way:
         return found
 
     def _object(self, key: str) -> StoredObject | None:
-        if self._cached and key.startswith("api/") and self._rng.random() < self._cached:
+        if self._cached and key.startswith("api/") and self._rng_of(key).random() < self._cached:
             self._bucket.history.faults["stale read"] += 1
-            return self._bucket.cached(key, self._rng)
+            return self._bucket.cached(key, self._rng_of(key))
         found: StoredObject | None = at_once(self._bucket.store.get(key))
         return found
 

@@ -20,7 +20,7 @@ def test_no_disturbance_breaks_a_promise(first: int) -> None:
         result = run(seed)
         assert result.writes_checked > 50
         assert result.reads_checked > 200
-        assert sum(result.faults.values()) > 40
+        assert sum(result.faults.values()) > 10
 
 
 def test_a_seed_is_the_same_run_in_every_process() -> None:

@@ -81,17 +81,16 @@ class Venue:
             until = at
         return until
 
-    def latency_s(self) -> float:
-        return 0.002 + self.rng.random() * 0.03
-
     # Sockets
 
     def connector(self, process: Process) -> Connect:
         """Opens websockets for a process."""
 
+        rng = Random(self.rng.random())
+
         async def connect() -> Socket:
             opened = process.loop.create_future()
-            refuse = self.rng.random()
+            refuse = rng.random()
 
             def attempt() -> None:
                 refused = self.exchange.faults.take((Kind.REFUSE,))
@@ -102,10 +101,10 @@ class Venue:
                     process.deliver(_settle, opened, error)
                     return
                 self._opened += 1
-                socket = Socket(self, process, self._opened)
+                socket = Socket(self, process, self._opened, rng)
                 process.deliver(_settle, opened, socket)
 
-            self.world.later(2 * self.latency_s(), attempt)
+            self.world.later(2 * latency_s(rng), attempt)
             socket: Socket = await opened
             self.overseer.opened(socket)
             return socket
@@ -121,7 +120,7 @@ class Venue:
 class Socket:
     """One websocket, both ends of it: a :class:`depthcast.feed.websocket.Socket` over a session."""
 
-    def __init__(self, venue: Venue, process: Process, number: int) -> None:
+    def __init__(self, venue: Venue, process: Process, number: int, rng: Random) -> None:
         request = parse_target("/stream", "")
         assert request is not None
         self.process = process
@@ -131,11 +130,11 @@ class Socket:
         self.heard: dict[str, float] = {}
         self.opened_at = venue.world.now
         self.lag_s = 0.0
-        self.respells = venue.rng.random() < 0.3
+        self.respells = rng.random() < 0.3
         """Whether quantities of zero are spelled in another way than usual."""
         self._venue = venue
         self._world = venue.world
-        self._latency_s = venue.latency_s()
+        self._latency_s = latency_s(rng)
         self._arrives_at = 0.0
         self._flushing = False
         self._frames: deque[bytes] = deque()
@@ -273,18 +272,22 @@ class Client:
         self.address = address
         self._venue = venue
         self._process = process
+        self._rng = Random(venue.rng.random())
+        # What is asked beside books is another's business (:mod:`updater.metadata`).
+        self._list_rng = Random(venue.rng.random())
 
     async def get(self, url: str, *, headers: Mapping[str, str] = NO_HEADERS, shown: str = "") -> HttpAnswer:
         venue, world = self._venue, self._venue.world
+        rng = self._list_rng if "exchangeInfo" in url else self._rng
         venue.overseer.asks(self._process.name, url)
         answer = self._process.loop.create_future()
 
         def arrives() -> None:
             split = urlsplit(url)
             found = venue.rest.answer("GET", split.path, split.query, headers={}, address=self.address)
-            world.later(found.delay_s + venue.latency_s(), self._answer, url, answer, found)
+            world.later(found.delay_s + latency_s(rng), self._answer, url, answer, found)
 
-        world.later(venue.latency_s(), arrives)
+        world.later(latency_s(rng), arrives)
         result: HttpAnswer = await answer
         pause = result.headers.get("Retry-After")
         if result.status in (418, 429) and pause is not None:
@@ -301,6 +304,10 @@ class Client:
         error = VenueUnavailable(f"{url} did not answer")
         wait_s = 10.0 if found.fate == "never" else 0.0
         self._venue.world.later(wait_s, self._process.deliver, _settle, answer, error)
+
+
+def latency_s(rng: Random) -> float:
+    return 0.002 + rng.random() * 0.03
 
 
 def _settle(waiting: Any, result: object) -> None:
