@@ -111,7 +111,8 @@ class Site:
         """Nothing is under way but what clients left unfinished; those are cut off in their time."""
         assert not self._working.done(), f"the server has ended: {self._working}"
         for each in list(self.state.connections):
-            # Behind a stream of events nothing more is read: that its reader is gone shows when it is written to.
+            # Behind a stream of events nothing more is read: that its reader is gone shows when it is written
+            # to.
             if isinstance(each, BoundedHttpProtocol) and each._follower is not None and each.flow.read_paused:
                 each.transport.abort()
         self.unfinished.sweep()
@@ -124,7 +125,8 @@ class Site:
 
     def _staying(self) -> str:
         told = [
-            f"{each}: {each.cycle and each.cycle.response_complete}, {each._follower}, {each.flow.read_paused}, "
+            f"{each}: {each.cycle and each.cycle.response_complete}, {each._follower}, "
+            f"{each.flow.read_paused}, "
             f"{each.timeout_keep_alive_task}, {each.transport.is_closing()}"
             for each in self.state.connections
             if isinstance(each, BoundedHttpProtocol)
