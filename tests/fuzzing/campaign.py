@@ -37,7 +37,7 @@ GROWN_OBJECTS: Final = 200
 
 SHOWN_BYTES: Final = 2000
 
-_LANGUAGE: Final = ("builtins", "_", "abc", "typing", "functools", "weakref")
+_LANGUAGE: Final = ("builtins", "_", "abc", "typing", "functools", "weakref", "rich.")
 
 Case = tuple[bytes, ...]
 """The pieces in which bytes come."""
@@ -149,7 +149,7 @@ class Census:
             home = kind.__module__
             if isinstance(each, asyncio.Handle) and each.cancelled():
                 continue  # the loop throws them away together, once there are a hundred
-            # Some types have a descriptor there; those of the language itself say nothing.
+            # Some types have a descriptor there; those of the language, and of the bars, say nothing.
             if isinstance(home, str) and not home.startswith(_LANGUAGE):
                 self.objects[f"{home}.{kind.__qualname__}"] += 1
         self.tasks = len(asyncio.all_tasks())

@@ -111,8 +111,7 @@ class Site:
         """Nothing is under way but what clients left unfinished; those are cut off in their time."""
         assert not self._working.done(), f"the server has ended: {self._working}"
         for each in list(self.state.connections):
-            # Behind a stream of events nothing more is read: that its reader is gone shows when it is written
-            # to.
+            # Behind a stream of events nothing is read: that its reader is gone shows at the next write.
             if isinstance(each, BoundedHttpProtocol) and each._follower is not None and each.flow.read_paused:
                 each.transport.abort()
         self.unfinished.sweep()
@@ -125,9 +124,8 @@ class Site:
 
     def _staying(self) -> str:
         told = [
-            f"{each}: {each.cycle and each.cycle.response_complete}, {each._follower}, "
-            f"{each.flow.read_paused}, "
-            f"{each.timeout_keep_alive_task}, {each.transport.is_closing()}"
+            f"answered: {each.cycle and each.cycle.response_complete}, follower: {each._follower}, "
+            f"paused: {each.flow.read_paused}, closing: {each.transport.is_closing()}"
             for each in self.state.connections
             if isinstance(each, BoundedHttpProtocol)
         ]
