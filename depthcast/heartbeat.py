@@ -116,6 +116,11 @@ class SymbolBeat(_Part):
     """For how long the most frequent file has been older than this book, as far as this replica knows."""
     status: str = "TRADING"
     """The exchange's word for what the symbol does."""
+    suspicion: str = ""
+    """What the feed makes look as if the symbol stood still, whatever the exchange's word is: ``SILENT``,
+    ``ONE_SIDED``, ``EMPTY``; usually nothing."""
+    suspected_since_ms: Count = 0
+    """The exchange's clock of the last diff before that."""
 
 
 class Heartbeat(_Part):
@@ -140,6 +145,8 @@ class Heartbeat(_Part):
     feed: FeedBeat = FeedBeat()
     rest: RestBeat = RestBeat()
     writes: WriteBeat = WriteBeat()
+    maintenance: bool = False
+    """Whether the exchange said last that it is under maintenance, as far as this replica asked it."""
     polls: Mapping[str, PollBeat] = Field(default_factory=dict)
     """The questions that it can ask, by kind."""
     symbols: Mapping[str, SymbolBeat] = Field(default_factory=dict)

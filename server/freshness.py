@@ -48,18 +48,22 @@ class Currency(NamedTuple):
     """How fresh one file is at one moment: what its answers are marked with.
 
     ``current_ms``: when it was last known to be current, in ms since 1970; ``None`` where that is not known.
-    ``age_s``: whole seconds since the store last confirmed it.
+    ``age_s``: whole seconds since the store last confirmed it. ``evidence``: what speaks against the symbol's
+    trading, where something does.
     """
 
     state: State
     current_ms: int | None = None
     age_s: int = 0
+    evidence: bytes = b""
 
     def headers(self) -> Iterator[Header]:
         """As headers of an answer."""
         yield b"depthcast-state", self.state.value
         if self.current_ms is not None:
             yield b"depthcast-current-time", b"%d" % self.current_ms
+        if self.evidence:
+            yield b"depthcast-evidence", self.evidence
         if self.age_s:
             # RFC 9111, 5.1: the time since the answer was generated or validated at the origin, here the
             # store. No Age stands for an answer that is as good as the store's own.
@@ -106,9 +110,10 @@ class Freshness:
         stale = now - self._known_at(file, judged) > self._stale_after_s or store_age_s > self._stale_after_s
         state = State.STALE if stale else State.LIVE if _trades(judged) else State.HALTED
         age_s = int(store_age_s) if store_age_s >= 1 else 0
-        held = judged.currency
-        if held.state is not state or held.age_s != age_s or held.current_ms != judged.current_ms:
-            judged.currency = Currency(state, judged.current_ms, age_s)
+        # Where the exchange itself says that it does not trade, nothing is left to be shown.
+        evidence = self._pulse.evidence(judged.symbol, now) if _trades(judged) else b""
+        if judged.currency != (state, judged.current_ms, age_s, evidence):
+            judged.currency = Currency(state, judged.current_ms, age_s, evidence)
         return judged.currency
 
     def holds_until(self, file: HotFile, now: float) -> float:

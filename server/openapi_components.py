@@ -23,7 +23,7 @@ _STATE: Final[Json] = {"enum": ["live", "stale", "halted", "proxied"]}
 
 _COMMON: Final = ("Access-Control-Allow-Origin", "Cache-Control", "X-Content-Type-Options")
 MARKET: Final = (*_COMMON, "Vary", "Content-Encoding", "X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M")
-FRESH: Final = ("Depthcast-State", "Depthcast-Current-Time", "Age")
+FRESH: Final = ("Depthcast-State", "Depthcast-Current-Time", "Depthcast-Evidence", "Age")
 CHANGE: Final = ("Depthcast-Sequence", "Depthcast-Observed-Time")
 VERSION: Final = (
     "Depthcast-Version",
@@ -51,6 +51,11 @@ _HEADERS: Final[Sequence[tuple[str, str, Json]]] = (
     ("Depthcast-Epoch", "The epoch of the update id.", _NUMBER),
     ("Depthcast-State", "How fresh the answer is; of a list, the worst.", _STATE),
     ("Depthcast-Current-Time", "When the answer was last known to be current, in ms since 1970.", _NUMBER),
+    (
+        "Depthcast-Evidence",
+        "What speaks against the symbol's trading, and who says so; usually not sent.",
+        _TEXT,
+    ),
     ("Depthcast-Status", "What the symbol does, in the exchange's word, or DELISTED.", _TEXT),
     ("Depthcast-Certain", "Levels a side that are certain; `complete`: there are no others.", _TEXT),
     ("Depthcast-Event-Time", "The exchange's clock of the last change, in ms since 1970.", _NUMBER),

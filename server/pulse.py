@@ -14,14 +14,17 @@ A replica whose stream lags says old things late. What is older than what was kn
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from depthcast.files import Version
-from depthcast.heartbeat import Heartbeat, State
+from depthcast.files import Version, valid_status
+from depthcast.heartbeat import Heartbeat, Role, State, SymbolBeat
 
 REMEMBERED: Final = 8
 """So many versions of a symbol's book are remembered: a file trails its book by its cadence."""
 
 FORGET_AFTER_S: Final = 60.0
 """So long a version counts as the newest known: ids that went down are then believed, if nobody objects."""
+
+EVIDENCE_S: Final = 10.0
+"""So long after a heartbeat that told of it evidence holds, unless another one takes it back."""
 
 MAX_SYMBOLS: Final = 20_000
 
@@ -46,10 +49,20 @@ class Pulse:
         """Whether a heartbeat was ever found: where none can be, files are all there is to judge by."""
         self.heard_at = float("-inf")
         """When a replica last was alive, at least, by our monotonic clock."""
+        self._evidence: dict[str, tuple[bytes, float]] = {}
+        self._maintenance: dict[str, float] = {}
 
     def sightings(self, symbol: str) -> tuple[Sighting, ...]:
         """What is known of a symbol, by ascending version: the same object until something new is. O(1)."""
         return self._sightings.get(symbol, ())
+
+    def evidence(self, symbol: str, now: float) -> bytes:
+        """What speaks against a symbol's trading, whatever its status is, as its header has it; usually
+        nothing. O(replicas)."""
+        if any(now - heard_at <= EVIDENCE_S for heard_at in self._maintenance.values()):
+            return b"MAINTENANCE; source=systemStatus"
+        found = self._evidence.get(symbol)
+        return found[0] if found is not None and now - found[1] <= EVIDENCE_S else b""
 
     def take(self, beats: Iterable[Heartbeat], *, began: float, now: float, wall_ms: int) -> None:
         """A reading of all heartbeats, begun at ``began`` and done at ``now``, found these changed.
@@ -68,8 +81,14 @@ class Pulse:
             if composed_at == float("-inf"):
                 continue  # Found at the first reading, and perhaps as old as the hills.
             self.heard_at = max(self.heard_at, composed_at)
+            if beat.maintenance:
+                self._maintenance[beat.replica] = now
+            else:
+                self._maintenance.pop(beat.replica, None)
             time_ms = min(beat.time_ms, wall_ms)
             for symbol, book in beat.symbols.items():
+                if book.role is not Role.STANDBY:
+                    self._suspect(symbol, book, now)
                 if book.live and book.heard_age_ms is not None and book.id is not None:
                     self._see(symbol, Version(book.epoch, book.id), book.heard_age_ms, composed_at, time_ms)
 
@@ -78,6 +97,8 @@ class Pulse:
         old = now - FORGET_AFTER_S
         for symbol in [symbol for symbol, seen in self._sightings.items() if seen[-1].known_at < old]:
             del self._sightings[symbol]
+        for symbol in [symbol for symbol, (_, heard_at) in self._evidence.items() if heard_at < old]:
+            del self._evidence[symbol]
 
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken. O(symbols)."""
@@ -90,6 +111,13 @@ class Pulse:
     def summary(self) -> Mapping[str, Sighting]:
         """The newest sighting of each symbol. O(symbols)."""
         return {symbol: seen[-1] for symbol, seen in self._sightings.items()}
+
+    def _suspect(self, symbol: str, book: SymbolBeat, now: float) -> None:
+        if book.suspicion and valid_status(book.suspicion):
+            text = f"{book.suspicion}; source=feed; since={book.suspected_since_ms}".encode()
+            self._evidence[symbol] = (text, now)
+        else:
+            self._evidence.pop(symbol, None)
 
     def _see(
         self, symbol: str, version: Version, heard_age_ms: int, composed_at: float, time_ms: int

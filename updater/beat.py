@@ -13,6 +13,7 @@ from depthcast.rest import Rest
 from updater.metrics import Metrics
 from updater.publisher import Publisher
 from updater.settings import UpdaterSettings
+from updater.suspicions import HEARD_WITHIN_S, Seen, Suspicions
 
 
 class Beat:
@@ -33,6 +34,8 @@ class Beat:
         listed: AbstractSet[str],
         status: Callable[[str], str],
         polls: Callable[[], Mapping[str, PollBeat]] = dict,
+        maintenance: Callable[[], bool] = bool,
+        suspicions: Suspicions,
         metrics: Metrics,
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
@@ -45,6 +48,8 @@ class Beat:
         self._listed = listed
         self._status = status
         self._polls = polls
+        self._maintenance = maintenance
+        self._suspicions = suspicions
         self._metrics = metrics
         self._clock = clock
         self._wall_ms = wall_ms
@@ -53,6 +58,7 @@ class Beat:
 
     def __call__(self, *, beat: int, state: State, silent_for_ms: int) -> Heartbeat:
         """The heartbeat of this moment."""
+        self._suspect()
         settings = self._settings
         return Heartbeat(
             replica=settings.replica,
@@ -78,6 +84,7 @@ class Beat:
             ),
             writes=self._write_beat(),
             polls=self._polls(),
+            maintenance=self._maintenance(),
             symbols={symbol: self._symbol_beat(each) for symbol, each in self._publishers.items()},
         )
 
@@ -115,6 +122,7 @@ class Beat:
         if book is None:
             return SymbolBeat(**part, status=self._status(publisher.symbol))
         certainty = book.certainty
+        suspicion = self._suspicions.of(publisher.symbol)
         return SymbolBeat(
             **part,
             id=book.update_id,
@@ -123,7 +131,30 @@ class Beat:
             heard_age_ms=self._heard_age_ms(live),
             behind_ms=max(0, round(publisher.behind_s() * 1000)),
             status=self._status(publisher.symbol),
+            suspicion="" if suspicion is None else suspicion.what.value,
+            suspected_since_ms=0 if suspicion is None else suspicion.since_ms,
         )
+
+    def _suspect(self) -> None:
+        """Let it be looked at what the feeds of the symbols held make look odd."""
+        seen = []
+        for symbol in self._publishers:
+            live = self._keeper.books[symbol]
+            book = live.book
+            if book is None:
+                continue
+            heard_age_s = self._feed.heard_age_s(symbol) if live.live and live.suspect_at is None else None
+            seen.append(
+                Seen(
+                    symbol,
+                    heard=heard_age_s is not None and heard_age_s < HEARD_WITHIN_S,
+                    changed_at=live.changed_at,
+                    event_time_ms=book.event_time_ms,
+                    bids=book.certainty.bids,
+                    asks=book.certainty.asks,
+                )
+            )
+        self._suspicions.look(seen, self._clock())
 
     def _heard_age_ms(self, live: LiveBook) -> int | None:
         if not live.live or live.suspect_at is not None:

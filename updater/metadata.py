@@ -50,6 +50,7 @@ from updater.documents import DocumentWriter
 from updater.listings import Listings, Take
 from updater.polls import OnPoll, Poll, Polls
 from updater.settings import UpdaterSettings
+from updater.trading_status import compose
 
 EXCHANGE_INFO: Final = "exchangeInfo"
 SYSTEM_STATUS: Final = "systemStatus"
@@ -112,6 +113,10 @@ class Metadata:
             ask=lambda: self.polls.force(EXCHANGE_INFO),
             look_every_s=min(LOOK_EVERY_S, max(settings.symbols_every_s, 0.1)),
         )
+        self._trading_writer = self._writer(kinds.TRADING_STATUS)
+        self._trading: bytes | None = None
+        self.maintenance = False
+        """Whether the exchange said so when this replica asked last, and goes on asking."""
         polls = [Poll(EXCHANGE_INFO, settings.symbols_every_s, self._ask_for_list)]
         self._api: Rest | None = None
         self._signed: SignedRest | None = None
@@ -203,6 +208,22 @@ class Metadata:
     def read(self, living: Mapping[str, Heartbeat], own: Heartbeat) -> None:
         """These replicas live."""
         self.polls.read(living, own)
+        asks = self.polls.beats().get(SYSTEM_STATUS)
+        if asks is None or not asks.active:
+            self.maintenance = False  # another one asks, and says so
+
+    def derive(self, statuses: Mapping[str, str], living: Mapping[str, Heartbeat]) -> None:
+        """Keep what each symbol does: the exchange's word is ``statuses``. O(symbols).
+
+        Only who asks for the list writes it; nothing happens where it says what it said before.
+        """
+        if not statuses or not self.polls.beats()[EXCHANGE_INFO].active:
+            self._trading = None
+            return
+        body = compose(statuses, living.values())
+        if body != self._trading:
+            self._trading = body
+            self._trading_writer.offer(body, self._exchange_ms())
 
     # Questions
 
@@ -216,7 +237,7 @@ class Metadata:
     async def _ask_for_status(self) -> None:
         assert self._api is not None
         body = await self._api.ask(lambda: Request(STATUS_PATH), STATUS_WEIGHT, background=True)
-        system_status(body)
+        self.maintenance = system_status(body)
         self._status_writer.offer(body, self._exchange_ms())
 
     async def _ask_for_account(self) -> None:

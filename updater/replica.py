@@ -37,7 +37,7 @@ from updater.beat import Beat
 from updater.fleet import SETTLE_S, Fleet
 from updater.holdings import Holdings
 from updater.marks import Marks
-from updater.metadata import Metadata
+from updater.metadata import EXCHANGE_INFO, SYSTEM_STATUS, Metadata
 from updater.metrics import Metrics
 from updater.outage import Outage
 from updater.progress import Progress
@@ -45,6 +45,7 @@ from updater.publisher import Publisher
 from updater.report import Report
 from updater.settings import UpdaterSettings
 from updater.slots import Slots
+from updater.suspicions import Suspicion, Suspicions
 from updater.warm import WarmFiles
 
 MARKS_EVERY_S: Final = 300.0
@@ -153,6 +154,7 @@ class Replica:
             wall_ms=wall_ms,
             rng=self._rng,
         )
+        self._suspicions = Suspicions(silent_after_s=settings.silent_after_s, on_suspected=self._suspected)
         self._holdings = Holdings(self._keeper, self._make_publisher, self._may_write)
         self._fleet = Fleet(
             store,
@@ -165,6 +167,8 @@ class Replica:
                 listed=self._holdings.listed,
                 status=self._marks.status,
                 polls=self.metadata.polls.beats,
+                maintenance=lambda: self.metadata.maintenance,
+                suspicions=self._suspicions,
                 metrics=self.metrics,
                 clock=clock,
                 wall_ms=wall_ms,
@@ -331,6 +335,7 @@ class Replica:
         self._rest.peers = sharing(self._fleet.living, self._fleet.own)
         self._asking.read(self._fleet.living, self._clock())
         self.metadata.read(self._fleet.living, self._fleet.own)
+        self.metadata.derive(self._marks.statuses, self._fleet.living)
         self._assign()
 
     def _assign(self) -> None:
@@ -350,6 +355,14 @@ class Replica:
 
     def _comes_first(self, symbol: str) -> bool:
         return place(symbol, self._fleet.living, self._fleet.own).rank == 0
+
+    def _suspected(self, symbol: str, suspicion: Suspicion) -> None:
+        """A symbol looks as if it stood still: who writes its files asks the exchange at once."""
+        if not self._comes_first(symbol):
+            return
+        _log.warning("a symbol looks as if it stood still", symbol=symbol, suspicion=suspicion.what.value)
+        self.metadata.polls.nudge(EXCHANGE_INFO)
+        self.metadata.polls.nudge(SYSTEM_STATUS)
 
     def _silenced(self, pause_ms: int) -> None:
         self.metrics.silenced(pause_ms)

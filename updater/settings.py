@@ -120,6 +120,12 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     commission_symbols: Names = Field(
         (), description="symbols whose commission is asked for, 20 request weight each"
     )
+    silent_after_s: float = Field(
+        10.0,
+        ge=0,
+        description="a symbol without a diff for so long, and five times its usual pauses, while others go "
+        "on, is called SILENT; 0: never",
+    )
     recv_window_ms: int = Field(
         5000, ge=1, le=60_000, description="how long after its timestamp a signed request may be carried out"
     )

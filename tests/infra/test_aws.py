@@ -16,6 +16,7 @@ from depthcast.cli.settings import SERVICES, service_settings
 from depthcast.files import LIMITS, depth_key, heartbeat_key
 from depthcast.metadata.kinds import EXCHANGE_INFO, PUBLIC, account
 from tests.infra.conftest import INFRA, script
+from updater.account import KEY_VARIABLE, SECRET_VARIABLE
 
 TEMPLATE = INFRA / "aws/depthcast.yaml"
 TEXT = TEMPLATE.read_text("utf-8")
@@ -94,6 +95,8 @@ def applies(statement: Json, action: str, key: str, context: Mapping[str, str]) 
                     holds = context.get(name) == wanted
                 case "StringEquals":
                     holds = context.get(name) == wanted
+                case "ArnNotEquals":
+                    holds = context.get(name) not in [named(each) for each in listed(wanted)]
                 case _:
                     raise AssertionError(f"{operator} is not known here")
             if not holds:
@@ -101,11 +104,20 @@ def applies(statement: Json, action: str, key: str, context: Mapping[str, str]) 
     return True
 
 
+def named(role: Any) -> str:
+    """The name in the template of the role that is meant, where there is an account."""
+    found = role["Fn::If"][1] if "Fn::If" in role else role
+    name, attribute = found["Fn::GetAtt"]
+    assert attribute == "Arn"
+    return str(name)
+
+
 def denied(action: str, key: str, **context: str) -> bool:
     """Whether the bucket's policy refuses a request, whoever sends it."""
     sent = {"aws:SecureTransport": "true", "s3:ObjectCreationOperation": "true"}
     sent |= {f"s3:{name.replace('_', '-')}": value for name, value in context.items()}
     sent["aws:SecureTransport"] = context.get("tls", "true")
+    sent["aws:PrincipalArn"] = context.get("role", "somebody")
     sent["s3:ObjectCreationOperation"] = context.get("creates", "true")
     statements = properties("BucketPolicy")["PolicyDocument"]["Statement"]
     return any(each["Effect"] == "Deny" and applies(each, action, key, sent) for each in statements)
@@ -113,9 +125,11 @@ def denied(action: str, key: str, **context: str) -> bool:
 
 def allowed(role: str, action: str, key: str) -> bool:
     """Whether a role may do something with a key of the bucket (``""``: the bucket)."""
-    statements = [
-        each for policy in properties(role)["Policies"] for each in policy["PolicyDocument"]["Statement"]
+    policies = [*properties(role)["Policies"]]
+    policies += [
+        each for each in of_type("AWS::IAM::RolePolicy").values() if each["RoleName"] == {"Ref": role}
     ]
+    statements = [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
     assert {each["Effect"] for each in statements} == {"Allow"}
     return any(applies(each, action, key, {}) for each in statements)
 
@@ -211,16 +225,45 @@ def test_each_role_may_do_what_it_needs_and_no_more() -> None:
     assert not allowed("UpdaterRole", "s3:PutObject", "errors/unknown-symbol.json")
 
 
+def test_accounts_are_for_those_who_keep_them_and_a_role_of_their_own() -> None:
+    for key in (account("main").key, account("main").head_key, account("main").changes_folder + "x"):
+        for action in ("s3:GetObject", "s3:PutObject"):
+            conditional = {"if_match": '"etag"'}
+            assert denied(action, key, **conditional), "whatever leave somebody was given elsewhere"
+            assert denied(action, key, role="ServerRole", **conditional)
+            assert not denied(action, key, role="UpdaterRole", **conditional)
+            assert allowed("UpdaterRole", action, key)
+            assert not allowed("ServerRole", action, key)
+        assert allowed("AccountReaderRole", "s3:GetObject", key)
+        assert not allowed("AccountReaderRole", "s3:PutObject", key)
+        assert not denied("s3:GetObject", key, role="AccountReaderRole")
+        statements = properties("BucketPolicy")["PolicyDocument"]["Statement"]
+        for grant in (each for each in statements if each["Effect"] == "Allow"):
+            assert not any(fnmatchcase(key, key_pattern(each)) for each in listed(grant["Resource"]))
+    assert not allowed("AccountReaderRole", "s3:GetObject", FILE)
+    for name in ("UpdaterAccountPolicy", "ExecutionAccountPolicy", "AccountReaderRole"):
+        assert RESOURCES[name]["Condition"] == "HasAccount"
+    assert DOCUMENT["Parameters"]["Account"]["Default"] == ""
+
+
 def test_services_are_given_settings_that_exist_and_no_secret() -> None:
     for task, service in (("UpdaterTask", "updater"), ("ServerTask", "server")):
         (container,) = properties(task)["ContainerDefinitions"]
         names = {each["Name"] for each in container["Environment"]}
         known = {f"DEPTHCAST_{name.upper()}" for name in service_settings(service).model_fields}
         assert {name for name in names if name.startswith("DEPTHCAST_")} <= known
-        assert "Secrets" not in container
+        # By name from Secrets Manager, where there is an account; never as they are.
+        given = container.get("Secrets", {"Fn::If": ["HasAccount", [], None]})["Fn::If"]
+        assert given[0] == "HasAccount"
+        assert all(set(each) == {"Name", "ValueFrom"} for each in given[1])
+        assert {each["Name"] for each in given[1]} <= {KEY_VARIABLE, SECRET_VARIABLE}
+        assert bool(given[1]) == (service == "updater")
         assert container["HealthCheck"]["Command"][-2] == "/opt/depthcast/healthcheck.py"
     assert {"updater", "server"} <= set(SERVICES)
-    assert not re.search(r"(?i)secret|password|AKIA[A-Z0-9]{16}", TEXT)
+    without_names = re.sub(
+        r"secretsmanager:|GetSecretValue|:secret:|Secrets Manager|Secrets:|BINANCE_API_SECRET", "", TEXT
+    )
+    assert not re.search(r"(?i)secret|password|AKIA[A-Z0-9]{16}", without_names)
 
 
 def test_log_filters_look_for_events_that_are_logged() -> None:

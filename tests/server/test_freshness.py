@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from depthcast.files import FileInfo, Version
-from depthcast.heartbeat import Heartbeat, SymbolBeat
+from depthcast.heartbeat import Heartbeat, Role, SymbolBeat
 from depthcast.heartbeat import State as ReplicaState
 from depthcast.store import StoredObject
 from server.edition import Edition
@@ -350,3 +350,58 @@ def test_versions_are_pairs(scene: Scene) -> None:
     scene.beat(160)
     assert [each.version for each in scene.pulse.sightings("ETHUSDT")] == [Version(1, 160)]
     scene.pulse.check()
+
+
+def evidence(scene: Scene) -> bytes | None:
+    return dict(scene.currency().headers()).get(b"depthcast-evidence")
+
+
+def test_what_a_writer_suspects_is_said_at_once_and_changes_nothing_else(scene: Scene) -> None:
+    scene.read(7, told_s_ago=0.1)
+    plain = SymbolBeat(live=True, epoch=1, id=7, heard_age_ms=0, role=Role.WRITER)
+    scene.take([scene.heartbeat({"ETHUSDT": plain})])
+    assert evidence(scene) is None
+    scene.pass_s(1)
+    suspected = plain.model_copy(update={"suspicion": "SILENT", "suspected_since_ms": 42})
+    scene.take([scene.heartbeat({"ETHUSDT": suspected, "BTCUSDT": plain})])
+    assert evidence(scene) == b"SILENT; source=feed; since=42"
+    assert scene.state() is State.LIVE
+    standby = plain.model_copy(update={"role": Role.STANDBY})
+    scene.take([scene.heartbeat({"ETHUSDT": standby})])
+    assert evidence(scene) is not None, "who does not write has no say"
+    scene.take([scene.heartbeat({"ETHUSDT": plain})])
+    assert evidence(scene) is None
+
+
+def test_evidence_is_forgotten_with_who_told_it_and_gives_way_to_the_exchanges_word(scene: Scene) -> None:
+    scene.read(7, told_s_ago=0.1)
+    suspected = SymbolBeat(
+        live=True,
+        epoch=1,
+        id=7,
+        heard_age_ms=0,
+        role=Role.ACTING,
+        suspicion="ONE_SIDED",
+        suspected_since_ms=42,
+    )
+    scene.take([scene.heartbeat({"ETHUSDT": suspected})])
+    assert evidence(scene) == b"ONE_SIDED; source=feed; since=42"
+    scene.pass_s(11)
+    assert evidence(scene) is None
+    scene.take([scene.heartbeat({"ETHUSDT": suspected})])
+    scene.read(8, told_s_ago=0.1, status="HALT")
+    assert evidence(scene) is None
+    assert scene.state() is State.HALTED
+    odd = suspected.model_copy(update={"suspicion": "no\r\nheader: x"})
+    scene.read(9, told_s_ago=0.1)
+    scene.take([scene.heartbeat({"ETHUSDT": odd})])
+    assert evidence(scene) is None
+
+
+def test_maintenance_concerns_every_symbol_until_it_is_over(scene: Scene) -> None:
+    scene.read(7, told_s_ago=0.1)
+    beat = scene.heartbeat({})
+    scene.take([beat.model_copy(update={"maintenance": True})])
+    assert evidence(scene) == b"MAINTENANCE; source=systemStatus"
+    scene.take([beat])
+    assert evidence(scene) is None

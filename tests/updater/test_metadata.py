@@ -1,5 +1,6 @@
 """What the exchange says about itself, from a simulated exchange into a store, private parts and all."""
 
+import asyncio
 import gzip
 import json
 import logging
@@ -13,7 +14,14 @@ from prometheus_client import generate_latest
 
 from depthcast.errors import MalformedAnswer, SettingsError
 from depthcast.logs import configure
-from depthcast.metadata.kinds import EXCHANGE_INFO, PRIVATE_PREFIX, SYSTEM_STATUS, account, commission
+from depthcast.metadata.kinds import (
+    EXCHANGE_INFO,
+    PRIVATE_PREFIX,
+    SYSTEM_STATUS,
+    TRADING_STATUS,
+    account,
+    commission,
+)
 from depthcast.store.memory import MemoryStore
 from depthcast.venues.binance_signing import ApiKey
 from simulator.accounts import Account
@@ -94,6 +102,36 @@ async def test_each_kind_is_asked_for_and_kept_and_what_is_unchanged_writes_noth
         await until(told)
         replica.metadata.check()
     assert len([entry async for entry in store.list(SYSTEM_STATUS.changes_folder)]) == 2
+
+
+async def test_what_each_symbol_does_is_derived_from_the_list_the_system_status_and_the_feed(
+    sim: Simulator,
+) -> None:
+    store = MemoryStore()
+    replica = replica_on(sim, store, symbols=("all",), account="", commission_symbols=(), silent_after_s=1.0)
+
+    async def does(symbol: str, *, status: str, source: str) -> bool:
+        found = await document(store, TRADING_STATUS.key)
+        for each in found["symbols"] if found else ():
+            if each["symbol"] == symbol:
+                return bool((each["status"], each["source"]) == (status, source))
+        return False
+
+    async with running(replica):
+        await until(lambda: does("ETHUSDT", status="TRADING", source="exchangeInfo"))
+        books = replica.report.status()["symbols"]
+        assert len(books) == 2
+        # Its stream ends, and its neighbour's goes on: the exchange says nothing of it.
+        await asyncio.sleep(12)
+        sim.faults.inject("silent", symbol="ETHUSDT", form="now")
+        await until(lambda: does("ETHUSDT", status="SILENT", source="feed"))
+        sim.changes.order({"change": "status", "symbol": "ETHUSDT", "status": "BREAK"})
+        await until(lambda: does("ETHUSDT", status="BREAK", source="exchangeInfo"))
+        sim.changes.order({"change": "maintenance", "on": True})
+        await until(lambda: does("BTCUSDT", status="MAINTENANCE", source="systemStatus"))
+        sim.changes.order({"change": "maintenance", "on": False})
+        await until(lambda: does("BTCUSDT", status="TRADING", source="exchangeInfo"))
+    assert len([entry async for entry in store.list(TRADING_STATUS.changes_folder)]) >= 5
 
 
 async def test_no_secret_and_no_balance_gets_anywhere_but_below_private(
