@@ -74,7 +74,6 @@ MUTANTS: Final = (
         "        if version is not None and version.epoch > self.newest:\n",
         "        if version is not None and version.epoch > self.newest and self.newest < 0:\n",
         "a later epoch that somebody claimed is not obeyed: the book goes on in its own",
-        seed=2,
     ),
     Mutant(
         "rebased-ids-go-unnoticed",
@@ -82,7 +81,15 @@ MUTANTS: Final = (
         "        if len(run) == REBASED_AFTER - 1:\n",
         "        if len(run) < 0:\n",
         "ids that begin anew are stragglers for ever",
-        seed=5,
+        seed=6,
+    ),
+    Mutant(
+        "forget-the-epoch",
+        "depthcast.keeper.finding",
+        '        live.epoch = epoch\n        return "rest"\n',
+        '        live.epoch = 0\n        return "rest"\n',
+        "a book from the exchange counts in the first epoch, whichever one the files are in",
+        seed=2,
     ),
     # From the stream to a book
     Mutant(
@@ -98,7 +105,7 @@ MUTANTS: Final = (
         "                self._buffer.clear()\n        self._buffer.append(diff)\n",
         "                diff = diff._replace(first=newest.last + 1)\n        self._buffer.append(diff)\n",
         "a hole among the buffered diffs is passed over",
-        seed=21,
+        seed=22,
     ),
     Mutant(
         "apply-stragglers",
@@ -106,7 +113,6 @@ MUTANTS: Final = (
         "            return self._straggler(diff, self.book.event_time_ms)\n",
         "            return self._apply(diff)\n",
         "a diff that comes late is applied all the same",
-        seed=10,
     ),
     Mutant(
         "begin-from-a-file-too-old",
@@ -121,7 +127,7 @@ MUTANTS: Final = (
         "        if fresh.update_id != book.update_id:\n            return Verdict.TOO_OLD\n",
         "        fresh.update_id = book.update_id\n",
         "a book is completed from a snapshot that was not brought to its id",
-        seed=3,
+        seed=9,
     ),
     Mutant(
         "refill-without-replay",
@@ -129,7 +135,6 @@ MUTANTS: Final = (
         "                fresh.apply(diff)\n",
         "                fresh.update_id = diff.last\n",
         "a second snapshot is compared, and taken over, without the diffs that came since",
-        seed=2,
     ),
     # The book
     Mutant(
@@ -183,7 +188,7 @@ MUTANTS: Final = (
         "        if lag_s is not None:\n            self._duty.take_over(mine)\n",
         "        if lag_s is not None and rank < 0:\n            self._duty.take_over(mine)\n",
         "a file whose writer lags is left to it until its heartbeats end",
-        seed=7,
+        seed=4,
     ),
     Mutant(
         "take-over-by-the-wall-clock",
@@ -198,11 +203,20 @@ MUTANTS: Final = (
     ),
     # The reader
     Mutant(
+        "vouch-for-another-version",
+        "server.freshness",
+        "    return file == book or (file.update_id == book.update_id and file.epoch < book.epoch)\n",
+        "    return file <= book\n",
+        "a heartbeat of a newer book vouches for the older file",
+        seed=6,
+    ),
+    Mutant(
         "show-an-older-version",
         "server.hot",
         "        if self.edition is not None and edition.version < self.edition.version:\n",
         "        if self.edition is not None and edition.version.epoch < self.edition.version.epoch:\n",
         "a reader is given an older file after a newer one, where a cache in between is behind",
+        seed=6,
     ),
     Mutant(
         "live-while-the-store-answers",
@@ -218,5 +232,6 @@ MUTANTS: Final = (
         "(stream.heard_at is not None or stream.acked_at <= heard_at)\n",
         "True\n",
         "a quiet book is called current though diffs of it came between a half-open connection and the next",
+        seed=51,
     ),
 )
