@@ -56,7 +56,12 @@ PLAIN = {
 
 def tried(thing: Any) -> bool:
     """Whether a function, or a class in itself or in one of its methods, has an example."""
-    own = [thing, *vars(thing).values()] if inspect.isclass(thing) else [thing]
+    own = [thing]
+    if inspect.isclass(thing):
+        # Other members have the documentation of their own classes.
+        own += (
+            each for each in vars(thing).values() if inspect.isroutine(each) or isinstance(each, property)
+        )
     return any(">>>" in (inspect.getdoc(getattr(each, "__func__", each)) or "") for each in own)
 
 

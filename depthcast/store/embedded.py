@@ -47,6 +47,7 @@ Progress = Callable[[int, int, str], None]
 class Identity:
     """Somebody besides the owner who may read and list the bucket, and write there if ``may_write``.
 
+    Where ``below`` names prefixes, only what lies below one of them is read, and the names of all are listed.
     Nobody but the owner, whose credentials are in ``access.json``, can make or remove buckets or rights.
     """
 
@@ -54,11 +55,14 @@ class Identity:
     access_key_id: str
     secret_access_key: str = field(repr=False)
     may_write: bool = False
+    below: tuple[str, ...] = ()
 
     def actions(self, bucket: str) -> list[str]:
         """What it may do, in SeaweedFS's words."""
+        reads = [f"Read:{bucket}/{prefix}*" for prefix in self.below] or [f"Read:{bucket}"]
         return [
-            f"{verb}:{bucket}" for verb in ("Read", "List", "Tagging", "Write")[: 4 if self.may_write else 2]
+            *reads,
+            *(f"{verb}:{bucket}" for verb in ("List", "Tagging", "Write")[: 3 if self.may_write else 1]),
         ]
 
 

@@ -3,7 +3,9 @@
 ::
 
     FOLDER/writer/credentials    for updaters
-    FOLDER/reader/credentials    for servers
+    FOLDER/reader/credentials    for servers: what is published, its history and the heartbeats
+    FOLDER/private/credentials   for a server that also gives accounts to who brings a token, where there is
+                                 a folder for them
 
 Each is what ``AWS_SHARED_CREDENTIALS_FILE`` names, and lies in a folder of its own, so that a container can
 be given one without the other. The files are also where the store itself remembers them: one that is deleted
@@ -12,10 +14,12 @@ is made anew at the next start, and what was in it before is worth nothing from 
 
 import configparser
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from depthcast.errors import SettingsError
+from depthcast.files import PUBLIC_PREFIX
 from depthcast.store.aws import Aws
 from depthcast.store.embedded import Identity
 from depthcast.store.secret import random_key, write_private
@@ -24,20 +28,28 @@ _FILE: Final = "credentials"
 _PROFILE: Final = "default"
 
 
-def identities(folder: Path, env: Mapping[str, str]) -> tuple[Identity, Identity]:
-    """The writer and the reader: read from ``folder``, made where there is none yet, and written there.
+PUBLISHED: Final = (PUBLIC_PREFIX, "sapi/", "metadata/", "history/", "fleet/")
+"""What the public parts of a server read: all but ``private/`` (``docs/accounts.md``)."""
 
-    The writer's key and secret in ``env`` (``AWS_ACCESS_KEY_ID`` and the like) go before the file's. Raises
+
+def identities(folder: Path, env: Mapping[str, str]) -> tuple[Identity, ...]:
+    """The writer, the reader, and where there is a folder for it the reader of everything.
+
+    Read from ``folder``, made where there is none yet, and written there. The writer's key and secret in
+    ``env`` (``AWS_ACCESS_KEY_ID`` and the like) go before the file's. Raises
     :class:`~depthcast.errors.SettingsError`.
     """
     given = Aws.from_env(env)
     writer = _kept("writer", folder, may_write=True)
     if given.access_key_id and given.secret_access_key:
         writer = Identity("writer", given.access_key_id, given.secret_access_key, may_write=True)
-    both = (writer, _kept("reader", folder, may_write=False))
-    for each in both:
+    reader = replace(_kept("reader", folder, may_write=False), below=PUBLISHED)
+    everybody = [writer, reader]
+    if (folder / "private").is_dir():
+        everybody.append(_kept("private", folder, may_write=False))
+    for each in everybody:
         _write(each, folder)
-    return both
+    return tuple(everybody)
 
 
 def _kept(name: str, folder: Path, *, may_write: bool) -> Identity:

@@ -24,6 +24,7 @@ from depthcast.store.embedded import Identity, SeaweedFS
 
 WRITER = Identity("writer", "WRITERKEY", "WRITERSECRET", may_write=True)
 READER = Identity("reader", "READERKEY", "READERSECRET")
+PUBLIC = Identity("public", "PUBLICKEY", "PUBLICSECRET", below=("api/", "fleet/"))
 
 
 def opened(server: SeaweedFS, identity: Identity | None = None) -> Store:
@@ -65,7 +66,7 @@ async def test_a_life_from_first_start_to_last_stop(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     server = SeaweedFS(
         folder,
-        identities=(WRITER, READER),
+        identities=(WRITER, READER, PUBLIC),
         anonymous_prefix="api/",
         on_progress=lambda *step: steps.append(step),
     )
@@ -100,6 +101,15 @@ async def test_a_life_from_first_start_to_last_stop(tmp_path: Path) -> None:
                 await asyncio.to_thread(ensure_bucket, "s3://another", environment(server, each))
         await writer.close()
         await reader.close()
+
+        # One that reads below some prefixes reads nothing beside them.
+        public = opened(server, PUBLIC)
+        assert [entry.key async for entry in public.list("api/")] == ["api/d?b=c"]
+        assert await body_of(server, "api/d?b=c", PUBLIC) == await body_of(server, "api/d?b=c")
+        with pytest.raises(AccessDenied):
+            await public.get("w/1")
+        assert (await public.put_if("api/e", b"1", match=None)).etag is None
+        await public.close()
 
         # Its secrets are its owner's, and nobody else uses its folder.
         for name in ("access.json", "s3.json"):

@@ -21,6 +21,20 @@ def test_they_are_made_by_chance_and_stay(tmp_path: Path) -> None:
     assert identities(tmp_path, {}) == (writer, reader)
 
 
+def test_readers_of_what_is_published_read_nothing_private_and_others_have_credentials_of_their_own(
+    tmp_path: Path,
+) -> None:
+    writer, reader = identities(tmp_path, {})
+    assert "Read:books/api/*" in reader.actions("books")
+    assert "Read:books" not in reader.actions("books")
+    assert not any("private" in action for action in reader.actions("books"))
+    (tmp_path / "private").mkdir()
+    *same, private = identities(tmp_path, {})
+    assert same == [writer, reader]
+    assert private.actions("books") == ["Read:books", "List:books"]
+    assert (tmp_path / "private" / "credentials").exists()
+
+
 def test_the_files_are_their_owners_and_boto3_reads_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
