@@ -58,6 +58,12 @@ async def open_fast(url: str, limits: FeedLimits, refusal: Refusal) -> "FastSock
             f"{url} cannot be reached: {error or type(error).__name__}",
             hint="it is tried again; check the network and the websocket url",
         ) from error
+    if socket is None:
+        # The library calls it connected where the other end hangs up instead of answering.
+        raise VenueUnavailable(
+            f"{url} cannot be reached: the connection was closed before the handshake was over",
+            hint="it is tried again; check the network and the websocket url",
+        )
     assert isinstance(socket, FastSocket)
     return socket
 

@@ -180,6 +180,19 @@ async def test_a_peer_that_is_gone_without_a_word_is_noticed(exchange: Exchange)
     proxy.close()
 
 
+async def test_who_hangs_up_instead_of_answering_cannot_be_reached() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        opening = connector(Binance(ws_url=f"ws://127.0.0.1:{port}"), FAST)()
+        with pytest.raises(VenueUnavailable, match="cannot be reached"):
+            await asyncio.wait_for(opening, WITHIN_S)
+
+
 async def test_a_quiet_peer_answers_our_pings_and_stays(exchange: Exchange) -> None:
     diffs: list[Diff] = []
     limits = FeedLimits(idle_timeout_s=1.5, control_interval_s=0.02, tick_s=0.01)
