@@ -6,9 +6,7 @@ its place.
 
 =============  ===========================================================================================
 ``SILENT``     no diff for ``silent_after_s``, and for ``factor`` times as long as the longest of its last
-               :data:`GAPS` pauses, while its connection is heard and at least half of those symbols go on
-               that change as often
-``ONE_SIDED``  the book has lost all bids, or all asks, and has the others
+               X``ONE_SIDED``  the book has lost all bids, or all asks, and has the others
 ``EMPTY``      it has lost both
 =============  ===========================================================================================
 
@@ -27,6 +25,10 @@ from typing import Final, NamedTuple
 GAPS: Final = 32
 LEAST_GAPS: Final = 8
 """Of a symbol with fewer pauses known nothing is said: its usual pace is not."""
+
+AS_OFTEN: Final = 2.0
+"""A neighbour whose longest pause is up to so many times as long changes about as often: of two alike, chance
+says whose is the longer."""
 
 HEARD_WITHIN_S: Final = 3.0
 """A connection is pinged after 1.2 s without a frame: one that was not heard for longer may be broken."""
@@ -121,8 +123,9 @@ class Suspicions:
         patience_s = self._patience_s(each)
         if now - each.changed_at < patience_s:
             return None
-        others = _up_to(lively, patience_s) - 1
-        going_on = _up_to(moving, patience_s)
+        alike_s = AS_OFTEN * patience_s
+        others = _up_to(lively, alike_s) - 1
+        going_on = _up_to(moving, alike_s)
         return What.SILENT if others >= 1 and going_on * 2 >= others else None
 
     def _patience_s(self, each: Seen) -> float:

@@ -46,7 +46,7 @@ LEVEL_BYTES: Final = 31.1
 FRAME_BYTES: Final = 48
 """Bytes of a file beside its levels."""
 
-HEARTBEAT_BYTES: Final = (450, 155)
+HEARTBEAT_BYTES: Final = (470, 195)
 """Bytes of a heartbeat: of one without symbols, and of each symbol in it."""
 
 START_READS: Final = 2

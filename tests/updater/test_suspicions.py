@@ -60,6 +60,14 @@ def test_a_stream_that_falls_silent_while_its_neighbours_go_on_is_suspected_with
     assert market.found() == {}
 
 
+def test_a_neighbour_that_is_a_little_slower_goes_on_as_well() -> None:
+    market = Market(A=2.1, B=2.3)
+    market.run(120)
+    market.stopped.add("A")
+    market.run(15)
+    assert market.found() == {"A": What.SILENT}
+
+
 def test_a_quiet_symbol_is_not_silent() -> None:
     market = Market(A=0.1, B=0.1, QUIET=30.0, QUIETER=95.0)
     market.run(1000)

@@ -57,7 +57,7 @@ def test_bytes_are_charged_where_a_store_does() -> None:
     bodies_gb = FILE_BYTES * MONTH_S / 1e9
     assert month(upload_per_gb=1).usd == pytest.approx(bodies_gb, rel=0.3)
     assert month(upload_per_gb=1).usd > bodies_gb
-    assert month(storage_per_gb=1).usd == pytest.approx((FILE_BYTES + 2 * 605) / 1e9)
+    assert month(storage_per_gb=1).usd == pytest.approx((FILE_BYTES + 2 * 665) / 1e9)
     assert month(storage_per_gb=1, free_storage_gb=1).usd == 0
 
 
