@@ -270,7 +270,8 @@ async def test_a_replica_that_comes_back_takes_its_books_from_files_at_no_weight
                 await ready(replica)
                 await all_are_current(sim, auditor, LIMITS)
                 assert sources_of(replica) == {HURT: "file", WELL: "file"}
-            assert [weight for weight, _ in charges.entries[before:]] == [20], "the list of symbols"
+            asked = [weight for weight, _ in charges.entries[before:]]
+            assert set(asked) <= {20}, "whose turn it is asks for the list of symbols"
 
 
 async def test_no_replica_of_an_address_asks_during_a_ban_and_live_books_go_on() -> None:

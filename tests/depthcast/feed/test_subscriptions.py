@@ -180,6 +180,20 @@ def test_a_stream_that_is_not_acknowledged_is_overdue_not_silent() -> None:
     assert streams.silent(1000.0) == []
 
 
+def test_a_stream_that_delivered_or_was_acknowledged_in_time_follows_another_connection_s() -> None:
+    streams = ledger("A", "B")
+    assert not streams.follows("A", 5.0), "it was not asked for"
+    sent(streams, 0.0)
+    assert not streams.follows("A", 5.0), "it was not acknowledged"
+    streams.acked(1, 3.0)
+    assert streams.follows("A", 3.0)
+    assert not streams.follows("A", 2.9), "what came in between neither brought"
+    streams.streams["A"].heard_at = 4.0
+    assert streams.follows("A", 2.9), "the ids of what it delivered tell"
+    assert not streams.follows("B", 2.9)
+    assert not streams.follows("C", 5.0), "it has no such stream"
+
+
 def test_whatever_is_wanted_in_the_end_is_subscribed_in_the_end() -> None:
     """An exchange that keeps its own list of subscriptions, under random wishes, answers and refusals."""
     for seed in range(30):
