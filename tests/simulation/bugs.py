@@ -226,12 +226,4 @@ MUTANTS: Final = (
         "        stale = store_age_s > self._stale_after_s\n",
         "a file is called live for as long as the store confirms it, whether anybody vouches for it or not",
     ),
-    Mutant(
-        "vouch-for-what-nobody-brought",
-        "depthcast.feed.subscriptions",
-        "(stream.heard_at is not None or stream.acked_at <= heard_at)\n",
-        "True\n",
-        "a quiet book is called current though diffs of it came between a half-open connection and the next",
-        seed=51,
-    ),
 )
