@@ -9,7 +9,7 @@ state    input          condition                             verdict, and what 
 WAITING  diff           follows the buffer (or is its first)  BUFFERED
 WAITING  diff           leaves a hole after the buffer        BUFFERED; what was buffered before is dropped
 WAITING  diff           u <= last buffered u                  STRAGGLER, or REBASED (below)
-WAITING  diff           goes on where stragglers ended        BUFFERED, or REBASED (below)
+WAITING  diff           fits, but is of later ids (below)     REBASED
 WAITING  snapshot       id + 1 < U of the first buffered      TOO_OLD; the buffer stays, take another one
 WAITING  file           nothing buffered yet                  UNPROVEN; wait for a diff or ask the venue
 WAITING  file           of an earlier count of ids (below)    UNPROVEN
@@ -31,11 +31,19 @@ ever. So a run of :data:`REBASED_AFTER` stragglers that follow on each other, al
 than the book, and none of them interrupted by a diff that could be applied, is taken for the new stream: it
 becomes the buffer, and only a snapshot from the venue itself will do. So is a run of :data:`PASSING_AFTER`
 that goes on beyond the book's id: ids that went down by little come to where they were before the run is
-long, and the diff there would fit the book by its ids alone. Ids that went down by less than so many diffs
-are beyond what a stream can tell; the audit of a refill finds out.
+long, and the diff there would fit the book by its ids alone.
 
-A published file may be of the earlier count, and the buffer of the new one has passed the file's id. Then the
-diffs up to that id are younger than the file, by the venue's clock, by more than :data:`FILE_LAG_MS`.
+Who hears nothing while ids go down and come back hears no straggler. But every connection tells a change
+within :data:`FILE_LAG_MS` of when the others do, by the venue's clock. So a diff that begins at or before the
+book's id and is younger than the book by more than that tells another change of the same number: it begins
+the buffer anew. A single straggler so young is as good as :data:`PASSING_AFTER`, and a run that has become
+so young, of :data:`LATE_AFTER`, as good as one of :data:`REBASED_AFTER`: ten diffs of a quiet book take a
+minute. The same holds for a published file of the earlier count whose id the buffer of the new one has
+passed.
+
+Ids that went down by less than two diffs within a second, or are back at the very id of a book that heard
+nothing meanwhile, so that the next diff follows on it, are beyond what a stream can tell; the audit of a
+refill finds out.
 
 **Refills.** A LIVE book can be compared with, and completed from, a second snapshot without a break:
 :meth:`Sync.begin_refill`, then :meth:`Sync.refill`. Diffs are recorded between the two, applied to the
@@ -59,6 +67,9 @@ BUFFER: Final = 10_000
 
 REBASED_AFTER: Final = 10
 """So many stragglers in one unbroken run are a new count of ids."""
+
+LATE_AFTER: Final = 3
+"""So many are one where the last is younger than the book by more than :data:`FILE_LAG_MS`."""
 
 PASSING_AFTER: Final = 2
 """So many are one too, where the run goes on beyond the book. A single straggler younger than the book may
@@ -114,6 +125,11 @@ def _relation(diff: Diff, update_id: int) -> _Relation:
     if diff.first > update_id + 1:
         return _Relation.HOLE
     return _Relation.NEXT
+
+
+def _much_younger(diff: Diff, event_time_ms: int) -> bool:
+    """Whether a diff is younger than one told then by more than connections differ; never where that is 0."""
+    return 0 < event_time_ms < diff.event_time_ms - FILE_LAG_MS
 
 
 class Sync:
@@ -186,9 +202,10 @@ class Sync:
         relation = _relation(diff, self.book.update_id)
         if relation is _Relation.NEXT:
             # A book fresh from a snapshot knows no time: to it, old diffs look young.
-            return (
-                self._rebased(diff) if self.book.event_time_ms and self._passes(diff) else self._apply(diff)
-            )
+            known = self.book.event_time_ms
+            if known and self._of_new_ids(diff, self.book.update_id, known):
+                return self._rebased(diff)
+            return self._apply(diff)
         if relation is _Relation.OLD:
             return self._straggler(diff, self.book.event_time_ms)
         self._wait([diff])
@@ -330,7 +347,7 @@ class Sync:
             relation = _relation(diff, newest.last)
             if relation is _Relation.OLD:
                 return self._straggler(diff, newest.event_time_ms)
-            if relation is _Relation.NEXT and self._passes(diff):
+            if relation is _Relation.NEXT and self._of_new_ids(diff, newest.last, newest.event_time_ms):
                 return self._rebased(diff)
             if relation is _Relation.HOLE:
                 self._buffer.clear()
@@ -342,26 +359,38 @@ class Sync:
         run = self._run
         if diff.event_time_ms <= event_time_ms:
             return Verdict.STRAGGLER
-        if run and _relation(diff, run[-1].last) is not _Relation.NEXT:
-            run.clear()
-        if len(run) == REBASED_AFTER - 1:
+        if run:
+            relation = _relation(diff, run[-1].last)
+            again = diff.first <= run[-1].last and _much_younger(diff, run[-1].event_time_ms)
+            if relation is _Relation.OLD and not again:
+                return Verdict.STRAGGLER  # two connections tell the run
+            if relation is _Relation.HOLE or again:
+                run.clear()
+        enough = LATE_AFTER if _much_younger(diff, event_time_ms) else REBASED_AFTER
+        if len(run) >= enough - 1:
             return self._rebased(diff)
         run.append(diff)
         return Verdict.STRAGGLER
 
-    def _passes(self, diff: Diff) -> bool:
-        """Whether a run of stragglers goes on with ``diff``, which is none."""
+    def _of_new_ids(self, diff: Diff, update_id: int, event_time_ms: int) -> bool:
+        """Whether ``diff``, which fits a book or buffer at this id and time, is of a later count of ids."""
+        if diff.first <= update_id and _much_younger(diff, event_time_ms):
+            return True
         run = self._run
-        return len(run) >= PASSING_AFTER and _relation(diff, run[-1].last) is _Relation.NEXT
+        if not run or _relation(diff, run[-1].last) is not _Relation.NEXT:
+            return False
+        return len(run) >= PASSING_AFTER or _much_younger(run[0], event_time_ms)
 
     def _rebased(self, diff: Diff) -> Verdict:
-        self._wait([*self._run, diff])
+        run = self._run
+        goes_on = run and _relation(diff, run[-1].last) is _Relation.NEXT
+        self._wait([*run, diff] if goes_on else [diff])
         return Verdict.REBASED
 
     def _outlived(self, file: Snapshot) -> bool:
         """Whether diffs up to the file's id were told long after the last one that is in the file."""
-        passed = (diff.event_time_ms for diff in self._buffer if diff.first <= file.update_id)
-        return 0 < file.event_time_ms < max(passed, default=0) - FILE_LAG_MS
+        passed = (diff for diff in self._buffer if diff.first <= file.update_id)
+        return any(_much_younger(diff, file.event_time_ms) for diff in passed)
 
     def _wait(self, buffer: list[Diff]) -> None:
         self.state = State.WAITING

@@ -7,7 +7,7 @@ import pytest
 from depthcast.book import DEFERRED_LEVELS, Audit, Book
 from depthcast.errors import BadLevel
 from depthcast.events import Diff, PlainLevels, Snapshot
-from depthcast.sync import REBASED_AFTER, State, Sync, Verdict
+from depthcast.sync import FILE_LAG_MS, LATE_AFTER, REBASED_AFTER, State, Sync, Verdict
 
 
 def diff(first: int, last: int, *, bid: str = "1", time: int | None = None) -> Diff:
@@ -245,6 +245,16 @@ def test_ids_that_begin_anew_are_noticed_while_waiting() -> None:
     assert shown(sync) == body(REBASED_AFTER)
 
 
+@pytest.mark.parametrize(("later_ms", "count"), [(FILE_LAG_MS, REBASED_AFTER), (FILE_LAG_MS + 1, LATE_AFTER)])
+def test_a_quiet_books_new_ids_are_noticed_sooner_where_they_are_much_younger(
+    later_ms: int, count: int
+) -> None:
+    sync = live(700)
+    sync.diff(diff(701, 701, time=5000))
+    verdicts = [sync.diff(diff(n, n, time=5000 + later_ms)) for n in range(1, count + 1)]
+    assert verdicts == [Verdict.STRAGGLER] * (count - 1) + [Verdict.REBASED]
+
+
 def test_old_diffs_sent_again_are_not_taken_for_new_ids() -> None:
     sync = live(700)
     sync.diff(diff(701, 701, time=5000))
@@ -255,10 +265,10 @@ def test_a_run_of_stragglers_is_ended_by_progress_or_by_a_hole_in_it() -> None:
     sync = live(700)
     assert REBASED_AFTER < 700
     rebased(sync, 10**6, count=REBASED_AFTER - 1)
-    sync.diff(diff(701, 701))
-    rebased(sync, 10**6, count=REBASED_AFTER - 1)
+    sync.diff(diff(701, 701, time=5000))
+    rebased(sync, 5000, count=REBASED_AFTER - 1)
     sync.check()
-    assert sync.diff(diff(100, 100, time=10**7)) is Verdict.STRAGGLER
+    assert sync.diff(diff(100, 100, time=5100)) is Verdict.STRAGGLER
     assert sync.state is State.LIVE
 
 
@@ -279,6 +289,55 @@ def test_ids_that_went_down_by_less_than_a_run_are_noticed_in_the_buffer_too() -
     verdicts = [sync.diff(diff(n, n + 1, time=5000 + n)) for n in (5, 7, 9)]
     assert verdicts == [Verdict.STRAGGLER, Verdict.STRAGGLER, Verdict.REBASED]
     assert sync.wanted_id == 4
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_diff_that_tells_the_books_last_change_again_much_later_is_of_new_ids(state: State) -> None:
+    # Nothing was heard while the ids went down and came back: the first diff heard fits by them.
+    sync = live(7) if state is State.LIVE else Sync("X")
+    sync.diff(diff(8, 9, time=5000))
+    assert sync.diff(diff(9, 11, time=5000 + FILE_LAG_MS + 1)) is Verdict.REBASED
+    assert (sync.state, sync.wanted_id) == (State.WAITING, 8)
+    assert sync.book is None or shown(sync) == body(9)
+    assert sync.snapshot(snapshot(10)) is Verdict.SYNCED
+    assert shown(sync) == body(11)
+
+
+@pytest.mark.parametrize("next_one", [diff(9, 11, time=5000 + FILE_LAG_MS), diff(10, 11, time=10**9)])
+def test_another_connections_pieces_and_a_long_silence_are_not_taken_for_new_ids(next_one: Diff) -> None:
+    sync = live(7)
+    sync.diff(diff(8, 9, time=5000))
+    assert sync.diff(next_one) is Verdict.APPLIED
+    assert shown(sync) == body(11)
+
+
+def test_a_run_of_stragglers_goes_on_where_two_connections_tell_it() -> None:
+    sync = live(7)
+    sync.diff(diff(8, 9, time=5000))
+    # During an overlap everything comes twice, and not always in the same pieces.
+    pieces = ((4, 5, 5010), (4, 4, 5010), (5, 5, 5020), (6, 7, 5100), (6, 7, 5100))
+    assert {sync.diff(diff(a, b, time=at)) for a, b, at in pieces} == {Verdict.STRAGGLER}
+    sync.check()
+    assert sync.diff(diff(8, 11, time=5200)) is Verdict.REBASED
+    assert sync.wanted_id == 3
+
+
+def test_a_run_of_stragglers_is_ended_by_ids_that_go_down_again() -> None:
+    sync = live(700)
+    sync.diff(diff(701, 701, time=5000))
+    for first, last, time in ((201, 202, 5100), (203, 204, 5200), (101, 102, 6300), (103, 104, 6400)):
+        assert sync.diff(diff(first, last, time=time)) is Verdict.STRAGGLER
+    sync.check()
+    assert sync.diff(diff(105, 105, time=6500)) is Verdict.REBASED
+    assert sync.wanted_id == 100
+
+
+def test_one_straggler_much_younger_than_the_book_is_a_run_where_the_next_diff_goes_beyond_it() -> None:
+    for time, verdict in ((5000 + FILE_LAG_MS, Verdict.APPLIED), (5001 + FILE_LAG_MS, Verdict.REBASED)):
+        sync = live(7)
+        sync.diff(diff(8, 9, time=5000))
+        assert sync.diff(diff(7, 9, time=time)) is Verdict.STRAGGLER
+        assert sync.diff(diff(10, 12, time=time)) is verdict
 
 
 def test_another_connections_diffs_that_end_at_other_ids_are_not_taken_for_new_ids() -> None:

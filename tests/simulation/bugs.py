@@ -78,7 +78,7 @@ MUTANTS: Final = (
     Mutant(
         "rebased-ids-go-unnoticed",
         "depthcast.sync",
-        "        if len(run) == REBASED_AFTER - 1:\n",
+        "        if len(run) >= enough - 1:\n",
         "        if len(run) < 0:\n",
         "ids that begin anew are stragglers for ever",
         seed=6,

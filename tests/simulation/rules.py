@@ -152,6 +152,11 @@ class Rules(Judge, Overseer):
         self.won.append((self._world.now, put.key, version, put.body, put.who))
         self._check_truth(put, version)
 
+    def forget(self, key: str) -> None:
+        """Somebody deleted this file: what is written next may be older."""
+        self.versions.pop(key, None)
+        self._last.pop(key, None)
+
     def written_at(self, key: str, version: Version) -> float:
         """When this version of a file was written last."""
         return self._written_at.get((key, version), 0.0)

@@ -197,8 +197,12 @@ class _Run:
         self._trouble.end()
         self._venue.tick_s = CALM_TICK_S
         self._pass(judged_from - LOST_BEFORE_S, logged)
-        # No write is late any more, so what is lost is found to be missing and written anew: no older.
-        self._bucket.lose(depth_key(*Random(f"lost {self._seed}").choice(FILES)))
+        # No write is late any more, so what is lost is found to be missing and written anew: no older, but
+        # where ids went down and nobody has claimed the next epoch yet.
+        symbol, limit = Random(f"lost {self._seed}").choice(FILES)
+        self._bucket.lose(depth_key(symbol, limit))
+        if self._exchange.instruments[symbol].journal.generation:
+            rules.forget(depth_key(symbol, limit))
         self._pass(judged_from, logged)
         rules.calm_since = world.now
         busiest = self._judge(judged_from + JUDGED_S, logged)

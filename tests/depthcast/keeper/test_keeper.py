@@ -103,6 +103,25 @@ async def test_a_symbol_silent_since_its_connection_was_lost_is_built_anew() -> 
     assert world.now >= 5
 
 
+async def test_ids_that_went_down_and_came_back_unheard_are_not_taken_for_the_next_ones() -> None:
+    shelf = Shelf()
+    world = World(shelf)
+    world.rest.books["X"] = snapshot(7)
+    world.keeper.subscribe(["X"])
+    await world.live()
+    world.keeper.take(diff(8, 9, time=5000))
+    shelf.put(0, snapshot(9))
+    # Its connection is lost; the ids go down by little and have passed the book when it hears them again.
+    world.keeper.lost(["X"])
+    world.rest.books["X"] = snapshot(12)
+    world.keeper.take(diff(9, 11, time=21_000, bid="9.5"))
+    assert world.log.broken == [("X", "rebased")]
+    live = await world.live()
+    assert world.changes["X"] == [7, 9, 12], "neither the diff was applied to the old book nor to its file"
+    assert live.source == "rest"
+    await world.keeper.close()
+
+
 @pytest.mark.parametrize("leads", [True, False], ids=["venue", "file"])
 async def test_a_stream_that_is_silent_while_a_second_snapshot_is_ahead_is_renewed(leads: bool) -> None:
     shelf = Shelf()
