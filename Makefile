@@ -5,6 +5,8 @@ BIN = $(VENV)/bin
 MINUTES ?= 3
 HOURS ?= 10
 ARGS ?=
+# Twice the cores that it is kept to: most tests wait for sockets and stores for most of their time.
+WORKERS ?= 4
 
 .PHONY: help up test coverage coverage-mirror properties compose-test lint bench soak simulate fuzz docs dist dist-check lock clean
 
@@ -21,16 +23,16 @@ up: $(VENV)/ready  ## everything on this machine: store, two updaters, server (A
 	@$(BIN)/depthcast up $(ARGS)
 
 test: lint  ## lint, type-check, and run all tests (ARGS="-k book")
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 coverage: $(VENV)/ready  ## all tests, and what of the code they do not run (takes a third longer)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
 
 coverage-mirror: $(VENV)/ready  ## whether each pure module is run whole by its own tests (ARGS="depthcast.sync")
 	$(BIN)/python -m tests.packaging.mirror $(ARGS)
 
 properties: $(VENV)/ready  ## the property tests at length: 50 times as many examples, other ones each time
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 --no-cov --timeout=3600 tests/properties $(ARGS)
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(WORKERS) --no-cov --timeout=3600 tests/properties $(ARGS)
 
 compose-test: $(VENV)/ready  ## docker-compose.yml as a whole, with updaters and the store killed (needs Docker)
 	$(BIN)/python tests/infra/compose_test.py
