@@ -11,12 +11,10 @@
 =====================================  ===========================================================
 """
 
-import difflib
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from depthcast.errors import SettingsError
+from depthcast.cli.actions import act, usage
 
 _ACTIONS: Final[Mapping[str, str]] = {
     "show": "show [SYMBOL…]              what is in force: status, tick and lot sizes, permissions",
@@ -25,28 +23,15 @@ _ACTIONS: Final[Mapping[str, str]] = {
     "log": "log [SYMBOL]                each change, the newest first",
 }
 
-USAGE: Final = "\n".join(
-    (
-        "usage: depthcast metadata ACTION [OPTION …]",
-        "",
-        *(f"  {line}" for line in _ACTIONS.values()),
-        "",
-        "TIME is milliseconds since 1970, or ISO 8601: 2026-11-20T14:03:00Z, 2026-11-20 (UTC).",
-        "depthcast metadata ACTION --help lists the options.",
-    )
+USAGE: Final = usage(
+    "metadata",
+    "ACTION [OPTION …]",
+    _ACTIONS,
+    "TIME is milliseconds since 1970, or ISO 8601: 2026-11-20T14:03:00Z, 2026-11-20 (UTC).",
+    "depthcast metadata ACTION --help lists the options.",
 )
 
 
 def main(argv: Sequence[str]) -> int:
     """Do one of the four. Raises :class:`~depthcast.errors.DepthcastError`."""
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(USAGE)
-        return 0
-    action, *rest = argv
-    if action not in _ACTIONS:
-        close = difflib.get_close_matches(action, _ACTIONS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_ACTIONS)}"
-        raise SettingsError(f"depthcast metadata cannot {action!r:.40}", hint=hint)
-    module = importlib.import_module(f"{__name__}.{action}")
-    status: int = module.main(rest)
-    return status
+    return act("metadata", _ACTIONS, USAGE, argv)
