@@ -50,9 +50,11 @@ class Rest:
 
 
 class Log(Observer):
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self.took_: list[tuple[str, Verdict]] = []
         self.broken: list[tuple[str, str]] = []
+        self.broken_at: list[float] = []
         self.synced_: list[tuple[str, Source]] = []
         self.audits: list[Audit] = []
         self.failures: list[Exception] = []
@@ -62,6 +64,7 @@ class Log(Observer):
 
     def broke(self, symbol: str, reason: str) -> None:
         self.broken.append((symbol, reason))
+        self.broken_at.append(self._clock())
 
     def synced(self, symbol: str, source: Source, after_ms: float) -> None:
         self.synced_.append((symbol, source))
@@ -83,7 +86,7 @@ class World:
         rest: Rest | None = None,
         **settings: Any,
     ):
-        self.rest, self.log = rest or Rest(), Log()
+        self.rest, self.log = rest or Rest(), Log(lambda: self.now)
         self.changes: dict[str, list[int]] = defaultdict(list)
         self.now = 0.0
 
