@@ -28,6 +28,10 @@ PURE = (
     "metadata/changes",
     "metadata/record",
     "metadata/moments",
+    "tape/keys",
+    "tape/segment",
+    "tape/columns",
+    "tape/parquet",
 )
 SDKS = {"obstore", "boto3", "botocore", "moto"}
 

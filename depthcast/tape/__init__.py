@@ -1,0 +1,13 @@
+"""The tape: the diffs that made a symbol's files, kept in Parquet segments of a fixed length of time.
+
+===========  ============================================================================
+``keys``     segment and index <-> key
+``segment``  ``Segment``: the pieces known of one interval, their holes, and their union
+``parquet``  segment <-> Parquet
+``columns``  ``Columns``: the rows of a segment as arrays
+===========  ============================================================================
+
+A segment begins with a keyframe, the certain book just before its first diff, so it is read alone. It is
+*whole* where it holds every diff of its interval; a whole one is final. What is missing of another one is
+said in it. Needs the extra ``tape`` (pyarrow) where Parquet is read or written.
+"""

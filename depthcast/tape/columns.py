@@ -1,0 +1,95 @@
+"""``Columns``: a segment's rows as arrays, for whoever needs one moment of it. Needs the extra ``tape``."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from depthcast.errors import ExtraMissing
+from depthcast.tape.segment import Hole
+
+try:
+    import numpy as np
+    from numpy.typing import NDArray
+except ModuleNotFoundError as missing:
+    raise ExtraMissing("the tape", "tape", missing.name or "numpy") from None
+
+
+class Empty(NamedTuple):
+    """A diff without a level, which has no row."""
+
+    first: int
+    last: int
+    event_time_ms: int
+    local_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PieceRows:
+    """Where a piece is among the rows: its keyframe at ``[start, diffs)``, its diffs at ``[diffs, stop)``.
+
+    ``update_id`` and the two times are the keyframe's, as in :class:`~depthcast.tape.segment.Keyframe`.
+    """
+
+    epoch: int
+    start: int
+    diffs: int
+    stop: int
+    update_id: int
+    event_time_ms: int
+    local_time_us: int
+    bids_complete: bool
+    asks_complete: bool
+    empty: tuple[Empty, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A segment's rows as arrays, for whoever needs one moment of it. Times as in the API: ms, local µs.
+
+    ``price_texts`` and ``amount_texts`` hold the exact strings of the rows whose float does not tell them.
+    """
+
+    venue: str
+    symbol: str
+    start_ms: int
+    length_s: int
+    pieces: tuple[PieceRows, ...]
+    holes: tuple[Hole, ...]
+    event_time_ms: NDArray[np.int64]
+    local_time_us: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    ask: NDArray[np.bool_]
+    price: NDArray[np.float64]
+    amount: NDArray[np.float64]
+    price_decimals: int
+    amount_decimals: int
+    price_texts: Mapping[int, str]
+    amount_texts: Mapping[int, str]
+
+    @property
+    def end_ms(self) -> int:
+        """The beginning of the interval that follows."""
+        return self.start_ms + self.length_s * 1000
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.holes
+
+    def prices(self, rows: Iterable[int]) -> list[str]:
+        """The exact prices of these rows."""
+        return _strings(self.price, rows, self.price_decimals, self.price_texts)
+
+    def amounts(self, rows: Iterable[int]) -> list[str]:
+        """The exact amounts of these rows."""
+        return _strings(self.amount, rows, self.amount_decimals, self.amount_texts)
+
+
+def _strings(
+    floats: NDArray[np.float64], rows: Iterable[int], decimals: int, texts: Mapping[int, str]
+) -> list[str]:
+    spelled = f"%.{decimals}f"
+    if not texts:
+        return [spelled % number for number in floats[np.fromiter(rows, np.int64)].tolist()]
+    return [texts[row] if row in texts else spelled % floats[row] for row in rows]
