@@ -18,6 +18,7 @@ from depthcast.cli import VERBS, main
 from depthcast.files import STATUS_NAME, FileInfo
 from depthcast.metadata import kinds
 from depthcast.store.key import check_key
+from depthcast.tape import keys as tape_keys
 from tests.packaging.parts import ROOT
 
 PAGES = {
@@ -111,11 +112,11 @@ def test_each_place_of_the_store_is_in_the_table_of_keys() -> None:
     documented = layout()
     built = {
         name: value
-        for module in (files, kinds)
+        for module in (files, kinds, tape_keys)
         for name, value in vars(module).items()
         if name.endswith(("_PREFIX", "_KEY")) and isinstance(value, str) and not name.startswith("_")
     }
-    assert len(built) >= 7
+    assert len(built) >= 8
     for name, value in built.items():
         assert any(pattern.startswith(value) for pattern in documented), (
             f"{name}: {value} is not in the table"
