@@ -30,6 +30,7 @@ PURE = (
     "metadata/moments",
     "tape/keys",
     "tape/segment",
+    "tape/index",
     "tape/columns",
     "tape/parquet",
 )

@@ -3,6 +3,7 @@
 ===========  ============================================================================
 ``keys``     segment and index <-> key
 ``segment``  ``Segment``: the pieces known of one interval, their holes, and their union
+``index``    which segments there are: of a day, and the days
 ``parquet``  segment <-> Parquet
 ``columns``  ``Columns``: the rows of a segment as arrays
 ===========  ============================================================================

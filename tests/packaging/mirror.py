@@ -177,6 +177,7 @@ PURE: Final = (
     "depthcast.reading.frames",
     "depthcast.tape.keys",
     "depthcast.tape.segment",
+    "depthcast.tape.index",
     "depthcast.tape.columns",
     "depthcast.tape.parquet",
     "depthcast.keeper.live",

@@ -35,6 +35,7 @@ PARTS: Final[Mapping[str, str]] = {
     "depthcast.tape": "tape",
     "depthcast.tape.keys": BASE,
     "depthcast.tape.segment": BASE,
+    "depthcast.tape.index": BASE,
     "updater": "updater",
     "server": "server",
     "simulator": "simulator",

@@ -122,7 +122,7 @@ def test_each_place_of_the_store_is_in_the_table_of_keys() -> None:
             f"{name}: {value} is not in the table"
         )
     for pattern in documented:
-        example = re.sub(r"<[^>]+>", "1", pattern)
+        example = re.sub(r"<[^>]+>", "1", re.sub(r"\[([^\]]+)\]", r"\1", pattern))
         assert check_key(example) == example
         assert any(example.startswith(value) for value in (*built.values(), "probe/", "errors/")), pattern
 

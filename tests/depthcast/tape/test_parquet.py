@@ -1,10 +1,13 @@
 """Segments as Parquet: every string comes back, other readers see the usual columns, damage is refused."""
 
+import importlib.util
 import io
 import json
 import re
+import sys
 from dataclasses import replace
 from random import Random
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
 
-from depthcast.errors import BadFile, BadLevel
+from depthcast.errors import BadFile, BadLevel, ExtraMissing
+from depthcast.tape import columns as columns_module
 from depthcast.tape import parquet
 from depthcast.tape.parquet import columns, decode, encode
 from depthcast.tape.segment import Keyframe, Piece, RecordedDiff, Segment, merge
@@ -253,3 +257,15 @@ def test_damage_by_chance_is_refused_or_harmless() -> None:
             decode(bytes(damaged[: rng.choice((len(body), rng.randrange(len(body))))]))
         except BadFile:
             continue
+
+
+@pytest.mark.parametrize(("module", "absent"), [(columns_module, "numpy"), (parquet, "pyarrow")])
+def test_without_its_extra_it_says_which(
+    module: ModuleType, absent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, absent, None)
+    spec = importlib.util.spec_from_file_location("another", module.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(ExtraMissing, match=rf"the tape needs {absent}.*depthcast\[tape\]"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
