@@ -8,6 +8,7 @@
     ├── UnknownSymbol              nobody there has a book of that symbol
     ├── BookError
     │   ├── BadLevel               a level whose price or quantity is not a plain decimal number
+    │   ├── BookSpoiled            the venue's messages contradict the book more than is borne
     │   ├── BookNotReady           there is no good book (yet), or it is not kept up to date
     │   └── NotDeepEnough          fewer levels are certain than were asked for, and more may exist
     ├── ContractError
@@ -30,7 +31,7 @@
 ``str(error)`` is one line, ready for a log or a terminal: the message, then the hint.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class DepthcastError(Exception):
@@ -102,6 +103,21 @@ class BadLevel(BookError):
             hint="the diff or snapshot is discarded and the symbol taken anew",
         )
         self.level = level
+
+
+class BookSpoiled(BookError):
+    """The venue's messages contradict the book of ``symbol`` by more than is borne.
+
+    ``anomalies`` names what the last one contradicted.
+    """
+
+    def __init__(self, symbol: str, anomalies: Sequence[str]) -> None:
+        super().__init__(
+            f"{symbol}: its messages contradict the book ({', '.join(anomalies)})",
+            hint="the symbol is taken anew",
+        )
+        self.symbol = symbol
+        self.anomalies = list(anomalies)
 
 
 class BookNotReady(BookError):

@@ -15,6 +15,7 @@ PURE = (
     "book",
     "side",
     "sync",
+    "orders",
     "files",
     "symbol_list",
     "heartbeat",
