@@ -12,6 +12,7 @@ from depthcast.errors import (
     BadKey,
     BadLevel,
     BookNotReady,
+    BookSpoiled,
     BucketMissing,
     ConditionsIgnored,
     DepthcastError,
@@ -44,6 +45,9 @@ EXAMPLES: dict[str, DepthcastError] = {
     ),
     "not an order-book level: ['1', 'x']; the diff or snapshot is discarded and the symbol taken anew": (
         BadLevel(["1", "x"])
+    ),
+    "X: its messages contradict the book (crossed, reopened); the symbol is taken anew": BookSpoiled(
+        "X", ["crossed", "reopened"]
     ),
     "no book that is ready of A (gap); await wait(), and give it as long as the exchange takes": BookNotReady(
         {"A": "gap"}
@@ -128,6 +132,8 @@ def test_errors_carry_what_they_are_about() -> None:
     assert (missing.extra, missing.module, missing.name) == ("s3", "boto3", "boto3")
     assert UnknownSymbol("A", "here").symbol == "A"
     assert BadLevel(["1"]).level == ["1"]
+    assert (spoiled := BookSpoiled("X", ["crossed"])).symbol == "X"
+    assert spoiled.anomalies == ["crossed"]
     waiting = BookNotReady({"A": "gap", "B": "bad"})
     assert (waiting.symbols, waiting.why) == (["A", "B"], {"A": "gap", "B": "bad"})
     shallow = NotDeepEnough("A", 50, bids=9, asks=60)
