@@ -80,6 +80,7 @@ class Book:
         "_later_asks",
         "_later_bids",
         "event_time_ms",
+        "transaction_time_ms",
         "unsettled",
         "update_id",
     )
@@ -88,6 +89,8 @@ class Book:
         self.update_id: int = 0
         self.event_time_ms: int = 0
         """The venue's clock of the last diff in it, in ms since 1970; 0 where that is not known."""
+        self.transaction_time_ms: int = 0
+        """When the last change in it was made, likewise; 0 where the venue does not tell."""
         self.unsettled: int = 0
         """How many diffs were taken by :meth:`defer` and are not written yet."""
         self._bids = Side(descending=True)
@@ -107,6 +110,7 @@ class Book:
         book = cls()
         book.update_id = snapshot.update_id
         book.event_time_ms = snapshot.event_time_ms
+        book.transaction_time_ms = snapshot.transaction_time_ms
         book._bids.load(snapshot.bids, complete=snapshot.bids_complete)
         book._asks.load(snapshot.asks, complete=snapshot.asks_complete)
         return book
@@ -126,6 +130,7 @@ class Book:
         self._asks.apply(*asks)
         self.update_id = diff.last
         self.event_time_ms = diff.event_time_ms
+        self.transaction_time_ms = diff.transaction_time_ms
 
     def defer(self, diff: Diff) -> None:
         """Take a diff as :meth:`apply` does, and write its levels when somebody looks, or many wait.
@@ -152,6 +157,7 @@ class Book:
         self.unsettled += 1
         self.update_id = diff.last
         self.event_time_ms = diff.event_time_ms
+        self.transaction_time_ms = diff.transaction_time_ms
         if len(self._later_bids) + len(self._later_asks) > DEFERRED_LEVELS:
             self.settle()
 
@@ -246,13 +252,14 @@ class Book:
         """The files for several limits (each at least 1), in the order asked for.
 
         Each is exactly the venue's own body, ``{"lastUpdateId":N,"bids":[…],"asks":[…]}``, best levels
-        first, of the certain levels only. One join makes the largest; the others are slices of it.
+        first, of the certain levels only; a venue that tells when changes were made has its times before the
+        bids, ``"E":…,"T":…``. One join makes the largest; the others are slices of it.
         """
         bids, asks = self._sides()
         ordered = sorted(set(limits))
         bid_pieces, bid_ends = bids.pieces(ordered)
         ask_pieces, ask_ends = asks.pieces(ordered)
-        head = b'{"lastUpdateId":%d,"bids":[' % self.update_id
+        head = self._head()
         largest = b"".join((head, *bid_pieces, _BETWEEN, *ask_pieces, _END))
         if len(ordered) == 1:
             return [largest] * len(limits)
@@ -268,6 +275,12 @@ class Book:
         }
         made[ordered[-1]] = largest
         return [made[limit] for limit in limits]
+
+    def _head(self) -> bytes:
+        if self.transaction_time_ms:
+            times = (self.update_id, self.event_time_ms, self.transaction_time_ms)
+            return b'{"lastUpdateId":%d,"E":%d,"T":%d,"bids":[' % times
+        return b'{"lastUpdateId":%d,"bids":[' % self.update_id
 
     # Comparing and refilling
 

@@ -5,7 +5,7 @@ where they enter a book (:mod:`depthcast.book`), so a frame can be read without 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 Level = Sequence[str]
 """``[price, quantity]``, the exact strings of the wire."""
@@ -21,14 +21,26 @@ class PlainLevels(list[Level]):
     __slots__ = ()
 
 
+CONSECUTIVE: Final = -1
+"""In place of the id before a diff: the venue's ids have no holes, so it is the one below the first."""
+
+
 class Diff(NamedTuple):
     """One depth update: quantities are absolute, zero removes the level.
 
     ``first`` and ``last`` are the update ids it spans (Binance ``U`` and ``u``); ``event_time_ms`` is the
     venue's own clock (Binance ``E``).
 
-    >>> Diff("ETHUSDT", 157, 160, 1672515782136, [["0.0024", "10"]], []).last
-    160
+    ``previous`` is the id that the book has before it (Binance futures ``pu``), where the venue tells it
+    because ids have holes; :data:`CONSECUTIVE`: they have none, so that it is ``first - 1``. A diff thus
+    holds every change behind :attr:`after` up to ``last``, which is all that has to be known to join diffs
+    and snapshots. ``transaction_time_ms`` is when the last change was made (``T``), 0 where the venue does
+    not tell.
+
+    >>> Diff("ETHUSDT", 157, 160, 1672515782136, [["0.0024", "10"]], []).after
+    156
+    >>> Diff("ETHUSDT", 157, 160, 1672515782136, [["0.0024", "10"]], [], 149).after
+    149
     """
 
     symbol: str
@@ -37,6 +49,13 @@ class Diff(NamedTuple):
     event_time_ms: int
     bids: Sequence[Level]
     asks: Sequence[Level]
+    previous: int = CONSECUTIVE
+    transaction_time_ms: int = 0
+
+    @property
+    def after(self) -> int:
+        """The id that a book has to be at, at least, for this diff to lead on from it."""
+        return self.first - 1 if self.previous < 0 else self.previous
 
 
 class Snapshot(NamedTuple):
@@ -44,7 +63,8 @@ class Snapshot(NamedTuple):
 
     ``bids_complete``: no bid exists beyond the last one shown (the venue had fewer than it was asked for).
     Where it is false, levels beyond the last price shown are *unknown*, not absent. ``event_time_ms`` is the
-    venue's clock of the last diff in it, 0 where that is not known: the venue's own snapshots do not tell.
+    venue's clock of the last diff in it, 0 where that is not known: Binance's spot snapshots do not tell.
+    ``transaction_time_ms`` is when the last change in it was made, 0 likewise.
 
     >>> shown = Snapshot(160, [["0.0024", "10"]], [], bids_complete=False, asks_complete=True)
     >>> shown.event_time_ms
@@ -57,3 +77,4 @@ class Snapshot(NamedTuple):
     bids_complete: bool
     asks_complete: bool
     event_time_ms: int = 0
+    transaction_time_ms: int = 0

@@ -9,6 +9,9 @@ of how deep the writer's book is certain::
 
     {"lastUpdateId":N,"bids":[["price","quantity"],…],"asks":[["price","quantity"],…]}
 
+Which path and which limits those are is the venue's :class:`Scheme`. Binance's futures have the times of the
+last diff before the bids, ``"E":…,"T":…``; whoever reads or cuts a body need not know whose it is.
+
 Whatever else a reader may want to know travels beside the body, as object metadata (:class:`FileInfo`).
 Keys are built and parsed here and nowhere else. Pure: no I/O, no clock.
 """
@@ -27,6 +30,9 @@ MAX_LIMIT: Final = 5000
 LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000, 5000)
 """The limits published by default. Any other one is cut from the next larger file."""
 
+FUTURES_LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000)
+"""The limits that Binance's futures know: another one is refused."""
+
 CONTENT_TYPE: Final = "application/json"
 
 PEEK_BYTES: Final = 64
@@ -40,6 +46,9 @@ _MOST_DIGITS: Final = len(str(MAX_NUMBER))
 
 PUBLIC_PREFIX: Final = "api/"
 """What lies below it is published: anybody may read it."""
+
+PUBLIC_PREFIXES: Final = (PUBLIC_PREFIX, "fapi/", "binanceus/")
+"""The same of all venues."""
 
 DEPTH_PREFIX: Final = "api/v3/depth?symbol="
 
@@ -64,11 +73,12 @@ FLEET_PREFIX: Final = "fleet/"
 # A symbol as Binance spells one since December 2025: 1 to 50 word characters (any alphabet), '-', '.', '_',
 # none of them a lower-case ASCII letter. Binance's own words: '^[\w\-._&&[^a-z]]{1,50}$'.
 _SYMBOL = re.compile(r"(?:(?![a-z])[\w\-.]){1,50}")
-_KEY = re.compile(r"api/v3/depth\?symbol=(?P<symbol>[^&=]+)&limit=(?P<limit>[1-9][0-9]{0,3})")
+_KEY = re.compile(r"(?P<root>[a-z0-9/]+/)depth\?symbol=(?P<symbol>[^&=]+)&limit=(?P<limit>[1-9][0-9]{0,3})")
 _STATUS = re.compile(r"[A-Z][A-Z0-9_]{0,31}")
 _REPLICA = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_HEARTBEAT = re.compile(rf"{FLEET_PREFIX}(?P<replica>{_REPLICA.pattern})\.json")
-_HEAD = re.compile(rb'\{"lastUpdateId":(0|[1-9][0-9]{0,18}),"bids":\[')
+_HEARTBEAT = re.compile(rf"(?P<prefix>{FLEET_PREFIX}(?:[a-z]+/)?)(?P<replica>{_REPLICA.pattern})\.json")
+# Behind the id come the bids, or the times that are told of futures, which may not end within a peek.
+_HEAD = re.compile(rb'\{"lastUpdateId":(0|[1-9][0-9]{0,18}),"(?:bids":\[|E":[0-9])')
 
 _ASKS = b'],"asks":['
 _END = b"]}"
@@ -98,6 +108,55 @@ class DepthKey(NamedTuple):
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """What a venue's files are called, and which there are.
+
+    ``root`` is where its REST paths begin; ``limits`` are published by default, and the last of them is the
+    most levels a side that the venue shows. ``ladder``: no other limits may be asked for. ``room`` is the
+    folder, below those of heartbeats and of metadata, that is this venue's alone; the first one has none.
+    """
+
+    venue: str
+    root: str
+    limits: tuple[int, ...] = LIMITS
+    ladder: bool = False
+    room: str = ""
+
+    @property
+    def max_limit(self) -> int:
+        """The most levels a side that the venue shows."""
+        return self.limits[-1]
+
+    @property
+    def depth_prefix(self) -> str:
+        """All keys of books begin so."""
+        return f"{self.root}depth?symbol="
+
+    @property
+    def exchange_info_key(self) -> str:
+        """The key of the venue's list of symbols, as the venue answers it."""
+        return f"{self.root}exchangeInfo"
+
+    @property
+    def fleet_prefix(self) -> str:
+        """Where the heartbeats of the replicas are that keep this venue's books."""
+        return f"{FLEET_PREFIX}{self.room}"
+
+
+BINANCE: Final = Scheme("binance", "api/v3/")
+BINANCE_US: Final = Scheme("binanceus", "binanceus/api/v3/", room="binanceus/")
+"""Its paths are Binance's own, so its keys begin with its name."""
+BINANCE_USDM: Final = Scheme("binanceusdm", "fapi/v1/", FUTURES_LIMITS, ladder=True, room="binanceusdm/")
+
+SCHEMES: Final[Mapping[str, Scheme]] = {
+    scheme.venue: scheme for scheme in (BINANCE, BINANCE_US, BINANCE_USDM)
+}
+"""By the venue's name."""
+
+_BY_ROOT: Final = {scheme.root: scheme for scheme in SCHEMES.values()}
+
+
 def valid_symbol(text: str) -> bool:
     """Whether ``text`` is spelled like a symbol (it need not exist).
 
@@ -116,59 +175,76 @@ def valid_status(text: str) -> bool:
     return _STATUS.fullmatch(text) is not None
 
 
-def depth_key(symbol: str, limit: int) -> str:
-    """The key of the file that answers ``GET /api/v3/depth?symbol=…&limit=…``.
+def depth_key(symbol: str, limit: int, scheme: Scheme = BINANCE) -> str:
+    """The key of the file that answers ``GET /api/v3/depth?symbol=…&limit=…``, or its like in ``scheme``.
 
-    Raises :class:`~depthcast.errors.BadKey` for a misspelled symbol or a limit outside 1…5000.
+    Raises :class:`~depthcast.errors.BadKey` for a misspelled symbol or a limit outside 1…5000, or that the
+    scheme does not know.
 
-    >>> depth_key("ETHUSDT", 5)
-    'api/v3/depth?symbol=ETHUSDT&limit=5'
+    >>> depth_key("ETHUSDT", 5), depth_key("ETHUSDT", 5, BINANCE_USDM)
+    ('api/v3/depth?symbol=ETHUSDT&limit=5', 'fapi/v1/depth?symbol=ETHUSDT&limit=5')
     """
-    key = f"{DEPTH_PREFIX}{symbol}&limit={limit}"
+    key = f"{scheme.depth_prefix}{symbol}&limit={limit}"
     if not valid_symbol(symbol):
         raise BadKey(key, "the symbol is misspelled")
-    if not 1 <= limit <= MAX_LIMIT:
-        raise BadKey(key, f"the limit is not within 1 and {MAX_LIMIT}")
+    if scheme.ladder:
+        if limit not in scheme.limits:
+            raise BadKey(key, f"the limit is none of {', '.join(map(str, scheme.limits))}")
+    elif not 1 <= limit <= scheme.max_limit:
+        raise BadKey(key, f"the limit is not within 1 and {scheme.max_limit}")
     return key
 
 
 @lru_cache(maxsize=8192)
 def parse_key(key: str) -> DepthKey:
-    """The reverse of :func:`depth_key`; accepts the canonical spelling only.
+    """The reverse of :func:`depth_key`, of any scheme; accepts the canonical spelling only.
 
     >>> parse_key("api/v3/depth?symbol=ETHUSDT&limit=5")
     DepthKey(symbol='ETHUSDT', limit=5)
     """
     match = _KEY.fullmatch(key)
-    if match is None:
+    scheme = _BY_ROOT.get(match["root"]) if match is not None else None
+    if match is None or scheme is None:
         raise BadKey(key, "not of the form api/v3/depth?symbol=SYMBOL&limit=LIMIT")
     parsed = DepthKey(match["symbol"], int(match["limit"]))
-    if not valid_symbol(parsed.symbol) or parsed.limit > MAX_LIMIT:
-        raise BadKey(key, "the symbol is misspelled or the limit too large")
+    try:
+        depth_key(parsed.symbol, parsed.limit, scheme)
+    except BadKey:
+        raise BadKey(key, "the symbol is misspelled or the limit too large") from None
     return parsed
 
 
-def heartbeat_key(replica: str) -> str:
+def scheme_of(key: str) -> Scheme:
+    """Whose file a key names. Raises as :func:`parse_key`.
+
+    >>> scheme_of("fapi/v1/depth?symbol=ETHUSDT&limit=5").venue
+    'binanceusdm'
+    """
+    parse_key(key)
+    return _BY_ROOT[key.partition("depth?")[0]]
+
+
+def heartbeat_key(replica: str, scheme: Scheme = BINANCE) -> str:
     """The key of a replica's heartbeat. Raises :class:`~depthcast.errors.BadKey` for a misspelled name.
 
-    >>> heartbeat_key("a")
-    'fleet/a.json'
+    >>> heartbeat_key("a"), heartbeat_key("a", BINANCE_USDM)
+    ('fleet/a.json', 'fleet/binanceusdm/a.json')
     """
-    key = f"{FLEET_PREFIX}{replica}.json"
+    key = f"{scheme.fleet_prefix}{replica}.json"
     if _REPLICA.fullmatch(replica) is None:
         raise BadKey(key, "a replica's name is 1 to 100 letters, digits, '.', '_' and '-'")
     return key
 
 
-def parse_heartbeat_key(key: str) -> str:
-    """The reverse of :func:`heartbeat_key`.
+def parse_heartbeat_key(key: str, scheme: Scheme = BINANCE) -> str:
+    """The reverse of :func:`heartbeat_key`: of a replica that keeps this venue's books, and no other's.
 
     >>> parse_heartbeat_key("fleet/a.json")
     'a'
     """
     match = _HEARTBEAT.fullmatch(key)
-    if match is None:
-        raise BadKey(key, "not of the form fleet/REPLICA.json")
+    if match is None or match["prefix"] != scheme.fleet_prefix:
+        raise BadKey(key, f"not of the form {scheme.fleet_prefix}REPLICA.json")
     return match["replica"]
 
 

@@ -1,7 +1,9 @@
 """``Sync``: a snapshot and a stream of diffs become an unbroken book. A sans-I/O state machine.
 
-It follows Binance's procedure ("How to manage a local order book correctly") by the letter where the letter
-is right, one symbol at a time:
+It follows Binance's procedures ("How to manage a local order book correctly") by the letter where the letter
+is right, one symbol at a time. What differs between venues comes with each diff: the id ``before`` it, behind
+which it holds every change up to ``u`` (:attr:`depthcast.events.Diff.after`). Where ids are consecutive that
+is ``U - 1``; futures tell it as ``pu``:
 
 =======  =============  ====================================  =============================================
 state    input          condition                             verdict, and what follows
@@ -10,19 +12,25 @@ WAITING  diff           follows the buffer (or is its first)  BUFFERED
 WAITING  diff           leaves a hole after the buffer        BUFFERED; what was buffered before is dropped
 WAITING  diff           u <= last buffered u                  STRAGGLER, or REBASED (below)
 WAITING  diff           fits, but is of later ids (below)     REBASED
-WAITING  snapshot       id + 1 < U of the first buffered      TOO_OLD; the buffer stays, take another one
+WAITING  snapshot       id < ``before`` the first buffered    TOO_OLD; the buffer stays, take another one
 WAITING  file           nothing buffered yet                  UNPROVEN; wait for a diff or ask the venue
 WAITING  file           of an earlier count of ids (below)    UNPROVEN
 WAITING  snapshot, file otherwise                             SYNCED; the buffer is applied; now LIVE
 LIVE     diff           u <= id                               STRAGGLER, or REBASED (below)
-LIVE     diff           U > id + 1                            GAP; buffered, not applied; now WAITING
+LIVE     diff           before > id                           GAP; buffered, not applied; now WAITING
 LIVE     diff           a level is not a level                BAD; dropped; now WAITING
-LIVE     diff           U <= id + 1 <= u                      APPLIED, or REBASED (below)
+LIVE     diff           before <= id < u                      APPLIED, or REBASED (below)
 =======  =============  ====================================  =============================================
 
 The documents want ``lastUpdateId`` inside ``[U, u]`` of the first diff applied. That fails in the usual case
-that it equals some diff's ``u``; the condition here is ``U <= lastUpdateId + 1 <= u``. They repeat the
-snapshot while ``lastUpdateId < U``; one that is exactly ``U - 1`` is whole and accepted.
+that it equals some diff's ``u``; the condition here is ``before <= lastUpdateId < u``, for spot
+``U <= lastUpdateId + 1 <= u``. They repeat the snapshot while ``lastUpdateId < U``; one that is exactly where
+the first diff begins is whole and accepted.
+
+Of futures they want each ``pu`` to equal the ``u`` before. On one connection nothing else comes. One that
+takes another one's place may tell the same changes in other pieces: its diff then begins before the book's id
+and ends behind it, and leads to the same book, for it holds all that changed in between. A ``pu`` that is
+greater than the book's id shows a loss by either reading.
 
 A hole *inside* the buffer counts like any other: only a snapshot from behind it will do.
 
@@ -122,7 +130,7 @@ def _relation(diff: Diff, update_id: int) -> _Relation:
     """How a diff stands to a book, or a buffer, that reaches to ``update_id``."""
     if diff.last <= update_id:
         return _Relation.OLD
-    if diff.first > update_id + 1:
+    if diff.after > update_id:
         return _Relation.HOLE
     return _Relation.NEXT
 
@@ -192,7 +200,7 @@ class Sync:
     @property
     def wanted_id(self) -> int:
         """The smallest update id of a snapshot that would do now; 0 where any would."""
-        return self._buffer[0].first - 1 if self._buffer else 0
+        return self._buffer[0].after if self._buffer else 0
 
     def diff(self, diff: Diff) -> Verdict:
         """Take a diff of the stream, in the order received."""

@@ -34,8 +34,10 @@ TRIED = [
         "weight",
         "reading.file",
         "venues.binance",
+        "venues.binance_futures",
         "venues.binance_lists",
         "venues.binance_rest",
+        "venues.registry",
     ),
 ]
 """Modules of the library whose public classes and functions a reader may want to try."""
@@ -43,11 +45,14 @@ TRIED = [
 PLAIN = {
     "events": {"PlainLevels"},
     "book": {"Certainty", "Audit"},
-    "files": {"DepthKey", "version_of"},
+    "files": {"DepthKey", "Scheme", "version_of"},
     "fleet": {"score", "Member"},
     "heartbeat": {"FeedBeat", "RestBeat", "WriteBeat", "PollBeat", "SymbolBeat"},
     "symbol_list": {"Entry", "Divided"},
     "weight": {"Reservation"},
+    "venues.registry": {"Known"},
+    "venues.binance": {"plain", "other_frame", "symbol_of", "json_object", "text_of", "whole_of"}
+    | {"weight_per_minute"},
     "venues.binance_lists": {"TickerRequest", "ExchangeInfoRequest"},
     "venues.binance_rest": {"DepthRequest", "symbol_of", "status_of", "empty", "not_valid", "unread"},
 }

@@ -365,5 +365,5 @@ def is_ahead(stored: Version | None, mine: Version) -> bool:
 
 
 def levels_of(body: bytes) -> bytes:
-    """A file's body without its first member, the update id."""
-    return body[body.index(b",") :]
+    """A file's body without what changes although its levels do not: the update id, and times beside it."""
+    return body[body.index(b'"bids":') :]

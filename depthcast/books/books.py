@@ -69,6 +69,7 @@ class Books:
         if not 0 < weight_share <= 1:
             raise ValueError(f"weight_share is a share: more than 0, at most 1, not {weight_share}")
         self._exchange = exchange(venue, rest_url=rest_url, ws_url=ws_url)
+        depth = min(depth, self._exchange.venue.scheme.max_limit)
         self._feed_limits = feed_limits
         self._heard_every_s = heard_every_s
         self._poll_s = poll_s

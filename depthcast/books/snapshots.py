@@ -12,9 +12,6 @@ from typing import Final, Protocol
 from depthcast.events import Snapshot
 from depthcast.venues import Venue
 
-RUNGS: Final = (1000, 500, 100)
-"""What a first snapshot may be cut down to, levels a side: the most that each request weight buys."""
-
 _SLACK_MS: Final = 5
 
 
@@ -57,7 +54,8 @@ class Snapshots:
         books = max(1, self._unbuilt() - self._asking)
         # A pause that the exchange asked for is the same for all, however much they ask for afterwards.
         silent_ms = self._rest.silent_for_s * 1000 + _SLACK_MS
-        rungs = [limit, *(rung for rung in RUNGS if rung < limit)]
+        # What it may be cut down to: the most that each request weight buys, down to a hundred levels.
+        rungs = [limit, *(rung for rung in reversed(self._venue.snapshot_limits) if 100 <= rung < limit)]
         for rung in rungs:
             if self._rest.expected_wait_ms(books * self._venue.depth_weight(rung)) <= silent_ms:
                 return rung

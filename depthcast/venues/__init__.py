@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from depthcast.errors import VenueError
 from depthcast.events import Diff, Snapshot
+from depthcast.files import Scheme
 
 
 class Ack(NamedTuple):
@@ -75,13 +76,39 @@ class ExchangeInfo:
 
 
 class Venue(Protocol):
-    """The seam between an exchange's protocol and the sockets that carry it. Implementations are pure."""
+    """The seam between an exchange's protocol and the sockets that carry it. Implementations are pure.
+
+    How diffs join each other and snapshots is no rule of code here: each diff carries the id that it goes on
+    from (:attr:`depthcast.events.Diff.after`), which a venue's :meth:`parse_frame` fills.
+    """
+
+    # What is published
+
+    @property
+    def scheme(self) -> Scheme:
+        """What the venue's files are called, and which limits there are."""
+        ...
+
+    @property
+    def snapshot_limits(self) -> Sequence[int]:
+        """The most levels a side that each weight of a snapshot buys, ascending; the last is all there is."""
+        ...
+
+    @property
+    def unknown_symbol(self) -> frozenset[int]:
+        """The codes of refusals that deny that there is such a symbol."""
+        ...
 
     # Websocket
 
     @property
     def stream_url(self) -> str:
         """Where a feed connects to."""
+        ...
+
+    @property
+    def messages_per_s(self) -> int:
+        """How many messages a connection may send in a second: controls, pings and pongs."""
         ...
 
     def stream_name(self, symbol: str) -> str:

@@ -30,7 +30,7 @@ from depthcast.errors import (
     VenueUnavailable,
 )
 from depthcast.events import Diff, PlainLevels, Snapshot
-from depthcast.files import MAX_NUMBER, valid_symbol
+from depthcast.files import BINANCE, MAX_NUMBER, Scheme, valid_symbol
 from depthcast.venues import Ack, Event, ExchangeInfo, Ignored, RequestFailed, Shutdown, SymbolInfo
 
 REST_URL: Final = "https://data-api.binance.vision"
@@ -78,12 +78,30 @@ class Binance:
 
     rest_url: str = REST_URL
     ws_url: str = WS_URL
+    scheme: Scheme = BINANCE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rest_url", _base_url("binance_rest_url", self.rest_url, ("http", "https")))
         object.__setattr__(self, "ws_url", _base_url("binance_ws_url", self.ws_url, ("ws", "wss")))
 
+    # What is published (rest-api.md)
+
+    @property
+    def snapshot_limits(self) -> Sequence[int]:
+        """The ends of the rows of :meth:`depth_weight`'s table."""
+        return (*(up_to for up_to, _ in _DEPTH_WEIGHTS), MAX_DEPTH_LIMIT)
+
+    @property
+    def unknown_symbol(self) -> frozenset[int]:
+        """*-1121 "Invalid symbol."*, and *-1100 "Illegal characters found"* where it is misspelled."""
+        return frozenset((-1121, -1100))
+
     # Websocket (web-socket-streams.md)
+
+    @property
+    def messages_per_s(self) -> int:
+        """*"WebSocket connections have a limit of 5 incoming messages per second."*"""
+        return 5
 
     @property
     def stream_url(self) -> str:
@@ -122,11 +140,11 @@ class Binance:
         try:
             data = message.get("data", message)
             if data["e"] != "depthUpdate":
-                return _other_frame(frame, message)
+                return other_frame(frame, message)
             symbol, event_time_ms, first, last = data["s"], data["E"], data["U"], data["u"]
             bids, asks = data["b"], data["a"]
         except (AttributeError, KeyError, TypeError):
-            return _other_frame(frame, message)
+            return other_frame(frame, message)
         if (
             type(symbol) is str
             and type(first) is type(last) is type(event_time_ms) is int
@@ -135,11 +153,11 @@ class Binance:
             and 0 <= event_time_ms <= MAX_NUMBER
         ):
             braces = b"}" if data is message else b"}}"
-            if type(frame) is bytes and _plain(frame, len(bids), len(asks), braces):
+            if type(frame) is bytes and plain(frame, len(bids), len(asks), braces):
                 bids, asks = PlainLevels(bids), PlainLevels(asks)
             return Diff(symbol, first, last, event_time_ms, bids, asks)
         raise MalformedFrame(
-            frame, "a depthUpdate with members of other types or sizes", symbol=_symbol_of(message)
+            frame, "a depthUpdate with members of other types or sizes", symbol=symbol_of(message)
         )
 
     # REST requests (rest-api.md)
@@ -233,10 +251,10 @@ class Binance:
 
         >>> Binance().parse_snapshot(b'{"lastUpdateId":7,"bids":[["2.0","5"]],"asks":[]}', 1)
         Snapshot(update_id=7, bids=[['2.0', '5']], asks=[], bids_complete=False, asks_complete=True, \
-event_time_ms=0)
+event_time_ms=0, transaction_time_ms=0)
         """
         url = f"{self.rest_url}/api/v3/depth"
-        answer = _json_object(url, body)
+        answer = json_object(url, body)
         update_id, bids, asks = answer.get("lastUpdateId"), answer.get("bids"), answer.get("asks")
         if type(update_id) is not int or type(bids) is not list or type(asks) is not list:
             raise MalformedAnswer(url, "no lastUpdateId, bids or asks in it")
@@ -248,20 +266,20 @@ event_time_ms=0)
     def parse_exchange_info(self, body: bytes) -> ExchangeInfo:
         """``{"rateLimits":[…],"symbols":[…],…}``. Raises :class:`~depthcast.errors.MalformedAnswer`."""
         url = f"{self.rest_url}/api/v3/exchangeInfo"
-        answer = _json_object(url, body)
+        answer = json_object(url, body)
         try:
             symbols = {
                 entry["symbol"]: SymbolInfo(
-                    symbol=_text(entry["symbol"]),
-                    status=_text(entry["status"]),
-                    base_asset=_text(entry["baseAsset"]),
-                    quote_asset=_text(entry["quoteAsset"]),
-                    base_precision=_whole(entry["baseAssetPrecision"]),
-                    quote_precision=_whole(entry["quoteAssetPrecision"]),
+                    symbol=text_of(entry["symbol"]),
+                    status=text_of(entry["status"]),
+                    base_asset=text_of(entry["baseAsset"]),
+                    quote_asset=text_of(entry["quoteAsset"]),
+                    base_precision=whole_of(entry["baseAssetPrecision"]),
+                    quote_precision=whole_of(entry["quoteAssetPrecision"]),
                 )
                 for entry in answer["symbols"]
             }
-            weight = _weight_per_minute(answer["rateLimits"])
+            weight = weight_per_minute(answer["rateLimits"], REQUEST_WEIGHT_PER_MINUTE)
         except (KeyError, TypeError, ZeroDivisionError) as error:
             raise MalformedAnswer(url, f"{type(error).__name__} at {error!s:.200}") from None
         return ExchangeInfo(symbols, weight, body)
@@ -333,7 +351,7 @@ def _control_message(method: str, names: Sequence[str], request_id: int) -> str:
     return orjson.dumps({"method": method, "params": names, "id": request_id}).decode()
 
 
-def _plain(frame: bytes, bids: int, asks: int, braces: bytes) -> bool:
+def plain(frame: bytes, bids: int, asks: int, braces: bytes) -> bool:
     """Whether a frame, which is JSON, ends in so many bids and asks of two plain numbers each.
 
     ``…"b":[["p","q"],…],"a":[["p","q"],…]}}`` and compact: with digits taken away, nothing of it may differ.
@@ -345,8 +363,13 @@ def _plain(frame: bytes, bids: int, asks: int, braces: bytes) -> bool:
     ) and frame.count(b"{") == len(braces)
 
 
-def _other_frame(frame: str | bytes, message: Any) -> Event:
-    """A frame that is no whole diff: a control answer, a notice, another stream's, or malformed."""
+def other_frame(
+    frame: str | bytes, message: Any, members: Sequence[str] = ("s", "E", "U", "u", "b", "a")
+) -> Event:
+    """A frame that is no whole diff: a control answer, a notice, another stream's, or malformed.
+
+    ``members`` are those that a diff has.
+    """
     if not isinstance(message, dict):
         raise MalformedFrame(frame, "not a JSON object")
     if "error" in message or "code" in message:
@@ -356,16 +379,16 @@ def _other_frame(frame: str | bytes, message: Any) -> Event:
         return Ack(request_id) if type(request_id) is int else Ignored("answer to an unknown request")
     data = message.get("data", message)
     if not isinstance(data, dict):
-        raise MalformedFrame(frame, "the data is no JSON object", symbol=_symbol_of(message))
+        raise MalformedFrame(frame, "the data is no JSON object", symbol=symbol_of(message))
     kind = data.get("e")
     if kind == "serverShutdown" or message.get("stream") == "!serverShutdown":
         at_ms = data.get("E")
         return Shutdown(at_ms if type(at_ms) is int else None)
     if kind == "depthUpdate":
-        missing = [name for name in ("s", "E", "U", "u", "b", "a") if name not in data]
-        raise MalformedFrame(frame, f"a depthUpdate without {missing[0]}", symbol=_symbol_of(message))
+        missing = [name for name in members if name not in data]
+        raise MalformedFrame(frame, f"a depthUpdate without {missing[0]}", symbol=symbol_of(message))
     if not data:
-        raise MalformedFrame(frame, "it says nothing", symbol=_symbol_of(message))
+        raise MalformedFrame(frame, "it says nothing", symbol=symbol_of(message))
     return Ignored(str(message.get("stream") or kind or "?")[:80])
 
 
@@ -382,7 +405,7 @@ def _request_failed(frame: str | bytes, message: dict[str, Any]) -> RequestFaile
     )
 
 
-def _symbol_of(message: dict[str, Any]) -> str | None:
+def symbol_of(message: dict[str, Any]) -> str | None:
     """The symbol of a frame that cannot be read as a whole: by its own word, else by its stream's name."""
     data = message.get("data", message)
     symbol = data.get("s") if isinstance(data, dict) else None
@@ -445,7 +468,8 @@ def _one_line(text: object) -> str:
     return " ".join(str(text).split())[:300]
 
 
-def _json_object(url: str, body: bytes) -> dict[str, Any]:
+def json_object(url: str, body: bytes) -> dict[str, Any]:
+    """The members of an answer of ``url``. Raises :class:`~depthcast.errors.MalformedAnswer`."""
     try:
         answer = _loads(body)
     except orjson.JSONDecodeError:
@@ -455,25 +479,26 @@ def _json_object(url: str, body: bytes) -> dict[str, Any]:
     return answer
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """A member that is a text. Raises TypeError for any other."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.40}, which is no text")
     return value
 
 
-def _whole(value: object) -> int:
+def whole_of(value: object) -> int:
     """A count; of another type it would be reckoned with all the same, and come to infinity or to a text."""
     if type(value) is not int or value < 0:
         raise TypeError(f"{value!r:.40}, which is no count")
     return value
 
 
-def _weight_per_minute(rate_limits: Sequence[Mapping[str, Any]]) -> int:
-    """The tightest REQUEST_WEIGHT limit, as weight a minute; 1 at least."""
+def weight_per_minute(rate_limits: Sequence[Mapping[str, Any]], otherwise: int) -> int:
+    """The tightest REQUEST_WEIGHT limit, as weight a minute, 1 at least; ``otherwise``: there is none."""
     seconds = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400}
     limits = [
-        max(1, _whole(entry["limit"]) * 60 // (_whole(entry["intervalNum"]) * seconds[entry["interval"]]))
+        max(1, whole_of(entry["limit"]) * 60 // (whole_of(entry["intervalNum"]) * seconds[entry["interval"]]))
         for entry in rate_limits
         if entry["rateLimitType"] == "REQUEST_WEIGHT"
     ]
-    return min(limits, default=REQUEST_WEIGHT_PER_MINUTE)
+    return min(limits, default=otherwise)

@@ -84,10 +84,11 @@ class ExchangeInfoRequest(NamedTuple):
     @property
     def everything(self) -> bool:
         """Whether nothing is left out."""
-        return self == _ALL
+        return self == EVERYTHING
 
 
-_ALL: Final = ExchangeInfoRequest(None, DEFAULT_PERMISSIONS, True, None)
+EVERYTHING: Final = ExchangeInfoRequest(None, DEFAULT_PERMISSIONS, True, None)
+"""The request that leaves nothing out."""
 
 
 def parse_book_ticker(query: bytes) -> TickerRequest | ApiError:

@@ -33,7 +33,7 @@ SymbolStatus = Literal["TRADING", "HALT", "BREAK"]
 
 _PARAMETERS: Final = ("symbol", "limit", "symbolStatus")
 _STATUSES: Final[dict[str, SymbolStatus]] = {"TRADING": "TRADING", "HALT": "HALT", "BREAK": "BREAK"}
-_LIMIT: Final = re.compile(r"[0-9]{1,20}")
+LIMIT_SPELLING: Final = re.compile(r"[0-9]{1,20}")
 _INT_MAX: Final = 2**31 - 1
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
@@ -150,7 +150,7 @@ def _limit(text: str | None) -> int | ApiError:
         return DEFAULT_LIMIT
     if not text:
         return empty("limit")
-    if _LIMIT.fullmatch(text) is None:
+    if LIMIT_SPELLING.fullmatch(text) is None:
         return LIMIT_ILLEGAL
     limit = int(text)
     if limit > _INT_MAX:
@@ -210,6 +210,20 @@ def parameters(query: bytes, known: Sequence[str]) -> dict[str, str] | ApiError:
     >>> parameters(b"limit=5&lim%69t=5", ("symbol", "limit")).msg
     "Duplicate values for parameter 'limit'."
     """
+    sent = sent_once(query)
+    if isinstance(sent, dict) and len(sent) > len(known):
+        return ApiError(
+            400, -1101, f"Too many parameters; expected '{len(known)}' and received '{len(sent)}'."
+        )
+    return sent
+
+
+def sent_once(query: bytes) -> dict[str, str] | ApiError:
+    """The decoded parameters, whichever they are, or -1101 for a duplicate.
+
+    >>> sent_once(b"a=1&b=%32"), sent_once(b"a=1&a=1").code
+    ({'a': '1', 'b': '2'}, -1101)
+    """
     sent: dict[str, str] = {}
     for part in query.split(b"&"):
         raw_name, _, raw_value = part.partition(b"=")
@@ -219,10 +233,6 @@ def parameters(query: bytes, known: Sequence[str]) -> dict[str, str] | ApiError:
         if name in sent:
             return ApiError(400, -1101, f"Duplicate values for parameter '{name}'.")
         sent[name] = _decode(raw_value)
-    if len(sent) > len(known):
-        return ApiError(
-            400, -1101, f"Too many parameters; expected '{len(known)}' and received '{len(sent)}'."
-        )
     return sent
 
 

@@ -539,3 +539,16 @@ def test_what_cannot_be_written_later_spoils_the_book_for_every_reader(bids: Lev
     with pytest.raises(BadLevel):
         book.apply(diff(4, [], []))
     book.check()
+
+
+def test_a_book_of_a_venue_that_tells_transaction_times_has_times_in_its_bodies() -> None:
+    book = Book.of(Snapshot(7, [["2.0", "5"], ["1.9", "1"]], [["2.1", "3"]], True, True, 90, 80))
+    assert book.body(1) == b'{"lastUpdateId":7,"E":90,"T":80,"bids":[["2.0","5"]],"asks":[["2.1","3"]]}'
+    later = Diff("X", 9, 12, 110, PlainLevels([["2.0", "0.0"]]), PlainLevels([["2.2", "4.0"]]), 7, 100)
+    book.apply(later)
+    assert book.bodies([1, 5]) == [
+        b'{"lastUpdateId":12,"E":110,"T":100,"bids":[["1.9","1"]],"asks":[["2.1","3"]]}',
+        b'{"lastUpdateId":12,"E":110,"T":100,"bids":[["1.9","1"]],"asks":[["2.1","3"],["2.2","4.0"]]}',
+    ]
+    book.defer(later._replace(last=13, event_time_ms=120, transaction_time_ms=115))
+    assert book.body(1).startswith(b'{"lastUpdateId":13,"E":120,"T":115,"bids":')

@@ -7,3 +7,10 @@ def test_plain_levels_are_a_list_of_levels() -> None:
     levels = PlainLevels([["2.0", "1.5"], ["1.0", "0.0"]])
     assert levels == [["2.0", "1.5"], ["1.0", "0.0"]]
     assert Diff("X", 1, 1, 0, levels, PlainLevels()) == Diff("X", 1, 1, 0, list(levels), [])
+
+
+def test_a_diff_goes_on_from_the_id_it_tells_of_or_else_from_the_one_below_its_first() -> None:
+    consecutive = Diff("X", 157, 160, 0, [], [])
+    assert consecutive.after == 156
+    assert consecutive._replace(previous=149).after == 149
+    assert consecutive._replace(previous=0).after == 0

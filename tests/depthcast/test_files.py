@@ -9,11 +9,18 @@ from hypothesis import strategies as st
 
 from depthcast.errors import BadFile, BadKey
 from depthcast.files import (
+    BINANCE,
+    BINANCE_US,
+    BINANCE_USDM,
+    FUTURES_LIMITS,
     LIMITS,
     MAX_LIMIT,
     MAX_NUMBER,
     PEEK_BYTES,
+    PUBLIC_PREFIXES,
+    SCHEMES,
     FileInfo,
+    Scheme,
     Version,
     check_body,
     covering_limit,
@@ -22,6 +29,7 @@ from depthcast.files import (
     heartbeat_key,
     parse_heartbeat_key,
     parse_key,
+    scheme_of,
     update_id_of,
     valid_symbol,
     version_of,
@@ -289,3 +297,54 @@ class TestVersion:
     def test_an_object_without_our_metadata_has_none(self) -> None:
         with pytest.raises(BadFile):
             version_of("k", body_of(1, [], []), {})
+
+
+class TestSchemes:
+    @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+    def test_a_key_parses_back_to_its_request_and_its_venue(self, scheme: Scheme) -> None:
+        for limit in scheme.limits:
+            key = depth_key("ETHUSDT", limit, scheme)
+            assert key.startswith(scheme.depth_prefix)
+            assert parse_key(key) == ("ETHUSDT", limit)
+            assert scheme_of(key) is scheme
+            assert key.startswith(PUBLIC_PREFIXES)
+
+    def test_no_two_venues_share_a_key(self) -> None:
+        for keys in (
+            {depth_key("A", 5, scheme) for scheme in SCHEMES.values()},
+            {scheme.exchange_info_key for scheme in SCHEMES.values()},
+            {heartbeat_key("a", scheme) for scheme in SCHEMES.values()},
+        ):
+            assert len(keys) == len(SCHEMES)
+
+    @pytest.mark.parametrize("limit", [0, 1, 7, 200, 5000])
+    def test_a_limit_off_the_ladder_has_no_key(self, limit: int) -> None:
+        assert limit not in FUTURES_LIMITS
+        with pytest.raises(BadKey, match="none of 5, 10"):
+            depth_key("ETHUSDT", limit, BINANCE_USDM)
+        with pytest.raises(BadKey):
+            parse_key(f"fapi/v1/depth?symbol=ETHUSDT&limit={limit}")
+
+    @pytest.mark.parametrize("key", ["xapi/v1/depth?symbol=A&limit=5", "depth?symbol=A&limit=5"])
+    def test_a_path_that_no_venue_has_is_no_key(self, key: str) -> None:
+        with pytest.raises(BadKey):
+            scheme_of(key)
+
+    def test_heartbeats_of_one_venue_are_none_of_another(self) -> None:
+        for scheme in (BINANCE, BINANCE_US, BINANCE_USDM):
+            key = heartbeat_key("host-1", scheme)
+            assert parse_heartbeat_key(key, scheme) == "host-1"
+            for other in SCHEMES.values():
+                if other is not scheme:
+                    with pytest.raises(BadKey):
+                        parse_heartbeat_key(key, other)
+
+    @given(st.integers(0, MAX_NUMBER), sides, sides, st.integers(1, 40))
+    def test_a_body_with_times_is_read_and_cut_as_one_without(
+        self, update_id: int, bids: Side, asks: Side, limit: int
+    ) -> None:
+        plain = body_of(update_id, bids, asks)
+        times = b',"E":1700000000003,"T":1700000000001'
+        timed = plain.replace(b',"bids"', times + b',"bids"', 1)
+        assert update_id_of("k", timed[:PEEK_BYTES]) == check_body("k", timed) == update_id
+        assert cut(timed, limit) == cut(plain, limit).replace(b',"bids"', times + b',"bids"', 1)

@@ -590,3 +590,50 @@ def test_a_refill_settles_first_and_ends_where_that_fails() -> None:
         audit = sync.take_audit()
         assert audit is None or audit.clean
         assert bool(book.unsettled) == (verdict is Verdict.TOO_OLD)
+
+
+# Ids with holes, as futures have them
+
+
+def after(previous: int, first: int, last: int) -> Diff:
+    return diff(first, last)._replace(previous=previous, transaction_time_ms=last * 100 - 1)
+
+
+def timed_body(update_id: int) -> bytes:
+    head = f'{{"lastUpdateId":{update_id},"E":{update_id * 100},"T":{update_id * 100 - 1},'
+    return f'{head}"bids":[["10","{update_id}"]],"asks":[["11","1"]]}}'.encode()
+
+
+def test_holes_between_ids_are_no_gap_where_the_next_diff_tells_of_the_one_before() -> None:
+    sync = live(7)
+    assert sync.diff(after(7, 20, 31)) is Verdict.APPLIED
+    assert sync.diff(after(31, 40, 40)) is Verdict.APPLIED
+    assert shown(sync) == timed_body(40)
+
+
+def test_consecutive_ids_are_a_gap_where_the_next_diff_tells_of_another_one_before() -> None:
+    sync = live(7)
+    assert sync.diff(after(9, 10, 12)) is Verdict.GAP
+    assert sync.wanted_id == 9
+    assert sync.diff(after(12, 15, 15)) is Verdict.BUFFERED
+    assert sync.snapshot(snapshot(8)) is Verdict.TOO_OLD
+    assert sync.snapshot(snapshot(11)) is Verdict.SYNCED
+    assert shown(sync) == timed_body(15)
+
+
+@pytest.mark.parametrize("update_id", [9, 10, 11, 12])
+def test_the_first_diff_may_cover_the_snapshot_or_begin_where_it_ends(update_id: int) -> None:
+    sync = Sync("X")
+    sync.diff(after(5, 7, 9))
+    sync.diff(after(9, 11, 12))
+    sync.diff(after(12, 20, 25))
+    assert sync.snapshot(snapshot(update_id)) is Verdict.SYNCED
+    assert shown(sync) == timed_body(25)
+
+
+def test_a_diff_cut_elsewhere_leads_on_and_an_old_one_is_ignored() -> None:
+    sync = live(7)
+    assert sync.diff(after(5, 6, 12)) is Verdict.APPLIED
+    assert sync.diff(after(2, 3, 5)) is Verdict.STRAGGLER
+    assert sync.diff(after(7, 8, 12)) is Verdict.STRAGGLER
+    assert shown(sync) == timed_body(12)

@@ -128,7 +128,7 @@ class Books(RuleBasedStateMachine):
                     for _ in range(rng.randrange(4 * CHUNK))
                 ]
             )
-        change = Diff("X", last, last, 0, *sides)
+        change = Diff("X", last, last, 0, sides[0], sides[1])
         self.book.defer(self.told(change, proven))
         self.book.settle()
         self.model.apply(change)
@@ -142,7 +142,7 @@ class Books(RuleBasedStateMachine):
         last = self.book.update_id + 1
         before = self.book.event_time_ms
         with pytest.raises(BadLevel):
-            self.book.apply(self.told(Diff("X", last, last, 77, *sides), proven))
+            self.book.apply(self.told(Diff("X", last, last, 77, sides[0], sides[1]), proven))
         assert self.book.event_time_ms == before
 
     @rule(data=st.data())

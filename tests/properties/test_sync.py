@@ -74,7 +74,7 @@ class Exchange:
         sides: list[list[list[str]]] = [[], []]
         for side, price in sorted({self.changed[each] for each in range(first, last + 1)}):
             sides[side].append([price, self.books[last][side].get(price, "0.00")])
-        return Diff("X", first, last, self.times[last], *sides)
+        return Diff("X", first, last, self.times[last], sides[0], sides[1])
 
     def shown(self, update_id: int) -> tuple[list[list[str]], list[list[str]]]:
         """The book at an id, best first."""

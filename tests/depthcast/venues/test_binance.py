@@ -214,6 +214,13 @@ def test_requests_weigh_what_the_documents_say() -> None:
 # Snapshots
 
 
+def test_what_is_published_and_what_a_connection_may_send_are_the_documented_limits() -> None:
+    assert VENUE.snapshot_limits == (100, 500, 1000, 5000)
+    assert VENUE.messages_per_s == 5
+    assert VENUE.scheme.depth_prefix == "api/v3/depth?symbol="
+    assert VENUE.unknown_symbol == {-1121, -1100}
+
+
 def test_a_side_with_fewer_levels_than_asked_for_is_complete() -> None:
     body = b'{"lastUpdateId":160,"bids":[["2","1"],["1","1"]],"asks":[["3","1"]]}'
     assert VENUE.parse_snapshot(body, 2) == Snapshot(160, [["2", "1"], ["1", "1"]], [["3", "1"]], False, True)

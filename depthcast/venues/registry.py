@@ -1,0 +1,55 @@
+"""The venues whose books can be kept, by name, and where they are reached. Pure.
+
+A venue that is added is named here once; settings, books and services read its name from here.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from depthcast.errors import SettingsError
+from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, Scheme
+from depthcast.venues import Venue
+from depthcast.venues.binance import REST_URL, WS_URL, Binance
+from depthcast.venues.binance_futures import (
+    USDM_REST_URL,
+    USDM_WS_URL,
+    BinanceFutures,
+)
+
+
+class Known(NamedTuple):
+    """How a venue is made, and its own urls."""
+
+    make: Callable[[str, str, Scheme], Venue]
+    rest_url: str
+    ws_url: str
+    scheme: Scheme
+
+
+VENUES: Final[Mapping[str, Known]] = {
+    known.scheme.venue: known
+    for known in (
+        Known(Binance, REST_URL, WS_URL, BINANCE),
+        # Binance.US runs the same engine as Binance.
+        Known(Binance, "https://api.binance.us", "wss://stream.binance.us:9443", BINANCE_US),
+        Known(BinanceFutures, USDM_REST_URL, USDM_WS_URL, BINANCE_USDM),
+    )
+}
+"""By name."""
+
+
+def venue_named(name: str, *, rest_url: str | None = None, ws_url: str | None = None) -> Venue:
+    """The venue called ``name``, at its own urls or at those given.
+
+    Raises :class:`~depthcast.errors.SettingsError` for a name that is not known and for urls that are none.
+
+    >>> venue_named("binanceusdm").rest_url
+    'https://fapi.binance.com'
+    """
+    known = VENUES.get(name)
+    if known is None:
+        raise SettingsError(
+            f"no exchange is called {name!r:.60} here",
+            hint=f"known are {', '.join(VENUES)}; an engine that speaks like one is named by its urls",
+        )
+    return known.make(rest_url or known.rest_url, ws_url or known.ws_url, known.scheme)
