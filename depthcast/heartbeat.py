@@ -22,6 +22,9 @@ MOST: Final = 10**24
 
 Count = Annotated[int, Field(ge=0, le=MOST)]
 
+Word = Annotated[str, Field(pattern=r"^(?:[^\p{C}\p{Z}]| )*$")]
+"""Text that can be shown as it is: no control character of it reaches a terminal."""
+
 
 class State(StrEnum):
     """What a replica means to do."""
@@ -60,7 +63,7 @@ class FeedBeat(_Part):
 class RestBeat(_Part):
     """The pace of the exchange's REST interface, and whom it is shared with."""
 
-    address: str = ""
+    address: Word = ""
     """Replicas of one ``address`` reach the exchange from one IP address and share its limits."""
     weight_used: Count = 0
     weight_limit: Count = 0
@@ -105,8 +108,8 @@ class SymbolBeat(_Part):
     epoch: Count = 0
     id: Count | None = None
     """The book's update id; ``None`` where there is no book yet."""
-    bids: str = "0"
-    asks: str = "0"
+    bids: Word = "0"
+    asks: Word = "0"
     """Levels that are certain; a ``+`` behind them: none exist beyond (:class:`depthcast.files.FileInfo`)."""
     heard_age_ms: Count | None = None
     """How long before this beat the connection that delivers the symbol was last heard: the book was the
@@ -114,9 +117,9 @@ class SymbolBeat(_Part):
     diff may be missing."""
     behind_ms: Count = 0
     """For how long the most frequent file has been older than this book, as far as this replica knows."""
-    status: str = "TRADING"
+    status: Word = "TRADING"
     """The exchange's word for what the symbol does."""
-    suspicion: str = ""
+    suspicion: Word = ""
     """What the feed makes look as if the symbol stood still, whatever the exchange's word is: ``SILENT``,
     ``ONE_SIDED``, ``EMPTY``; usually nothing."""
     suspected_since_ms: Count = 0
@@ -127,13 +130,13 @@ class Heartbeat(_Part):
     """One beat. ``beat`` counts from 1; times in milliseconds since 1970 are the replica's own clock, for
     people: whether a replica lives is judged by its beats changing."""
 
-    replica: str
+    replica: Word
     beat: Count
     state: State = State.LIVE
     time_ms: Count = 0
     started_ms: Count = 0
-    version: str = ""
-    selection: str = ""
+    version: Word = ""
+    selection: Word = ""
     """Equal for replicas that are set to the same symbols."""
     limits: tuple[Count, ...] = ()
     """The limits it publishes, ascending."""
@@ -147,9 +150,9 @@ class Heartbeat(_Part):
     writes: WriteBeat = WriteBeat()
     maintenance: bool = False
     """Whether the exchange said last that it is under maintenance, as far as this replica asked it."""
-    polls: Mapping[str, PollBeat] = Field(default_factory=dict)
+    polls: Mapping[Word, PollBeat] = Field(default_factory=dict)
     """The questions that it can ask, by kind."""
-    symbols: Mapping[str, SymbolBeat] = Field(default_factory=dict)
+    symbols: Mapping[Word, SymbolBeat] = Field(default_factory=dict)
 
     def without_symbols(self) -> Self:
         """The same without what it holds: all that is of use of a replica that ended a while ago."""

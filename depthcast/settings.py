@@ -143,7 +143,7 @@ class Settings(BaseModel):
         if unknown:
             (warn or _to_stderr)(unknown)
         chosen = on_line.get("config") or in_env.get("config")
-        in_file = cls._from_file(Path(str(chosen.value)), chosen.place) if chosen else {}
+        in_file = cls._from_file(str(chosen.value), chosen.place) if chosen else {}
         return cls._validated(in_file | in_env | on_line)
 
     @classmethod
@@ -151,7 +151,7 @@ class Settings(BaseModel):
         parsed, rest = cls._parser(program, about).parse_known_args(argv)
         for word in rest:
             if word.startswith("--"):
-                option = word.split("=", 1)[0]
+                option = _bounded(word.split("=", 1)[0])
                 known = [_option(name) for name in cls.model_fields]
                 raise SettingsError(f"unknown option {option}", hint=_nearest(option, known, "see --help"))
             raise SettingsError(
@@ -175,13 +175,14 @@ class Settings(BaseModel):
         return given, f"environment variables that are no settings of this program are ignored: {listed}"
 
     @classmethod
-    def _from_file(cls, path: Path, place: str) -> dict[str, _Given]:
+    def _from_file(cls, file: str, place: str) -> dict[str, _Given]:
+        path = _bounded(file)
         try:
-            members = tomllib.loads(path.read_text("utf-8"))
+            members = tomllib.loads(Path(file).read_text("utf-8"))
         except OSError as error:
             raise SettingsError(f"{place}: cannot read {path}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path} is not TOML: {error}") from None
+            raise SettingsError(f"{path} is not TOML: {_bounded(str(error))}") from None
         own = members.get(cls.SECTION, {})
         if not isinstance(own, dict):
             raise SettingsError(f"{cls.SECTION} in {path} is not a table", hint=f"write [{cls.SECTION}]")
@@ -191,7 +192,7 @@ class Settings(BaseModel):
             for name, value in found.items():
                 if name not in cls.model_fields:
                     hint = _nearest(name, list(cls.model_fields), "see --help, with _ for -")
-                    raise SettingsError(f"{path} has an unknown member {where}{name}", hint=hint)
+                    raise SettingsError(f"{path} has an unknown member {where}{_bounded(name)}", hint=hint)
                 given[name] = _Given(value, f"{where}{name} in {path}")
         return given
 
@@ -322,7 +323,7 @@ class LogSettings(Settings):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise SettingsError(message.removeprefix("argument "), hint="see --help")
+        raise SettingsError(_bounded(message.removeprefix("argument ")), hint="see --help")
 
 
 def shown_default(field: FieldInfo) -> str:
@@ -365,11 +366,16 @@ def _shown(value: object) -> str:
     return f"{redact(str(value))!r:.80}" if isinstance(value, str) else f"{value!r:.80}"
 
 
+def _bounded(text: str) -> str:
+    """Words that may repeat what a user gave, short and without the password a URL may hold."""
+    return f"{redact(text):.400}"
+
+
 def _wanted(message: str) -> str:
     """Pydantic's words, as the end of one line of ours."""
     for prefix in ("Value error, ", "Assertion failed, "):
         message = message.removeprefix(prefix)
-    return message.replace("Input should", "should", 1)
+    return _bounded(message.replace("Input should", "should", 1))
 
 
 def _to_stderr(line: str) -> None:

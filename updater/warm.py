@@ -90,7 +90,8 @@ def snapshot_of(key: str, body: bytes, info: FileInfo) -> Snapshot:
     """A file and its metadata as a snapshot. Raises :class:`~depthcast.errors.BadFile`.
 
     A side is complete if the writer's book was, and the file shows all the levels that the book had. The
-    levels themselves are checked where they enter a book.
+    levels themselves are checked where they enter a book. A body in which the update id comes twice has two
+    versions, by the beginning that is compared and by its members: it is none.
     """
     try:
         parsed = orjson.loads(body)
@@ -99,6 +100,8 @@ def snapshot_of(key: str, body: bytes, info: FileInfo) -> Snapshot:
         raise BadFile(key, "it is not JSON of a book") from None
     if not (isinstance(update_id, int) and isinstance(bids, list) and isinstance(asks, list)):
         raise BadFile(key, "its members are of other types")
+    if update_id != update_id_of(key, body):
+        raise BadFile(key, "it has two update ids")
     return Snapshot(
         update_id,
         bids,

@@ -20,6 +20,7 @@ from depthcast.heartbeat import (
 counts = st.integers(0, 10**15)
 # As replicas round them. Writers of JSON spell tiny numbers in several ways.
 latencies = st.none() | st.floats(0, 10**6).map(lambda ms: round(ms, 2))
+words = st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" "), max_size=20)
 levels = st.builds(lambda count, plus: f"{count}{'+' * plus}", st.integers(0, 10**5), st.booleans())
 symbol_beats = st.builds(
     SymbolBeat,
@@ -41,13 +42,13 @@ heartbeats = st.builds(
     state=st.sampled_from(State),
     time_ms=counts,
     started_ms=counts,
-    selection=st.text(max_size=20),
+    selection=words,
     limits=st.lists(st.integers(1, 5000), max_size=8).map(tuple),
     redundancy=st.integers(0, 20),
     takeover_after_ms=counts,
     listed=counts,
     feed=st.builds(FeedBeat, symbols=counts, live=counts, connections=counts, last_frame_age_ms=counts),
-    rest=st.builds(RestBeat, address=st.text(max_size=20), weight_used=counts, silent_for_ms=counts),
+    rest=st.builds(RestBeat, address=words, weight_used=counts, silent_for_ms=counts),
     writes=st.builds(WriteBeat, written=counts, lost=counts, p50_ms=latencies, p99_ms=latencies),
     symbols=st.dictionaries(st.sampled_from(["ETHUSDT", "币安人生USDT", "A-B.C_D"]), symbol_beats),
 )
@@ -87,6 +88,10 @@ def test_members_of_a_later_version_are_passed_over() -> None:
         (b'{"replica":"a","beat":1,"rest":{"silent_for_ms":-5}}', "rest.silent_for_ms"),
         (b'{"replica":"a","beat":1,"time_ms":1%s}' % (b"0" * 400), "time_ms"),
         (b"\xff\xfe", "the whole"),
+        # What is shown on a terminal could steer it.
+        (b'{"replica":"a","beat":1,"version":"\\u001b[2J"}', "version"),
+        (b'{"replica":"a","beat":1,"symbols":{"X":{"status":"TRADING\\u0000"}}}', "symbols.X.status"),
+        (b'{"replica":"a","beat":1,"symbols":{"X\\u001b":{}}}', r"symbols\.X\\x1b\.\[key\]"),
     ],
 )
 def test_what_is_no_heartbeat_is_told_in_one_line_that_says_where(body: bytes, where: str) -> None:

@@ -20,6 +20,8 @@ from depthcast.settings import (
     shown_default,
 )
 
+LONG = "x" * 5000
+
 
 class Own(Settings):
     SECTION: ClassVar[str] = "updater"
@@ -177,6 +179,16 @@ def test_the_warning_goes_to_standard_error_unless_told_otherwise(capsys: pytest
 def test_a_password_in_a_url_is_not_echoed() -> None:
     assert "hunter2" not in error_of(["--binance-rest-url", "ftp://me:hunter2@x"])
     assert "hunter2" not in error_of(["https://me:hunter2@x"])
+    assert "hunter2" not in error_of(["--config", "https://me:hunter2@x/"])
+    assert "hunter2" not in error_of(["--https://me:hunter2@x/"])
+    assert "hunter2" not in error_of(["--fast=https://me:hunter2@x/"])
+
+
+@pytest.mark.parametrize(
+    "argv", [["--config", LONG], ["--" + LONG], [f"--fast={LONG}"], ["--listen", LONG], ["--limits", LONG]]
+)
+def test_what_was_given_is_not_repeated_at_any_length(argv: list[str]) -> None:
+    assert len(error_of(argv)) < 1000
 
 
 def test_help_shows_every_option_with_its_default_under_its_heading(

@@ -100,12 +100,17 @@ class Site:
     async def stop(self) -> None:
         """End everything, and see that everything has ended."""
         self._server.close()
-        for connection in list(self.state.connections):
-            connection.transport.abort()
-        await turns(lambda: not self.state.connections)
+        self.cut()
+        await turns(lambda: not self.state.connections, self._staying)
         self._working.cancel()
         await asyncio.gather(self._working, return_exceptions=True)
         await self.service.close()
+
+    def cut(self) -> None:
+        """End every connection, upgraded or not, without a word."""
+        for each in list(self.state.connections):
+            transport = each._transport if isinstance(each, Websocket) else each.transport
+            transport.abort()
 
     async def quiet(self) -> None:
         """Nothing is under way but what clients left unfinished; those are cut off in their time."""
@@ -126,8 +131,9 @@ class Site:
         told = [
             f"answered: {each.cycle and each.cycle.response_complete}, follower: {each._follower}, "
             f"paused: {each.flow.read_paused}, closing: {each.transport.is_closing()}"
-            for each in self.state.connections
             if isinstance(each, BoundedHttpProtocol)
+            else repr(each)
+            for each in self.state.connections
         ]
         return f"connections stay: {told}"
 

@@ -84,7 +84,13 @@ async def test_a_file_of_the_epoch_that_was_seen_is_a_start() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"lastUpdateId":"1","bids":[],"asks":[]}', b'{"lastUpdateId":1,"bids":{},"asks":[]}', b"[]", b"nil"],
+    [
+        b'{"lastUpdateId":"1","bids":[],"asks":[]}',
+        b'{"lastUpdateId":1,"bids":{},"asks":[]}',
+        b"[]",
+        b"nil",
+        b'{"lastUpdateId":160,"bids":[],"asks":[],"lastUpdateId":-160}',
+    ],
 )
 def test_a_body_of_another_shape_is_no_snapshot(body: bytes) -> None:
     with pytest.raises(BadFile):
