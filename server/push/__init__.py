@@ -5,6 +5,7 @@ never a queue: while a reader's socket takes nothing, nothing is kept for it but
 
 * :mod:`~server.push.history`: the last versions of a file, and the changes between two of them. Pure.
 * :mod:`~server.push.hub`: which files are watched, who is told of a change, in slices of the event loop.
+* :mod:`~server.push.stream`: one stream of server-sent events, whatever is told.
 * :mod:`~server.push.events`: ``GET /stream/depth`` as server-sent events.
 * :mod:`~server.push.names`, :mod:`~server.push.control`, :mod:`~server.push.session`: the exchange's stream
   protocol, without I/O; :mod:`~server.push.channels`: what each stream sends and when;

@@ -8,7 +8,6 @@ how fresh the file is (``state``). An event's id is the update id, so a reader t
 Each event is made once and given to all readers who have the same version and asked for the same limit.
 """
 
-import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable
@@ -19,34 +18,21 @@ from depthcast.errors import BadFile, StoreError
 from depthcast.files import cut
 from depthcast.venues.binance_lists import depth_weight
 from depthcast.venues.binance_rest import STATUS_MISMATCH, UNAVAILABLE, ApiError
-from server.answers import COMMON, NO_STORE, Answer, Asked, Connection, Header, refusal
+from server.answers import Answer, Asked, Connection, refusal
 from server.clients import Clients
 from server.depth import Depth, Sought
 from server.hot import HotFile, HotFiles
-from server.push.counts import Begin, End, Kind
+from server.push.counts import Begin, Kind
 from server.push.history import Shown, changes
-from server.push.hub import Hub, Reader, Source, Watched
+from server.push.hub import Hub, Watched
+from server.push.stream import DEFAULT_HEARTBEAT_S, HEADERS, RETRY_MS, EventStream, chunk, retry_ms
 
 STREAM_PATH: Final = "/stream/depth"
-
-DEFAULT_HEARTBEAT_S: Final = 15.0
-RETRY_MS: Final = (1000, 3000)
-"""A reader whose connection broke waits so long before it comes back: each another time within this range, so
-that those of a server that stopped do not come to the next one together."""
 
 OVERLOADED: Final = ApiError(
     503, -1008, "Server is currently overloaded with other requests. Please try again in a few minutes."
 )
 
-HEADERS: Final[tuple[Header, ...]] = (
-    (b"content-type", b"text/event-stream;charset=utf-8"),
-    NO_STORE,
-    # nginx and those that took it over from there send each event on at once.
-    (b"x-accel-buffering", b"no"),
-    *COMMON,
-)
-
-_HEARTBEAT: Final = b":\n\n"
 _ID: Final = re.compile(rb"[0-9]{1,19}")
 _RESUME_AT: Final = re.compile(rb"(?:^|&)lastEventId=([^&]*)")
 
@@ -110,49 +96,25 @@ class Events:
     async def _stream(
         self, key: str, limit: int, last_id: int | None, client: str, connection: Connection
     ) -> None:
-        low, high = RETRY_MS
         reader = EventReader(
             self._hub,
             self._hub.watch(key),
             limit,
             client,
             last_id=last_id,
-            retry_ms=low + round(self._spread() * (high - low)),
+            retry_ms=retry_ms(self._spread),
             heartbeat_s=self._heartbeat_s,
         )
-        if self._hub.stopped:
-            return
-        reader.begin(connection.follow(reader))
-        try:
-            await reader.ended
-        finally:
-            reader.leave()
+        await reader.follow(connection)
 
 
-class EventReader(Reader):
-    """One stream of events: what it was given, and what it is to be given next.
+class EventReader(EventStream):
+    """One stream of a book: what it was given, and what it is to be given next.
 
     ``last_id``: it has the version of this update id, from an earlier connection.
     """
 
-    __slots__ = (
-        "_begun",
-        "_has",
-        "_heartbeat_s",
-        "_hub",
-        "_limit",
-        "_retry_ms",
-        "_state_number",
-        "_transport",
-        "_watched",
-        "_why",
-        "_written_at",
-        "client",
-        "ended",
-        "paused_at",
-    )
-
-    kind = Kind.EVENTS
+    __slots__ = ("_has", "_limit", "_state_number", "_watched")
 
     def __init__(
         self,
@@ -165,91 +127,31 @@ class EventReader(Reader):
         retry_ms: int = RETRY_MS[0],
         heartbeat_s: float = DEFAULT_HEARTBEAT_S,
     ) -> None:
-        self._hub = hub
+        self._has: Shown | None = watched.history.find(last_id) if last_id is not None else None
+        super().__init__(
+            hub,
+            watched,
+            client,
+            begin=Begin.SNAPSHOT if self._has is None else Begin.RESUMED,
+            retry_ms=retry_ms,
+            heartbeat_s=heartbeat_s,
+        )
         self._watched = watched
         self._limit = limit
-        self.client = client
-        self._has: Shown | None = watched.history.find(last_id) if last_id is not None else None
-        self._retry_ms = retry_ms
-        self._heartbeat_s = heartbeat_s
-        self._begun = False
         self._state_number = 0
-        self._written_at = 0.0
-        self._why = End.LEFT
-        self.paused_at: float | None = None
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def begin(self, transport: asyncio.WriteTransport) -> None:
-        """Write to this transport from now on, beginning with what there is."""
-        self._transport = transport
-        self._hub.enter(self)
-        self._watched.readers[self] = None
-        if transport.is_closing():
-            self.lost()
-        self._hub.counts.begun[Begin.SNAPSHOT if self._has is None else Begin.RESUMED] += 1
-        self.offer(self._watched)
-
-    def leave(self) -> None:
-        """The stream is over."""
-        self._watched.readers.pop(self, None)
-        self._hub.leave(self, self._why)
-
-    # What the connection tells
-
-    def paused(self) -> None:
-        self.paused_at = self._hub.clock()
-
-    def resumed(self) -> None:
-        self.paused_at = None
-        self.offer(self._watched)
-
-    def lost(self) -> None:
-        self._end(self._why)
-
-    # What the hub asks
-
-    def offer(self, source: Source) -> None:
-        if self.paused_at is not None or self.ended.done() or self._transport.is_closing():
-            return
+    def news(self) -> bytes:
         news = b""
-        if not self._begun:
-            self._begun = True
-            news = chunk(b"retry: %d\n\n" % self._retry_ms)
         watched = self._watched
         if self._state_number != watched.state_number and watched.state is not None:
             self._state_number = watched.state_number
-            news += self._event("state", watched.state)
+            news = self._event("state", watched.state)
         newest = watched.history.newest
         if newest is not None and newest is not self._has:
             # Most readers have the same: joining would copy what they share.
             wire = self._to(newest)
             news = news + wire if news else wire
-        if news:
-            self._write(news)
-
-    def tick(self, now: float) -> None:
-        if now - self._written_at >= self._heartbeat_s and self.paused_at is None:
-            self._write(chunk(_HEARTBEAT))
-
-    def cut(self, why: End) -> None:
-        self._why = why
-        self._transport.abort()
-
-    def stop(self) -> None:
-        self._end(End.SHUTDOWN)
-        if self.paused_at is not None:
-            # It would be waited for, to be told that there is no more.
-            self._transport.abort()
-
-    def _end(self, why: End) -> None:
-        if not self.ended.done():
-            self._why = why
-            self.ended.set_result(None)
-
-    def _write(self, data: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(data)
-            self._written_at = self._hub.clock()
+        return news
 
     def _to(self, newest: Shown) -> bytes:
         """What gives this reader the newest version."""
@@ -278,15 +180,6 @@ class EventReader(Reader):
     def _event(self, name: str, data: bytes) -> bytes:
         self._hub.counts.sent[self.kind, name] += 1
         return chunk(b"event: %b\ndata: %b\n\n" % (name.encode(), data))
-
-
-def chunk(data: bytes) -> bytes:
-    """A part of a body whose length is not known beforehand (RFC 9112, 7.1).
-
-    >>> chunk(b"hello")
-    b'5\\r\\nhello\\r\\n'
-    """
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def stream_weight(query: bytes) -> int:

@@ -129,7 +129,9 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     "server.openapi_streams": _in("server/test_openapi.py", why="one document in three modules"),
     "server.ping": _in("server/test_service.py", why="two endpoints of the service"),
     "server.pulse": _in("server/test_freshness.py", "server/test_claims.py", why="freshness is judged by it"),
+    "server.page": _in("server/page/test_pages.py", why="a map, no code"),
     "server.push.counts": _in("server/push/test_hub.py", why="plain numbers that the hub counts up"),
+    "server.push.stream": _in("server/push/test_events.py", why="what a stream of a book is made on"),
     # The simulator
     "simulator.clock": _in("simulator/test_app.py", why="two clocks that others are given"),
     "simulator.listing": _in("simulator/test_exchange.py", "simulator/test_rest.py", why="what is listed"),

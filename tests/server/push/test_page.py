@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from server.push import events, history, hub, names, session, websocket
+from server.push import events, history, hub, names, session, stream, websocket
 from server.push.control import Method
 from server.settings import ServerSettings
 
@@ -15,8 +15,8 @@ PAGE = (Path(__file__).parents[3] / "docs" / "push.md").read_text("utf-8")
     "words",
     [
         f"`GET {events.STREAM_PATH}`",
-        f"drawn for each reader from {events.RETRY_MS[0] // 1000} to {events.RETRY_MS[1] // 1000} s",
-        f"Where nothing was sent for {events.DEFAULT_HEARTBEAT_S:g} s",
+        f"drawn for each reader from {stream.RETRY_MS[0] // 1000} to {stream.RETRY_MS[1] // 1000} s",
+        f"Where nothing was sent for {stream.DEFAULT_HEARTBEAT_S:g} s",
         f"the last {history.DEFAULT_MAX_VERSIONS} versions",
         f"for {hub.DEFAULT_LINGER_S:g} s after the last",
         f"{session.DEFAULT_LIMITS.messages_a_second} incoming messages a second",
