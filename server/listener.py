@@ -15,6 +15,7 @@ from typing import Final
 
 from depthcast.backoff import Backoff
 from depthcast.errors import AccessDenied, BadFile, StoreError
+from depthcast.fleet import Members
 from depthcast.logs import Seldom, get_logger
 from depthcast.roster import Roster
 from depthcast.store import Store
@@ -72,6 +73,16 @@ class Listener:
         self._seldom = Seldom()
         self.read_at: float | None = None
         """When the last reading that went well began."""
+
+    @property
+    def members(self) -> Members:
+        """The replicas as last heard of."""
+        return self._roster.members
+
+    @property
+    def denied(self) -> bool:
+        """Whether the store refused the heartbeats when they were asked for last."""
+        return self._denied
 
     async def run(self) -> None:
         """Read until cancelled."""

@@ -40,6 +40,10 @@ from server.health import Health
 from server.hot import HotFiles, ReadOutcome
 from server.listener import Listener
 from server.metrics import Metrics
+from server.page import boards as page_boards
+from server.page.boards import Boards
+from server.page.fleet import FleetView
+from server.page.pages import Pages
 from server.past import Past
 from server.ping import ping, time_endpoint
 from server.private import Private, Tokens
@@ -167,6 +171,26 @@ class Service:
             read_timeout_s=settings.read_timeout_ms / 1000,
             wall_ms=lambda: round(wall_s() * 1000),
         )
+        self.boards = Boards(
+            self.catalogue,
+            self.tops,
+            freshness,
+            self.hub,
+            read_timeout_s=settings.read_timeout_ms / 1000,
+            sleep=sleep,
+        )
+        self.pages = Pages(
+            self.catalogue,
+            self.hot,
+            freshness,
+            self.boards,
+            FleetView(
+                self._listener.members,
+                denied=lambda: self._listener.denied,
+                clock=time.monotonic,
+                shown=settings.page_fleet,
+            ),
+        )
         health = Health(self.catalogue)
         self.fast_answers = FastAnswers(
             on_answers=self.metrics.answered,
@@ -183,6 +207,7 @@ class Service:
                 Route(openapi.PATH, openapi.endpoint),
                 *WEBSOCKET_ROUTES,
                 *_private(settings, store),
+                *(self.pages.routes if settings.page else ()),
             ],
             on_answer=self.metrics.answered,
             on_state=self.metrics.marked,
@@ -200,6 +225,7 @@ class Service:
             asyncio.create_task(self.fast_answers.keep_swept()),
             asyncio.create_task(self._listener.run()),
             asyncio.create_task(self.hub.run()),
+            asyncio.create_task(self.boards.run()),
         ]
         try:
             await self._keep_listed()
@@ -215,6 +241,7 @@ class Service:
     async def close(self) -> None:
         """End the reads that are under way."""
         await self.hub.close()
+        await self.boards.close()
         self.fast_answers.close()
         if self._upstream is not None:
             await self._upstream.close()
@@ -226,7 +253,11 @@ class Service:
     def _weighed(self, depth: Depth) -> dict[str, Endpoint]:
         """The exchange's endpoints by path, each with what a request to it weighs."""
         weigh = self.weights.around
+        page: dict[str, Endpoint] = {}
+        if self._settings.page:
+            page[page_boards.PATH] = page_boards.events(self.boards, self.hub, self.clients)
         return {
+            **page,
             DEPTH_PATH: weigh(depth.answer, depth_weight),
             STREAM_PATH: weigh(self.events.answer, stream_weight),
             BOOK_TICKER_PATH: weigh(self.tickers.answer, book_ticker_weight),

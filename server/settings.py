@@ -117,6 +117,16 @@ class ServerSettings(StoreSettings, VenueSettings, LogSettings):
         description="how long a reader that books are pushed to may take nothing before it is cut off",
     )
 
+    page: bool = Field(
+        True,
+        description="whether people are shown the live page, at / and /book/SYMBOL; without it both are 404",
+    )
+    page_fleet: bool = Field(
+        True,
+        description="whether the live page shows the replicas, by name, where this server may read their "
+        "heartbeats",
+    )
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -125,7 +125,7 @@ async def test_other_methods_are_405(client: httpx.AsyncClient, method: str, pat
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api/v1/depth?symbol=ETHUSDT", "/api/v3", "/api/v3/depth/", "/api/v3/DEPTH", "/x%00y"]
+    "path", ["/x", "/api/v1/depth?symbol=ETHUSDT", "/api/v3", "/api/v3/depth/", "/api/v3/DEPTH", "/x%00y"]
 )
 async def test_an_unknown_path_is_404_with_html_only_for_who_accepts_it(
     client: httpx.AsyncClient, path: str

@@ -1,0 +1,141 @@
+"""The replicas as people see them: who lives, what each does, and who holds a symbol. Values for templates.
+
+Everything comes from the heartbeats that the server reads anyway. Where its credentials may not read them, or
+where they are not to be shown, the page says so.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+from depthcast.fleet import Member, Members
+from depthcast.heartbeat import Role, State, SymbolBeat
+
+
+class Sight(Enum):
+    """Whether the fleet is to be seen."""
+
+    SHOWN = "shown"
+    DENIED = "denied"
+    """The store does not let this server read heartbeats."""
+    NONE = "none"
+    """There are no heartbeats, or none was read yet."""
+    HIDDEN = "hidden"
+    """It is not to be shown."""
+
+
+class Replica(NamedTuple):
+    """One line of the table. ``state`` is ``live``, ``leaving``, ``gone`` or ``silent``."""
+
+    name: str
+    state: str
+    heard_s: int
+    version: str
+    holds: int
+    writes: int
+    feeds: str
+    weight: str
+    p99_ms: str
+    lost: int
+    takeovers: int
+
+
+class Holder(NamedTuple):
+    """One replica's part in one symbol."""
+
+    replica: str
+    role: str
+    rank: int
+    live: bool
+    update_id: str
+    behind_ms: int
+
+
+class Fleet(NamedTuple):
+    """All that is shown. ``holders`` are those of the symbol that was asked for, the first in rank first."""
+
+    sight: Sight
+    replicas: tuple[Replica, ...] = ()
+    holders: tuple[Holder, ...] = ()
+
+    @property
+    def living(self) -> int:
+        """How many replicas live."""
+        return sum(replica.state in ("live", "leaving") for replica in self.replicas)
+
+
+MAX_REPLICAS = 64
+"""So many replicas are shown, those that live first: each start may have a name of its own."""
+
+FORGET_AFTER_S = 600.0
+"""A replica that ended so long ago is shown no more."""
+
+
+class FleetView:
+    """Reads :class:`Fleet` off what was heard last. ``denied`` tells whether the store refuses heartbeats;
+    ``clock`` is that of ``members``."""
+
+    def __init__(
+        self, members: Members, *, denied: Callable[[], bool], clock: Callable[[], float], shown: bool = True
+    ) -> None:
+        self._members = members
+        self._denied = denied
+        self._clock = clock
+        self._shown = shown
+
+    def read(self, symbol: str | None = None) -> Fleet:
+        """The fleet now, and who holds ``symbol``. O(replicas)."""
+        if not self._shown:
+            return Fleet(Sight.HIDDEN)
+        if self._denied():
+            return Fleet(Sight.DENIED)
+        now = self._clock()
+        members = [member for member in self._members if self._of_use(member, now)]
+        if not members:
+            return Fleet(Sight.NONE)
+        replicas = [self._replica(member, now) for member in members]
+        replicas.sort(key=lambda each: (each.state not in ("live", "leaving"), each.name))
+        holders: list[Holder] = []
+        for member in members:
+            beat = member.heartbeat
+            held = beat.symbols.get(symbol) if symbol is not None else None
+            if held is not None and self._members.lives(member, now):
+                holders.append(_holder(beat.replica, held))
+        holders.sort(key=lambda each: (each.rank, each.replica))
+        return Fleet(Sight.SHOWN, tuple(replicas[:MAX_REPLICAS]), tuple(holders[:MAX_REPLICAS]))
+
+    def _of_use(self, member: Member, now: float) -> bool:
+        # One that was found dead when the server came is of no use to anybody who looks now.
+        lives = self._members.lives(member, now)
+        return lives or (member.seen_alive and now - member.moved_at < FORGET_AFTER_S)
+
+    def _replica(self, member: Member, now: float) -> Replica:
+        beat = member.heartbeat
+        state = beat.state.value
+        if beat.state is not State.GONE and not self._members.lives(member, now):
+            state = "silent"
+        p99 = beat.writes.p99_ms
+        return Replica(
+            name=beat.replica,
+            state=state,
+            heard_s=max(0, int(now - member.moved_at)),
+            version=beat.version,
+            holds=len(beat.symbols),
+            writes=sum(held.role is not Role.STANDBY for held in beat.symbols.values()),
+            feeds=f"{beat.feed.live}/{beat.feed.symbols}",
+            weight=f"{beat.rest.weight_used}/{beat.rest.weight_limit}" if beat.rest.weight_limit else "",
+            p99_ms="" if p99 is None else f"{p99:.0f}",
+            lost=beat.writes.lost,
+            takeovers=beat.writes.takeovers,
+        )
+
+
+def _holder(replica: str, held: SymbolBeat) -> Holder:
+    return Holder(
+        replica=replica,
+        role=held.role.value,
+        rank=held.rank,
+        live=held.live,
+        update_id="" if held.id is None else str(held.id),
+        behind_ms=held.behind_ms,
+    )

@@ -1,0 +1,52 @@
+// A book kept from a stream of `snapshot` and `diff` events (docs/push.md): levels as the exchange writes them.
+
+export class Book {
+  constructor() {
+    this.id = -1;
+    this.bids = []; // [price, quantity, price as a number, quantity as a number], best first
+    this.asks = [];
+  }
+
+  /** The body of /api/v3/depth. */
+  static of(body) {
+    const book = new Book();
+    book.id = body.lastUpdateId;
+    book.bids = body.bids.map(level);
+    book.asks = body.asks.map(level);
+    return book;
+  }
+
+  /** Apply a diff; false where it does not follow on what is held. */
+  apply(diff) {
+    if (diff.U !== this.id + 1) return false;
+    this.id = diff.u;
+    for (const [price, quantity] of diff.b) put(this.bids, level([price, quantity]), -1);
+    for (const [price, quantity] of diff.a) put(this.asks, level([price, quantity]), 1);
+    return true;
+  }
+
+  get middle() {
+    if (!this.bids.length || !this.asks.length) return NaN;
+    return (this.bids[0][2] + this.asks[0][2]) / 2;
+  }
+}
+
+function level([price, quantity]) {
+  return [price, quantity, Number(price), Number(quantity)];
+}
+
+// Prices of one symbol have equally many digits, so as numbers they are equal where their texts are.
+function put(side, one, sign) {
+  let low = 0;
+  let high = side.length;
+  while (low < high) {
+    const half = (low + high) >> 1;
+    if ((side[half][2] - one[2]) * sign < 0) low = half + 1;
+    else high = half;
+  }
+  const there = low < side.length && side[low][2] === one[2];
+  if (one[3] === 0) {
+    if (there) side.splice(low, 1);
+  } else if (there) side[low] = one;
+  else side.splice(low, 0, one);
+}

@@ -1,0 +1,161 @@
+"""A server over a store in memory, and markets whose files are published by hand: what pages are shown of.
+
+The truth is the simulator's: each file is made from its book, apart from ours.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any, Final, Self
+
+from depthcast.files import CONTENT_TYPE, FileInfo, depth_key, heartbeat_key
+from depthcast.heartbeat import FeedBeat, Heartbeat, RestBeat, Role, SymbolBeat, WriteBeat
+from depthcast.settings import Address
+from depthcast.store import Outcome
+from depthcast.store.memory import MemoryStore
+from server.__main__ import listen, serve
+from server.settings import ServerSettings
+from simulator.market import Market, Profile, listing_of
+
+LIMITS: Final = (20, 1000)
+FIRST_ID: Final = 99_700_000_000
+
+
+class Listing:
+    """One symbol: its true book, and the body of every version that was published."""
+
+    def __init__(self, symbol: str, profile: Profile, seed: int) -> None:
+        self.symbol = symbol
+        self._listing = listing_of(symbol)
+        self._market = Market(self._listing, profile, Random(f"{symbol}{seed}"))
+        self._book = self._market.opening()
+        self.update_id = FIRST_ID
+        self.bodies: dict[tuple[int, int], bytes] = {}
+        """By update id and limit."""
+
+    def tick(self) -> None:
+        """A tenth of a second of trading; each change is an id."""
+        for change in self._market.tick(self._book):
+            self._book.apply(change)
+            self.update_id += 1
+
+    def body(self, limit: int) -> bytes:
+        """The book as it is now."""
+        body = self._book.body(self.update_id, limit, self._listing.scale)
+        self.bodies[self.update_id, limit] = body
+        return body
+
+
+class Stage:
+    """The whole. ``url`` is the server's; ``store`` is written by :meth:`publish` alone."""
+
+    def __init__(self, store: MemoryStore, port: int, seed: int) -> None:
+        self.store = store
+        self.url = f"http://127.0.0.1:{port}"
+        self.port = port
+        self.listings: dict[str, Listing] = {}
+        self._seed = seed
+        self._etags: dict[str, str] = {}
+        self._beats = 0
+
+    def list(self, *symbols: str, profile: Profile | None = None) -> None:
+        """Trade these, too."""
+        for symbol in symbols:
+            self.listings[symbol] = Listing(symbol, profile or Profile(bids=1500, asks=1500), self._seed)
+
+    async def publish(self, *symbols: str, status: str = "TRADING", limits: Sequence[int] = LIMITS) -> None:
+        """Publish the books of these symbols as they are."""
+        now_ms = time.time_ns() // 1_000_000
+        info = FileInfo(0, 5000, 5000, False, False, now_ms, now_ms, "one", status)
+        for symbol in symbols or self.listings:
+            for limit in limits:
+                await self.put(
+                    depth_key(symbol, limit), self.listings[symbol].body(limit), info.to_metadata()
+                )
+
+    async def put(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> None:
+        """Put an object in place of whatever is there."""
+        match = self._etags.get(key)
+        put = await self.store.put_if(
+            key, body, match=match, metadata=metadata or {}, content_type=CONTENT_TYPE
+        )
+        assert put.outcome is Outcome.WON
+        assert put.etag is not None
+        self._etags[key] = put.etag
+
+    async def beat(self, *replicas: str) -> None:
+        """Let these replicas say that they live; the first one writes."""
+        self._beats += 1
+        now_ms = time.time_ns() // 1_000_000
+        for rank, name in enumerate(replicas):
+            held = {
+                symbol: SymbolBeat(
+                    role=Role.STANDBY if rank else Role.WRITER,
+                    rank=rank,
+                    live=True,
+                    id=listing.update_id,
+                    bids="1500",
+                    asks="1500",
+                    heard_age_ms=20,
+                )
+                for symbol, listing in self.listings.items()
+            }
+            beat = Heartbeat(
+                replica=name,
+                beat=self._beats,
+                time_ms=now_ms,
+                started_ms=now_ms,
+                version="0.1.0",
+                limits=LIMITS,
+                listed=len(held),
+                feed=FeedBeat(symbols=len(held), live=len(held), connections=1),
+                rest=RestBeat(weight_used=20, weight_limit=6000),
+                writes=WriteBeat(written=self._beats * 10, p50_ms=4.1, p99_ms=19.0 + rank),
+                symbols=held,
+            )
+            await self.put(heartbeat_key(name), beat.to_body())
+
+    @asynccontextmanager
+    async def trading(
+        self, *replicas: str, every_s: float = 0.1, each: Callable[[], Any] = lambda: None
+    ) -> AsyncIterator[Self]:
+        """Tick and publish all books every ``every_s``, with heartbeats now and then."""
+
+        async def trade() -> None:
+            due = time.monotonic()
+            for count in range(1_000_000):
+                if count % 10 == 0:
+                    await self.beat(*replicas)
+                for listing in self.listings.values():
+                    listing.tick()
+                await self.publish()
+                each()
+                due = max(due + every_s, time.monotonic() - 1)
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+        task = asyncio.create_task(trade())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+@asynccontextmanager
+async def staged(seed: int = 1, store: MemoryStore | None = None, **settings: Any) -> AsyncIterator[Stage]:
+    """A stage, whose server listens on a free port until the block ends."""
+    chosen = {"refresh_ms": 50, "ticker_refresh_ms": 200, "symbols_refresh_s": 0.5, "heartbeats_ms": 500}
+    store = store or MemoryStore()
+    bound = listen(Address("127.0.0.1", 0))
+    stop = asyncio.Event()
+    stage = Stage(store, bound.getsockname()[1], seed)
+    serving = asyncio.create_task(serve(ServerSettings(**(chosen | settings)), store, bound, stop))
+    try:
+        yield stage
+    finally:
+        stop.set()
+        await serving
