@@ -6,13 +6,14 @@ mode nothing moves until the test calls :meth:`Simulator.tick`.
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from simulator.accounts import Account
-from simulator.capture import Player, load
+from simulator.capture import Player, Source, load
 from simulator.changes import Changes
 from simulator.clock import Clock, ManualClock, SystemClock
 from simulator.exchange import Exchange
@@ -41,10 +42,18 @@ class _Line:
 
 
 class Simulator:
-    """``manual``: time is a :class:`~simulator.clock.ManualClock` that only :meth:`tick` moves."""
+    """``manual``: time is a :class:`~simulator.clock.ManualClock` that only :meth:`tick` moves.
+
+    ``sources`` are played as captures are, and called for a batch at a time.
+    """
 
     def __init__(
-        self, settings: Settings | None = None, *, manual: bool = False, clock: Clock | None = None
+        self,
+        settings: Settings | None = None,
+        *,
+        manual: bool = False,
+        clock: Clock | None = None,
+        sources: Iterable[Source] = (),
     ) -> None:
         self.settings = settings = settings or Settings()
         self._manual = manual
@@ -59,7 +68,7 @@ class Simulator:
             weights=WeightMeter(settings.weight_limit, ban_after=settings.ban_after, ban_s=settings.ban_s),
             partial_share=settings.partial_share,
         )
-        self._players = [Player(run, self.exchange) for run in load(settings.captures)]
+        self._players = [Player(run, self.exchange) for run in (*load(settings.captures), *sources)]
         for listing, profile in _markets(settings):
             self.exchange.add_market(listing, profile)
         for symbol in settings.halted:
@@ -175,7 +184,7 @@ class Simulator:
         for _ in range(count):
             self._clock.advance(self.settings.tick_ms)
             for player in self._players:
-                player.play_until(
+                await player.advance(
                     player.position_s + (self.settings.speed or 1) * self.settings.tick_ms / 1000
                 )
             self.exchange.tick()
@@ -186,6 +195,7 @@ class Simulator:
         if not self._manual:
             raise RuntimeError("captures play by themselves: single messages are for manual mode")
         for player in self._players:
+            await player.fill()
             if not player.done:
                 player.play_next()
         await self.drain()
@@ -210,6 +220,7 @@ class Simulator:
     async def _play(self, player: Player) -> None:
         loop = asyncio.get_running_loop()
         await self._wait_for_readers(player)
+        await player.fill()
         started, speed = loop.time(), self.settings.speed
         while not player.done:
             if speed:
@@ -219,6 +230,7 @@ class Simulator:
                 player.play_next()
                 await self.drain()
                 await asyncio.sleep(0)
+            await player.fill()
 
     async def _wait_for_readers(self, player: Player) -> None:
         loop = asyncio.get_running_loop()

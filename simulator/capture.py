@@ -19,7 +19,8 @@ answers the snapshot itself.
 import gzip
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from pathlib import Path
@@ -144,60 +145,107 @@ def load(paths: Iterable[Path]) -> list[Run]:
     return [_run(files) for _, files in groups]
 
 
-class Player:
-    """Plays a run on an exchange, whose symbols it lists. Times are seconds since the run's first message."""
+@dataclass(slots=True)
+class Source:
+    """Messages that are not in files: ``opening`` is the book that each symbol begins with, ``flow`` what
+    follows, a batch at a time, in the order of their times. Only one batch is asked for ahead.
 
-    def __init__(self, run: Run, exchange: Exchange) -> None:
-        self._run = run
+    A snapshot in the flow is the book from there on: what led to it was not recorded, as readers notice by
+    the ids. ``tops``: no bookTicker was recorded, so each change of the best bid or ask makes one.
+    """
+
+    opening: Mapping[str, RecordedSnapshot]
+    flow: AsyncIterator[Sequence[Record]]
+    tops: bool = True
+
+
+class Player:
+    """Plays a run, or a source, on an exchange, whose symbols it lists.
+
+    Times are seconds since the first message. What a source has yet to bring is waited for by :meth:`fill`.
+    """
+
+    def __init__(self, run: Run | Source, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._next = 0
-        self._start_s = run.flow[0].at_s if run.flow else 0.0
+        self._tops = isinstance(run, Source) and run.tops
+        self._coming = run.flow if isinstance(run, Source) else None
+        self._due: deque[Record] = deque(() if isinstance(run, Source) else run.flow)
+        self._start_s: float | None = self._due[0].at_s if self._due else None
         self.position_s = 0.0
-        for symbol, snapshot in run.snapshots.items():
-            listing = run.listings[symbol]
-            book = TrueBook(_units(listing.scale, snapshot.bids), _units(listing.scale, snapshot.asks))
-            exchange.add_recorded(listing, book, snapshot.update_id)
+        opening = run.opening if isinstance(run, Source) else run.snapshots
+        self._scales: dict[str, Scale] = {}
+        for symbol, snapshot in opening.items():
+            listing = _listing(snapshot) if isinstance(run, Source) else run.listings[symbol]
+            self._scales[symbol] = listing.scale
+            exchange.add_recorded(listing, self._book(snapshot), snapshot.update_id)
 
     @property
     def done(self) -> bool:
-        """Whether the run was played to its end."""
-        return self._next == len(self._run.flow)
+        """Whether all was played to the end."""
+        return not self._due and self._coming is None
 
     @property
     def next_s(self) -> float:
-        """When the next message is due. Not to be asked when all is done."""
-        return self._run.flow[self._next].at_s - self._start_s
+        """When the next message is due. Not to be asked when all is done, or before :meth:`fill`."""
+        return self._due[0].at_s - (self._start_s or 0.0)
 
     @property
     def heard(self) -> bool:
         """Whether somebody listens to any of the symbols."""
-        return any(self._exchange.instruments[symbol].listeners for symbol in self._run.symbols)
+        return any(self._exchange.instruments[symbol].listeners for symbol in self._scales)
 
     @property
     def heard_by_all(self) -> bool:
         """Whether somebody listens to each of the symbols."""
-        return all(self._exchange.instruments[symbol].listeners for symbol in self._run.symbols)
+        return all(self._exchange.instruments[symbol].listeners for symbol in self._scales)
+
+    async def fill(self) -> None:
+        """Wait until a message is at hand, or all is done. Raises what the source raises."""
+        while not self._due and self._coming is not None:
+            batch = await anext(self._coming, None)
+            if batch is None:
+                self._coming = None
+                return
+            self._due.extend(batch)
+            if self._start_s is None and self._due:
+                self._start_s = self._due[0].at_s
+
+    async def advance(self, at_s: float) -> None:
+        """Play every message up to ``at_s``, those too that have yet to be waited for."""
+        await self.fill()
+        while not self.done and self.next_s <= at_s:
+            self.play_until(at_s)
+            await self.fill()
+        self.position_s = max(self.position_s, at_s)
 
     def play_until(self, at_s: float) -> None:
-        """Play every message up to ``at_s``."""
-        while not self.done and self.next_s <= at_s:
+        """Play every message up to ``at_s`` that is at hand."""
+        while self._due and self.next_s <= at_s:
             self.play_next()
         self.position_s = max(self.position_s, at_s)
 
     def play_next(self) -> None:
         """Play the next message."""
-        record = self._run.flow[self._next]
-        self._next += 1
+        record = self._due.popleft()
         if isinstance(record, RecordedTicker):
             self._exchange.publish_ticker(record.ticker)
             return
-        scale = self._run.listings[record.symbol].scale
+        if isinstance(record, RecordedSnapshot):
+            self._exchange.resume(record.symbol, self._book(record), record.update_id)
+            return
+        scale = self._scales[record.symbol]
         changes = [
             Change(side, price, quantity)
             for side, levels in ((BID, record.bids), (ASK, record.asks))
             for price, quantity in _units(scale, levels)
         ]
-        self._exchange.replay(record.symbol, record.first, record.last, record.time_ms, changes)
+        self._exchange.replay(
+            record.symbol, record.first, record.last, record.time_ms, changes, tops=self._tops
+        )
+
+    def _book(self, snapshot: RecordedSnapshot) -> TrueBook:
+        scale = self._scales[snapshot.symbol]
+        return TrueBook(_units(scale, snapshot.bids), _units(scale, snapshot.asks))
 
 
 def _run(files: Sequence[list[Record]]) -> Run:

@@ -13,7 +13,7 @@ from simulator.truth import ASK, BID, Change
 
 
 class DepthUpdate:
-    """The changes with ids ``first`` to ``last``, in the order they happened; never empty.
+    """The changes with ids ``first`` to ``last``, in the order they happened; none in some that are recorded.
 
     ``divisible``: ``changes[k]`` is the change with id ``first + k``. ``generation`` is the one of the
     symbol's journal (:mod:`simulator.truth`).
@@ -33,7 +33,7 @@ class DepthUpdate:
         *,
         divisible: bool,
     ) -> None:
-        if not first <= last or not changes or (divisible and len(changes) != last - first + 1):
+        if not first <= last or (divisible and len(changes) != last - first + 1):
             raise ValueError(f"{symbol}: {len(changes)} changes cannot be the ids {first} to {last}")
         self.symbol = symbol
         self.scale = scale

@@ -191,14 +191,29 @@ class Exchange:
 
     # Recorded flow
 
-    def replay(self, symbol: str, first: int, last: int, time_ms: int, changes: list[Change]) -> None:
-        """Publish a recorded diff. One that ends at or before the recorded snapshot changes no book."""
+    def replay(
+        self,
+        symbol: str,
+        first: int,
+        last: int,
+        time_ms: int,
+        changes: list[Change],
+        *,
+        tops: bool = False,
+    ) -> None:
+        """Publish a recorded diff. One that ends at or before the recorded snapshot changes no book.
+
+        ``tops``: where it changes the best bid or ask, publish a bookTicker that says so, before it.
+        """
         instrument = self.instruments[symbol]
         journal, shift = instrument.journal, instrument.id_shift
         first, last = first + shift, last + shift
+        top = journal.head.best(BID), journal.head.best(ASK)
         if last > journal.update_id:
             journal.append_diff(last, changes)
             self.truth.mark_time(journal, time_ms)
+        if tops and (journal.head.best(BID), journal.head.best(ASK)) != top:
+            self._tell_top(instrument)
         self._publish(
             instrument,
             DepthUpdate(
@@ -219,6 +234,16 @@ class Exchange:
         shifted = ticker._replace(update_id=ticker.update_id + instrument.id_shift)
         for listener in tuple(instrument.listeners):
             listener.on_ticker(shifted)
+
+    def resume(self, symbol: str, book: TrueBook, update_id: int) -> None:
+        """Go on from another book: what led to it was not recorded, and is told by no diff."""
+        instrument = self.instruments[symbol]
+        old = instrument.journal
+        base_id = update_id + instrument.id_shift
+        instrument.journal = self.truth.begin(
+            symbol, old.scale, book, base_id, divisible=False, time_ms=old.time_ms
+        )
+        instrument.sent_id = base_id
 
     # Faults that concern the whole exchange
 
@@ -264,9 +289,7 @@ class Exchange:
         if not instrument.untold:
             return
         if instrument.listeners and (journal.head.best(BID), journal.head.best(ASK)) != top:
-            ticker = _ticker(journal)
-            for listener in tuple(instrument.listeners):
-                listener.on_ticker(ticker)
+            self._tell_top(instrument)
         told = len(instrument.untold)
         if told > 1 and instrument.rng.random() < self.partial_share:
             told = instrument.rng.randrange(1, told)
@@ -285,6 +308,12 @@ class Exchange:
                 divisible=True,
             ),
         )
+
+    @staticmethod
+    def _tell_top(instrument: Instrument) -> None:
+        ticker = _ticker(instrument.journal)
+        for listener in tuple(instrument.listeners):
+            listener.on_ticker(ticker)
 
     def _publish(self, instrument: Instrument, update: DepthUpdate) -> None:
         instrument.sent_id = update.last

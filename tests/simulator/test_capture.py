@@ -1,12 +1,24 @@
 """Recorded messages come out of the exchange as they went in, and the truth is what they say."""
 
+import asyncio
 import gzip
 import json
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from simulator.capture import CaptureError, Player, Run, load, read
+from simulator.capture import (
+    CaptureError,
+    Player,
+    Record,
+    RecordedDiff,
+    RecordedSnapshot,
+    Run,
+    Source,
+    load,
+    read,
+)
 from simulator.depth import DepthUpdate
 from simulator.exchange import BookTicker, Exchange
 
@@ -247,3 +259,93 @@ def test_a_level_in_another_precision_than_the_snapshot_is_refused(tmp_path: Pat
     )
     with pytest.raises(ValueError, match=r"1\.400"):
         Player(run, Exchange(wall_ms=lambda: 0)).play_until(9)
+
+
+OPENING = RecordedSnapshot(0.0, "ABCUSD", 12, [["1.50", "2.0"]], [["1.60", "1.0"]])
+
+
+def diff(at_s: float, first: int, last: int, bids: Sequence[Sequence[str]]) -> RecordedDiff:
+    return RecordedDiff(at_s, "ABCUSD", first, last, int(at_s * 1000), bids, [])
+
+
+class Batches:
+    """A source's flow, and how many batches were called for."""
+
+    def __init__(self, *batches: Sequence[Record]) -> None:
+        self.batches = batches
+        self.given = 0
+
+    async def __aiter__(self) -> AsyncIterator[Sequence[Record]]:
+        for batch in self.batches:
+            self.given += 1
+            yield batch
+
+
+def test_a_source_is_called_for_a_batch_when_the_one_before_is_played() -> None:
+    batches = Batches(
+        [diff(5.0, 13, 14, [["1.50", "3.0"]])],
+        [],
+        [diff(6.0, 15, 15, []), diff(65.0, 16, 16, [["1.40", "1.0"]])],
+    )
+
+    async def play() -> None:
+        exchange = Exchange(wall_ms=lambda: 0)
+        player = Player(Source({"ABCUSD": OPENING}, aiter(batches)), exchange)
+        journal = exchange.instruments["ABCUSD"].journal
+        assert (journal.update_id, batches.given) == (12, 0)
+        await player.advance(0)
+        assert (journal.update_id, batches.given, player.done) == (14, 3, False)
+        await player.advance(1)
+        assert journal.update_id == 15
+        await player.advance(60)
+        assert (journal.update_id, player.done) == (16, True)
+        assert exchange.truth.body("ABCUSD", 16, 5) == (
+            b'{"lastUpdateId":16,"bids":[["1.50","3.0"],["1.40","1.0"]],"asks":[["1.60","1.0"]]}'
+        )
+
+    asyncio.run(play())
+
+
+def test_each_change_of_the_top_in_a_source_is_a_ticker_and_a_diff_without_levels_is_told() -> None:
+    batches = Batches(
+        [diff(0, 13, 13, [["1.40", "3.0"]]), diff(1, 14, 14, [["1.55", "3.0"]]), diff(2, 15, 15, [])]
+    )
+
+    async def play() -> Follower:
+        exchange = Exchange(wall_ms=lambda: 0)
+        player = Player(Source({"ABCUSD": OPENING}, aiter(batches)), exchange)
+        follower = Follower(exchange, Run({"ABCUSD": OPENING}, []))
+        await player.advance(9)
+        return follower
+
+    follower = asyncio.run(play())
+    assert [(ticker.update_id, ticker.bid) for ticker in follower.tickers.values()] == [(14, "1.55")]
+    assert [json.loads(update)["u"] for update in follower.updates] == [13, 14, 15]
+
+
+def test_a_snapshot_in_a_source_is_the_book_from_there_on() -> None:
+    later = RecordedSnapshot(3.0, "ABCUSD", 40, [["1.30", "9.0"]], [])
+    batches = Batches([diff(1, 13, 13, [["1.40", "3.0"]]), later, diff(4, 41, 41, [["1.20", "1.0"]])])
+
+    async def play() -> Exchange:
+        exchange = Exchange(wall_ms=lambda: 0)
+        await Player(Source({"ABCUSD": OPENING}, aiter(batches)), exchange).advance(9)
+        return exchange
+
+    exchange = asyncio.run(play())
+    assert exchange.truth.body("ABCUSD", 41, 5) == (
+        b'{"lastUpdateId":41,"bids":[["1.30","9.0"],["1.20","1.0"]],"asks":[]}'
+    )
+    assert exchange.truth.body("ABCUSD", 13, 5, generation=0).startswith(
+        b'{"lastUpdateId":13,"bids":[["1.50"'
+    )
+
+
+def test_what_a_source_raises_its_player_does() -> None:
+    async def broken() -> AsyncIterator[Sequence[Record]]:
+        yield []
+        raise OSError("the store is away")
+
+    player = Player(Source({"ABCUSD": OPENING}, broken()), Exchange(wall_ms=lambda: 0))
+    with pytest.raises(OSError, match="away"):
+        asyncio.run(player.fill())
