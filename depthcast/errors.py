@@ -14,6 +14,7 @@
     ├── ContractError
     │   ├── BadKey                 a key or a request that no file answers
     │   ├── FileMissing            no file with so many levels is published
+    │   ├── NotOnTape              the tape does not hold that moment: outside its range, or in a hole
     │   └── BadFile                a stored object that is not a file of ours
     ├── VenueError
     │   ├── MalformedFrame         a websocket frame that the venue's documents do not describe
@@ -173,6 +174,16 @@ class FileMissing(ContractError):
     def __init__(self, key: str, why: str, *, hint: str = "") -> None:
         super().__init__(f"{key!r:.200} is not published: {why}", hint=hint)
         self.key = key
+
+
+class NotOnTape(ContractError):
+    """The tape of ``symbol`` does not hold a moment: it is outside of what was recorded, or in a hole."""
+
+    def __init__(self, symbol: str, why: str, *, in_hole: bool = False, hint: str = "") -> None:
+        super().__init__(f"the tape of {symbol} does not hold that moment: {why}", hint=hint)
+        self.symbol = symbol
+        self.why = why
+        self.in_hole = in_hole
 
 
 class BadFile(ContractError):

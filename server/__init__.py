@@ -12,6 +12,7 @@
 ``server.depth``          ``GET /api/v3/depth``: a query string to a prepared answer
 ``server.tickers``        ``GET /api/v3/ticker/bookTicker``: best prices from the files
 ``server.exchange_info``  ``GET /api/v3/exchangeInfo``: the list of symbols that the updaters publish
+``server.travel``         the book as it was at a moment, from the tape
 ``server.past``           what was in force at a time, and what changed: from the history
 ``server.ping``           ``GET /api/v3/ping`` and ``/api/v3/time``
 ``server.answers``        what an answer is, and those that are the same for everybody
@@ -20,7 +21,8 @@
 ``server.health``         ``/healthz`` and ``/readyz``
 ``server.metrics``        ``/metrics``
 ``server.openapi``        ``/openapi.json``;  ``server.openapi_streams``: pushed books in it;
-                          ``server.openapi_past``: history in it; ``server.openapi_components``: its parts
+                          ``server.openapi_past``: history in it; ``server.openapi_travel``: the tape;
+                          ``server.openapi_components``: its parts
 ``server.fast``           answers ready for the wire, by the bytes of their requests
 ``server.protocol``       HTTP/1.1: those answers, or the library; a bound on what a client may send
 ``server.unfinished``     connections whose request does not come

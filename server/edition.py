@@ -126,7 +126,7 @@ class Edition:
             NO_RANGES,
             *COMMON,
             *version_headers(self.version),
-            (b"depthcast-certain", self._certain()),
+            (b"depthcast-certain", self._certain),
             (b"depthcast-event-time", b"%d" % self.info.event_time_ms),
             (b"depthcast-publish-time", b"%d" % self.info.publish_time_ms),
             (b"depthcast-status", self.info.status.encode()),
@@ -174,11 +174,19 @@ class Edition:
             return False
         return since_ms >= self.info.publish_time_ms + DATE_MARGIN_MS
 
+    @property
     def _certain(self) -> bytes:
         info = self.info
-        bids = f"bids={info.bids}{';complete' * info.bids_complete}"
-        asks = f"asks={info.asks}{';complete' * info.asks_complete}"
-        return f"{bids}, {asks}".encode()
+        return certain_header(info.bids, info.asks, info.bids_complete, info.asks_complete)
+
+
+def certain_header(bids: int, asks: int, bids_complete: bool, asks_complete: bool) -> bytes:
+    """``Depthcast-Certain``: how many levels of each side are certain, and whether there are no others.
+
+    >>> certain_header(5000, 812, False, True)
+    b'bids=5000, asks=812;complete'
+    """
+    return f"bids={bids}{';complete' * bids_complete}, asks={asks}{';complete' * asks_complete}".encode()
 
 
 def version_headers(version: Version) -> Sequence[Header]:

@@ -40,7 +40,7 @@ from depthcast.venues.binance_rest import (
     empty,
     not_valid,
 )
-from server import openapi_past, openapi_streams
+from server import openapi_past, openapi_streams, openapi_travel
 from server.openapi_components import (
     CHANGE,
     FRESH,
@@ -142,20 +142,22 @@ def _depth() -> Json:
     return _operation(
         "depth",
         "The order book of a symbol.",
-        "Request weight: 5 up to 100 levels, 25 up to 500, 50 up to 1000, 250 above.",
-        [*_book_parameters(), named("ifNoneMatch"), named("ifModifiedSince")],
+        "Request weight: 5 up to 100 levels, 25 up to 500, 50 up to 1000, 250 above. With `at` the book as "
+        "it was; such an answer says nothing of freshness, and `ETag` and conditions do not apply.",
+        [*_book_parameters(), openapi_travel.AT, named("ifNoneMatch"), named("ifModifiedSince")],
         whole_answer(
             "A book: best levels first, prices and quantities as the exchange writes them.",
             "Book",
             book,
             fresh,
         ),
-        _OF_BOOKS,
+        (*_OF_BOOKS, *openapi_travel.OF_MOMENTS),
         {
             "304": {
                 "description": "The client has this version already.",
                 "headers": refer("headers", [name for name in fresh if name != "X-Content-Type-Options"]),
-            }
+            },
+            **openapi_travel.RESPONSES,
         },
     )
 

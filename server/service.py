@@ -17,7 +17,6 @@ from depthcast.venues.binance_lists import (
     EXCHANGE_INFO_WEIGHT,
     PING_WEIGHT,
     book_ticker_weight,
-    depth_weight,
 )
 from depthcast.venues.binance_rest import (
     BOOK_TICKER_PATH,
@@ -54,6 +53,7 @@ from server.push.hub import Hub
 from server.push.websocket import ROUTES as WEBSOCKET_ROUTES
 from server.settings import ServerSettings
 from server.tickers import Tickers, Top
+from server.travel import Travel, travel_weight
 from server.upstream import Upstream
 from server.weights import Weights
 
@@ -191,6 +191,13 @@ class Service:
                 shown=settings.page_fleet,
             ),
         )
+        self.travel = Travel(
+            store,
+            self.catalogue,
+            on_read=self._note_read,
+            memory_bytes=settings.tape_memory_mb * 2**20,
+            read_timeout_s=settings.read_timeout_ms / 1000,
+        )
         health = Health(self.catalogue)
         self.fast_answers = FastAnswers(
             on_answers=self.metrics.answered,
@@ -245,6 +252,7 @@ class Service:
         self.fast_answers.close()
         if self._upstream is not None:
             await self._upstream.close()
+        await self.travel.close()
         await self.tickers.close()
         await self.exchange_info.close()
         await self.tops.close()
@@ -258,7 +266,7 @@ class Service:
             page[page_boards.PATH] = page_boards.events(self.boards, self.hub, self.clients)
         return {
             **page,
-            DEPTH_PATH: weigh(depth.answer, depth_weight),
+            DEPTH_PATH: weigh(self.travel.depth(depth.answer), travel_weight),
             STREAM_PATH: weigh(self.events.answer, stream_weight),
             BOOK_TICKER_PATH: weigh(self.tickers.answer, book_ticker_weight),
             EXCHANGE_INFO_PATH: weigh(

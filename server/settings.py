@@ -74,6 +74,12 @@ class ServerSettings(StoreSettings, VenueSettings, LogSettings):
     exchange_info_refresh_s: float = Field(
         10.0, gt=0, description="how often the list of symbols is read again while somebody asks for it"
     )
+    tape_memory_mb: int = Field(
+        64,
+        ge=0,
+        description="memory for segments of the tape that moments are asked of (depth?at=), in MiB, 2 for "
+        "each minute of a lively symbol; 0: no tape is read",
+    )
     client_weight_limit: int = Field(
         0,
         ge=0,

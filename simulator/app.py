@@ -13,7 +13,7 @@ from typing import Any, Self
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from simulator.accounts import Account
-from simulator.capture import Player, Source, load
+from simulator.capture import Player, Run, Source, load
 from simulator.changes import Changes
 from simulator.clock import Clock, ManualClock, SystemClock
 from simulator.exchange import Exchange
@@ -68,7 +68,8 @@ class Simulator:
             weights=WeightMeter(settings.weight_limit, ban_after=settings.ban_after, ban_s=settings.ban_s),
             partial_share=settings.partial_share,
         )
-        self._players = [Player(run, self.exchange) for run in (*load(settings.captures), *sources)]
+        played: list[Run | Source] = [*load(settings.captures), *sources]
+        self._players = [Player(each, self.exchange) for each in played]
         for listing, profile in _markets(settings):
             self.exchange.add_market(listing, profile)
         for symbol in settings.halted:

@@ -34,6 +34,8 @@ PURE = (
     "tape/index",
     "tape/columns",
     "tape/parquet",
+    "tape/moment",
+    "tape/asked",
 )
 SDKS = {"obstore", "boto3", "botocore", "moto"}
 

@@ -6,6 +6,9 @@
 ``index``    which segments there are: of a day, and the days
 ``parquet``  segment <-> Parquet
 ``columns``  ``Columns``: the rows of a segment as arrays
+``moment``   ``Moments``: the book of any moment in a segment, byte for byte
+``asked``    a moment as it is named: a time or an update id
+``reading``  ``Tape``: segments found in a store, and the book of any moment
 ===========  ============================================================================
 
 A segment begins with a keyframe, the certain book just before its first diff, so it is read alone. It is

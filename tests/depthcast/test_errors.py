@@ -22,6 +22,7 @@ from depthcast.errors import (
     MalformedAnswer,
     MalformedFrame,
     NotDeepEnough,
+    NotOnTape,
     RateLimited,
     Refused,
     SettingsError,
@@ -63,6 +64,9 @@ EXAMPLES: dict[str, DepthcastError] = {
         "k", "of A there are 5, 10 levels a side", hint="ask for 10 at most"
     ),
     "'k' is not published: nothing is": FileMissing("k", "nothing is"),
+    "the tape of ETHUSDT does not hold that moment: it is in a hole; ask for another": NotOnTape(
+        "ETHUSDT", "it is in a hole", in_hole=True, hint="ask for another"
+    ),
     "the object 'k' is not a published file: it has no end; the next write replaces it": BadFile(
         "k", "it has no end"
     ),
@@ -142,6 +146,8 @@ def test_errors_carry_what_they_are_about() -> None:
     frame = MalformedFrame("{", "not JSON", symbol="A")
     assert (frame.frame, frame.symbol, MalformedFrame(b"", "empty").symbol) == ("{", "A", None)
     assert MalformedAnswer("http://h", "why").url == "http://h"
+    absent = NotOnTape("A", "why", in_hole=True)
+    assert (absent.symbol, absent.why, absent.in_hole) == ("A", "why", True)
     refused = Refused(400, -1121, "Invalid symbol.")
     assert (refused.status, refused.code, refused.text) == (400, -1121, "Invalid symbol.")
     limited = RateLimited(7500, banned=True)

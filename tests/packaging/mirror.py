@@ -189,6 +189,8 @@ PURE: Final = (
     "depthcast.tape.index",
     "depthcast.tape.columns",
     "depthcast.tape.parquet",
+    "depthcast.tape.moment",
+    "depthcast.tape.asked",
     "depthcast.keeper.live",
     "depthcast.keeper.observer",
     "depthcast.keeper.sources",

@@ -1,0 +1,274 @@
+"""``GET /api/v3/depth?…&at=``: the book as it was at a moment, from the tape.
+
+``at`` is a time or an update id (:mod:`depthcast.tape.asked`). The body is the file of that moment, byte for
+byte (:mod:`depthcast.tape.moment`); ``Depthcast-Version`` and ``Depthcast-Event-Time`` say at which id and
+time it stands, ``Depthcast-Certain`` how deep it is certain. Each limit is made from the book itself: no
+published file has to have it.
+
+What a later write cannot alter may be kept by caches for good: in a segment that is whole, the book of a
+time, or of an id whose epoch is named. An id alone may come again in a later epoch, so its answer is kept for
+a minute; and none of a segment that another replica may yet complete.
+
+A moment that was not recorded is 404 with -1130, and in the member ``tape`` what was: ``from`` and ``to``
+(milliseconds, the last one exclusive), ``first`` and ``last`` (``epoch:id``); ``null`` where nothing was.
+"""
+
+import asyncio
+import importlib
+import json
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from depthcast.errors import BadFile, DepthcastError, ExtraMissing, NotOnTape, StoreError, StoreUnavailable
+from depthcast.store import Store
+from depthcast.tape.asked import FORMS, Asked, parse_asked
+from depthcast.venues.binance_lists import BAD_COMBINATION, depth_weight
+from depthcast.venues.binance_rest import (
+    UNAVAILABLE,
+    UNKNOWN_SYMBOL,
+    ApiError,
+    DepthRequest,
+    empty,
+    parameters,
+    parse_depth,
+    parse_time_unit,
+)
+from server import answers
+from server.answers import NO_RANGES, VARY, Answer, Endpoint, Header, json_answer, refusal
+from server.catalogue import Catalogue
+from server.edition import certain_header, version_headers
+from server.encoded import encoded
+from server.hot import OnRead, ReadOutcome
+from server.parsing import MAX_QUERY_BYTES
+
+if TYPE_CHECKING:
+    from depthcast.tape.moment import Moment
+    from depthcast.tape.reading import Extent, Tape
+
+DEFAULT_MEMORY_BYTES: Final = 64 * 2**20
+DEFAULT_READ_TIMEOUT_S: Final = 10.0
+DEFAULT_MAX_WAITING: Final = 64
+
+MOMENT_ILLEGAL: Final = ApiError(
+    400, -1100, f"Illegal characters found in parameter 'at'; legal range is {FORMS}."
+)
+NO_TAPE_READ: Final = ApiError(501, -1020, "This operation is not supported.")
+"""Binance's words where a server is told to read no tape, or lacks what reading one needs."""
+
+_FOR_GOOD: Final = b"public, max-age=31536000, immutable"
+_FOR_A_MINUTE: Final = b"public, max-age=60"
+_NOT_YET: Final = b"no-cache"
+
+ASIDE_LIMIT: Final = 500
+"""A body of more levels a side is made in a thread: it takes longer than others should have to wait."""
+
+T = TypeVar("T")
+
+
+class TravelRequest(NamedTuple):
+    """A request for a book as it was."""
+
+    depth: DepthRequest
+    at: Asked
+
+
+class Travel:
+    """The endpoint. ``clock`` is monotonic, in seconds.
+
+    ``memory_bytes``: for segments that were asked for; 0: no tape is read, and who asks is answered 501. At
+    most ``max_waiting`` requests wait at a time; who is one too many is answered 503.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        *,
+        on_read: OnRead = lambda *_: None,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
+        max_waiting: int = DEFAULT_MAX_WAITING,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._on_read = on_read
+        self._memory_bytes = memory_bytes
+        self._read_timeout_s = read_timeout_s
+        self._max_waiting = max_waiting
+        self._clock = clock
+        self._waiting = 0
+        self._tape: Tape | None = None
+        self._opening = asyncio.Lock()
+
+    def depth(self, now: Endpoint) -> Endpoint:
+        """``GET /api/v3/depth``: ``now`` answers what is not asked about another moment."""
+
+        def answer(asked: answers.Asked) -> Answer | Awaitable[Answer]:
+            if b"at=" not in asked.query or len(asked.query) > MAX_QUERY_BYTES:
+                return now(asked)
+            request = parse_travel(asked.query)
+            if request is None:
+                return now(asked)
+            unit = parse_time_unit(asked.time_unit)
+            if isinstance(unit, ApiError):
+                return refusal(unit)
+            if isinstance(request, ApiError):
+                return refusal(request)
+            if self._catalogue.limits(request.depth.symbol) is None:
+                return refusal(UNKNOWN_SYMBOL if self._catalogue.known else UNAVAILABLE)
+            return self._bounded(self._answer(request, asked.accept_encoding))
+
+        return answer
+
+    @property
+    def bytes_held(self) -> int:
+        """What the segments held take."""
+        return 0 if self._tape is None else self._tape.bytes_held
+
+    async def close(self) -> None:
+        """End the reads that are under way."""
+        if self._tape is not None:
+            await self._tape.close()
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` where an invariant is broken."""
+        assert 0 <= self._waiting <= self._max_waiting
+        if self._tape is not None:
+            self._tape.check()
+
+    async def _bounded(self, answering: Coroutine[Any, Any, Answer]) -> Answer:
+        if self._waiting >= self._max_waiting:
+            answering.close()
+            return refusal(UNAVAILABLE)
+        self._waiting += 1
+        try:
+            return await answering
+        finally:
+            self._waiting -= 1
+
+    async def _answer(self, request: TravelRequest, accept_encoding: bytes | None) -> Answer:
+        tape = await self._opened()
+        if tape is None:
+            return refusal(NO_TAPE_READ)
+        symbol, limit = request.depth.symbol, request.depth.limit
+        try:
+            moment = await self._read(symbol, tape.at(symbol, request.at))
+        except NotOnTape as missing:
+            extent = await self._read(symbol, tape.extent(symbol))
+            return absent(missing, extent)
+        if moment is None:
+            return refusal(UNAVAILABLE)
+        body = moment.body(limit) if limit <= ASIDE_LIMIT else await asyncio.to_thread(moment.body, limit)
+        given = encoded(
+            json_answer(body)._replace(headers=_headers(request.at, moment, body)), accept_encoding
+        )
+        return given if isinstance(given, Answer) else await given
+
+    async def _opened(self) -> "Tape | None":
+        """The tape, once what reads it was imported, which takes a while; ``None`` where there is none."""
+        if self._tape is None and self._memory_bytes:
+            async with self._opening:
+                if self._tape is None:
+                    try:
+                        module = await asyncio.to_thread(importlib.import_module, "depthcast.tape.reading")
+                    except ExtraMissing as missing:
+                        self._on_read("tape", ReadOutcome.FAILED, 0.0, missing)
+                        return None
+                    self._tape = module.Tape(self._store, max_bytes=self._memory_bytes, clock=self._clock)
+        return self._tape
+
+    async def _read(self, symbol: str, reading: Awaitable[T]) -> T | None:
+        """What the tape has; ``None`` where it cannot be had, which is told."""
+        began = self._clock()
+        error: DepthcastError | None = None
+        outcome = ReadOutcome.CHANGED
+        found: T | None = None
+        try:
+            async with asyncio.timeout(self._read_timeout_s):
+                found = await reading
+        except BadFile as bad:
+            outcome, error = ReadOutcome.DAMAGED, bad
+        except StoreError as failed:
+            outcome, error = ReadOutcome.FAILED, failed
+        except TimeoutError:
+            outcome = ReadOutcome.FAILED
+            error = StoreUnavailable(f"{self._store.url} did not answer within {self._read_timeout_s:g} s")
+        self._on_read(f"tape of {symbol}", outcome, self._clock() - began, error)
+        return found
+
+
+def parse_travel(query: bytes) -> TravelRequest | ApiError | None:
+    """The request of a raw query string, or its refusal; ``None`` where it has no parameter ``at``.
+
+    >>> parse_travel(b"symbol=ETHUSDT&at=id:7&limit=5").at
+    Asked(time_ms=None, update_id=7, epoch=None)
+    >>> parse_travel(b"symbol=ETHUSDT") is None
+    True
+    """
+    moments, others = _apart(query)
+    if not moments:
+        return None
+    sent = parameters(moments, ("at",))
+    if isinstance(sent, ApiError):
+        return sent
+    depth = parse_depth(others)
+    if isinstance(depth, ApiError):
+        return depth
+    if not sent["at"]:
+        return empty("at")
+    try:
+        at = parse_asked(sent["at"])
+    except ValueError:
+        return MOMENT_ILLEGAL
+    # What a symbol did then is not on the tape.
+    return TravelRequest(depth, at) if depth.symbol_status is None else BAD_COMBINATION
+
+
+def travel_weight(query: bytes) -> int:
+    """What a request weighs, with ``at`` or without: as one for a book of now.
+
+    >>> travel_weight(b"symbol=ETHUSDT&limit=5000&at=7"), travel_weight(b"symbol=ETHUSDT&limit=5000")
+    (250, 250)
+    """
+    return depth_weight(_apart(query)[1] if b"at=" in query else query)
+
+
+def absent(missing: NotOnTape, extent: "Extent | None") -> Answer:
+    """404: that moment was not recorded, and what was."""
+    tape = None
+    if extent is not None:
+        first, last = (f"{epoch}:{update_id}" for epoch, update_id in (extent.first, extent.last))
+        tape = {"from": extent.from_ms, "to": extent.to_ms, "first": first, "last": last}
+    error = ApiError(404, -1130, f"Data sent for parameter 'at' is not valid; {missing.why}.")
+    told = {"code": error.code, "msg": error.msg, "tape": tape}
+    body = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
+    length: Header = (b"content-length", b"%d" % len(body))
+    refused = refusal(error)
+    headers = [length if name == b"content-length" else (name, value) for name, value in refused.headers]
+    return refused._replace(headers=headers, body=body)
+
+
+def _apart(query: bytes) -> tuple[bytes, bytes]:
+    """The parts of a query that are the parameter ``at``, and the others."""
+    parts = query.split(b"&")
+    of_moment = [part for part in parts if part.partition(b"=")[0] == b"at"]
+    return b"&".join(of_moment), b"&".join(part for part in parts if part not in of_moment)
+
+
+def _headers(at: Asked, moment: "Moment", body: bytes) -> list[Header]:
+    kept = _NOT_YET
+    if moment.final:
+        kept = _FOR_GOOD if at.time_ms is not None or at.epoch is not None else _FOR_A_MINUTE
+    return [
+        (b"content-type", answers.JSON_TYPE[1]),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", kept),
+        VARY,
+        NO_RANGES,
+        *answers.COMMON,
+        *version_headers(moment.version),
+        (b"depthcast-certain", certain_header(*moment.certainty)),
+        (b"depthcast-event-time", b"%d" % moment.event_time_ms),
+    ]
