@@ -25,6 +25,7 @@ A map of the package, from the pure core outwards:
 ``depthcast.keeper``       feed + REST + Sync: many live books, one callback
 ``depthcast.books``        live books for programs: ``depthcast.Books``, ``depthcast.connect``
 ``depthcast.reading``      published files, read from a bucket or over HTTP: ``depthcast.read``
+``depthcast.heat``         the heatmap: tiles of resting quantity by price and time, made from the tape
 ``depthcast.tape``         the diffs kept in Parquet segments: what a book was at any past moment
 ``depthcast.settings``     settings: command line > environment > TOML file
 ``depthcast.redaction``    text without secrets

@@ -32,6 +32,11 @@ PARTS: Final[Mapping[str, str]] = {
     "depthcast.roster": "updater",
     "depthcast.settings": "updater",
     **{entry.module: entry.extra for entry in VERBS.values()},
+    "depthcast.heat": BASE,
+    **dict.fromkeys(
+        (f"depthcast.heat.{name}" for name in ("album", "gathering", "painting", "spans", "steps", "tile")),
+        "tape",
+    ),
     "depthcast.tape": "tape",
     "depthcast.tape.keys": BASE,
     "depthcast.tape.segment": BASE,

@@ -16,6 +16,7 @@ import pytest
 from depthcast import files
 from depthcast.cli import VERBS, main
 from depthcast.files import STATUS_NAME, FileInfo
+from depthcast.heat import keys as heat_keys
 from depthcast.metadata import kinds
 from depthcast.store.key import check_key
 from depthcast.tape import keys as tape_keys
@@ -112,7 +113,7 @@ def test_each_place_of_the_store_is_in_the_table_of_keys() -> None:
     documented = layout()
     built = {
         name: value
-        for module in (files, kinds, tape_keys)
+        for module in (files, kinds, tape_keys, heat_keys)
         for name, value in vars(module).items()
         if name.endswith(("_PREFIX", "_KEY")) and isinstance(value, str) and not name.startswith("_")
     }
