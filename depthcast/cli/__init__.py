@@ -60,6 +60,9 @@ VERBS: Final[Mapping[str, Entry]] = {
         "updater",
         "tick sizes, statuses, rules: what is in force, what was at a time, and what changed",
     ),
+    "heatmap": Entry(
+        "depthcast.cli.heatmap", "updater", "make the heatmap's tiles of a tape that is there already"
+    ),
     "plan": Entry(
         "depthcast.cli.plan", "updater", "what a fleet costs on several stores: requests, storage, traffic"
     ),
