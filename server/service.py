@@ -36,6 +36,7 @@ from server.exchange_info import ExchangeInfo
 from server.fast import FastAnswers
 from server.freshness import Freshness
 from server.health import Health
+from server.heat import HeatFiles
 from server.hot import HotFiles, ReadOutcome
 from server.listener import Listener
 from server.metrics import Metrics
@@ -198,6 +199,13 @@ class Service:
             memory_bytes=settings.tape_memory_mb * 2**20,
             read_timeout_s=settings.read_timeout_ms / 1000,
         )
+        self.heat = HeatFiles(
+            store,
+            self.catalogue,
+            on_read=self._note_read,
+            read_timeout_s=settings.read_timeout_ms / 1000,
+            wall_ms=lambda: round(wall_s() * 1000),
+        )
         health = Health(self.catalogue)
         self.fast_answers = FastAnswers(
             on_answers=self.metrics.answered,
@@ -212,6 +220,7 @@ class Service:
                 Route("/readyz", health.ready),
                 Route("/metrics", self.metrics.endpoint),
                 Route(openapi.PATH, openapi.endpoint),
+                self.heat.route,
                 *WEBSOCKET_ROUTES,
                 *_private(settings, store),
                 *(self.pages.routes if settings.page else ()),
@@ -255,6 +264,7 @@ class Service:
         await self.travel.close()
         await self.tickers.close()
         await self.exchange_info.close()
+        await self.heat.close()
         await self.tops.close()
         await self.hot.close()
 

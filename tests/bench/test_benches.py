@@ -102,6 +102,13 @@ def test_books_ends_with_its_ratios() -> None:
         assert figures[f"messages_{source}_vs_ccxt"] > 0
 
 
+def test_heat_ends_with_what_a_minute_costs() -> None:
+    figures = figures_of("heat")
+    assert 0 < figures["synthetic_bytes_a_minute"] < 50_000
+    assert figures["synthetic_ms_a_minute"] > 0
+    assert figures["synthetic_vs_book"] > 0
+
+
 @pytest.mark.store_process
 def test_metadata_answers_what_was_in_force_in_three_reads() -> None:
     figures = figures_of("metadata")
