@@ -10,6 +10,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from rich.console import Console
@@ -22,6 +23,7 @@ from depthcast.heat.painting import paint
 from depthcast.heat.spans import spans_of
 from depthcast.heat.tile import Tile
 from depthcast.heat.zooms import HOUR
+from depthcast.tape.columns import Columns
 from depthcast.tape.keys import start_of
 from depthcast.tape.parquet import columns, encode
 from depthcast.tape.segment import Keyframe, Piece, RecordedDiff, Segment
@@ -41,7 +43,7 @@ class Minute(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """Means over whole minutes; ``hour_bytes`` is the hour's tile as far as it got, for 60 minutes."""
+    """Means over whole minutes; ``hour_bytes`` is the fullest hour's tile, reckoned for 60 minutes."""
 
     name: str
     minutes: int
@@ -89,22 +91,20 @@ def measured(source: flow.Flow) -> Figures:
     minutes: list[Minute] = []
     hour: Tile | None = None
     book_s = 0.0
-    hour_bytes = 0.0
+    most, hour_bytes = 0, 0.0
     for each, took_s in list(segments(source))[1:]:
         body = encode(each)
         took: dict[str, float] = {}
-        held = timed(took, "read", lambda body=body: columns(body))
-        tile = timed(
-            took,
-            "paint",
-            lambda held=held: paint("binance", "ETHUSDT", held.start_ms, spans_of(held)),
-        )
+        held = timed(took, "read", partial(columns, body))
+        tile = timed(took, "paint", partial(painted, held))
         file = timed(took, "encode", tile.encode)
         if hour is not None and hour.start_ms != HOUR.start_of(tile.start_ms):
             hour = None
-        hour = timed(took, "gather", lambda tile=tile, hour=hour: gather(hour, [tile]))
+        hour = timed(took, "gather", partial(gather, hour, [tile]))
         packed = timed(took, "encode_hour", hour.encode)
-        hour_bytes = max(hour_bytes, len(packed) * 60 / (60 - hour.children.count(".")))
+        there = 60 - hour.children.count(".")
+        if there >= most:
+            most, hour_bytes = there, len(packed) * 60 / there
         minutes.append(Minute(took, len(file), len(held.price), tile.rows))
         book_s += took_s
     count = len(minutes)
@@ -119,6 +119,11 @@ def measured(source: flow.Flow) -> Figures:
         hour_bytes,
         sum(took_ms.values()) * count / 1000 / book_s,
     )
+
+
+def painted(held: Columns) -> Tile:
+    """The tile of a segment."""
+    return paint(held.venue, held.symbol, held.start_ms, spans_of(held))
 
 
 def timed(took: dict[str, float], step: str, work: Callable[[], T]) -> T:

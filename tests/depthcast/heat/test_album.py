@@ -19,7 +19,7 @@ from depthcast.store.memory import MemoryStore
 from depthcast.tape.keys import segment_key
 from depthcast.tape.parquet import encode
 from depthcast.tape.segment import Segment
-from tests.depthcast.heat.recordings import START_MS, piece_of, read, segment_of
+from tests.depthcast.heat.recordings import START_MS, Levels, piece_of, read, segment_of
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -98,7 +98,7 @@ async def test_the_same_again_writes_nothing() -> None:
 
 def partly(start_ms: int, until_ms: int = 20_000) -> Segment:
     """A minute of which only the first ``until_ms`` are known."""
-    told = [(start_ms + until_ms, [("2679.50", "1.0")], [])]
+    told: list[tuple[int, Levels, Levels]] = [(start_ms + until_ms, [("2679.50", "1.0")], [])]
     return segment_of(start_ms, piece_of(7, told, at_ms=start_ms - 5), to_end=False)
 
 
