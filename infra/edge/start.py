@@ -191,16 +191,17 @@ def filled(
         if not re.fullmatch(wanted, values[name]):
             raise ValueError(f"{name} cannot be {values[name]!r:.80}")
     found = {name.removeprefix("EDGE_"): value for name, value in values.items()}
-    found |= {"TMP": tmp, "CACHE": cache}
+    found |= {"TMP": tmp, "CACHE": cache, "NAME_PRIVATE": spelled("private")}
     if values["EDGE_STORE"]:
-        found |= _store(values)
-        others = "others-server.conf" if env.get("EDGE_SERVER") else "others-alone.conf"
+        with_server = bool(env.get("EDGE_SERVER"))
+        found |= _store(values, with_server)
+        others = "others-server.conf" if with_server else "others-alone.conf"
         for name, part in (("OTHERS", others), ("HIDDEN", "hidden-headers.conf"), ("HELD", "held.conf")):
             found[name] = _Template((here / part).read_text("utf-8").rstrip()).substitute(found)
     return _Template(template).substitute(found)
 
 
-def _store(values: Mapping[str, str]) -> dict[str, str]:
+def _store(values: Mapping[str, str], with_server: bool) -> dict[str, str]:
     """What only store.conf has in it."""
     limits = sorted({int(limit) for limit in values["EDGE_LIMITS"].split(",")})
     if limits[-1] > MAX_LIMIT:
@@ -208,6 +209,8 @@ def _store(values: Mapping[str, str]) -> dict[str, str]:
     cold_reads = int(values["EDGE_COLD_READS"])
     names = ("symbol", "limit", "symbolStatus", "TRADING", "HALT", "BREAK")
     return {
+        # Who answers for a symbol that has no file of its own: perhaps it is listed all the same.
+        "UNCUT": "@unanswered" if with_server else "@unknown",
         **{f"NAME_{name.upper()}": spelled(name) for name in names},
         "STORE": values["EDGE_STORE"].rstrip("/"),
         "TLS": _TLS.format(ca=values["EDGE_CA"]) if values["EDGE_STORE"].startswith("https:") else "",

@@ -104,6 +104,15 @@ class Origin:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
 
+def private_paths() -> list[str]:
+    """What lies below ``/private/``, as it may be spelled: a server would be asked for it as it was sent."""
+    path = "/private/main/api/v3/account"
+    odd = ["/%70rivate/main/api/v3/account", "/private%2Fmain/api/v3/account", "/private", "/private/?x"]
+    # nginx takes these for paths that are passed on, and sends them on as they came.
+    dots = [f"{path}/../../../../../api/v3/time", "/private/%2e%2e/api/v3/depth?symbol=A&limit=7"]
+    return [path, *odd, *dots, f"/api/..{path}", f"/api/%2e%2e{path}", f"/sapi/v1/..%2F..{path}"]
+
+
 class Names:
     """A name server that knows one name; ``known`` False: none."""
 
