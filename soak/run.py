@@ -98,7 +98,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self.server = SeaweedFS(folder, bucket=BUCKET, anonymous_prefix="", preexec_fn=tether())
+        self.server = SeaweedFS(folder, bucket=BUCKET, anonymous_prefixes=[""], preexec_fn=tether())
 
     async def __aenter__(self) -> "Store":
         try:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from depthcast.errors import BadKey, MalformedAnswer
-from depthcast.files import EXCHANGE_INFO_KEY, valid_symbol
+from depthcast.files import EXCHANGE_INFO_KEY, PUBLIC_PREFIX, valid_symbol
 from depthcast.metadata.document import Json, read_json
 
 METADATA_PREFIX: Final = "metadata/"
@@ -33,6 +33,10 @@ PRIVATE_PREFIX: Final = "private/"
 
 SYSTEM_STATUS_KEY: Final = "sapi/v1/system/status"
 TRADING_STATUS_KEY: Final = "metadata/current/tradingStatus"
+
+PUBLIC_PREFIXES: Final = (PUBLIC_PREFIX, "sapi/", "metadata/current/")
+"""Where the files are that anybody may read: books, and current documents. An edge without a server reads
+them; heads and changes are a server's to read."""
 
 MAX_DOCUMENT_BYTES: Final = 128 * 2**20
 """A larger document is refused. Binance's list of symbols has 15 MB."""

@@ -111,8 +111,8 @@ class SeaweedFS:
     Blocking; an event loop gives :meth:`start` and :meth:`stop` a thread. ``stop`` may be called from another
     thread to give up a ``start``.
 
-    ``identities``: who may use the bucket besides the owner. ``anonymous_prefix``: whoever reaches the S3
-    port may read objects below it without credentials, as an edge does; empty: all objects.
+    ``identities``: who may use the bucket besides the owner. ``anonymous_prefixes``: whoever reaches the S3
+    port may read objects below them without credentials, as an edge does; an empty one: all objects.
     ``volume_size_mb``: the size of a volume file; space is given back in such pieces. With less than
     ``min_free_mb`` left on the disk nothing is written.
     ``preexec_fn`` is called in the child before it becomes SeaweedFS, as ``subprocess`` does it.
@@ -124,7 +124,7 @@ class SeaweedFS:
         *,
         bucket: str = "depthcast",
         identities: Sequence[Identity] = (),
-        anonymous_prefix: str | None = None,
+        anonymous_prefixes: Sequence[str] = (),
         on_progress: Progress | None = None,
         # Time-outs
         start_timeout_s: float = 60.0,
@@ -140,7 +140,7 @@ class SeaweedFS:
         self._data_dir = data_dir.absolute()
         self._bucket = bucket
         self._identities = tuple(identities)
-        self._anonymous_prefix = anonymous_prefix
+        self._anonymous_prefixes = tuple(anonymous_prefixes)
         self._on_progress = on_progress
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
@@ -364,9 +364,10 @@ class SeaweedFS:
         for each in self._identities:
             actions = each.actions(self._bucket)
             identities.append(_identity(each.name, actions, each.access_key_id, each.secret_access_key))
-        if self._anonymous_prefix is not None:
-            below = f"/{self._anonymous_prefix}*" if self._anonymous_prefix else ""
-            identities.append({"name": "anonymous", "actions": [f"Read:{self._bucket}{below}"]})
+        if self._anonymous_prefixes:
+            below = [f"/{prefix}*" if prefix else "" for prefix in self._anonymous_prefixes]
+            actions = [f"Read:{self._bucket}{each}" for each in below]
+            identities.append({"name": "anonymous", "actions": actions})
         write_private(self._data_dir / "s3.json", json.dumps({"identities": identities}, indent=1))
 
     def _died(self) -> StoreUnavailable:

@@ -1,16 +1,21 @@
-// CloudFront function (cloudfront-js-2.0) at viewer-request: turns a request for a book into the key of its file,
-// answers what needs no file, and refuses what the exchange would refuse, in its words and order
-// (docs/compatibility.md). Pure but for the clock and the choice of the origin.
+// CloudFront function (cloudfront-js-2.0) at viewer-request: turns a request into the key of its file, answers what
+// needs no file, and refuses what the exchange would refuse, in its words and order (docs/compatibility.md). Where
+// there are servers, all but books, ping and time is theirs. Pure but for the clock and the choice of the origin.
 //
 // Text is held as ASCII: bytes beyond it, and "%" itself, as upper-case escapes. So neither the engine's idea of
 // a string nor bytes that are not UTF-8 matter.
 import cf from 'cloudfront';
 
-// The limits that are published, and the origin that is asked for others and for a symbolStatus; empty: none is.
+// The limits that are published, and the origin of servers, which are asked what files cannot answer; empty: none.
 const LIMITS = [5,10,20,50,100,500,1000,5000];
 const SERVER = 'server';
 
 const ALLOW = 'GET, HEAD, OPTIONS';
+const OWN = ['/api/v3/depth', '/api/v3/ping', '/api/v3/time'];
+const STATUSES = {
+    '/sapi/v1/system/status': '/sapi/v1/system/status',
+    '/metadata/tradingStatus': '/metadata/current/tradingStatus',
+};
 const ILLEGAL = "Illegal characters found in parameter '";
 const SYMBOL = /^(?:[A-Z0-9_.-]|%(?:C[2-9A-F]|D[0-9A-F])%[89AB][0-9A-F]|%E[0-9A-F](?:%[89AB][0-9A-F]){2}|%F[0-4](?:%[89AB][0-9A-F]){3}){1,50}$/;
 
@@ -84,6 +89,29 @@ function unread(read, sent) {
     return refuse(-1104, "Not all sent parameters were read; read '" + read + "' parameter(s) but was sent '" + sent + "'.");
 }
 
+// What is wrong with a symbol that was sent, if anything.
+function fault(symbol) {
+    if (symbol === '') return empty('symbol');
+    if (SYMBOL.test(symbol)) return null;
+    return refuse(-1100, ILLEGAL + "symbol'; legal range is '^[\\w\\-._&&[^a-z]]{1,50}$'.");
+}
+
+// The request for a file. The query string is not sent besides.
+function read(request, uri) {
+    request.uri = uri;
+    request.querystring = {};
+    return request;
+}
+
+// The list of symbols, or its cut that has one symbol. Another part of it no file is.
+function list(request, raw) {
+    const parsed = parameters(raw, 1);
+    if (parsed.refusal) return parsed.refusal;
+    const symbol = parsed.sent['=symbol'];
+    if (symbol === undefined) return parsed.count ? unread(0, parsed.count) : read(request, request.uri);
+    return fault(symbol) || read(request, '/api/v3/exchangeInfo%3Fsymbol%3D' + symbol);
+}
+
 function depth(request, raw) {
     const parsed = parameters(raw, 3);
     if (parsed.refusal) return parsed.refusal;
@@ -92,8 +120,8 @@ function depth(request, raw) {
     if (symbol === undefined) {
         return refuse(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.");
     }
-    if (symbol === '') return empty('symbol');
-    if (!SYMBOL.test(symbol)) return refuse(-1100, ILLEGAL + "symbol'; legal range is '^[\\w\\-._&&[^a-z]]{1,50}$'.");
+    const wrong = fault(symbol);
+    if (wrong) return wrong;
     let limit = 100;
     const text = sent['=limit'];
     if (text !== undefined) {
@@ -109,19 +137,17 @@ function depth(request, raw) {
     if (status !== undefined && !/^(?:TRADING|HALT|BREAK)$/.test(status)) {
         return refuse(-1122, 'Invalid symbolStatus.');
     }
-    const read = 1 + (text !== undefined) + (status !== undefined);
-    if (read < parsed.count) return unread(read, parsed.count);
+    const known = 1 + (text !== undefined) + (status !== undefined);
+    if (known < parsed.count) return unread(known, parsed.count);
 
     if (status === undefined && LIMITS.includes(limit)) {
-        // Wholly escaped, as it is signed. The query string is part of the key now, and not sent besides.
-        request.uri = '/api/v3/depth%3Fsymbol%3D' + symbol + '%26limit%3D' + limit;
-        request.querystring = {};
-        return request;
+        // Wholly escaped, as it is signed.
+        return read(request, '/api/v3/depth%3Fsymbol%3D' + symbol + '%26limit%3D' + limit);
     }
     if (!SERVER) {
         return status === undefined
             ? refuse(-1130, "Data sent for parameter 'limit' is not valid.")
-            : unread(read - 1, parsed.count);
+            : unread(known - 1, parsed.count);
     }
     request.querystring = { symbol: { value: symbol }, limit: { value: String(limit) } };
     if (status !== undefined) request.querystring.symbolStatus = { value: status };
@@ -131,6 +157,9 @@ function depth(request, raw) {
 
 function handler(event) {
     const request = event.request;
+    // Accounts are not for the public, whatever the servers were told.
+    if (/\/private(?:\/|$)/i.test(decode(request.uri))) return answer(404, '');
+    if (SERVER && !OWN.includes(request.uri)) return request;
     if (request.method === 'OPTIONS') {
         return answer(204, '', {
             'allow': ALLOW,
@@ -147,12 +176,11 @@ function handler(event) {
         return refuse(-1194, 'Invalid value for time unit; expected either MICROSECOND or MILLISECOND.');
     }
     if (request.uri === '/api/v3/depth') return depth(request, raw);
+    if (request.uri === '/api/v3/exchangeInfo') return list(request, raw);
+    if (!OWN.includes(request.uri) && !STATUSES[request.uri]) return answer(404, '');
     const refusal = parameters(raw, 0).refusal;
     if (refusal) return refusal;
-    if (request.uri === '/api/v3/exchangeInfo') {
-        request.querystring = {};
-        return request;
-    }
+    if (STATUSES[request.uri]) return read(request, STATUSES[request.uri]);
     if (request.uri === '/api/v3/ping') return answer(200, '{}');
     const micro = unit && unit.value.toUpperCase() === 'MICROSECOND';
     return answer(200, '{"serverTime":' + Date.now() + (micro ? '000' : '') + '}');

@@ -16,10 +16,12 @@ function handler(event) {
             delete headers[name];
         }
     });
-    // The list of symbols: JSON as ours is, and its serverTime is not to grow older than it must.
+    // What the exchange says of itself: JSON as ours is, and not to grow older than it must.
     if (metadata.fingerprint !== undefined) {
         headers['content-type'] = { value: 'application/json;charset=UTF-8' };
         headers['cache-control'] = { value: 'no-store' };
+        headers['depthcast-sequence'] = { value: metadata.sequence };
+        headers['depthcast-observed-time'] = { value: metadata['observed-time'] };
     }
     if (metadata.epoch === undefined) return response;
     const status = metadata.status || 'TRADING';

@@ -42,7 +42,7 @@ async def server(world: World) -> AsyncIterator[int]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def edge(world: World, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
     """The port of an nginx that reads the same from a store of its own."""
-    with SeaweedFS(tmp_path_factory.mktemp("store"), bucket=BUCKET, anonymous_prefix="api/") as seaweedfs:
+    with SeaweedFS(tmp_path_factory.mktemp("store"), bucket=BUCKET, anonymous_prefixes=["api/"]) as seaweedfs:
         store = S3Store(BUCKET, "", aws=Aws.from_env(seaweedfs.aws.to_env()))
         await world.publish(store)
         await store.close()

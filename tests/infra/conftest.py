@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+from depthcast.venues.binance_rest import ApiError, parameters, symbol_of, unread
 from tests.programs import program
 
 INFRA = Path(__file__).parents[2] / "infra"
@@ -111,6 +112,15 @@ def private_paths() -> list[str]:
     # nginx takes these for paths that are passed on, and sends them on as they came.
     dots = [f"{path}/../../../../../api/v3/time", "/private/%2e%2e/api/v3/depth?symbol=A&limit=7"]
     return [path, *odd, *dots, f"/api/..{path}", f"/api/%2e%2e{path}", f"/sapi/v1/..%2F..{path}"]
+
+
+def refused_part(query: bytes) -> ApiError | None:
+    """What an edge without a server says to a request for a part of the list, where it reads no cut."""
+    sent = parameters(query, ("symbol",))
+    if isinstance(sent, ApiError):
+        return sent
+    symbol = symbol_of(sent)
+    return symbol if isinstance(symbol, ApiError) else unread(sent, ("symbol",))
 
 
 class Names:

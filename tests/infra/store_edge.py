@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from depthcast.files import CONTENT_TYPE, FileInfo, depth_key
-from depthcast.metadata.kinds import EXCHANGE_INFO
+from depthcast.metadata.kinds import EXCHANGE_INFO, Kind
 from depthcast.metadata.record import HeadInfo, digest_of
 from depthcast.store.aws import Aws
 from depthcast.store.embedded import SeaweedFS
@@ -145,23 +145,30 @@ class StoreEdge(NamedTuple):
         assert done.etag is not None, done
         return body
 
-    async def publish_list(self, server_time_ms: int, *symbols: str) -> bytes:
-        """Write a list of symbols as an updater does, over whatever is there; returns its body."""
+    async def publish_list(self, server_time_ms: int, *symbols: str, cut: str | None = None) -> bytes:
+        """Write a list of symbols, or the ``cut`` of it for a symbol, as updaters do; returns its body."""
         entries = ",".join(f'{{"symbol":"{symbol}","status":"TRADING"}}' for symbol in symbols)
         body = f'{{"timezone":"UTC","serverTime":{server_time_ms},"rateLimits":[],"symbols":[{entries}]}}'
-        fingerprint = EXCHANGE_INFO.read(body.encode()).fingerprint
-        info = HeadInfo(1, server_time_ms, digest_of(body.encode()), fingerprint, "host-1", server_time_ms)
-        held = await self.store.get(EXCHANGE_INFO.key)
+        key = EXCHANGE_INFO.key if cut is None else EXCHANGE_INFO.cut_key(cut)
+        return await self.publish_document(EXCHANGE_INFO, key, body.encode(), server_time_ms)
+
+    async def publish_document(self, kind: Kind, key: str, body: bytes, observed_ms: int) -> bytes:
+        """Write a document as an updater does, over whatever is there; returns its body."""
+        reading = kind.read(body)
+        info = HeadInfo(
+            1, observed_ms, digest_of(body), reading.fingerprint, "host-1", reading.server_time_ms
+        )
+        held = await self.store.get(key)
         done = await self.store.put_if(
-            EXCHANGE_INFO.key,
-            body.encode(),
+            key,
+            body,
             match=held.etag if held is not None else None,
             metadata=info.to_metadata(),
             content_type=CONTENT_TYPE,
             cache_control="public, max-age=0, s-maxage=1",
         )
         assert done.etag is not None, done
-        return body.encode()
+        return body
 
 
 @contextmanager

@@ -201,8 +201,10 @@ def test_the_public_reads_through_this_distribution_alone() -> None:
     source = grant["Condition"]["StringEquals"]["AWS:SourceArn"]["Fn::Sub"]
     assert source.endswith(":distribution/${Distribution}")
     own = {"AWS:SourceArn": grant["Condition"]["StringEquals"]["AWS:SourceArn"]}
-    assert applies(grant, "s3:GetObject", FILE, own)
-    assert not applies(grant, "s3:GetObject", BEAT, own)
+    for key in (FILE, *(kind.key for kind in PUBLIC)):
+        assert applies(grant, "s3:GetObject", key, own)
+    for key in (BEAT, CHANGE, *(kind.head_key for kind in PUBLIC), account("main").key):
+        assert not applies(grant, "s3:GetObject", key, own)
 
 
 def test_each_role_may_do_what_it_needs_and_no_more() -> None:
@@ -298,29 +300,23 @@ def test_an_alarm_has_a_metric_that_something_makes() -> None:
     assert len(alarms) >= 8
 
 
-def behaviours(config: Json, *, servers: bool) -> list[Json]:
-    """What the distribution does with each path, with servers behind it or without."""
-    found = []
-    for each in config["CacheBehaviors"]:
-        if "Fn::If" in each:
-            condition, yes, no = each["Fn::If"]
-            assert condition == "HasServers"
-            each = yes if servers else no
-        if each != {"Ref": "AWS::NoValue"}:
-            found.append(each)
-    return found
-
-
-def test_the_edge_keeps_no_error_and_sends_depth_alone_to_the_function() -> None:
+def test_the_edge_keeps_no_error_and_every_request_but_for_error_pages_passes_the_function() -> None:
     config = properties("Distribution")["DistributionConfig"]
     assert {each["ErrorCachingMinTTL"] for each in config["CustomErrorResponses"]} == {1}
-    for servers, more in ((True, {}), (False, {"/api/v3/exchangeInfo": 2})):
-        with_function = {
-            each["PathPattern"]: len(each["FunctionAssociations"])
-            for each in behaviours(config, servers=servers)
-            if "FunctionAssociations" in each
+    behaviours = {each["PathPattern"]: each for each in config["CacheBehaviors"]}
+    assert behaviours.keys() == {"/api/v3/depth", "/errors/*"}
+    for each in (config["DefaultCacheBehavior"], behaviours["/api/v3/depth"]):
+        given = {
+            function["EventType"]: function["FunctionARN"]["Fn::GetAtt"][0]
+            for function in each["FunctionAssociations"]
         }
-        assert with_function == {"/api/v3/depth": 2, "/api/v3/ping": 2, "/api/v3/time": 2} | more
+        assert given == {"viewer-request": "RequestFunction", "viewer-response": "ResponseFunction"}
+    assert "FunctionAssociations" not in behaviours["/errors/*"]
+    # Books are files; the rest is a server's where there is one, and is kept only where there is none.
+    assert behaviours["/api/v3/depth"]["TargetOriginId"] == "bucket"
+    default = config["DefaultCacheBehavior"]
+    assert default["TargetOriginId"] == {"Fn::If": ["HasServers", "server", "bucket"]}
+    assert default["CachePolicyId"]["Fn::If"][::2] == ["HasServers", {"Ref": "CachePolicy"}]
     policy = properties("CachePolicy")["CachePolicyConfig"]
     assert (policy["MinTTL"], policy["DefaultTTL"]) == (0, 1)
     sent = properties("UpdaterTask")["ContainerDefinitions"][0]["Environment"]

@@ -10,10 +10,11 @@ from urllib.parse import quote, unquote_to_bytes
 import pytest
 
 from depthcast.files import EXCHANGE_INFO_KEY, LIMITS, FileInfo
+from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS_KEY, TRADING_STATUS_KEY
 from depthcast.metadata.record import HeadInfo
 from depthcast.venues.binance_rest import LIMIT_NOT_VALID, ApiError, refuse_parameters
 from tests.conformance.depth_requests import Row, rows
-from tests.infra.conftest import INFRA
+from tests.infra.conftest import INFRA, private_paths, refused_part
 from tests.programs import program
 
 REQUEST = INFRA / "aws/request.js"
@@ -140,17 +141,71 @@ def test_ping_and_time_take_no_parameters() -> None:
             )
 
 
-def test_the_list_of_symbols_is_the_file_of_its_name_and_takes_no_parameters() -> None:
-    queries = ["", "&", "symbol=A", "a=1&a=2"]
-    for query, answer in zip(
-        queries, run(REQUEST, [ask(q, f"/{EXCHANGE_INFO_KEY}") for q in queries]), strict=True
-    ):
-        error = refuse_parameters(query.encode())
-        if error is not None:
-            assert said(answer["returned"]) == refusal(error)
-            continue
-        assert (answer["returned"]["uri"], answer["origin"]) == (f"/{EXCHANGE_INFO_KEY}", None)
-        assert answer["returned"]["querystring"] == {}
+def test_without_a_server_the_list_of_symbols_is_its_file_and_one_symbols_part_its_cut(
+    tmp_path: Path,
+) -> None:
+    queries = {
+        "": EXCHANGE_INFO.key,
+        "&": EXCHANGE_INFO.key,
+        "symbol=ETHUSDT": EXCHANGE_INFO.cut_key("ETHUSDT"),
+        "&s%79mbol=%45THUSDT": EXCHANGE_INFO.cut_key("ETHUSDT"),
+        "symbol=币安人生USDT": EXCHANGE_INFO.cut_key("币安人生USDT"),
+    }
+    uri = f"/{EXCHANGE_INFO_KEY}"
+    answers = run(alone(tmp_path), [ask(query, uri) for query in queries])
+    for (query, key), answer in zip(queries.items(), answers, strict=True):
+        # The key as it is in the store, by what S3 makes of the path.
+        returned = answer["returned"]
+        assert unquote_to_bytes(returned["uri"].removeprefix("/")).decode() == key, query
+        assert (returned["querystring"], answer["origin"]) == ({}, None)
+    refused = ["symbol=", "symbol=eth", "symbol=A&symbol=B", "symbols=[]", "at=5", "symbol=A&at=5", "a=1&b=2"]
+    for query, answer in zip(refused, run(alone(tmp_path), [ask(q, uri) for q in refused]), strict=True):
+        error = refused_part(query.encode())
+        assert error is not None
+        assert said(answer["returned"]) == refusal(error)
+
+
+def test_without_a_server_a_status_is_its_file_and_the_rest_is_not_there(tmp_path: Path) -> None:
+    places = {f"/{SYSTEM_STATUS_KEY}": SYSTEM_STATUS_KEY, "/metadata/tradingStatus": TRADING_STATUS_KEY}
+    for uri, key in places.items():
+        for query, answer in zip(
+            ["", "&", "at=5", "a=1&a=2"],
+            run(alone(tmp_path), [ask(q, uri) for q in ("", "&", "at=5", "a=1&a=2")]),
+            strict=True,
+        ):
+            error = refuse_parameters(query.encode())
+            if error is not None:
+                assert said(answer["returned"]) == refusal(error)
+                continue
+            assert answer["returned"]["uri"] == f"/{key}"
+            assert answer["returned"]["querystring"] == {}
+    gone = ["/", "/history/exchangeInfo", f"/{TRADING_STATUS_KEY}", "/metadata/exchangeInfo", "/fleet/a.json"]
+    gone += ["/api/v3/depth%3Fsymbol%3DA%26limit%3D5", "/api/v3/ticker/bookTicker", "/constructor"]
+    for answer in run(alone(tmp_path), [ask("", uri) for uri in gone]):
+        assert said(answer["returned"]) == (404, None)
+
+
+def test_with_a_server_what_is_no_book_goes_there_as_it_came() -> None:
+    uris = [
+        "/api/v3/exchangeInfo",
+        "/sapi/v1/system/status",
+        "/metadata/tradingStatus",
+        "/history/exchangeInfo",
+    ]
+    for uri, answer in zip(uris, run(REQUEST, [ask("at=5&symbol=A", uri) for uri in uris]), strict=True):
+        # The default origin of such paths is the servers'.
+        assert (answer["returned"]["uri"], answer["origin"]) == (uri, None)
+        assert "statusCode" not in answer["returned"]
+
+
+def test_accounts_are_not_there_with_a_server_or_without(tmp_path: Path) -> None:
+    paths = [*private_paths(), "/PRIVATE/main/api/v3/account", "//private/main/api/v3/account"]
+    paths += ["/api/v3/../../private/metadata/main/account", "/private%2fmain"]
+    for function in (REQUEST, alone(tmp_path)):
+        for method in ("GET", "POST", "OPTIONS"):
+            events = [ask("", path.partition("?")[0], method) for path in paths]
+            for path, answer in zip(paths, run(function, events), strict=True):
+                assert said(answer["returned"]) == (404, None), path
 
 
 def test_a_list_of_symbols_is_json_that_is_not_kept_and_tells_nothing_of_the_bucket() -> None:
@@ -163,6 +218,8 @@ def test_a_list_of_symbols_is_json_that_is_not_kept_and_tells_nothing_of_the_buc
         "content-type": "application/json;charset=UTF-8",
         "cache-control": "no-store",
         "etag": '"1"',
+        "depthcast-sequence": "7",
+        "depthcast-observed-time": "1723161253000",
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import http.client
 import json
 import math
 import os
@@ -12,11 +13,20 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import yaml
 
 from depthcast.files import LIMITS, depth_key
+from depthcast.metadata.kinds import (
+    EXCHANGE_INFO,
+    PUBLIC_PREFIXES,
+    SYSTEM_STATUS,
+    TRADING_STATUS,
+    Kind,
+    account,
+)
 from depthcast.store.embedded import SeaweedFS
 from depthcast.venues.binance_rest import (
     LIMIT_NOT_VALID,
@@ -26,7 +36,7 @@ from depthcast.venues.binance_rest import (
     refuse_parameters,
 )
 from tests.conformance.depth_requests import Row, rows
-from tests.infra.conftest import INFRA, Origin, script
+from tests.infra.conftest import INFRA, Origin, private_paths, refused_part, script
 from tests.infra.store_edge import (
     BUCKET,
     DEPTH,
@@ -48,9 +58,9 @@ SAID_INSTEAD = {b'"=1&"=2': NAMELESS}
 
 @pytest.fixture(scope="module")
 def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """A store that anybody may read below ``api/``, and nobody else may write."""
+    """A store of which anybody may read what is public, and nobody else may write."""
     folder = tmp_path_factory.mktemp("store")
-    with SeaweedFS(folder, bucket=BUCKET, anonymous_prefix="api/") as server:
+    with SeaweedFS(folder, bucket=BUCKET, anonymous_prefixes=PUBLIC_PREFIXES) as server:
         yield server
 
 
@@ -264,7 +274,7 @@ async def test_with_the_store_away_what_is_held_is_served_marked_and_not_for_eve
 
 
 async def test_a_store_that_is_killed_and_started_again_never_makes_a_symbol_unknown(tmp_path: Path) -> None:
-    server = SeaweedFS(tmp_path / "store", bucket=BUCKET, anonymous_prefix="api/")
+    server = SeaweedFS(tmp_path / "store", bucket=BUCKET, anonymous_prefixes=PUBLIC_PREFIXES)
     server.start()
     (tmp_path / "edge").mkdir()
     try:
@@ -364,17 +374,106 @@ async def test_the_list_of_symbols_is_the_file_but_for_the_time(edge: StoreEdge)
     assert set(edge.counter.asked) == {f"/{BUCKET}/api/v3/exchangeInfo"}
 
 
-async def test_a_part_of_the_list_is_refused_and_reads_nothing(edge: StoreEdge) -> None:
-    await edge.publish_list(1_723_161_253_000, "ETHUSDT")
-    for query in ("symbol=ETHUSDT", "showPermissionSets=false", "a=1&b=2", "a=1&a=2"):
-        error = refuse_parameters(query.encode())
+async def test_a_published_symbols_part_of_the_list_is_its_cut(edge: StoreEdge) -> None:
+    cuts = {"ETHUSDT": b"", "币安人生USDT": b""}
+    for symbol in cuts:
+        cuts[symbol] = await edge.publish_list(1_723_161_253_000, symbol, cut=symbol)
+    spelled = ["symbol=ETHUSDT", "&s%79mbol=%45THUSDT&", f"symbol={quote('币安人生USDT')}"]
+    for query, symbol in zip(spelled, ("ETHUSDT", "ETHUSDT", "币安人生USDT"), strict=True):
+        before_ms = time.time_ns() // 1_000_000
+        got = edge.get(f"{LIST}?{query}")
+        assert got.status == 200, got.body
+        assert before_ms - 1000 <= server_time(got.body) <= time.time_ns() // 1_000_000 + 1
+        assert got.body == cuts[symbol].replace(b"1723161253000", b"%d" % server_time(got.body))
+        assert got.headers["Cache-Control"] == "no-store"
+        assert got.headers["Depthcast-Sequence"] == "1"
+        assert store_names(str(got.headers)) == [], str(got.headers)
+    # A cut is held for a second and no longer, as a book is.
+    body = await edge.publish_list(1_723_161_254_000, "ETHUSDT", "HALTED", cut="ETHUSDT")
+    written, asked = int(time.time()), int(time.time())
+    while len(json.loads((got := edge.get(f"{LIST}?symbol=ETHUSDT")).body)["symbols"]) < 2:
+        assert asked <= written, got.body
+        asked = int(time.time())
+    assert got.body == body.replace(b"1723161254000", b"%d" % server_time(got.body))
+    unknown = edge.get(f"{LIST}?symbol=NOTTHERE")
+    assert (unknown.status, unknown.body) == (400, UNKNOWN_SYMBOL.body())
+
+
+async def test_another_part_of_the_list_is_refused_and_reads_nothing(edge: StoreEdge) -> None:
+    for query in (
+        "symbols=[%22ETHUSDT%22]",
+        "showPermissionSets=false",
+        "at=2026-11-20",
+        "symbol=ETHUSDT&at=2026-11-20",
+        "symbol=",
+        "symbol=eth",
+        "symbol=..%2F..%2Fprivate",
+        "symbol=A&symbol=B",
+        "symbol=A&s%79mbol=B",
+        "a=1&b=2",
+        "a=1&a=2",
+    ):
+        error = refused_part(query.encode())
         assert error is not None
         got = edge.get(f"{LIST}?{query}")
-        assert (got.status, got.body) == (400, error.body())
+        assert (got.status, got.body) == (400, error.body()), query
     assert json.loads(edge.get(LIST, X_MBX_TIME_UNIT="s").body)["code"] == -1194
     assert edge.get(LIST, "POST").status == 405
     assert edge.get(f"{LIST}?x=" + "1" * 8200).status == 414
     assert edge.counter.asked == []
+
+
+STATUSES = [
+    (SYSTEM_STATUS, "/sapi/v1/system/status", b'{"status":0,"msg":"normal"}'),
+    (TRADING_STATUS, "/metadata/tradingStatus", b'{"symbols":[{"symbol":"A","status":"HALT"}]}'),
+]
+
+
+@pytest.mark.parametrize(("kind", "path", "body"), STATUSES)
+async def test_a_status_is_its_file_and_takes_no_parameters(
+    edge: StoreEdge, kind: Kind, path: str, body: bytes
+) -> None:
+    missing = edge.get(path)
+    assert (missing.status, missing.body) == (503, UNAVAILABLE.body())
+    await edge.publish_document(kind, kind.key, body, 1_723_161_253_000)
+    deadline = time.monotonic() + 60
+    while (got := edge.get(path)).status == 503:
+        assert time.monotonic() < deadline
+    assert (got.status, got.body) == (200, body)
+    assert got.headers["Content-Type"] == "application/json;charset=UTF-8"
+    assert got.headers["Cache-Control"] == "no-store"
+    assert got.headers["Depthcast-Observed-Time"] == "1723161253000"
+    assert (got.headers["ETag"], got.headers["Depthcast-Status"]) == (None, None)
+    assert store_names(str(got.headers)) == [], str(got.headers)
+    assert edge.get(path, "HEAD").status == 200
+    assert edge.get(path, "POST").status == 405
+    for query in ("at=5", "a=1&a=2", "a&b"):
+        error = refuse_parameters(query.encode())
+        assert error is not None
+        refused = edge.get(f"{path}?{query}")
+        assert (refused.status, refused.body) == (400, error.body())
+    assert set(edge.counter.asked) == {f"/{BUCKET}/{kind.key}"}
+
+
+async def test_nothing_beside_the_current_documents_can_be_had(edge: StoreEdge) -> None:
+    kept = [EXCHANGE_INFO.head_key, f"{EXCHANGE_INFO.changes_folder}1-1", account("main").key, "fleet/a.json"]
+    for key in kept:
+        await edge.publish_document(SYSTEM_STATUS, key, b'{"status":0}', 1_723_161_253_000)
+        for path in (f"/{key}", f"/api/../{key}", f"/api/v3/..%2F..%2F{key}", f"/%2e/{key}", f"//{key}"):
+            assert edge.get(path).status == 404, path
+        # Nor without the edge: the store itself lets nobody.
+        assert edge.counter.asked == []
+        assert anonymous(edge, key) == 403
+    assert anonymous(edge, "api/v3/none") == 404
+
+
+def anonymous(edge: StoreEdge, key: str) -> int:
+    """The status of a read of the store without credentials."""
+    connection = http.client.HTTPConnection("127.0.0.1", edge.counter.to_port, timeout=10)
+    connection.request("GET", f"/{BUCKET}/{key}")
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 async def test_without_a_list_it_is_unavailable_and_with_the_store_away_the_last_one_is_marked(
@@ -382,7 +481,7 @@ async def test_without_a_list_it_is_unavailable_and_with_the_store_away_the_last
 ) -> None:
     (tmp_path / "edge").mkdir()
     with (
-        SeaweedFS(tmp_path / "store", bucket=BUCKET, anonymous_prefix="api/") as store,
+        SeaweedFS(tmp_path / "store", bucket=BUCKET, anonymous_prefixes=PUBLIC_PREFIXES) as store,
         running_edge(tmp_path / "edge", store) as edge,
     ):
         missing = edge.get(LIST)
@@ -470,8 +569,12 @@ async def test_with_a_server_behind_it_is_asked_what_files_cannot_answer(
             beyond = [
                 f"{DEPTH}?symbol=BOTH&limit=7",
                 f"{DEPTH}?limit=5&symbol=BOTH&symbolStatus=TRADING",
-                f"{LIST}?symbol=BOTH",
+                f"{LIST}?symbol=UNCUT",
+                f"{LIST}?symbol=BOTH&at=2026-11-20",
                 f"{LIST}?showPermissionSets=false&symbolStatus=TRADING",
+                "/sapi/v1/system/status?at=5",
+                "/metadata/tradingStatus?at=5",
+                "/history/exchangeInfo?symbol=BOTH",
                 "/api/v3/ticker/bookTicker?symbol=BOTH",
             ]
             for target in beyond * 2:
@@ -482,6 +585,13 @@ async def test_with_a_server_behind_it_is_asked_what_files_cannot_answer(
             # The whole list is a file, though a server might compose it.
             await edge.publish_list(1_723_161_253_000, "BOTH")
             assert json.loads(edge.get(LIST).body)["symbols"] == [{"symbol": "BOTH", "status": "TRADING"}]
+            await edge.publish_list(1_723_161_253_000, "BOTH", cut="BOTH")
+            assert json.loads(edge.get(f"{LIST}?symbol=BOTH").body)["timezone"] == "UTC"
+            for kind, path, body_of in STATUSES:
+                await edge.publish_document(kind, kind.key, body_of, 1)
+                assert edge.get(path).body == body_of
+            for path in private_paths():
+                assert edge.get(path).status == 404, path
             # What the edge can refuse by itself, it does.
             assert edge.get(f"{LIST}?symbol=BOTH", X_MBX_TIME_UNIT="FORTNIGHT").status == 400
             assert edge.depth("symbol=BOTH&limit=0").status == 400
@@ -544,7 +654,7 @@ def test_nginx_takes_the_configuration_for_any_store(store: str, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert "[warn]" not in done.stderr
     text = configuration.read_text()
-    assert f"proxy_pass {store.rstrip('/')}/api/v3$request_uri;" in text
+    assert f"proxy_pass {store.rstrip('/')}$request_uri;" in text
     assert ("proxy_ssl_verify on;" in text) == store.startswith("https:")
 
 

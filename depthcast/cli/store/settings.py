@@ -28,7 +28,9 @@ class StoreServiceSettings(LogSettings):
         "none: credentials in the data folder",
     )
     anonymous_read: bool = Field(
-        False, description="whether published files (api/) may be read without credentials, as an edge does"
+        False,
+        description="whether published files (api/, sapi/, metadata/current/) may be read without "
+        "credentials, as an edge does",
     )
     health_listen: Listen = Field(Address("127.0.0.1", 8334), description="where /healthz answers, host:port")
     write_every_s: float = Field(

@@ -204,7 +204,7 @@ def public() -> Iterator[SeaweedFS]:
     """A SeaweedFS of which anybody may read what is under api/."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        SeaweedFS(Path(folder), bucket=BUCKET, anonymous_prefix="api/") as server,
+        SeaweedFS(Path(folder), bucket=BUCKET, anonymous_prefixes=["api/"]) as server,
     ):
         yield server
 

@@ -67,7 +67,7 @@ async def test_a_life_from_first_start_to_last_stop(tmp_path: Path) -> None:
     server = SeaweedFS(
         folder,
         identities=(WRITER, READER, PUBLIC),
-        anonymous_prefix="api/",
+        anonymous_prefixes=["api/", "sapi/"],
         on_progress=lambda *step: steps.append(step),
     )
     with pytest.raises(RuntimeError, match="not started"):
@@ -79,10 +79,11 @@ async def test_a_life_from_first_start_to_last_stop(tmp_path: Path) -> None:
         store = opened(server)
         assert (await store.put_if("a?b=c", b"kept", match=None)).etag
 
-        # Whoever reaches the port may read below the prefix, and nothing else.
-        assert (await store.put_if("api/d?b=c", b"public", match=None)).etag
+        # Whoever reaches the port may read below the prefixes, and nothing else.
+        for key in ("api/d?b=c", "sapi/d"):
+            assert (await store.put_if(key, b"public", match=None)).etag
         base = f"{server.aws.endpoint}/{server.store_url.removeprefix('s3://')}"
-        assert fetch(f"{base}/api/d%3Fb=c") == (200, b"public")
+        assert fetch(f"{base}/api/d%3Fb=c") == fetch(f"{base}/sapi/d") == (200, b"public")
         assert fetch(f"{base}/api/d%3Fb=c", "PUT")[0] == 403
         assert fetch(f"{base}/api/d%3Fb=c", "DELETE")[0] == 403
         assert fetch(f"{base}/a%3Fb=c")[0] == 403
