@@ -131,7 +131,9 @@ class Recorder:
         self._confirmations = confirmations
         self._wall_ms = wall_ms
         self._aside = aside
-        self._cuts = None if cuts is None else Cuts(store, kind, cuts, cache_control=self._cache_control)
+        self._cuts = (
+            None if cuts is None else Cuts(store, kind, cuts, cache_control=self._cache_control, aside=aside)
+        )
         self._one_at_a_time = asyncio.Lock()
         self._settled = 0
         """The newest sequence that was seen to be in the history."""

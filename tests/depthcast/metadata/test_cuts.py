@@ -1,6 +1,8 @@
 """A file for each published symbol, cut from the list."""
 
+import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from depthcast.metadata.record import HeadInfo, Recorded
 from depthcast.metadata.recorder import Offering, Recorder
 from depthcast.store import Outcome, PutResult
 from depthcast.store.memory import MemoryStore
+from depthcast.symbol_list import Divided, SymbolList
 from tests.depthcast.metadata.documents import listing, symbol
 from tests.depthcast.metadata.test_recorder import NOW, Shelf, offer, recorder_on
 
@@ -111,3 +114,20 @@ async def test_a_cut_of_a_later_change_is_not_replaced(store: Shelf) -> None:
     await cuts.follow(Recorded.parse("", first.body), HeadInfo.from_metadata("", first.metadata))
     cuts.check()
     assert await cut_of(store, "ETHUSDT") == newer
+
+
+async def test_the_list_is_divided_beside_the_event_loop(
+    store: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    divide, where = SymbolList.divide, []
+
+    def divided(listing: SymbolList) -> Divided:
+        where.append(threading.current_thread())
+        return divide(listing)
+
+    monkeypatch.setattr(SymbolList, "divide", divided)
+    recorder = recorder_on(store, cuts=lambda: {"ETHUSDT"}, aside=asyncio.to_thread)
+    await offer(recorder, listing(NOW, ETH, BTC))
+    assert await cut_of(store, "ETHUSDT") == listing(NOW, ETH)
+    assert len(where) == 1
+    assert threading.main_thread() not in where

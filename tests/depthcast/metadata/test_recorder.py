@@ -60,8 +60,8 @@ async def inline(work: Callable[..., T], /, *given: Any) -> T:
 
 
 def recorder_on(store: MemoryStore, kind: Kind = EXCHANGE_INFO, replica: str = "a", **more: Any) -> Recorder:
-    more.setdefault("wall_ms", lambda: NOW)
-    return Recorder(store, kind, replica=replica, aside=inline, **more)
+    more = {"wall_ms": lambda: NOW, "aside": inline} | more
+    return Recorder(store, kind, replica=replica, **more)
 
 
 async def offer(recorder: Recorder, body: bytes, observed_ms: int = NOW) -> Offered:
