@@ -188,7 +188,7 @@ class Past:
         sent = parameters(query, ("at",))
         if isinstance(sent, ApiError):
             return sent
-        at_ms = _moment_of(sent, "at", None)
+        at_ms = moment_of(sent, "at", None)
         if isinstance(at_ms, ApiError):
             return at_ms
         refused = unread(sent, ("at",))
@@ -336,7 +336,15 @@ def parse_log(query: bytes) -> LogRequest | ApiError:
         return empty("symbol")
     if symbol is not None and (not valid_symbol(symbol) or symbol in (".", "..")):
         return SYMBOL_ILLEGAL
-    from_ms, to_ms = _moment_of(sent, "from", 0), _moment_of(sent, "to", MAX_TIME_MS)
+    page = page_of(sent)
+    if isinstance(page, ApiError):
+        return page
+    return unread(sent, _LOG) or page._replace(symbol=symbol)
+
+
+def page_of(sent: dict[str, str]) -> LogRequest | ApiError:
+    """Which changes are asked for by ``from``, ``to`` and ``limit``."""
+    from_ms, to_ms = moment_of(sent, "from", 0), moment_of(sent, "to", MAX_TIME_MS)
     if isinstance(from_ms, ApiError):
         return from_ms
     if isinstance(to_ms, ApiError):
@@ -348,7 +356,7 @@ def parse_log(query: bytes) -> LogRequest | ApiError:
         return not_valid("limit")
     assert from_ms is not None
     assert to_ms is not None
-    return unread(sent, _LOG) or LogRequest(symbol, from_ms, to_ms, int(text))
+    return LogRequest(None, from_ms, to_ms, int(text))
 
 
 def page_json(kind: Kind, page: Page) -> dict[str, Any]:
@@ -360,7 +368,8 @@ def page_json(kind: Kind, page: Page) -> dict[str, Any]:
     }
 
 
-def _moment_of(sent: dict[str, str], name: str, default: int | None) -> int | ApiError | None:
+def moment_of(sent: dict[str, str], name: str, default: int | None) -> int | ApiError | None:
+    """The time that a parameter tells; ``default`` where it was not sent."""
     text = sent.get(name)
     if text is None:
         return default

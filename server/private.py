@@ -5,7 +5,8 @@ Promises: without a good token every path, method and query is answered alike, 4
 before the store is asked; so nobody learns what there is. Tokens are compared by their digests, all of them,
 in constant time. The file of tokens is looked at again at most once in ``look_every_s`` and read when it
 changed, so a token is given or taken without a restart; while it cannot be read, nobody is let in. An answer
-is for no cache, is kept in no memory, and is counted under no name.
+is for no cache, is kept in no memory, and is counted under no name. What can be asked for:
+:mod:`server.private_requests`.
 
 One token a line; blank lines and those that begin with ``#`` are none. While tokens change, both stand there.
 """
@@ -17,18 +18,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from depthcast.errors import BadFile, BadKey, SettingsError, StoreError
+from depthcast.errors import BadFile, SettingsError, StoreError
 from depthcast.logs import Seldom, get_logger
-from depthcast.metadata import kinds
+from depthcast.metadata.document import write_json
+from depthcast.metadata.history import History
+from depthcast.metadata.kinds import Kind
 from depthcast.metadata.record import HeadInfo
 from depthcast.store import Store
-from depthcast.venues.binance_rest import ERROR_CONTENT_TYPE, UNAVAILABLE
+from depthcast.venues.binance_rest import ERROR_CONTENT_TYPE, UNAVAILABLE, ApiError
+from server.past import NOTHING_BY_THEN, page_json
+from server.private_requests import PrivateRequest, parse_private
 
 PATH: Final = "/private/{path:path}"
 MIN_TOKEN_CHARACTERS: Final = 16
@@ -36,8 +40,6 @@ MAX_TOKENS: Final = 1000
 MAX_TOKEN_BYTES: Final = 4096
 LOOK_EVERY_S: Final = 1.0
 
-_ACCOUNT_PATH: Final = "api/v3/account"
-_COMMISSION_PATH: Final = "api/v3/account/commission"
 _NO_STORE: Final = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 
@@ -125,15 +127,25 @@ class Tokens:
 
 
 class Private:
-    """The endpoint. Every answer with content is read from the store for that one request."""
+    """The endpoint. Every answer with content is read from the store for that one request.
+
+    ``wall_ms`` is milliseconds since 1970.
+    """
 
     def __init__(
-        self, store: Store, tokens: Tokens, *, read_timeout_s: float = 5.0, reads_at_once: int = 4
+        self,
+        store: Store,
+        tokens: Tokens,
+        *,
+        read_timeout_s: float = 5.0,
+        reads_at_once: int = 4,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._store = store
         self._tokens = tokens
         self._read_timeout_s = read_timeout_s
         self._reads = asyncio.Semaphore(reads_at_once)
+        self._wall_ms = wall_ms
 
     @property
     def route(self) -> Route:
@@ -148,46 +160,59 @@ class Private:
             )
         if request.method not in ("GET", "HEAD"):
             return Response(status_code=405, headers={**_NO_STORE, "Allow": "GET, HEAD"})
-        key = key_of(request.path_params["path"], request.url.query)
-        if key is None:
-            return Response(status_code=404, headers=_NO_STORE)
+        asked = parse_private(request.path_params["path"], request.scope["query_string"], self._wall_ms())
+        if asked is None:
+            return _not_there()
+        if isinstance(asked, ApiError):
+            return _refusal(asked)
         try:
             async with asyncio.timeout(self._read_timeout_s), self._reads:
-                found = await self._store.get(key)
-        except (StoreError, TimeoutError) as error:
+                return await self._given(asked)
+        except (StoreError, BadFile, TimeoutError) as error:
             _LOG.warning("a private document cannot be read", why=type(error).__name__)
-            headers = {**_NO_STORE, "Retry-After": "1"}
-            return Response(UNAVAILABLE.body(), 503, headers, media_type=ERROR_CONTENT_TYPE)
+            return _refusal(UNAVAILABLE)
+
+    async def _given(self, asked: PrivateRequest) -> Response:
+        history = History(self._store, asked.kind)
+        if asked.page is not None:
+            page = asked.page
+            if await history.head() is None:
+                return _not_there()
+            found = await history.log(page.from_ms, page.to_ms, limit=page.limit)
+            return _document(write_json(page_json(asked.kind, found)))
+        if asked.at_ms is None:
+            return await self._current(asked.kind)
+        was = await history.at(asked.at_ms)
+        if was is not None:
+            return _document(was.document, was.record.sequence, was.record.observed_ms)
+        return _not_there() if await history.head() is None else _refusal(NOTHING_BY_THEN)
+
+    async def _current(self, kind: Kind) -> Response:
+        found = await self._store.get(kind.key)
         if found is None:
-            return Response(status_code=404, headers=_NO_STORE)
-        headers = dict(_NO_STORE)
+            return _not_there()
         try:
-            info = HeadInfo.from_metadata(key, found.metadata)
-            headers["Depthcast-Sequence"] = str(info.sequence)
-            headers["Depthcast-Observed-Time"] = str(info.observed_ms)
+            info = HeadInfo.from_metadata(kind.key, found.metadata)
         except BadFile:
-            pass  # somebody put it there by hand: it is answered, and nothing is said of its time
-        return Response(found.body, headers=headers, media_type=ERROR_CONTENT_TYPE)
+            # Somebody put it there by hand: it is answered, and nothing is said of its time.
+            return _document(found.body)
+        return _document(found.body, info.sequence, info.observed_ms)
 
 
-def key_of(path: str, query: str) -> str | None:
-    """The key of what is asked for below ``/private/``; ``None`` where no document is.
+def _not_there() -> Response:
+    return Response(status_code=404, headers=_NO_STORE)
 
-    >>> key_of("main/api/v3/account", "")
-    'private/main/api/v3/account'
-    >>> key_of("main/api/v3/account/commission", "symbol=ETHUSDT")
-    'private/main/api/v3/account/commission?symbol=ETHUSDT'
-    """
-    name, _, rest = path.partition("/")
-    sent = parse_qsl(query, keep_blank_values=True)
-    try:
-        if rest == _ACCOUNT_PATH and not sent:
-            return kinds.account(name).key
-        if rest == _COMMISSION_PATH and [each for each, _ in sent] == ["symbol"]:
-            return kinds.commission(name, sent[0][1]).key
-    except BadKey:
-        pass
-    return None
+
+def _document(body: bytes, sequence: int | None = None, observed_ms: int | None = None) -> Response:
+    headers = dict(_NO_STORE)
+    if sequence is not None:
+        headers |= {"Depthcast-Sequence": str(sequence), "Depthcast-Observed-Time": str(observed_ms)}
+    return Response(body, headers=headers, media_type=ERROR_CONTENT_TYPE)
+
+
+def _refusal(error: ApiError) -> Response:
+    headers = _NO_STORE | ({"Retry-After": "1"} if error.status == 503 else {})
+    return Response(error.body(), error.status, headers, media_type=ERROR_CONTENT_TYPE)
 
 
 def _bearer(request: Request) -> bytes:

@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from depthcast.errors import SettingsError, StoreUnavailable
-from depthcast.metadata.kinds import account, commission
+from depthcast.metadata.kinds import Kind, account, commission
+from depthcast.metadata.recorder import Recorder
 from server import private
-from server.private import Tokens, key_of
+from server.private import Tokens
 from server.service import Service
 from server.settings import ServerSettings
 from tests.server.conftest import WatchedStore
@@ -124,16 +125,21 @@ async def test_a_token_counts_in_its_one_place_alone(place: Place, headers: list
 
 async def test_what_is_no_document_is_not_found_even_with_a_token(place: Place) -> None:
     for path in (
-        "/private/main/api/v3/account?x=1",
         "/private/nobody/api/v3/account",
         "/private/metadata/main/account",
         "/private/history/main/account/changes/x",
-        "/private/main/api/v3/account/commission",
-        "/private/main/api/v3/account/commission?symbol=eth",
-        "/private/main/api/v3/account/commission?symbol=ETHUSDT&symbol=ETHUSDT",
+        "/private/main/api/v3/order",
+        "/private/main/history/exchangeInfo",
         "/private/main/%2e%2e/%2e%2e/fleet/a.json",
     ):
         assert (await place.get(path)).status_code in (404, 401), path
+    for path, code in (
+        ("/private/main/api/v3/account?x=1", -1104),
+        ("/private/main/api/v3/account/commission", -1102),
+        ("/private/main/api/v3/account/commission?symbol=eth", -1100),
+        ("/private/main/api/v3/account/commission?symbol=ETHUSDT&symbol=ETHUSDT", -1101),
+    ):
+        assert (await place.get(path)).json()["code"] == code, path
     assert (await place.get(method="POST")).status_code == 405
 
 
@@ -214,7 +220,52 @@ def test_a_file_of_no_tokens_is_refused_at_the_start_in_one_line(tmp_path: Path,
     assert content is None or content.strip() not in str(raised.value)
 
 
-def test_keys_are_of_the_two_documents_alone() -> None:
-    assert key_of("a/api/v3/account/commission", "symbol=%E5%B8%81USDT") == commission("a", "币USDT").key
-    for path, query in (("", ""), ("a", ""), ("a/api/v3/order", ""), ("a/b/api/v3/account", ""), ("..", "")):
-        assert key_of(path, query) is None
+async def keep(store: WatchedStore, kind: Kind, *bodies: bytes) -> None:
+    """These are recorded one after the other, from second 10 on, as updaters do it."""
+    recorder = Recorder(store, kind, replica="a", wall_ms=lambda: 60_000)
+    for number, body in enumerate(bodies):
+        assert (await recorder.offer(body, 10_000 + number * 10_000)).record is not None
+
+
+async def test_what_an_account_was_is_told_to_who_brings_a_token(place: Place) -> None:
+    bodies = [b'{"balances":[],"makerCommission":%d}' % fee for fee in (10, 12, 8)]
+    await keep(place.store, account("old"), *bodies)
+    path = "/private/old/api/v3/account"
+    for at, body in (("10000", bodies[0]), ("19999", bodies[0]), ("1970-01-01T00:00:25Z", bodies[1])):
+        answer = await place.get(f"{path}?at={at}")
+        assert (answer.status_code, answer.content) == (200, body), at
+        assert answer.headers["cache-control"] == "private, no-store"
+    assert (answer.headers["depthcast-sequence"], answer.headers["depthcast-observed-time"]) == ("2", "20000")
+    assert (await place.get(f"{path}?at=30000")).content == (await place.get(path)).content == bodies[2]
+    # Before the first change, in the future, and what is no time.
+    for at, code in (("9999", -1130), ("99999999999999", -1100), ("9999999999999", -1130), ("soon", -1100)):
+        refused = await place.get(f"{path}?at={at}")
+        assert (refused.status_code, refused.json()["code"]) == (400, code), at
+        assert refused.headers["cache-control"] == "private, no-store"
+    assert (await place.get("/private/nobody/api/v3/account?at=30000")).status_code == 404
+    assert (await place.get(f"{path}?at=10000", token=None)).status_code == 401
+
+
+async def test_an_accounts_changes_are_told_to_who_brings_a_token(place: Place) -> None:
+    fees = [b'{"symbol":"ETHUSDT","maker":"%d"}' % fee for fee in (1, 2, 3)]
+    await keep(place.store, commission("old", "ETHUSDT"), *fees)
+    path = "/private/old/history/commission?symbol=ETHUSDT"
+    told = (await place.get(f"{path}&from=10001&limit=1")).json()
+    assert told["kind"] == "old/commission/ETHUSDT"
+    [change] = told["changes"]
+    assert (change["sequence"], change["changes"][0]["from"], change["changes"][0]["to"]) == (3, "2", "3")
+    older = (await place.get(f"{path}&from=10001&to={told['nextTo']}")).json()
+    assert [each["sequence"] for each in older["changes"]] == [2]
+    assert older["nextTo"] is None
+    for query, code in (("&limit=0", -1130), ("&from=x", -1100), ("&x=1", -1104), ("&symbol=A", -1101)):
+        refused = await place.get(path + query)
+        assert (refused.status_code, refused.json()["code"]) == (400, code), query
+    assert (await place.get("/private/old/history/account")).status_code == 404
+    assert (await place.get(path, token=None)).content == b""
+
+
+async def test_a_history_that_cannot_be_read_is_unavailable(place: Place) -> None:
+    place.store.failure = StoreUnavailable("gone")
+    for path in ("/private/main/api/v3/account?at=5", "/private/main/history/account"):
+        answer = await place.get(path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
