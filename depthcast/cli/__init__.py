@@ -67,6 +67,11 @@ VERBS: Final[Mapping[str, Entry]] = {
         "depthcast.cli.plan", "updater", "what a fleet costs on several stores: requests, storage, traffic"
     ),
     "probe": Entry("depthcast.cli.probe", "updater", "show that a store honours conditional writes"),
+    "retention": Entry(
+        "depthcast.cli.retention",
+        "updater",
+        "how long the store keeps the history of metadata, and the tape: its lifecycle rules",
+    ),
     "settings": Entry("depthcast.cli.settings", "up", "print every setting of the services, as Markdown"),
 }
 """What can be asked for, in the order of ``--help``."""

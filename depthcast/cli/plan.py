@@ -88,6 +88,20 @@ with warnings.catch_warnings():
         heartbeats_ms: int = Field(
             1000, ge=100, description="as of the server: how often the replicas' heartbeats are read"
         )
+        symbols_every_s: float = Field(
+            60.0, ge=0, description="as of the updater: how often the exchange's list of symbols is asked for"
+        )
+        system_status_every_s: float = Field(
+            0.0, ge=0, description="as of the updater; 0: it is not asked, for want of a binance_api_url"
+        )
+        changes_per_day: float = Field(
+            20.0, ge=0, description="changes of the exchange's rules and statuses that are recorded a day"
+        )
+        change_bytes: float = Field(
+            150_000.0, ge=0, description="bytes of a change as it is kept: the whole document, compressed"
+        )
+        list_bytes: float = Field(4_000_000.0, ge=0, description="bytes of the exchange's list of symbols")
+        history_days: float = Field(400.0, ge=0, description="how many days changes are kept")
         readers: int = Field(0, ge=0, description="clients on the internet")
         reads_per_s: float = Field(1.0, ge=0, description="books that each client asks for a second")
         read_limit: int = Field(100, ge=1, le=MAX_LIMIT, description="levels of the books they ask for")
@@ -159,6 +173,12 @@ def workload(settings: PlanSettings, *, floor_ms: int = 0) -> Workload:
         hot_files=settings.hot_files,
         refresh_s=settings.refresh_ms / 1000,
         heartbeats_s=settings.heartbeats_ms / 1000,
+        symbols_every_s=settings.symbols_every_s,
+        system_status_every_s=settings.system_status_every_s,
+        changes_per_day=settings.changes_per_day,
+        change_bytes=settings.change_bytes,
+        list_bytes=settings.list_bytes,
+        history_days=settings.history_days,
         readers=settings.readers,
         reads_per_s=settings.reads_per_s,
         read_limit=settings.read_limit,

@@ -11,9 +11,13 @@ formulas rest on:
   changed (:mod:`updater.fleet`); every server lists and reads them once per ``heartbeats_s``
   (:mod:`server.listener`);
 * every server reads each file that is asked for once per ``refresh_s``, or a tenth earlier, whoever asks and
-  however often (:mod:`server.hot`).
+  however often (:mod:`server.hot`);
+* one replica compares each answer about the exchange with the newest change, by two small reads
+  (:mod:`depthcast.metadata.recorder`), and every replica looks at the stored list
+  (:mod:`updater.listings`), as every server does while somebody asks for it.
 
-Left out, as less than a hundredth of the rest: lost writes and the looks that follow them, patrols, marks.
+Left out, as less than a hundredth of the rest: lost writes and the looks that follow them, patrols, marks,
+what a change of the exchange's rules makes of reads.
 """
 
 import math
@@ -33,6 +37,8 @@ MARGIN: Final = 0.05
 EARLIER: Final = 0.1
 """By this part of an interval a server refreshes a file earlier, for what the read takes."""
 
+LIST_LOOKED_AT_EVERY_S: Final = 5.0
+SERVER_READS_LIST_EVERY_S: Final = 10.0
 SYMBOLS_LISTED_EVERY_S: Final = 300.0
 SERVER_LISTS_EVERY_S: Final = 10.0
 """Those above are the services' own; a test holds them together."""
@@ -52,13 +58,21 @@ HEARTBEAT_BYTES: Final = (470, 195)
 START_READS: Final = 2
 """Whole files that a starting replica reads of each symbol, until one reaches back to its stream."""
 
+POLL_READS: Final = 2
+"""Small reads of an answer that says nothing new: of the newest change, and of the current file."""
+
+CHANGE_WRITES: Final = 5
+"""Writes of a change of one symbol: the head, the change, its part for the symbol, the current file, the
+symbol's cut."""
+
 CHANGES: Final[Mapping[int, float]] = MappingProxyType(
     {5: 0.863, 10: 0.919, 20: 0.945, 50: 0.973, 100: 0.982, 500: 0.993, 1000: 0.993, 5000: 0.996}
 )
 """The share of updates that change the levels of a file, by its limit: of 2,998 updates of ETHUSDT in 302 s
 of 2024-08-08."""
 
-MONTH_S: Final = 30 * 86_400.0
+DAY_S: Final = 86_400.0
+MONTH_S: Final = 30 * DAY_S
 
 
 class Kind(Enum):
@@ -79,6 +93,9 @@ class Purpose(Enum):
     BEATS_READ = "heartbeats read"
     REFRESHES = "servers refresh files"
     LISTINGS = "published files listed"
+    LISTS = "list of symbols looked at"
+    POLLS = "polls compared"
+    CHANGES = "changes recorded"
     STARTS = "replicas start"
 
 
@@ -97,7 +114,10 @@ class Workload:
 
     ``redundancy`` 0 means all replicas. ``hot_files`` are those that each server is asked for all the time,
     ``None``: all; ``starts`` are those of each replica in a month. ``readers`` ask ``reads_per_s`` times a
-    second for ``read_limit`` levels and are on the internet. Raises ``ValueError`` for what makes no sense.
+    second for ``read_limit`` levels and are on the internet. ``symbols_every_s`` 0 means that the exchange's
+    list is not followed, ``system_status_every_s`` 0 that its status is not asked for; ``changes_per_day``
+    are those of all documents together, of ``change_bytes`` each as they are kept, and of ``list_bytes`` as
+    a whole. Raises ``ValueError`` for what makes no sense.
     """
 
     symbols: int
@@ -117,6 +137,13 @@ class Workload:
     hot_files: int | None = None
     refresh_s: float = 0.1
     heartbeats_s: float = 1.0
+    # What the exchange says of itself
+    symbols_every_s: float = 60.0
+    system_status_every_s: float = 0.0
+    changes_per_day: float = 20.0
+    change_bytes: float = 150_000.0
+    list_bytes: float = 4_000_000.0
+    history_days: float = 400.0
     # The readers
     readers: int = 0
     reads_per_s: float = 1.0
@@ -132,6 +159,9 @@ class Workload:
             or self.takeover_after_s <= 0
         ):
             raise ValueError("rates and times should be greater than 0")
+        kept = (self.symbols_every_s, self.system_status_every_s, self.changes_per_day, self.history_days)
+        if min(*kept, self.change_bytes, self.list_bytes) < 0:
+            raise ValueError("what the exchange says of itself should not be less than 0")
         if not all(0 < share <= 1 for share in self.changes.values()):
             raise ValueError("shares of updates should be greater than 0 and at most 1")
 
@@ -148,8 +178,16 @@ class Workload:
 
     @property
     def stored_bytes(self) -> float:
-        """What is kept: every file once, and the heartbeats."""
-        return self.symbols * sum(map(self.file_bytes, self.every_s)) + self.replicas * self._beat_bytes
+        """What is kept: every file once, the heartbeats, and the history of as many days as it is kept."""
+        files = self.symbols * sum(map(self.file_bytes, self.every_s)) + self.replicas * self._beat_bytes
+        return files + self.history_bytes
+
+    @property
+    def history_bytes(self) -> float:
+        """Bytes of all changes that are kept, the current document and the newest change besides."""
+        if not self.changes_per_day:
+            return 0.0
+        return (self.changes_per_day * self.history_days + 1) * self.change_bytes + self.list_bytes
 
     @property
     def holders(self) -> int:
@@ -229,6 +267,7 @@ class Workload:
         pages = math.ceil(self.files / LISTED_AT_ONCE)
         listed_per_s = self.replicas / SYMBOLS_LISTED_EVERY_S + self.servers / SERVER_LISTS_EVERY_S
         yield Flow(Purpose.LISTINGS, Kind.LIST, pages * listed_per_s, 0.0)
+        yield from self._metadata()
         yield self._starts()
 
     def _writes(self) -> Flow:
@@ -254,6 +293,26 @@ class Workload:
             for limit in self.every_s
         )
         return Flow(Purpose.REFRESHES, Kind.GET, per_s, moved)
+
+    def _metadata(self) -> Iterator[Flow]:
+        changes_per_s = self.changes_per_day / DAY_S
+        looked_per_s = 0.0
+        if self.symbols_every_s:
+            looked_per_s = self.replicas / min(LIST_LOOKED_AT_EVERY_S, self.symbols_every_s)
+        looked_per_s += self.servers / SERVER_READS_LIST_EVERY_S
+        # Who looks reads the whole of it where it changed.
+        moved = changes_per_s * (self.replicas + self.servers) * self.list_bytes
+        yield Flow(Purpose.LISTS, Kind.GET, looked_per_s, moved)
+        polls_per_s = sum(
+            1 / every_s for every_s in (self.symbols_every_s, self.system_status_every_s) if every_s
+        )
+        yield Flow(Purpose.POLLS, Kind.GET, POLL_READS * polls_per_s, POLL_READS * polls_per_s)
+        yield Flow(
+            Purpose.CHANGES,
+            Kind.PUT,
+            CHANGE_WRITES * changes_per_s,
+            changes_per_s * (2 * self.change_bytes + self.list_bytes),
+        )
 
     def _starts(self) -> Flow:
         starts_per_s = self.replicas * self.starts / MONTH_S

@@ -43,8 +43,8 @@ def bucket_exists(url: str, env: Mapping[str, str] | None = None, *, timeout_s: 
     ``env`` holds the AWS variables (default: this process's). Raises
     :class:`~depthcast.errors.SettingsError` and :class:`~depthcast.errors.StoreError`.
     """
-    location, aws = _read(url, env)
-    return _exists(_client(aws, timeout_s), location, aws)
+    location, aws = located(url, env)
+    return _exists(client_of(aws, timeout_s), location, aws)
 
 
 def ensure_bucket(url: str, env: Mapping[str, str] | None = None, *, timeout_s: float = 5.0) -> bool:
@@ -52,8 +52,8 @@ def ensure_bucket(url: str, env: Mapping[str, str] | None = None, *, timeout_s: 
 
     Several processes may do so at once. Raises as :func:`bucket_exists`.
     """
-    location, aws = _read(url, env)
-    client = _client(aws, timeout_s)
+    location, aws = located(url, env)
+    client = client_of(aws, timeout_s)
     if _exists(client, location, aws):
         return False
     try:
@@ -66,7 +66,7 @@ def ensure_bucket(url: str, env: Mapping[str, str] | None = None, *, timeout_s: 
         else:
             client.create_bucket(Bucket=location.bucket)
     except ClientError as error:
-        failure = _failure_of(error)
+        failure = failure_of(error)
         if failure.code == "BucketAlreadyOwnedByYou":
             return False
         if failure.code == "BucketAlreadyExists":
@@ -79,7 +79,7 @@ def ensure_bucket(url: str, env: Mapping[str, str] | None = None, *, timeout_s: 
             ) from None
         raise failure.error(aws.where(location)) from None
     except BotoCoreError as error:
-        raise _unreached(error, aws.where(location)) from None
+        raise unreached(error, aws.where(location)) from None
     return True
 
 
@@ -89,21 +89,23 @@ def first_write(url: str, env: Mapping[str, str] | None = None, *, timeout_s: fl
     Without a condition: a refused one would show nothing, and nobody reads this object. Raises as
     :func:`bucket_exists`.
     """
-    location, aws = _read(url, env)
+    location, aws = located(url, env)
     key = "/".join(filter(None, (location.prefix, "probe/first-write")))
     try:
-        _client(aws, timeout_s).put_object(Bucket=location.bucket, Key=key, Body=b"{}")
+        client_of(aws, timeout_s).put_object(Bucket=location.bucket, Key=key, Body=b"{}")
     except ClientError as error:
-        raise _failure_of(error).error(aws.where(location)) from None
+        raise failure_of(error).error(aws.where(location)) from None
     except BotoCoreError as error:
-        raise _unreached(error, aws.where(location)) from None
+        raise unreached(error, aws.where(location)) from None
 
 
-def _read(url: str, env: Mapping[str, str] | None) -> tuple[Location, Aws]:
+def located(url: str, env: Mapping[str, str] | None) -> tuple[Location, Aws]:
+    """The bucket of a store's URL, and how it is reached. Raises :class:`~depthcast.errors.SettingsError`."""
     return parse_url(url), Aws.from_env(os.environ if env is None else env)
 
 
-def _client(aws: Aws, timeout_s: float) -> "S3Client":
+def client_of(aws: Aws, timeout_s: float) -> "S3Client":
+    """A client that asks once. Raises :class:`~depthcast.errors.SettingsError` for an unknown profile."""
     try:
         # Without a key boto3 looks for credentials by itself.
         session = boto3.Session(
@@ -133,22 +135,24 @@ def _exists(client: "S3Client", location: Location, aws: Aws) -> bool:
         # Not head_bucket: the answer to a HEAD has no body that would say why.
         client.list_objects_v2(Bucket=location.bucket, MaxKeys=1)
     except ClientError as error:
-        failure = _failure_of(error)
+        failure = failure_of(error)
         if failure.code == "NoSuchBucket":
             return False
         raise failure.error(aws.where(location)) from None
     except BotoCoreError as error:
-        raise _unreached(error, aws.where(location)) from None
+        raise unreached(error, aws.where(location)) from None
     return True
 
 
-def _failure_of(error: ClientError) -> Failure:
+def failure_of(error: ClientError) -> Failure:
+    """What the store answered."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     code = error.response.get("Error", {}).get("Code", "")
     return Failure(status, code, Cause.OTHER, str(error))
 
 
-def _unreached(error: BotoCoreError, where: str) -> StoreError:
+def unreached(error: BotoCoreError, where: str) -> StoreError:
+    """What is to be said where it did not answer."""
     if isinstance(error, NoCredentialsError):
         return AccessDenied(
             "there are no AWS credentials",

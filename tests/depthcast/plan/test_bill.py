@@ -1,5 +1,6 @@
 """A month of a workload at known prices, reckoned by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,16 @@ from depthcast.plan.workload import Purpose, Workload
 
 MONTH_S = 2_592_000
 ONE = Workload(
-    1, {100: 1.0}, updates_per_s=10, changes={100: 1.0}, replicas=2, servers=1, refresh_s=1.0, starts=0
+    1,
+    {100: 1.0},
+    updates_per_s=10,
+    changes={100: 1.0},
+    replicas=2,
+    servers=1,
+    refresh_s=1.0,
+    starts=0,
+    symbols_every_s=0,
+    changes_per_day=0,
 )
 """One file of 6,268 bytes, written once a second and refreshed by one server once a second."""
 
@@ -40,7 +50,7 @@ def test_reads_are_looks_heartbeats_and_refreshes() -> None:
     # A standby of a file written once a second waits for it, then for half a second and a little.
     looks_per_s = 1 / (1 + 1 + 0.5 + 0.025)
     assert month(get_per_1000=0.0004).usd == pytest.approx(
-        (looks_per_s + 2 + 2 + 1 / 0.9) * MONTH_S * 0.0004 / 1000
+        (looks_per_s + 2 + 2 + 1 / 0.9 + 1 / 10) * MONTH_S * 0.0004 / 1000
     )
 
 
@@ -59,6 +69,27 @@ def test_bytes_are_charged_where_a_store_does() -> None:
     assert month(upload_per_gb=1).usd > bodies_gb
     assert month(storage_per_gb=1).usd == pytest.approx((FILE_BYTES + 2 * 665) / 1e9)
     assert month(storage_per_gb=1, free_storage_gb=1).usd == 0
+
+
+def test_what_the_exchange_says_of_itself_costs_its_polls_its_changes_and_its_history() -> None:
+    kept = replace(
+        ONE,
+        symbols_every_s=60,
+        system_status_every_s=30,
+        changes_per_day=20,
+        change_bytes=1e5,
+        list_bytes=4e6,
+        history_days=100,
+    )
+    # Two replicas look at the list every five seconds; each poll is compared by two small reads.
+    reads_per_s = 2 / 5 + 2 / 60 + 2 / 30
+    more = month(kept, get_per_1000=1).usd - month(get_per_1000=1).usd
+    assert more == pytest.approx(reads_per_s * MONTH_S / 1000)
+    more = month(kept, put_per_1000=1).usd - month(put_per_1000=1).usd
+    assert more == pytest.approx(20 * 30 * 5 / 1000)
+    # 2,000 changes and the newest once more, and the list.
+    more = month(kept, storage_per_gb=1).usd - month(storage_per_gb=1).usd
+    assert more == pytest.approx((2001 * 1e5 + 4e6) / 1e9)
 
 
 def test_only_what_leaves_the_cloud_is_traffic() -> None:

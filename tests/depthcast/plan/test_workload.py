@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Literal
 
@@ -15,23 +15,30 @@ from depthcast.events import Diff, Snapshot
 from depthcast.files import depth_key
 from depthcast.fleet import BEAT_EVERY_S, ranked
 from depthcast.heartbeat import Heartbeat, Role, State, SymbolBeat
+from depthcast.metadata.kinds import EXCHANGE_INFO
 from depthcast.plan import workload
 from depthcast.plan.workload import Flow, Purpose, Workload
 from depthcast.store import Entry, PutResult, StoredObject, Unchanged
 from depthcast.store.memory import MemoryStore
+from depthcast.venues.binance import Binance
 from server.hot import HotFiles
 from server.listener import Listener
 from server.pulse import Pulse
 from server.settings import ServerSettings
 from tests import virtual
+from tests.depthcast.metadata.documents import listing
+from tests.depthcast.metadata.documents import symbol as listed
 from tests.updater.publishing import Heard as PublisherHeard
 from tests.updater.publishing import Live
 from tests.updater.test_fleet import Heard as FleetHeard
 from updater import fleet as beating
-from updater import publisher, replica, watch
+from updater import metadata, publisher, replica, watch
 from updater.cadence import Cadence
+from updater.documents import DocumentWriter
 from updater.fleet import Fleet
+from updater.listings import Listings
 from updater.publisher import Publisher
+from updater.settings import UpdaterSettings
 
 LEVELS = 200
 WARM_S, SECONDS = 5.0, 60.0
@@ -291,6 +298,96 @@ def test_a_minute_of_a_real_fleet_makes_the_planned_requests(name: str) -> None:
         assert planned.bytes_per_s == pytest.approx(bytes_per_s, rel=0.15), purpose
 
 
+LISTED = 300
+"""Symbols in the list that the exchange answers."""
+
+
+async def told_of_itself(given: Workload, seconds: float) -> tuple[Run, int]:
+    """Replicas that look at the stored list, and one that compares what the exchange answers and keeps it.
+
+    Also how many bytes the newest change has.
+    """
+    shared, made = MemoryStore(), Run(given)
+    stores = made.stores
+    for name in ("recorder", *(f"replica-{number}" for number in range(given.replicas))):
+        stores[name] = CountingStore(shared, name, made.latency_s)
+    began = virtual.clock()
+
+    def wall_ms() -> int:
+        return 1_700_000_000_000 + round((virtual.clock() - began) * 1000)
+
+    async def inline(work: Any, /, *arguments: Any) -> Any:
+        return work(*arguments)
+
+    async def at_once() -> None:
+        return None
+
+    async def take(*_: Any) -> None:
+        return None
+
+    parse = Binance().parse_exchange_info
+    followers = [
+        Listings(store, ["S0USDT"], parse=parse, take=take, ask=lambda: None)
+        for name, store in stores.items()
+        if name != "recorder"
+    ]
+    recorder = DocumentWriter(
+        stores["recorder"],
+        EXCHANGE_INFO,
+        replica="recorder",
+        cuts=lambda: {f"S{number}USDT" for number in range(LISTED)},
+        ready=at_once,
+        wall_ms=wall_ms,
+        aside=inline,
+    )
+    tasks = [asyncio.ensure_future(each.run()) for each in (recorder, *followers)]
+    symbols = [listed(f"S{number}USDT") for number in range(LISTED)]
+    change_every_s = workload.DAY_S / given.changes_per_day if given.changes_per_day else float("inf")
+    changes = 0
+    recorder.offer(listing(wall_ms(), *symbols))
+    await asyncio.sleep(WARM_S + given.symbols_every_s / 2)
+    for store in stores.values():
+        store.requests.clear()
+        store.bytes.clear()
+    measured_from = virtual.clock()
+    while virtual.clock() - measured_from < seconds - given.symbols_every_s / 4:
+        if virtual.clock() - measured_from >= (changes + 0.5) * change_every_s:
+            changes += 1
+            symbols[changes] = listed(f"S{changes}USDT", "HALT")
+        recorder.offer(listing(wall_ms(), *symbols))
+        await asyncio.sleep(given.symbols_every_s)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    newest = await shared.get(EXCHANGE_INFO.head_key)
+    assert newest is not None
+    return made, len(newest.body)
+
+
+@pytest.mark.parametrize("changes_per_day", [0.0, 2.0 * 144])
+def test_ten_minutes_of_real_polls_make_the_planned_requests(changes_per_day: float) -> None:
+    seconds = 1200.0
+    body = listing(1_700_000_000_000, *(listed(f"S{number}USDT") for number in range(LISTED)))
+    given = Workload(
+        1, {5: 0.0}, servers=0, changes_per_day=changes_per_day, list_bytes=len(body), symbols_every_s=60.0
+    )
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        run, change_bytes = runner.run(told_of_itself(given, seconds))
+    given = replace(given, change_bytes=change_bytes)
+
+    def counted(kind: str, *parties: str) -> tuple[float, float]:
+        counts = [run.count(kind, folder, *parties) for folder in ("api", "metadata", "history")]
+        return tuple(sum(each) * SECONDS / seconds for each in zip(*counts, strict=True))  # type: ignore[return-value]
+
+    looked, recorded = flow(given, Purpose.LISTS), flow(given, Purpose.CHANGES)
+    assert looked.per_s == pytest.approx(counted("GET", "replica")[0], rel=0.1)
+    assert looked.bytes_per_s == pytest.approx(counted("GET", "replica")[1], rel=0.15)
+    assert recorded.per_s == pytest.approx(counted("PUT", "recorder")[0], rel=0.1)
+    assert recorded.bytes_per_s == pytest.approx(counted("PUT", "recorder")[1], rel=0.15)
+    if not changes_per_day:
+        assert flow(given, Purpose.POLLS).per_s == pytest.approx(counted("GET", "recorder")[0], rel=0.1)
+
+
 def test_constants_are_those_of_the_services() -> None:
     server = ServerSettings.model_fields
     assert workload.BEAT_EVERY_S == BEAT_EVERY_S
@@ -302,6 +399,10 @@ def test_constants_are_those_of_the_services() -> None:
     assert server["heartbeats_ms"].default == Workload(1, {5: 0.0}).heartbeats_s * 1000
     assert server["refresh_ms"].default == Workload(1, {5: 0.0}).refresh_s * 1000
     assert server["symbols_refresh_s"].default == workload.SERVER_LISTS_EVERY_S
+    assert server["exchange_info_refresh_s"].default == workload.SERVER_READS_LIST_EVERY_S
+    assert metadata.LOOK_EVERY_S == workload.LIST_LOOKED_AT_EVERY_S
+    updater = UpdaterSettings.model_fields
+    assert updater["symbols_every_s"].default == Workload(1, {5: 0.0}).symbols_every_s
 
 
 @pytest.mark.parametrize(
@@ -348,7 +449,10 @@ def test_what_is_kept_are_the_files_and_the_heartbeats() -> None:
     bare, each = workload.HEARTBEAT_BYTES
     assert given.files == 6
     # Both replicas hold all three symbols.
-    assert given.stored_bytes == pytest.approx(files + 2 * (bare + 3 * each))
+    assert given.stored_bytes - given.history_bytes == pytest.approx(files + 2 * (bare + 3 * each))
+    # 400 days of 20 changes of 150 kB, the newest once more, and the list.
+    assert given.history_bytes == 8001 * 150_000 + 4_000_000
+    assert replace(given, changes_per_day=0).history_bytes == 0
 
 
 def test_every_purpose_is_counted_once_and_listings_come_in_pages() -> None:
@@ -365,6 +469,15 @@ def test_every_purpose_is_counted_once_and_listings_come_in_pages() -> None:
     reads = starts_per_s * 1000 * 2
     assert flow(given, Purpose.STARTS).per_s == pytest.approx(reads + starts_per_s * 1000 / 3 * 2)
     assert flow(given, Purpose.STARTS).bytes_per_s == pytest.approx(reads * given.file_bytes(100))
+
+
+def test_what_is_not_asked_for_is_not_looked_at() -> None:
+    alone = Workload(1, {5: 0.0}, symbols_every_s=0, servers=0)
+    assert [flow(alone, each).per_s for each in (Purpose.LISTS, Purpose.POLLS)] == [0, 0]
+    # A list that is asked for each second is looked at as often; the status is a poll of its own.
+    asked = Workload(1, {5: 0.0}, symbols_every_s=1, system_status_every_s=30, servers=0)
+    assert flow(asked, Purpose.LISTS).per_s == pytest.approx(3)
+    assert flow(asked, Purpose.POLLS).per_s == pytest.approx(2 + 2 / 30)
 
 
 def test_readers_are_served_what_they_ask_for() -> None:
@@ -391,9 +504,10 @@ def test_more_replicas_write_no_more_files_and_look_more_often() -> None:
         {"updates_per_s": 0},
         {"changes": {5: 1.5}},
         {"changes": {}},
+        {"changes_per_day": -1},
     ],
 )
 def test_what_makes_no_sense_is_refused(given: dict[str, Any]) -> None:
     whole: dict[str, Any] = {"symbols": 1, "every_s": {5: 0.0}} | given
-    with pytest.raises(ValueError, match=r"plan needs|greater than 0"):
+    with pytest.raises(ValueError, match=r"plan needs|greater than 0|less than 0"):
         Workload(**whole)
