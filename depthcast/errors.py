@@ -216,11 +216,10 @@ class MalformedFrame(VenueError):
 class MalformedAnswer(VenueError):
     """A REST body that the venue's documents do not describe."""
 
-    def __init__(self, url: str, why: str) -> None:
-        super().__init__(
-            f"{url} answered something that is not its documented body: {why}",
-            hint="check that the REST url points at the exchange's API",
-        )
+    def __init__(
+        self, url: str, why: str, *, hint: str = "check that the REST url points at the exchange's API"
+    ) -> None:
+        super().__init__(f"{url} answered something that is not its documented body: {why}", hint=hint)
         self.url = url
 
 

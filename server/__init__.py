@@ -14,6 +14,8 @@
 ``server.exchange_info``  ``GET /api/v3/exchangeInfo``: the list of symbols that the updaters publish
 ``server.travel``         the book as it was at a moment, from the tape
 ``server.past``           what was in force at a time, and what changed: from the history
+``server.private``        ``GET /private/…``: accounts, for who brings a token;
+                          ``server.private_requests``: what is asked for there
 ``server.ping``           ``GET /api/v3/ping`` and ``/api/v3/time``
 ``server.answers``        what an answer is, and those that are the same for everybody
 ``server.weights``        request weight, and the limit on each client;  ``server.clients``: who one is
@@ -30,5 +32,5 @@
 ========================  ===========================================================================
 
 Stateless: everything it knows it has read from the store, and any number of them may run. It holds no
-secret but the store's credentials and never writes.
+secret but the store's credentials, of the tokens for accounts only digests, and never writes.
 """

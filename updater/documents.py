@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from depthcast.backoff import Backoff
 from depthcast.errors import BadFile, MalformedAnswer, StoreError
@@ -21,10 +21,14 @@ from depthcast.logs import get_logger
 from depthcast.metadata.cuts import Wanted
 from depthcast.metadata.kinds import Kind
 from depthcast.metadata.record import Record
-from depthcast.metadata.recorder import Aside, Offering, Recorder
+from depthcast.metadata.recorder import Aside, Offering, Recorder, seen_at
 from depthcast.store import Store
 
 MAX_WAITING: Final = 16
+
+Outcome = Literal["recorded", "refused", "unsettled"]
+"""What became of a document: it is news and in the history; it is none of its kind, or doubted; the store did
+not take it, and it is offered again."""
 
 _log: Final = get_logger("updater")
 
@@ -39,7 +43,8 @@ class DocumentWriter:
     """Writes what it was offered. :meth:`run` works until cancelled; ``ready`` is waited for.
 
     ``cuts``: the symbols that have a file of their own (:mod:`depthcast.metadata.cuts`). ``on_written`` is
-    told of each change. ``wall_ms`` is this machine's time in milliseconds since 1970.
+    told of each change, ``on_outcome`` what became of a document: that it is no news is not told. ``wall_ms``
+    is this machine's time in milliseconds since 1970.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class DocumentWriter:
         cuts: Wanted | None = None,
         ready: Callable[[], Awaitable[object]],
         on_written: Callable[[Record], None] = lambda _: None,
+        on_outcome: Callable[[Outcome], None] = lambda _: None,
         max_waiting: int = MAX_WAITING,
         backoff: Callable[[], Backoff] = lambda: Backoff(1.0, minimum_s=0.5, maximum_s=15.0),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -69,6 +75,7 @@ class DocumentWriter:
         )
         self._ready = ready
         self._on_written = on_written
+        self._on_outcome = on_outcome
         self._max_waiting = max_waiting
         self._backoff = backoff
         self._sleep = sleep
@@ -84,10 +91,12 @@ class DocumentWriter:
     def offer(self, body: bytes, observed_ms: int | None = None) -> None:
         """What the exchange answered, at ``observed_ms`` or now.
 
-        Raises :class:`~depthcast.errors.MalformedAnswer` for what is no document of this kind.
+        Raises :class:`~depthcast.errors.MalformedAnswer` for what is no document of this kind, and for one
+        that is of another day by this machine's clock: another replica's may be right.
         """
-        read = self.kind.read(body)
-        document = _Document(body, self._wall_ms() if observed_ms is None else observed_ms, read.fingerprint)
+        read, now_ms = self.kind.read(body), self._wall_ms()
+        seen_at(self.kind, read, now_ms, now_ms)
+        document = _Document(body, now_ms if observed_ms is None else observed_ms, read.fingerprint)
         if self._waiting and self._waiting[-1].fingerprint == document.fingerprint:
             return
         if len(self._waiting) >= self._max_waiting:
@@ -125,8 +134,10 @@ class DocumentWriter:
             offering, record, why = Offering.UNSETTLED, None, str(error)
         except (BadFile, MalformedAnswer) as error:
             _log.warning("what the exchange answered is not published", asked=kind.path, why=str(error))
+            self._on_outcome("refused")
             return True
         if offering is Offering.UNSETTLED:
+            self._on_outcome("unsettled")
             _log.warning("what the exchange answered is not written yet", asked=kind.path, why=why)
             return False
         if record is not None:
@@ -136,6 +147,7 @@ class DocumentWriter:
                 sequence=record.sequence,
                 changes=len(record.changes),
             )
+            self._on_outcome("recorded")
             self._on_written(record)
         return True
 

@@ -46,7 +46,7 @@ from updater.account import (
     STATUS_WEIGHT,
     SignedRest,
 )
-from updater.documents import DocumentWriter
+from updater.documents import DocumentWriter, Outcome
 from updater.listings import Listings, Take
 from updater.polls import OnPoll, Poll, Polls
 from updater.settings import UpdaterSettings
@@ -56,8 +56,15 @@ EXCHANGE_INFO: Final = "exchangeInfo"
 SYSTEM_STATUS: Final = "systemStatus"
 ACCOUNT: Final = "account"
 COMMISSION: Final = "commission"
+TRADING_STATUS: Final = "tradingStatus"
 POLLS: Final = (EXCHANGE_INFO, SYSTEM_STATUS, ACCOUNT, COMMISSION)
 """The kinds of polls, as heartbeats and metrics name them."""
+
+DOCUMENTS: Final = (*POLLS, TRADING_STATUS)
+"""The kinds of documents, as metrics name them: of which account or symbol is not told."""
+
+OnDocument = Callable[[str, Outcome], None]
+"""Told what became of a document: one of :data:`DOCUMENTS`, and the outcome."""
 
 LOOK_EVERY_S: Final = 5.0
 """How often the stored list is looked at, at least: all replicas take it up within so long."""
@@ -86,6 +93,7 @@ class Metadata:
         begin: Callable[[], Awaitable[object]],
         ready: Callable[[], Awaitable[object]],
         on_poll: OnPoll = lambda *_: None,
+        on_document: OnDocument = lambda *_: None,
         on_silence: Callable[[int], None] = lambda _: None,
         backoff: Callable[[], Backoff],
         http: HttpClient | None = None,
@@ -100,11 +108,12 @@ class Metadata:
         self._begin = begin
         self._ready = ready
         self._backoff = backoff
+        self._on_document = on_document
         self._wall_ms = wall_ms
         self._aside = aside
         self._writers: dict[str, DocumentWriter] = {}
         venue = Binance(settings.binance_rest_url, settings.binance_ws_url)
-        self._list_writer = self._writer(kinds.EXCHANGE_INFO, lambda _: self.listings.look())
+        self._list_writer = self._writer(EXCHANGE_INFO, kinds.EXCHANGE_INFO, lambda _: self.listings.look())
         self.listings = Listings(
             store,
             settings.symbols,
@@ -113,7 +122,7 @@ class Metadata:
             ask=lambda: self.polls.force(EXCHANGE_INFO),
             look_every_s=min(LOOK_EVERY_S, max(settings.symbols_every_s, 0.1)),
         )
-        self._trading_writer = self._writer(kinds.TRADING_STATUS)
+        self._trading_writer = self._writer(TRADING_STATUS, kinds.TRADING_STATUS)
         self._trading: bytes | None = None
         self.maintenance = False
         """Whether the exchange said so when this replica asked last, and goes on asking."""
@@ -122,16 +131,16 @@ class Metadata:
         self._signed: SignedRest | None = None
         if settings.binance_api_url:
             self._api = self._open_api(settings, on_silence, http, clock, rng)
-            self._status_writer = self._writer(kinds.SYSTEM_STATUS)
+            self._status_writer = self._writer(SYSTEM_STATUS, kinds.SYSTEM_STATUS)
             polls.append(Poll(SYSTEM_STATUS, settings.system_status_every_s, self._ask_for_status))
             if key is not None:
                 self._signed = SignedRest(
                     self._api, key, recv_window_ms=settings.recv_window_ms, wall_ms=wall_ms
                 )
-                self._account_writer = self._writer(kinds.account(settings.account))
+                self._account_writer = self._writer(ACCOUNT, kinds.account(settings.account))
                 polls.append(Poll(ACCOUNT, settings.account_every_s, self._ask_for_account))
                 self._commission_writers = {
-                    symbol: self._writer(kinds.commission(settings.account, symbol))
+                    symbol: self._writer(COMMISSION, kinds.commission(settings.account, symbol))
                     for symbol in settings.commission_symbols
                 }
                 if self._commission_writers:
@@ -147,7 +156,9 @@ class Metadata:
             clock=clock,
         )
 
-    def _writer(self, kind: Kind, on_written: Callable[[Record], None] = lambda _: None) -> DocumentWriter:
+    def _writer(
+        self, name: str, kind: Kind, on_written: Callable[[Record], None] = lambda _: None
+    ) -> DocumentWriter:
         made = DocumentWriter(
             self._store,
             kind,
@@ -156,6 +167,7 @@ class Metadata:
             cuts=(lambda: self.listings.selected) if kind is kinds.EXCHANGE_INFO else None,
             ready=self._ready,
             on_written=on_written,
+            on_outcome=lambda outcome: self._on_document(name, outcome),
             backoff=self._backoff,
             wall_ms=self._wall_ms,
             aside=self._aside,
@@ -229,10 +241,10 @@ class Metadata:
 
     async def _ask_for_list(self) -> None:
         info = await self._rest.exchange_info(background=bool(self.listings.selected))
-        self._list_writer.offer(info.body)
         if not self.listings.selected or not self._settings.symbols_every_s:
             # Books are not to wait for the store. Later on the stored list counts, which was looked at twice.
             await self.listings.offer(info.body)
+        self._list_writer.offer(info.body)
 
     async def _ask_for_status(self) -> None:
         assert self._api is not None

@@ -148,6 +148,13 @@ class Metrics(keeper.Observer):
             registry=registry,
         )
 
+        self._documents = Counter(
+            "depthcast_documents",
+            "Documents about the exchange that were news, by kind and what became of them",
+            ["kind", "result"],
+            registry=registry,
+        )
+
         # The process
         self._loop_lag = Gauge(
             "depthcast_event_loop_lag_seconds",
@@ -169,6 +176,9 @@ class Metrics(keeper.Observer):
         for result in ("answered", "failed", "refused"):
             for kind in ("exchangeInfo", "systemStatus", "account", "commission"):
                 self._polls.labels(kind, result)
+        for outcome in ("recorded", "refused", "unsettled"):
+            for kind in ("exchangeInfo", "systemStatus", "tradingStatus", "account", "commission"):
+                self._documents.labels(kind, outcome)
         for source in ("file", "rest"):
             self._snapshots.labels(source)
         for result in ("matching", "different", "ghost", "missing"):
@@ -322,6 +332,10 @@ class Metrics(keeper.Observer):
     def polled(self, kind: str, result: str, error: Exception | None) -> None:
         """The exchange was asked about itself."""
         self._polls.labels(kind, result).inc()
+
+    def documented(self, kind: str, result: str) -> None:
+        """A document about the exchange was written, or was not."""
+        self._documents.labels(kind, result).inc()
 
     # The process
 

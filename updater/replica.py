@@ -147,6 +147,7 @@ class Replica:
             begin=self._hear_of_pauses,
             ready=self._proven.wait,
             on_poll=self.metrics.polled,
+            on_document=self.metrics.documented,
             on_silence=self._silenced_elsewhere,
             backoff=self._backoff,
             http=http,

@@ -97,6 +97,23 @@ class _Head(NamedTuple):
     stored: StoredObject
 
 
+def seen_at(kind: Kind, reading: Reading, wall_ms: int, observed_ms: int) -> int:
+    """When a document was made, in ms since 1970: its ``serverTime``; ``observed_ms`` where it has none.
+
+    Raises :class:`~depthcast.errors.MalformedAnswer` where that is more than a day ahead of ``wall_ms``.
+    """
+    if reading.server_time_ms is None:
+        return observed_ms
+    ahead_ms = reading.server_time_ms - wall_ms
+    if ahead_ms > MAX_SERVER_AHEAD_MS:
+        raise MalformedAnswer(
+            kind.path,
+            f"its serverTime is {ahead_ms / 3_600_000:.0f} hours ahead of this machine",
+            hint="one of the two clocks is wrong: if it is this machine's, set it (NTP)",
+        )
+    return reading.server_time_ms
+
+
 class Recorder:
     """The recorder of one kind. Concurrent offers are taken one after the other.
 
@@ -158,14 +175,7 @@ class Recorder:
         :class:`~depthcast.errors.BadFile` where what it holds is damaged and cannot be mended from here.
         """
         reading = self._kind.read(body)
-        if reading.server_time_ms is not None:
-            ahead_ms = reading.server_time_ms - max(self._wall_ms(), observed_ms)
-            if ahead_ms > MAX_SERVER_AHEAD_MS:
-                raise MalformedAnswer(
-                    self._kind.path,
-                    f"its serverTime is {ahead_ms / 3_600_000:.0f} hours ahead of this machine",
-                )
-            observed_ms = reading.server_time_ms
+        observed_ms = seen_at(self._kind, reading, max(self._wall_ms(), observed_ms), observed_ms)
         async with self._one_at_a_time:
             for _ in range(self._tries):
                 offered = await self._offer(body, reading, observed_ms, valid_ms)

@@ -148,6 +148,36 @@ async def test_a_list_that_cannot_be_read_does_not_stop_those_after_it(
     await until_there(store, body_of(5, "ETHUSDT"))
 
 
+async def test_what_is_of_another_day_by_this_clock_is_refused_at_once(store: Shelf) -> None:
+    day_ms = 86_400_000
+    writer = DocumentWriter(store, EXCHANGE_INFO, replica="a", ready=at_once, wall_ms=lambda: 5 * day_ms)
+    with pytest.raises(MalformedAnswer, match=r"30 hours ahead of this machine; .*set it \(NTP\)"):
+        writer.offer(body_of(5 * day_ms + 30 * 3_600_000, "ETHUSDT"))
+    assert not writer.waits
+    writer.offer(body_of(6 * day_ms, "ETHUSDT"))
+    assert writer.waits
+
+
+async def test_what_became_of_a_document_is_told(store: Shelf) -> None:
+    told: list[str] = []
+    writer = DocumentWriter(
+        store, EXCHANGE_INFO, replica="a", ready=at_once, sleep=no_pause, on_outcome=told.append
+    )
+    task = asyncio.create_task(writer.run())
+    store.outcomes = [Outcome.UNKNOWN]
+    many = [f"S{number}" for number in range(20)]
+    for number, symbols in enumerate((many, many[:5], many, many[:19])):
+        writer.offer(body_of(number + 1, *symbols))
+        async with asyncio.timeout(10):
+            while writer.waits:  # noqa: ASYNC110 (that nothing waits is the point)
+                await asyncio.sleep(0.001)
+    # The second one lacks most symbols, the third is no news.
+    assert told == ["unsettled", "recorded", "refused", "recorded"]
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
 async def test_what_waits_is_bounded_and_the_newest_is_kept(store: Shelf) -> None:
     writer = writer_on(store)
     for number in range(40):

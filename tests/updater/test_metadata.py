@@ -4,7 +4,8 @@ import asyncio
 import gzip
 import json
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from depthcast.errors import MalformedAnswer, SettingsError
+from depthcast.files import depth_key
 from depthcast.logs import configure
 from depthcast.metadata.kinds import (
     EXCHANGE_INFO,
@@ -46,7 +48,14 @@ async def sim() -> AsyncIterator[Simulator]:
         yield made
 
 
-def replica_on(sim: Simulator, store: MemoryStore, *, secret: str = SECRET, **more: Any) -> Replica:
+def replica_on(
+    sim: Simulator,
+    store: MemoryStore,
+    *,
+    secret: str = SECRET,
+    wall_ms: Callable[[], int] | None = None,
+    **more: Any,
+) -> Replica:
     settings = UpdaterSettings.model_validate(
         {
             "symbols": ("ETHUSDT",),
@@ -63,7 +72,15 @@ def replica_on(sim: Simulator, store: MemoryStore, *, secret: str = SECRET, **mo
         | more
     )
     key = ApiKey(KEY, secret) if settings.account else None
-    return Replica(settings, store, prove=honoured, key=key, retry_initial_s=0.01, retry_maximum_s=0.05)
+    return Replica(
+        settings,
+        store,
+        prove=honoured,
+        key=key,
+        retry_initial_s=0.01,
+        retry_maximum_s=0.05,
+        **({} if wall_ms is None else {"wall_ms": wall_ms}),
+    )
 
 
 async def document(store: MemoryStore, key: str) -> Any:
@@ -215,6 +232,30 @@ async def test_bad_answers_leave_the_last_good_file_and_no_trace_in_the_history(
     for kind in kinds:
         assert await document(store, kind.key) == before[kind.key]
         assert len([entry async for entry in store.list(kind.changes_folder)]) == 1
+
+
+async def test_a_replica_whose_clock_is_of_another_day_has_books_and_leaves_the_list_to_others(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = MemoryStore()
+    slow = replica_on(
+        sim,
+        store,
+        account="",
+        commission_symbols=(),
+        wall_ms=lambda: time.time_ns() // 1_000_000 - 108_000_000,
+    )
+    async with running(slow):
+        await until(lambda: store.get(depth_key("ETHUSDT", 5)))
+        await until(lambda: slow.metadata.polls.beats()["systemStatus"].answered > 3)
+        # To others it looks as if it had no answer, so that one of them asks.
+        assert slow.metadata.polls.beats()["exchangeInfo"].answered == 0
+        assert slow.metadata.listings.selected == {"ETHUSDT"}
+        assert await store.get(EXCHANGE_INFO.key) is None
+        told = generate_latest(slow.metrics.registry).decode()
+        assert 'depthcast_polls_total{kind="exchangeInfo",result="failed"} 0.0' not in told
+    shown = capsys.readouterr()
+    assert "its serverTime is 30 hours ahead of this machine" in shown.out + shown.err
 
 
 async def test_where_the_host_has_market_data_alone_nothing_else_is_asked(sim: Simulator) -> None:

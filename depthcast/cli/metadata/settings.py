@@ -11,7 +11,7 @@ from depthcast.cli.settings import own_variables
 from depthcast.errors import BadKey, SettingsError
 from depthcast.files import valid_symbol
 from depthcast.metadata.history import MAX_PAGE
-from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS, TRADING_STATUS, Kind, account
+from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS, TRADING_STATUS, Kind, account, commission
 from depthcast.metadata.moments import parse_moment
 from depthcast.settings import StoreSettings
 
@@ -32,17 +32,26 @@ with warnings.catch_warnings():
             "exchangeInfo", description="which document"
         )
         account: str = Field("", description="an account by the name that the updaters have for it")
+        commission: str = Field(
+            "", description="with account: the fees of this symbol, not the account itself"
+        )
         since: str = Field("", description="log: changes from this time on")
         until: str = Field("", description="log: changes up to this time")
         limit: int = Field(50, ge=1, le=MAX_PAGE, description="log: so many changes at most")
 
         def document_kind(self) -> Kind:
             """What is asked for. Raises :class:`~depthcast.errors.SettingsError`."""
+            if self.commission and not self.account:
+                raise SettingsError("--commission is an account's", hint="name it: --account NAME")
             if self.account:
                 try:
+                    if self.commission:
+                        return commission(self.account, self.commission)
                     return account(self.account)
                 except BadKey as error:
-                    raise SettingsError(f"--account: {error}") from None
+                    raise SettingsError(
+                        f"{'--commission' if self.commission else '--account'}: {error}"
+                    ) from None
             return {each.name: each for each in (EXCHANGE_INFO, SYSTEM_STATUS, TRADING_STATUS)}[self.kind]
 
 

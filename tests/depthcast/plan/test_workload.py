@@ -302,6 +302,11 @@ LISTED = 300
 """Symbols in the list that the exchange answers."""
 
 
+def in_list(number: int, status: str = "TRADING") -> Any:
+    """One symbol of the list, with what the updaters read of it."""
+    return listed(f"S{number}USDT", status, baseAssetPrecision=8, quoteAssetPrecision=8)
+
+
 async def told_of_itself(given: Workload, seconds: float) -> tuple[Run, int]:
     """Replicas that look at the stored list, and one that compares what the exchange answers and keeps it.
 
@@ -341,7 +346,7 @@ async def told_of_itself(given: Workload, seconds: float) -> tuple[Run, int]:
         aside=inline,
     )
     tasks = [asyncio.ensure_future(each.run()) for each in (recorder, *followers)]
-    symbols = [listed(f"S{number}USDT") for number in range(LISTED)]
+    symbols = [in_list(number) for number in range(LISTED)]
     change_every_s = workload.DAY_S / given.changes_per_day if given.changes_per_day else float("inf")
     changes = 0
     recorder.offer(listing(wall_ms(), *symbols))
@@ -353,7 +358,7 @@ async def told_of_itself(given: Workload, seconds: float) -> tuple[Run, int]:
     while virtual.clock() - measured_from < seconds - given.symbols_every_s / 4:
         if virtual.clock() - measured_from >= (changes + 0.5) * change_every_s:
             changes += 1
-            symbols[changes] = listed(f"S{changes}USDT", "HALT")
+            symbols[changes] = in_list(changes, "HALT")
         recorder.offer(listing(wall_ms(), *symbols))
         await asyncio.sleep(given.symbols_every_s)
     for task in tasks:
@@ -365,9 +370,9 @@ async def told_of_itself(given: Workload, seconds: float) -> tuple[Run, int]:
 
 
 @pytest.mark.parametrize("changes_per_day", [0.0, 2.0 * 144])
-def test_ten_minutes_of_real_polls_make_the_planned_requests(changes_per_day: float) -> None:
+def test_twenty_minutes_of_real_polls_make_the_planned_requests(changes_per_day: float) -> None:
     seconds = 1200.0
-    body = listing(1_700_000_000_000, *(listed(f"S{number}USDT") for number in range(LISTED)))
+    body = listing(1_700_000_000_000, *map(in_list, range(LISTED)))
     given = Workload(
         1, {5: 0.0}, servers=0, changes_per_day=changes_per_day, list_bytes=len(body), symbols_every_s=60.0
     )

@@ -7,7 +7,7 @@ import pytest
 
 from depthcast import cli
 from depthcast.metadata.changes import changes
-from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS, Kind, account
+from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS, Kind, account, commission
 from depthcast.metadata.moments import moment_text
 from depthcast.metadata.recorder import Recorder
 from depthcast.settings import StoreSettings
@@ -94,6 +94,9 @@ def test_other_kinds_are_members(store: Kept, capsys: pytest.CaptureFixture[str]
     assert shown(capsys, "show", "--kind", "systemStatus")[-1].split() == ["msg", "normal"]
     record(store, account("main"), b'{"makerCommission":10}')
     assert shown(capsys, "show", "--account", "main")[-1].split() == ["makerCommission", "10"]
+    record(store, commission("main", "ETHUSDT"), b'{"symbol":"ETHUSDT"}')
+    fees = ("--account", "main", "--commission", "ETHUSDT")
+    assert shown(capsys, "show", *fees)[-1].split() == ["symbol", "ETHUSDT"]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +109,8 @@ def test_other_kinds_are_members(store: Kept, capsys: pytest.CaptureFixture[str]
         (["show", "a/b"], 2, "not spelled like a symbol"),
         (["show", "--kind", "systemStatus"], 1, "nothing that was recorded yet"),
         (["show", "--account", "a/b"], 2, "account"),
+        (["show", "--commission", "ETHUSDT"], 2, "--account NAME"),
+        (["show", "--account", "a", "--commission", "a/b"], 2, "--commission"),
         (["diff", "5"], 2, "two times"),
         (["log", "A", "B"], 2, "of one symbol"),
         (["lgo"], 2, "did you mean log?"),
