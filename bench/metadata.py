@@ -3,7 +3,11 @@
 A script of changes (status, tick and lot sizes, listings) over a year is written as history, as a recorder
 writes it, and then asked for at random times; each answer is compared with the script. In memory the year has
 50,000 changes; in SeaweedFS, where each change is a request, fewer by default (``--stored``). A *large*
-document is as long as Binance's whole list of symbols. The last line is one line of JSON.
+document is as long as Binance's whole list of symbols.
+
+A second table is about recording such a list: a change in every other answer, each symbol with a file of its
+own. It tells how long the event loop, which keeps the books of the same process, was kept waiting at most.
+The last line is one line of JSON.
 """
 
 import argparse
@@ -29,6 +33,7 @@ from depthcast.metadata.document import write_json
 from depthcast.metadata.history import History
 from depthcast.metadata.kinds import EXCHANGE_INFO
 from depthcast.metadata.record import CONTENT_TYPE, HeadInfo, Record, Recorded, digest_of
+from depthcast.metadata.recorder import Recorder
 from depthcast.store import Outcome, Store
 from depthcast.store.embedded import SeaweedFS
 from depthcast.store.memory import MemoryStore
@@ -158,6 +163,61 @@ async def look_up(place: str, store: Store, script: Script, asked: int) -> Figur
     )
 
 
+class Recording(NamedTuple):
+    """How long an offer takes until all of it is written, and how late the event loop was at most then."""
+
+    what: str
+    median_ms: float
+    late_ms: float
+
+
+async def record_large(offers: int) -> list[Recording]:
+    """Offers of a large list to a recorder that keeps a file for each symbol."""
+    rng = Random(7)
+    held = {f"S{n}USDT": symbol(rng, f"S{n}USDT") for n in range(LARGE_SYMBOLS)}
+    store, now_ms = MemoryStore(), START_MS
+    recorder = Recorder(store, EXCHANGE_INFO, replica="bench", cuts=held.keys, wall_ms=lambda: now_ms)
+    lag = Lag()
+    watching = asyncio.create_task(lag.watch())
+    figures: dict[str, list[tuple[float, float]]] = {}
+    for number in range(-1, offers):
+        for what in ("changed", "unchanged"):
+            now_ms += 60_000
+            if what == "changed":
+                name = f"S{number % LARGE_SYMBOLS}USDT"
+                held[name] = {**held[name], "status": STATUSES[1 + number // LARGE_SYMBOLS % 2]}
+            document = write_json(
+                {"timezone": "UTC", "serverTime": now_ms, "rateLimits": [], "symbols": list(held.values())}
+            )
+            await asyncio.sleep(0.05)
+            lag.most_s = 0.0
+            began = time.perf_counter()
+            await recorder.offer(document, now_ms)
+            took_s = time.perf_counter() - began
+            await asyncio.sleep(0.02)
+            if number >= 0:  # the first one writes every symbol's file
+                figures.setdefault(what, []).append((took_s * 1000, lag.most_s * 1000))
+    watching.cancel()
+    return [
+        Recording(what, statistics.median(took for took, _ in each), max(late for _, late in each))
+        for what, each in figures.items()
+    ]
+
+
+class Lag:
+    """How late a timer of this event loop was at most, in seconds, since ``most_s`` was set to 0."""
+
+    def __init__(self) -> None:
+        self.most_s = 0.0
+
+    async def watch(self, every_s: float = 0.002) -> None:
+        """Look until cancelled."""
+        while True:
+            due = time.perf_counter() + every_s
+            await asyncio.sleep(every_s)
+            self.most_s = max(self.most_s, time.perf_counter() - due)
+
+
 async def measure(changes: int, asked: int, stored: int, folder: Path) -> list[Figures]:
     """All figures."""
     memory = MemoryStore()
@@ -192,6 +252,16 @@ def table(figures: Sequence[Figures]) -> Table:
     return shown
 
 
+def recording_table(figures: Sequence[Recording]) -> Table:
+    """For people."""
+    shown = Table(box=None, pad_edge=False)
+    for heading in ("a list of 3,700 symbols", "offered and settled", "event loop late at most"):
+        shown.add_column(heading, justify="left" if not shown.columns else "right")
+    for each in figures:
+        shown.add_row(each.what, f"{each.median_ms:.1f} ms", f"{each.late_ms:.1f} ms")
+    return shown
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(
@@ -207,11 +277,19 @@ def main() -> int:
         figures = uvloop.run(
             measure(given.changes // part, given.asked // part, given.stored // part, Path(folder))
         )
-    Console(highlight=False).print(table(figures))
+    recordings = uvloop.run(record_large(max(2, 40 // part)))
+    console = Console(highlight=False)
+    console.print(table(figures))
+    console.print(recording_table(recordings))
     told: dict[str, float | str] = {"bench": "metadata", "wrong": sum(each.wrong for each in figures)}
     for each in figures:
         told |= {
             f"{name}_{each.place}": getattr(each, name) for name in ("p50_ms", "p99_ms", "most_ms", "reads")
+        }
+    for recording in recordings:
+        told |= {
+            f"offer_ms_{recording.what}": recording.median_ms,
+            f"late_ms_{recording.what}": recording.late_ms,
         }
     print(json.dumps(told))
     return int(told["wrong"] != 0)

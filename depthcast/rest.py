@@ -35,6 +35,9 @@ from depthcast.weight import Reservation, WeightBudget
 FIREWALL_PAUSE_MS: Final = 60_000
 """The silence after a 403: a firewall that turned us away is not asked again at once."""
 
+LONG_BYTES: Final = 256 * 1024
+"""A list of symbols that is shorter is read in a few milliseconds."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,6 +48,14 @@ class Request(NamedTuple):
     path: str
     headers: Mapping[str, str] = MappingProxyType({})
     shown: str = ""
+
+
+async def parsed(parse: Callable[[bytes], ExchangeInfo], body: bytes) -> ExchangeInfo:
+    """A list of symbols, read. Binance's takes 60 ms, for which no book is to wait: a long one has a thread.
+
+    Raises what ``parse`` does.
+    """
+    return parse(body) if len(body) < LONG_BYTES else await asyncio.to_thread(parse, body)
 
 
 @dataclass(order=True, slots=True)
@@ -177,7 +188,7 @@ class Rest:
                     raise
         if body is None:
             body = await self._get(last, self._venue.exchange_info_weight, background)
-        info = self._venue.parse_exchange_info(body)
+        info = await parsed(self._venue.parse_exchange_info, body)
         self.learn(info)
         return info
 

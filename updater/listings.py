@@ -16,6 +16,7 @@ from depthcast.errors import SettingsError, StoreError, VenueError
 from depthcast.files import EXCHANGE_INFO_KEY
 from depthcast.logs import Seldom, get_logger
 from depthcast.metadata import kinds
+from depthcast.rest import parsed
 from depthcast.store import UNCHANGED, Store
 from depthcast.venues import ExchangeInfo
 from depthcast.venues.binance import select_symbols
@@ -116,7 +117,7 @@ class Listings:
             mark = (read.server_time_ms or 0, read.fingerprint)
             if self._seen is not None and (mark[0] < self._seen[0] or mark[1] == self._seen[1]):
                 return
-            info = self._parse(body)
+            info = await parsed(self._parse, body)
             if not info.symbols:
                 _log.warning("the exchange's list is empty; symbols stay as they are")
                 return

@@ -176,9 +176,9 @@ class Metrics(keeper.Observer):
         for result in ("answered", "failed", "refused"):
             for kind in ("exchangeInfo", "systemStatus", "account", "commission"):
                 self._polls.labels(kind, result)
-        for outcome in ("recorded", "refused", "unsettled"):
+        for result in ("recorded", "refused", "unsettled"):
             for kind in ("exchangeInfo", "systemStatus", "tradingStatus", "account", "commission"):
-                self._documents.labels(kind, outcome)
+                self._documents.labels(kind, result)
         for source in ("file", "rest"):
             self._snapshots.labels(source)
         for result in ("matching", "different", "ghost", "missing"):

@@ -79,7 +79,7 @@ def replica_on(
         key=key,
         retry_initial_s=0.01,
         retry_maximum_s=0.05,
-        **({} if wall_ms is None else {"wall_ms": wall_ms}),
+        wall_ms=wall_ms or (lambda: time.time_ns() // 1_000_000),
     )
 
 

@@ -345,7 +345,8 @@ async def told_of_itself(given: Workload, seconds: float) -> tuple[Run, int]:
         wall_ms=wall_ms,
         aside=inline,
     )
-    tasks = [asyncio.ensure_future(each.run()) for each in (recorder, *followers)]
+    tasks = [asyncio.ensure_future(recorder.run())]
+    tasks += [asyncio.ensure_future(each.run()) for each in followers]
     symbols = [in_list(number) for number in range(LISTED)]
     change_every_s = workload.DAY_S / given.changes_per_day if given.changes_per_day else float("inf")
     changes = 0
@@ -382,7 +383,7 @@ def test_twenty_minutes_of_real_polls_make_the_planned_requests(changes_per_day:
 
     def counted(kind: str, *parties: str) -> tuple[float, float]:
         counts = [run.count(kind, folder, *parties) for folder in ("api", "metadata", "history")]
-        return tuple(sum(each) * SECONDS / seconds for each in zip(*counts, strict=True))  # type: ignore[return-value]
+        return tuple(sum(each) * SECONDS / seconds for each in zip(*counts, strict=True))
 
     looked, recorded = flow(given, Purpose.LISTS), flow(given, Purpose.CHANGES)
     assert looked.per_s == pytest.approx(counted("GET", "replica")[0], rel=0.1)

@@ -1,13 +1,15 @@
 """Requests over real sockets to a scripted exchange, in a time of their own."""
 
 import asyncio
+import threading
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import unused_port
 
 from depthcast.errors import MalformedAnswer, Refused, VenueUnavailable
-from depthcast.rest import Rest
+from depthcast.rest import LONG_BYTES, Rest, parsed
+from depthcast.venues import ExchangeInfo
 from depthcast.venues.binance import Binance
 from tests.depthcast.rest.exchange import (
     BOOK,
@@ -42,6 +44,18 @@ async def test_the_list_of_symbols_brings_the_weight_limit_with_it(
     await rest.exchange_info()
     assert rest.weight_limit == 1200
     assert exchange.asked == ["/api/v3/exchangeInfo?showPermissionSets=false"]
+
+
+@pytest.mark.parametrize(("length", "aside"), [(LONG_BYTES - 1, False), (LONG_BYTES, True)])
+async def test_a_long_list_is_read_beside_the_event_loop(length: int, aside: bool) -> None:
+    where = []
+
+    def parse(body: bytes) -> ExchangeInfo:
+        where.append(threading.current_thread())
+        return ExchangeInfo({}, 6000, body)
+
+    assert (await parsed(parse, b"x" * length)).body == b"x" * length
+    assert [thread is not threading.main_thread() for thread in where] == [aside]
 
 
 async def test_an_engine_that_does_not_know_permission_sets_is_asked_without(
