@@ -1,6 +1,7 @@
 """``depthcast retention``: how long the store keeps the history of metadata and the tape."""
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
@@ -24,6 +25,8 @@ from depthcast.store.retention import (
     retain,
     retention_rules,
 )
+
+_WIDTH: Final = 200
 
 _ABOUT: Final = (
     "Show the lifecycle rules of the store's bucket, and set those for the history of metadata and the tape. "
@@ -58,7 +61,8 @@ def main(argv: Sequence[str]) -> int:
         for name in names
     }
     prefix = settings.store_url.removeprefix("s3://").partition("/")[2].strip("/")
-    console = Console(highlight=False)
+    # Into a file or a pipe whole lines, as wide as they are.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     if days:
         change = retain(settings.store_url, days, os.environ)
         rules = change.after

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from depthcast.cli.metadata.settings import MetadataSettings
 from depthcast.errors import FileMissing, UnknownSymbol
@@ -10,6 +10,8 @@ from depthcast.metadata.history import Found, History
 from depthcast.metadata.moments import moment_text
 
 T = TypeVar("T")
+
+_HINTS: Final = {"systemStatus": "updaters ask for it where binance_api_url is set"}
 
 
 def asked(settings: MetadataSettings, work: Callable[[History], Awaitable[T]]) -> T:
@@ -33,7 +35,8 @@ async def in_force(history: History, time_ms: int | None) -> Found:
         raise FileMissing(
             history.kind.head_key,
             f"nothing that was recorded {when} is kept",
-            hint="updaters record what the exchange answers them; see depthcast metadata log",
+            hint=_HINTS.get(history.kind.name, "updaters record what the exchange answers them")
+            + "; what is kept: depthcast metadata log",
         )
     return found
 

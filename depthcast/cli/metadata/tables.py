@@ -1,10 +1,11 @@
 """Documents and changes as tables for people."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -26,9 +27,13 @@ _STYLES = {
 }
 
 
+_WIDTH: Final = 200
+
+
 def print_tables(*parts: RenderableType) -> None:
     """Print them one below the other."""
-    Console(highlight=False).print(Group(*parts))
+    # Into a file or a pipe whole lines, as wide as they are.
+    Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH).print(Group(*parts))
 
 
 def headline(record: Record) -> Text:

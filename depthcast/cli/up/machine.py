@@ -190,6 +190,8 @@ class Machine:
             *(sys.executable, "-m", "updater", "--listen", _ANY_PORT),
             *("--exchange", "binance"),
             *("--binance-rest-url", chosen.rest_url, "--binance-ws-url", chosen.ws_url),
+            # The simulator is all of the exchange; Binance's hosts of market data know no system status.
+            *(() if self._simulator is None else ("--binance-api-url", chosen.rest_url)),
             *("--symbols", ",".join(chosen.symbols), "--limits", ",".join(map(str, settings.limits))),
             *self._common_arguments(),
         )

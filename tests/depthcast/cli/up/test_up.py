@@ -133,6 +133,9 @@ async def test_from_an_exchange_that_is_not_there_to_books_that_are_served_and_b
     status, body = await fetch(truth)
     assert (status, json.loads(body)) == (200, later)
     assert (await fetch(f"http://{address}/api/v3/depth?symbol=NOSUCH"))[0] == 400
+    async with asyncio.timeout(60):
+        while (await fetch(f"http://{address}/sapi/v1/system/status"))[0] != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
 
     assert process.pid is not None
     started = await descendants(process.pid)
