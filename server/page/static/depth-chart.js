@@ -5,6 +5,7 @@ import { brief } from "./figures.js";
 
 const BOTTOM = 20;
 const RIGHT = 48;
+const MOST_REACH = 0.01; // of the price
 
 export class DepthChart {
   constructor(canvas) {
@@ -32,7 +33,8 @@ export class DepthChart {
     if (!context || !book?.bids.length || !book.asks.length) return;
     const { width, height, colours } = this.surface;
     const middle = book.middle;
-    const reach = Math.min(middle - book.bids.at(-1)[2], book.asks.at(-1)[2] - middle) || middle * 0.001;
+    const known = Math.min(middle - book.bids.at(-1)[2], book.asks.at(-1)[2] - middle);
+    const reach = Math.min(known, middle * MOST_REACH) || middle * 0.001;
     const [low, high] = [middle - reach, middle + reach];
     const right = width - RIGHT;
     const bottom = height - BOTTOM;

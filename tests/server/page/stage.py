@@ -42,6 +42,13 @@ class Listing:
             self._book.apply(change)
             self.update_id += 1
 
+    async def changed(self, times: int) -> None:
+        """Wait until it was published so many times more."""
+        wanted = len(self.bodies) + times * len(LIMITS)
+        async with asyncio.timeout(60):
+            while len(self.bodies) < wanted:  # noqa: ASYNC110 (whoever publishes tells nobody)
+                await asyncio.sleep(0.02)
+
     def body(self, limit: int) -> bytes:
         """The book as it is now."""
         body = self._book.body(self.update_id, limit, self._listing.scale)

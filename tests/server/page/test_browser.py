@@ -1,0 +1,286 @@
+"""The live page in a real browser: what is on the screen is what is in the files."""
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+
+from server.page.board import digits, shorten
+from simulator.market import Profile
+from tests.programs import absent
+from tests.server.page.browser import Browser, Page, executable
+from tests.server.page.relay import relayed
+from tests.server.page.stage import Stage, staged
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
+
+SHIFTS: Final = """
+const name = (node) => node && (node.id || `${node.nodeName}.${node.className ?? node.data}`);
+const blame = (each) => each.sources.map(({ node }) => `${name(node)} in ${name(node?.parentNode)}`);
+window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const each of list.getEntries()) window.shifts.push([each.value, ...blame(each)]);
+}).observe({ type: "layout-shift", buffered: true });
+window.marked = 1;
+"""
+"""Every layout shift, whoever caused it."""
+
+LADDER: Final = """(() => {
+  const table = document.getElementById("ladder");
+  const texts = (row) => [row.cells[0].textContent, row.cells[1].textContent];
+  const read = (body) => [...body.rows].map(texts).filter((each) => each[0]);
+  const [asks, , bids] = table.tBodies;
+  return { id: Number(table.dataset.updateId), bids: read(bids), asks: read(asks).reverse() };
+})()"""
+"""What the ladder shows."""
+
+MOST_CPU_MS: Final = 30.0
+"""An update may take so much of a core: ten a second are then 30 % of it."""
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    if executable() is None:
+        absent("chromium is not installed (Debian: apt-get install chromium)")
+    async with Browser.started() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def stage() -> AsyncIterator[Stage]:
+    async with staged(seed=7) as stage:
+        stage.list("ETHUSDT")
+        stage.list("BTCUSDT", "币安人生USDT", profile=Profile(bids=30, asks=30, changes=5))
+        await stage.publish()
+        async with stage.trading("one", "two"):
+            await until_ready(stage)
+            yield stage
+
+
+async def until_ready(stage: Stage) -> None:
+    async with asyncio.timeout(60):
+        while (await asyncio.to_thread(get, f"{stage.url}/readyz"))[0] != 200:  # noqa: ASYNC110 (a server's)
+            await asyncio.sleep(0.05)
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+async def metric(stage: Stage, line: str) -> float:
+    """The value of a metric."""
+    _, text = await asyncio.to_thread(get, f"{stage.url}/metrics")
+    return sum(float(each.rpartition(" ")[2]) for each in text.splitlines() if each.startswith(line))
+
+
+async def until_streams(stage: Stage, count: int) -> None:
+    async with asyncio.timeout(30):
+        name = 'depthcast_server_streams{kind="events"}'
+        while await metric(stage, name) != count:  # noqa: ASYNC110 (a server's)
+            await asyncio.sleep(0.05)
+
+
+def trimmed(side: list[list[str]], places: tuple[int, int]) -> list[list[str]]:
+    return [[shorten(price, places[0]), shorten(quantity, places[1])] for price, quantity in side]
+
+
+def same(shown: dict[str, Any], body: bytes) -> bool:
+    """Whether a ladder is the file's book; zeros at the ends of numbers are not shown."""
+    book = json.loads(body)
+    levels = [tuple(each) for side in ("bids", "asks") for each in shown[side]]
+    places = tuple(max(len(each[n].partition(".")[2]) for each in levels) for n in (0, 1))
+    assert places[0] >= digits(*(level[0] for side in ("bids", "asks") for level in book[side]))
+    return all(trimmed(book[side], (places[0], places[1])) == shown[side] for side in ("bids", "asks"))
+
+
+async def follow(page: Page, stage: Stage, changes: int) -> set[int]:
+    """Watch the ladder until it has shown so many versions, each compared with its file."""
+    seen: set[int] = set()
+    async with asyncio.timeout(60):
+        while len(seen) < changes:
+            shown = await page.evaluate(LADDER)
+            if shown["id"] not in seen:
+                assert same(shown, stage.listings["ETHUSDT"].bodies[shown["id"], 20])
+                seen.add(shown["id"])
+            await asyncio.sleep(0.02)
+    return seen
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+async def test_the_ladder_is_the_file_of_its_id_and_nothing_moves(
+    browser: Browser, stage: Stage, width: int
+) -> None:
+    async with await browser.page(f"{stage.url}/book/ETHUSDT", width=width, before=SHIFTS) as page:
+        await page.until("document.getElementById('link').dataset.link === 'open'")
+        assert len(await follow(page, stage, 25)) >= 25
+        assert await page.evaluate("window.shifts") == []
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        assert [each for each in page.complaints if "/heat/" not in each and "at=" not in each] == []
+
+
+async def test_a_book_that_changes_ten_times_a_second_costs_less_than_a_third_of_a_core(
+    browser: Browser, stage: Stage
+) -> None:
+    async with await browser.page(f"{stage.url}/book/ETHUSDT") as page:
+        await page.until("document.getElementById('link').dataset.link === 'open'")
+        await follow(page, stage, 5)
+        first = (await page.evaluate(LADDER))["id"]
+        cpu_s, of_page = browser.cpu_s(), (await page.metrics())["TaskDuration"]
+        await asyncio.sleep(5)
+        last = (await page.evaluate(LADDER))["id"]
+        cpu_s, of_page = browser.cpu_s() - cpu_s, (await page.metrics())["TaskDuration"] - of_page
+    updates = sum(
+        first < update_id <= last for update_id, limit in stage.listings["ETHUSDT"].bodies if limit == 20
+    )
+    each_ms = cpu_s / updates * 1000
+    print(
+        f"{updates} updates: {each_ms:.1f} ms of CPU each, {of_page / updates * 1000:.1f} in the page itself"
+    )
+    assert updates > 10
+    assert each_ms < MOST_CPU_MS
+
+
+async def test_a_connection_that_is_cut_goes_on_without_a_reload(browser: Browser, stage: Stage) -> None:
+    async with (
+        relayed(stage.port) as relay,
+        await browser.page(f"{relay.url}/book/ETHUSDT", before=SHIFTS) as page,
+    ):
+        await follow(page, stage, 3)
+        await page.evaluate("window.marked = 2")
+        resumed = await metric(stage, 'depthcast_server_stream_begins_total{how="resumed"}')
+        relay.cut()
+        await page.until("document.getElementById('link').dataset.link === 'waiting'")
+        relay.mend()
+        await page.until("document.getElementById('link').dataset.link === 'open'")
+        await follow(page, stage, 3)
+        assert await page.evaluate("window.marked") == 2
+        assert await page.evaluate("window.shifts") == []
+        assert await metric(stage, 'depthcast_server_stream_begins_total{how="resumed"}') > resumed
+
+
+async def test_a_page_that_nobody_looks_at_has_no_streams(browser: Browser, stage: Stage) -> None:
+    await until_streams(stage, 0)
+    hide = (
+        "Object.defineProperty(document, 'hidden', {{ value: {}, configurable: true }});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    async with await browser.page(f"{stage.url}/book/ETHUSDT") as page:
+        await until_streams(stage, 2)
+        await page.evaluate(hide.format("true"))
+        await until_streams(stage, 0)
+        shown = await page.evaluate(LADDER)
+        asked = len(page.requests)
+        await stage.listings["ETHUSDT"].changed(10)
+        assert await page.evaluate(LADDER) == shown
+        assert len(page.requests) == asked
+        await page.evaluate(hide.format("false"))
+        await until_streams(stage, 2)
+        await follow(page, stage, 3)
+    async with await browser.page(f"{stage.url}/") as page:
+        await until_streams(stage, 1)
+        await page.evaluate(hide.format("true"))
+        await until_streams(stage, 0)
+
+
+async def test_the_list_goes_on_and_is_filtered_from_the_keyboard(browser: Browser, stage: Stage) -> None:
+    bid = "document.querySelector('[data-symbol=ETHUSDT] [data-m=bid]').textContent"
+    count = "document.querySelectorAll('tr[data-symbol]').length"
+    async with await browser.page(f"{stage.url}/", before=SHIFTS) as page:
+        assert await page.evaluate(count) == 3
+        was = await page.evaluate(bid)
+        await page.until(f"{bid} !== {json.dumps(was)}")
+        assert (
+            await page.evaluate("document.querySelector('[data-symbol=ETHUSDT] .state').textContent")
+            == "live"
+        )
+        await page.press("/", 191)
+        assert await page.evaluate("document.activeElement.id") == "wanted"
+        for letter in "ETH":
+            await page.press(letter, ord(letter))
+        await page.until(f"{count} === 1")
+        assert await page.evaluate("location.search") == "?q=ETH"
+        assert await page.evaluate("document.activeElement.id") == "wanted"
+        was = await page.evaluate(bid)
+        await page.until(f"{bid} !== {json.dumps(was)}")
+        assert await page.evaluate("window.marked") == 1, "no reload"
+        assert page.complaints == []
+
+
+async def test_a_symbol_that_is_published_later_comes_by_itself(browser: Browser, stage: Stage) -> None:
+    async with await browser.page(f"{stage.url}/?q=LATE", before=SHIFTS) as page:
+        await page.until("document.getElementById('link').dataset.link === 'open'")
+        assert await page.evaluate("document.querySelectorAll('tr[data-symbol]').length") == 0
+        stage.list("LATEUSDT", profile=Profile(bids=30, asks=30, changes=5))
+        await page.until("document.querySelector('[data-symbol=LATEUSDT] [data-m=bid]')?.textContent")
+        assert await page.evaluate("window.marked") == 1
+
+
+async def test_nothing_comes_from_elsewhere_and_no_script_gets_in(browser: Browser, stage: Stage) -> None:
+    for path in ("/", "/book/ETHUSDT", "/book/%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT"):
+        async with await browser.page(stage.url + path) as page:
+            await page.until("document.getElementById('link').dataset.link === 'open'")
+            assert [url for url in page.requests if not url.startswith((f"{stage.url}/", "data:"))] == []
+            blocked = await page.evaluate(
+                "new Promise((done) => { const script = document.createElement('script');"
+                "script.textContent = 'window.got = 1'; document.body.append(script);"
+                "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.got = 2\">');"
+                "setTimeout(() => done(window.got === undefined), 200); })"
+            )
+            assert blocked
+
+
+async def test_the_fleet_is_on_both_pages_and_goes_on(browser: Browser, stage: Stage) -> None:
+    for path in ("/", "/book/ETHUSDT"):
+        async with await browser.page(stage.url + path, before=SHIFTS) as page:
+            assert "2 of 2 replicas alive" in await page.evaluate(
+                "document.getElementById('fleet').textContent"
+            )
+            asked = sum("/page/fleet" in url for url in page.requests)
+            await page.evaluate("htmx.trigger('#fleet', 'every')")
+            async with asyncio.timeout(30):
+                while sum("/page/fleet" in url for url in page.requests) == asked:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            assert await page.evaluate("document.querySelectorAll('#fleet').length") == 1
+            assert await page.evaluate("window.shifts") == []
+
+
+async def test_without_a_tape_there_is_no_past_to_choose(browser: Browser, stage: Stage) -> None:
+    async with await browser.page(f"{stage.url}/book/BTCUSDT") as page:
+        await page.until("document.getElementById('past-note').textContent.startsWith('There is no tape')")
+        for name in ("moment", "play", "go-live", "goto"):
+            assert await page.evaluate(f"document.getElementById('{name}').disabled")
+
+
+async def test_what_moves_has_words_for_who_does_not_see_it(browser: Browser, stage: Stage) -> None:
+    async with await browser.page(f"{stage.url}/book/ETHUSDT") as page:
+        told = await page.until("document.getElementById('told').textContent")
+        assert told.startswith("ETHUSDT, live: best bid ")
+        tree = await page.send("Accessibility.getFullAXTree")
+        named = {
+            (node["role"]["value"], node.get("name", {}).get("value", ""))
+            for node in tree["nodes"]
+            if not node.get("ignored") and "role" in node
+        }
+        roles = {role for role, _ in named}
+        assert {"table", "slider", "heading", "status"} <= roles
+        for role, name in named:
+            if role in (
+                "image",
+                "button",
+                "slider",
+                "table",
+                "combobox",
+                "textbox",
+                "searchbox",
+                "link",
+                "img",
+            ):
+                assert name, f"a {role} without a name"
