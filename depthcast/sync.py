@@ -32,7 +32,9 @@ takes another one's place may tell the same changes in other pieces: its diff th
 and ends behind it, and leads to the same book, for it holds all that changed in between. A ``pu`` that is
 greater than the book's id shows a loss by either reading.
 
-A hole *inside* the buffer counts like any other: only a snapshot from behind it will do.
+A hole *inside* the buffer counts like any other: only a snapshot from behind it will do. A diff that tells
+ids far ahead of the venue's own would be waited for without end. Where the stream and
+:data:`UNREACHED_AFTER` snapshots stay behind what is buffered, that is dropped.
 
 **Re-based ids.** A venue may begin to count anew from lower ids. Every diff then looks like a straggler, for
 ever. So a run of :data:`REBASED_AFTER` stragglers that follow on each other, all younger by the venue's clock
@@ -82,6 +84,10 @@ LATE_AFTER: Final = 3
 PASSING_AFTER: Final = 2
 """So many are one too, where the run goes on beyond the book. A single straggler younger than the book may
 come from another connection, which tells the same changes in other pieces."""
+
+UNREACHED_AFTER: Final = 3
+"""So many snapshots of the venue's in a row that lie behind the buffer, as the stream does, show that there
+are no such ids."""
 
 FILE_LAG_MS: Final = 1000
 """Connections that tell changes in other pieces tell one at most so much later than another does."""
@@ -161,12 +167,14 @@ class Sync:
     """
 
     __slots__ = (
+        "_behind",
         "_buffer",
         "_deferrable",
         "_guard",
         "_last_audit",
         "_recorded",
         "_run",
+        "_too_old",
         "_waiting_refill",
         "book",
         "deferring",
@@ -187,6 +195,9 @@ class Sync:
         self._buffer: deque[Diff] = deque(maxlen=buffer)
         # The present run of stragglers, as long as they follow on each other.
         self._run: list[Diff] = []
+        # Since the buffer grew last: diffs that lie behind it, and snapshots of the venue's that do.
+        self._behind = 0
+        self._too_old = 0
         # Diffs applied since begin_refill(), or None; and a snapshot that is ahead of the book.
         self._recorded: deque[Diff] | None = None
         self._waiting_refill: Book | None = None
@@ -246,6 +257,9 @@ class Sync:
         if not proven and (not self._buffer or self._outlived(snapshot)):
             return Verdict.UNPROVEN
         if snapshot.update_id < self.wanted_id:
+            self._too_old += proven
+            if self._too_old >= UNREACHED_AFTER and self._behind >= REBASED_AFTER:
+                self._wait([])
             return Verdict.TOO_OLD
         book = Book.of(snapshot)
         # The buffer has no hole inside, so every diff in it is old or next.
@@ -354,6 +368,7 @@ class Sync:
             newest = self._buffer[-1]
             relation = _relation(diff, newest.last)
             if relation is _Relation.OLD:
+                self._behind += 1
                 return self._straggler(diff, newest.event_time_ms)
             if relation is _Relation.NEXT and self._of_new_ids(diff, newest.last, newest.event_time_ms):
                 return self._rebased(diff)
@@ -361,6 +376,7 @@ class Sync:
                 self._buffer.clear()
         self._buffer.append(diff)
         self._run.clear()
+        self._behind = self._too_old = 0
         return Verdict.BUFFERED
 
     def _straggler(self, diff: Diff, event_time_ms: int) -> Verdict:
@@ -369,7 +385,7 @@ class Sync:
             return Verdict.STRAGGLER
         if run:
             relation = _relation(diff, run[-1].last)
-            again = diff.first <= run[-1].last and _much_younger(diff, run[-1].event_time_ms)
+            again = diff.after < run[-1].last and _much_younger(diff, run[-1].event_time_ms)
             if relation is _Relation.OLD and not again:
                 return Verdict.STRAGGLER  # two connections tell the run
             if relation is _Relation.HOLE or again:
@@ -382,7 +398,7 @@ class Sync:
 
     def _of_new_ids(self, diff: Diff, update_id: int, event_time_ms: int) -> bool:
         """Whether ``diff``, which fits a book or buffer at this id and time, is of a later count of ids."""
-        if diff.first <= update_id and _much_younger(diff, event_time_ms):
+        if diff.after < update_id and _much_younger(diff, event_time_ms):
             return True
         run = self._run
         if not run or _relation(diff, run[-1].last) is not _Relation.NEXT:
@@ -397,13 +413,14 @@ class Sync:
 
     def _outlived(self, file: Snapshot) -> bool:
         """Whether diffs up to the file's id were told long after the last one that is in the file."""
-        passed = (diff for diff in self._buffer if diff.first <= file.update_id)
+        passed = (diff for diff in self._buffer if diff.after < file.update_id)
         return any(_much_younger(diff, file.event_time_ms) for diff in passed)
 
     def _wait(self, buffer: list[Diff]) -> None:
         self.state = State.WAITING
         self._buffer = deque(buffer, maxlen=self._buffer.maxlen)
         self._run = []
+        self._behind = self._too_old = 0
         self.cancel_refill()
 
     def check(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from depthcast.book import DEFERRED_LEVELS, Audit, Book
 from depthcast.errors import BadLevel
 from depthcast.events import Diff, PlainLevels, Snapshot
-from depthcast.sync import FILE_LAG_MS, LATE_AFTER, REBASED_AFTER, State, Sync, Verdict
+from depthcast.sync import FILE_LAG_MS, LATE_AFTER, REBASED_AFTER, UNREACHED_AFTER, State, Sync, Verdict
 
 
 def diff(first: int, last: int, *, bid: str = "1", time: int | None = None) -> Diff:
@@ -201,6 +201,38 @@ def test_a_restart_waits_for_a_snapshot_and_keeps_the_book() -> None:
     sync.diff(diff(9, 9))
     sync.restart()
     assert sync.buffered == 1
+
+
+def test_ids_that_neither_the_stream_nor_the_venue_reaches_are_waited_for_no_longer() -> None:
+    sync = live(7)
+    # As far ahead in time: none of the diffs to come looks younger, as those of a new count would.
+    assert sync.diff(diff(10**6, 10**6, time=10**12)) is Verdict.GAP
+    for n in range(8, 8 + REBASED_AFTER):
+        assert sync.snapshot(snapshot(n)) is Verdict.TOO_OLD
+        assert sync.buffered == 1, "the stream has yet to show it"
+        assert sync.diff(diff(n, n)) is Verdict.STRAGGLER
+    assert sync.snapshot(snapshot(17)) is Verdict.TOO_OLD
+    sync.check()
+    assert (sync.buffered, sync.wanted_id) == (0, 0)
+    assert sync.diff(diff(18, 18)) is Verdict.BUFFERED
+    assert sync.snapshot(snapshot(17)) is Verdict.SYNCED
+    assert shown(sync) == body(18)
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_the_buffer_stays_where_it_grows_or_few_snapshots_lie_behind_it(grows: bool) -> None:
+    sync = Sync("X")
+    for n in range(20, 20 + 2 * REBASED_AFTER):
+        assert sync.diff(diff(100, 100) if n == 20 else diff(n, n)).value in ("buffered", "straggler")
+        if grows:
+            assert sync.diff(diff(n + 81, n + 81)) is Verdict.BUFFERED
+            assert sync.snapshot(snapshot(n)) is Verdict.TOO_OLD
+    for _ in range(UNREACHED_AFTER - 1):
+        assert sync.snapshot(snapshot(50)) is Verdict.TOO_OLD
+    # Files are of any age: they show nothing.
+    assert sync.snapshot(snapshot(50), proven=False) is Verdict.TOO_OLD
+    assert sync.wanted_id == 99
+    assert sync.snapshot(snapshot(99)) is Verdict.SYNCED
 
 
 def test_stragglers_in_the_buffer_are_dropped() -> None:

@@ -117,7 +117,7 @@ MUTANTS: Final = (
     Mutant(
         "begin-from-a-file-too-old",
         "depthcast.sync",
-        "        return self._buffer[0].first - 1 if self._buffer else 0\n",
+        "        return self._buffer[0].after if self._buffer else 0\n",
         "        return 0\n",
         "a book begins from a file, or a snapshot, that the buffered diffs do not reach back to",
     ),
