@@ -56,7 +56,7 @@ class Library(Target):
         rng = mutator.rng
         market = Market(rng, SYMBOL)
         pieces = [piece for piece in stream(mutator, market, rng.randrange(3, 10)) if piece.startswith(b"F")]
-        pieces = [piece[1:] for piece in pieces if no_lie(piece, market.update_id)]
+        pieces = [piece[1:] for piece in pieces if no_lie(piece)]
         snapshot = market.body()
         last = [market.diff() for _ in range(4)]
         return (*pieces, snapshot, *last, market.body())

@@ -243,10 +243,12 @@ class Client(asyncio.Protocol):
             return self.closed
         if not isinstance(transport.get_protocol(), BoundedHttpProtocol):
             return True  # upgraded; what a websocket answers it answers at once
-        if transport.get_write_buffer_size() or not self._has_read():
+        if transport.get_write_buffer_size():
             return False
-        if peer._follower is not None:
-            return bool(self._data)  # a stream of events goes on
+        if peer._follower is not None and (peer.flow.read_paused or self._has_read()):
+            return bool(self._data)  # a stream of events goes on, and what is behind it may stay unread
+        if not self._has_read():
+            return False
         return not peer.pipeline and (peer.cycle is None or peer.cycle.response_complete)
 
 
