@@ -145,17 +145,19 @@ class Rules(Judge, Overseer):
         before = self.versions.get(put.key)
         if before is not None and version < before:
             self.fail("backwards", f"{put.who} put {version} over {before}", put.key)
-        if before == version and self._last.get(put.key) != put.body:
+        if before == version and self._last.get(put.key, put.body) != put.body:
             self.fail("backwards", f"{put.who} put another book in the place of {version}", put.key)
         self.versions[put.key] = version
         self._last[put.key] = put.body
         self.won.append((self._world.now, put.key, version, put.body, put.who))
         self._check_truth(put, version)
 
-    def forget(self, key: str) -> None:
-        """Somebody deleted this file: what is written next may be older."""
-        self.versions.pop(key, None)
+    def lost(self, key: str, *, ids_went_down: bool) -> None:
+        """Somebody deleted this file: the same version may be written by who is certain of fewer levels, and
+        where its ids went down an older one."""
         self._last.pop(key, None)
+        if ids_went_down:
+            self.versions.pop(key, None)
 
     def written_at(self, key: str, version: Version) -> float:
         """When this version of a file was written last."""
@@ -237,13 +239,13 @@ class Rules(Judge, Overseer):
             self.fail("rotation", why)
 
     def _covers(self, other: Socket, retired: Socket, owed: set[str]) -> bool:
-        """Whether ``other`` delivers all that ``retired`` does, as far as anything came over that lately."""
+        """Whether ``other`` delivers all that ``retired`` does, as far as anything came over that since the
+        other was acknowledged: what a process that was frozen finds waiting may be from long before."""
         if other.opened_at < retired.opened_at:
             return True  # a successor that is given up
-        quiet_since = other.opened_at + QUIET_S
-        quiet = self._world.now >= quiet_since
+        quiet = self._world.now >= other.acked_at + QUIET_S
         return all(
-            symbol in other.delivered or (quiet and retired.heard.get(symbol, 0.0) < quiet_since)
+            symbol in other.delivered or (quiet and retired.heard.get(symbol, 0.0) <= other.acked_at)
             for symbol in owed
         )
 

@@ -201,8 +201,8 @@ class _Run:
         # where ids went down and nobody has claimed the next epoch yet.
         symbol, limit = Random(f"lost {self._seed}").choice(FILES)
         self._bucket.lose(depth_key(symbol, limit))
-        if self._exchange.instruments[symbol].journal.generation:
-            rules.forget(depth_key(symbol, limit))
+        generation = self._exchange.instruments[symbol].journal.generation
+        rules.lost(depth_key(symbol, limit), ids_went_down=generation > 0)
         self._pass(judged_from, logged)
         rules.calm_since = world.now
         busiest = self._judge(judged_from + JUDGED_S, logged)

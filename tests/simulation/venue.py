@@ -129,6 +129,8 @@ class Socket:
         """The symbols of which its reader got a diff."""
         self.heard: dict[str, float] = {}
         self.opened_at = venue.world.now
+        self.acked_at = float("inf")
+        """When its reader first read that what it asked for was taken."""
         self.lag_s = 0.0
         self.respells = rng.random() < 0.3
         """Whether quantities of zero are spelled in another way than usual."""
@@ -168,6 +170,8 @@ class Socket:
             self._reading = self.process.loop.create_future()
             await self._reading
         frame = self._frames.popleft()
+        if frame.startswith(b'{"result":null'):
+            self.acked_at = min(self.acked_at, self._world.now)
         found = re.search(rb'"s":"(\w+)"', frame)
         if found is not None:
             symbol = found[1].decode()
