@@ -47,7 +47,9 @@ _MOST_DIGITS: Final = len(str(MAX_NUMBER))
 PUBLIC_PREFIX: Final = "api/"
 """What lies below it is published: anybody may read it."""
 
-PUBLIC_PREFIXES: Final = (PUBLIC_PREFIX, "fapi/", "binanceus/")
+FUTURES_PREFIX: Final = "fapi/"
+BINANCE_US_PREFIX: Final = "binanceus/"
+BOOK_PREFIXES: Final = (PUBLIC_PREFIX, FUTURES_PREFIX, BINANCE_US_PREFIX)
 """The same of all venues."""
 
 DEPTH_PREFIX: Final = "api/v3/depth?symbol="
@@ -145,9 +147,11 @@ class Scheme:
 
 
 BINANCE: Final = Scheme("binance", "api/v3/")
-BINANCE_US: Final = Scheme("binanceus", "binanceus/api/v3/", room="binanceus/")
+BINANCE_US: Final = Scheme("binanceus", f"{BINANCE_US_PREFIX}api/v3/", room="binanceus/")
 """Its paths are Binance's own, so its keys begin with its name."""
-BINANCE_USDM: Final = Scheme("binanceusdm", "fapi/v1/", FUTURES_LIMITS, ladder=True, room="binanceusdm/")
+BINANCE_USDM: Final = Scheme(
+    "binanceusdm", f"{FUTURES_PREFIX}v1/", FUTURES_LIMITS, ladder=True, room="binanceusdm/"
+)
 
 SCHEMES: Final[Mapping[str, Scheme]] = {
     scheme.venue: scheme for scheme in (BINANCE, BINANCE_US, BINANCE_USDM)

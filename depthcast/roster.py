@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 from depthcast.errors import BadFile, BadKey, StoreError
-from depthcast.files import FLEET_PREFIX, heartbeat_key, parse_heartbeat_key
+from depthcast.files import BINANCE, Scheme, heartbeat_key, parse_heartbeat_key
 from depthcast.fleet import Members
 from depthcast.heartbeat import Heartbeat
 from depthcast.store import Entry, Store
@@ -23,7 +23,8 @@ FORGET_AFTER_MS: Final = 600_000
 
 
 class Roster:
-    """Reads all heartbeats of a store, at most ``reads_at_once`` at a time.
+    """Reads all heartbeats of replicas that keep one venue's books, at most ``reads_at_once`` at a time.
+    ``scheme`` is that venue's.
 
     ``own`` is the caller's replica: it knows its heartbeat without reading it. ``on_damaged`` is told the key
     of an object that is no heartbeat, or another replica's, once for each time it was written; the replica
@@ -40,6 +41,7 @@ class Roster:
         *,
         members: Members | None = None,
         own: str | None = None,
+        scheme: Scheme = BINANCE,
         reads_at_once: int = READS_AT_ONCE,
         on_damaged: Callable[[str, BadFile], None] = lambda key, error: None,
         clock: Callable[[], float] = time.monotonic,
@@ -51,6 +53,7 @@ class Roster:
         """The ETags of objects that are no heartbeats, by the name in their key: they are not read twice."""
         self._store = store
         self._own = own
+        self._scheme = scheme
         self._reads_at_once = reads_at_once
         self._on_damaged = on_damaged
         self._clock = clock
@@ -77,9 +80,9 @@ class Roster:
 
     async def _list(self) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
-        async for entry in self._store.list(FLEET_PREFIX):
+        async for entry in self._store.list(self._scheme.fleet_prefix):
             with suppress(BadKey):
-                entries[parse_heartbeat_key(entry.key)] = entry
+                entries[parse_heartbeat_key(entry.key, self._scheme)] = entry
         return entries
 
     async def _read_changed(self, entries: Mapping[str, Entry]) -> None:
@@ -109,7 +112,7 @@ class Roster:
                 return
 
     async def _read_one(self, replica: str) -> None:
-        key = heartbeat_key(replica)
+        key = heartbeat_key(replica, self._scheme)
         found = await self._store.get(key)
         if found is None:
             return

@@ -10,7 +10,7 @@ from collections.abc import KeysView
 from typing import Final
 
 from depthcast.errors import BadKey, StoreUnavailable
-from depthcast.files import DEPTH_PREFIX, parse_key
+from depthcast.files import BINANCE, Scheme, parse_key
 from depthcast.store import Store
 
 DEFAULT_TIMEOUT_S: Final = 30.0
@@ -19,10 +19,13 @@ AT_ONCE: Final = 256
 
 
 class Catalogue:
-    """The published symbols; empty and not :attr:`known` until the first :meth:`refresh` succeeds."""
+    """A venue's published symbols; empty and not :attr:`known` until the first :meth:`refresh` succeeds."""
 
-    def __init__(self, store: Store, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self, store: Store, *, scheme: Scheme = BINANCE, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> None:
         self._store = store
+        self._scheme = scheme
         self._timeout_s = timeout_s
         self._limits: dict[str, tuple[int, ...]] = {}
         self.known = False
@@ -50,7 +53,7 @@ class Catalogue:
         try:
             async with asyncio.timeout(self._timeout_s):
                 listed = 0
-                async for entry in self._store.list(DEPTH_PREFIX):
+                async for entry in self._store.list(self._scheme.depth_prefix):
                     listed += 1
                     if listed % AT_ONCE == 0:
                         await asyncio.sleep(0)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from depthcast.errors import BadFile, StoreError
-from depthcast.files import Version, covering_limit, depth_key
+from depthcast.files import BINANCE, Scheme, Version, covering_limit, depth_key
 from depthcast.venues.binance_rest import (
     LIMIT_NOT_VALID,
     STATUS_MISMATCH,
@@ -42,6 +42,7 @@ class Sought(NamedTuple):
 
 class Depth:
     """The depth endpoint over what is published and what is in memory. ``clock`` is the one of ``hot``.
+    ``scheme`` and ``parse`` are the venue's.
 
     ``unavailable_when_stale``: a stale file is not answered. ``upstream``: where a file is stale or cannot be
     had, the exchange is asked, and the file is answered only if that fails.
@@ -53,6 +54,8 @@ class Depth:
         hot: HotFiles,
         freshness: Freshness,
         *,
+        scheme: Scheme = BINANCE,
+        parse: Callable[[bytes], DepthRequest | ApiError] = parse_depth,
         unavailable_when_stale: bool = False,
         upstream: Upstream | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -63,7 +66,8 @@ class Depth:
         self._unavailable_when_stale = unavailable_when_stale
         self._upstream = upstream
         self._clock = clock
-        self._parsing = Parsing(parse_depth)
+        self._scheme = scheme
+        self._parsing = Parsing(parse)
         self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
         self._status_mismatch = refusal(STATUS_MISMATCH)
         self._unavailable = refusal(UNAVAILABLE)
@@ -111,7 +115,7 @@ class Depth:
             # this one's is still to come.
             coming = request.limit <= self._catalogue.largest_limit
             return self._unavailable if coming else refusal(LIMIT_NOT_VALID)
-        return depth_key(request.symbol, covering)
+        return depth_key(request.symbol, covering, self._scheme)
 
     def _from(self, file: HotFile, request: DepthRequest, asked: Asked) -> Answer | Awaitable[Answer]:
         assert file.edition is not None  # what HotFiles hands out has been read

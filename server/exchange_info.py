@@ -17,7 +17,7 @@ from depthcast.metadata.record import HeadInfo
 from depthcast.store import UNCHANGED, Store, StoredObject
 from depthcast.symbol_list import Entry, SymbolList, without_permission_sets
 from depthcast.venues.binance_lists import DEFAULT_PERMISSIONS, ExchangeInfoRequest, parse_exchange_info
-from depthcast.venues.binance_rest import UNAVAILABLE, UNKNOWN_SYMBOL
+from depthcast.venues.binance_rest import UNAVAILABLE, UNKNOWN_SYMBOL, ApiError
 from server.answers import VARY, Answer, Asked, Header, json_answer, refusal
 from server.encoded import encoded, takes_long
 from server.hot import OnRead, ReadOutcome
@@ -74,12 +74,15 @@ class Listing:
 
 
 class ExchangeInfo:
-    """The endpoint. ``clock`` is monotonic, in seconds; ``wall_us`` is microseconds since 1970."""
+    """The endpoint. ``key`` and ``parse`` are the venue's. ``clock`` is monotonic, in seconds; ``wall_us`` is
+    microseconds since 1970."""
 
     def __init__(
         self,
         store: Store,
         *,
+        key: str = EXCHANGE_INFO_KEY,
+        parse: Callable[[bytes], ExchangeInfoRequest | ApiError] = parse_exchange_info,
         on_read: OnRead = lambda *_: None,
         refresh_s: float = DEFAULT_REFRESH_S,
         read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
@@ -87,6 +90,7 @@ class ExchangeInfo:
         wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._store = store
+        self._key = key
         self._on_read = on_read
         self._refresh_s = refresh_s
         self._read_timeout_s = read_timeout_s
@@ -97,7 +101,7 @@ class ExchangeInfo:
         self._read_at: float | None = None
         self._reading: asyncio.Task[None] | None = None
         self._encoding = asyncio.Semaphore(_ENCODED_AT_ONCE)
-        self._parsing = Parsing(parse_exchange_info, remembered=256)
+        self._parsing = Parsing(parse, remembered=256)
 
     def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
         """The answer: to be awaited only where the file is to be read first."""
@@ -148,9 +152,9 @@ class ExchangeInfo:
         try:
             async with asyncio.timeout(self._read_timeout_s):
                 if self._seen_etag is None:
-                    found = await self._store.get(EXCHANGE_INFO_KEY)
+                    found = await self._store.get(self._key)
                 else:
-                    changed = await self._store.get_if_changed(EXCHANGE_INFO_KEY, self._seen_etag)
+                    changed = await self._store.get_if_changed(self._key, self._seen_etag)
                     if changed is UNCHANGED:
                         return
                     found = changed
@@ -172,7 +176,7 @@ class ExchangeInfo:
         finally:
             # A store that fails is not asked by each reader, either.
             self._read_at = self._clock()
-            self._on_read(EXCHANGE_INFO_KEY, outcome, self._read_at - began, error)
+            self._on_read(self._key, outcome, self._read_at - began, error)
 
     def _from(self, request: ExchangeInfoRequest, in_us: bool) -> Answer:
         if self._listing is None:

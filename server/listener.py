@@ -15,6 +15,7 @@ from typing import Final
 
 from depthcast.backoff import Backoff
 from depthcast.errors import AccessDenied, BadFile, StoreError
+from depthcast.files import BINANCE, Scheme
 from depthcast.fleet import Members
 from depthcast.logs import Seldom, get_logger
 from depthcast.roster import Roster
@@ -38,13 +39,15 @@ class Hearing(Enum):
 
 
 class Listener:
-    """Reads again and again, in :meth:`run`. ``on_reading`` is told what became of each reading."""
+    """Reads again and again, in :meth:`run`. ``scheme`` is the venue's whose fleet it is. ``on_reading`` is
+    told what became of each reading."""
 
     def __init__(
         self,
         store: Store,
         pulse: Pulse,
         *,
+        scheme: Scheme = BINANCE,
         on_reading: Callable[[Hearing], None] = lambda _: None,
         # Times
         every_s: float = DEFAULT_EVERY_S,
@@ -65,7 +68,7 @@ class Listener:
         self._wall_ms = wall_ms
         self._sleep = sleep
         self._rng = rng or Random()
-        self._roster = Roster(store, on_damaged=self._damaged, clock=clock)
+        self._roster = Roster(store, scheme=scheme, on_damaged=self._damaged, clock=clock)
         self._forgot_at = clock()
         self._failures = 0
         """In a row."""

@@ -9,24 +9,38 @@ from typing import Final
 
 import orjson
 
-from depthcast.venues.binance_rest import refuse_parameters
+from depthcast.venues.binance_rest import ApiError, refuse_parameters
 from server.answers import Answer, Asked, Endpoint, for_good, json_answer
 from server.parsing import Parsing, time_unit
 
-_PARSING: Final = Parsing[None](refuse_parameters, remembered=64)
+Refuse = Callable[[bytes], ApiError | None]
+"""A venue's refusal of a query string sent to an endpoint without parameters, if any."""
+
 _PONG: Final = for_good(json_answer(b"{}"))
 
 
-def ping(asked: Asked) -> Answer:
+def ping_endpoint(refuse: Refuse = refuse_parameters) -> Endpoint:
     """``{}``."""
-    return _PARSING.read(asked) or _PONG
-
-
-def time_endpoint(wall_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> Endpoint:
-    """``{"serverTime":…}`` by a clock of microseconds since 1970, which are sent where they are asked for."""
+    parsing = Parsing[None](refuse, remembered=64)
 
     def answer(asked: Asked) -> Answer:
-        refused = _PARSING.read(asked)
+        return parsing.read(asked) or _PONG
+
+    return answer
+
+
+ping: Final = ping_endpoint()
+"""The first venue's."""
+
+
+def time_endpoint(
+    wall_us: Callable[[], int] = lambda: time.time_ns() // 1000, *, refuse: Refuse = refuse_parameters
+) -> Endpoint:
+    """``{"serverTime":…}`` by a clock of microseconds since 1970, which are sent where they are asked for."""
+    parsing = Parsing[None](refuse, remembered=64)
+
+    def answer(asked: Asked) -> Answer:
+        refused = parsing.read(asked)
         if refused is not None:
             return refused
         now_us = wall_us()

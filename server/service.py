@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from depthcast.backoff import Backoff
 from depthcast.errors import AccessDenied, DepthcastError, StoreError
+from depthcast.files import BINANCE, SCHEMES, scheme_of
 from depthcast.logs import Seldom, get_logger
 from depthcast.store import Store
 from depthcast.venues.binance_lists import (
@@ -40,6 +41,7 @@ from server.heat import HeatFiles
 from server.hot import HotFiles, ReadOutcome
 from server.listener import Listener
 from server.metrics import Metrics
+from server.mirror import Mirror
 from server.page import boards as page_boards
 from server.page.boards import Boards
 from server.page.fleet import FleetView
@@ -124,12 +126,28 @@ class Service:
         )
         self._upstream = _upstream(settings, self.metrics) if settings.stale_policy == "proxy" else None
         freshness = Freshness(self.pulse, stale_after_s=stale_after_s)
+        self.mirrors = [
+            Mirror(
+                SCHEMES[name],
+                settings,
+                store,
+                hot=self.hot,
+                tops=self.tops,
+                on_read=self._note_read,
+                on_hearing=self.metrics.heard,
+            )
+            for name in settings.venues
+            if name != BINANCE.venue
+        ]
+        """The venues beside the first."""
         self.metrics.watch(
             files=lambda: len(self.hot) + len(self.tops),
             hot_files=lambda: self.hot.hot_count() + self.tops.hot_count(),
             file_bytes=lambda: self.hot.bytes_held + self.tops.bytes_held,
-            symbols=lambda: len(self.catalogue),
-            stale_symbols=lambda: freshness.stale_symbols(self.hot.hot_files(), time.monotonic()),
+            symbols=lambda: len(self.catalogue) + sum(len(mirror.catalogue) for mirror in self.mirrors),
+            stale_symbols=lambda: freshness.stale_symbols(
+                (file for file in self.hot.hot_files() if scheme_of(file.key) is BINANCE), time.monotonic()
+            ),
             fleet_age_s=lambda: time.monotonic() - self.pulse.heard_at,
         )
         depth = Depth(
@@ -242,6 +260,7 @@ class Service:
             asyncio.create_task(self._listener.run()),
             asyncio.create_task(self.hub.run()),
             asyncio.create_task(self.boards.run()),
+            *(asyncio.create_task(mirror.run()) for mirror in self.mirrors),
         ]
         try:
             await self._keep_listed()
@@ -262,6 +281,8 @@ class Service:
         if self._upstream is not None:
             await self._upstream.close()
         await self.travel.close()
+        for mirror in self.mirrors:
+            await mirror.close()
         await self.tickers.close()
         await self.exchange_info.close()
         await self.heat.close()
@@ -288,6 +309,11 @@ class Service:
                 path: weigh(endpoint, partial(_always, weight))
                 for path, (endpoint, weight) in self.past.endpoints().items()
             },
+            **{
+                path: endpoint
+                for mirror in self.mirrors
+                for path, endpoint in mirror.endpoints(self.weights).items()
+            },
         }
 
     async def _keep_listed(self) -> None:
@@ -313,6 +339,8 @@ class Service:
     async def _list_symbols(self) -> None:
         first = not self.catalogue.known
         await self.catalogue.refresh()
+        for mirror in self.mirrors:
+            await mirror.catalogue.refresh()
         self.metrics.listed(done=True)
         if first:
             _LOG.info("ready", symbols=len(self.catalogue), store=self._store.url)

@@ -1,14 +1,22 @@
 """What can be set for the server. How settings are read is :mod:`depthcast.settings`'s."""
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from depthcast.files import BINANCE, SCHEMES
 from depthcast.settings import Address, Listen, LogSettings, Names, StoreSettings, VenueSettings
 from server.clients import parse_networks
 from server.edition import DEFAULT_CACHE_CONTROL
 from server.push.hub import DEFAULT_MAX_STREAMS, DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_SLOW_AFTER_S
+
+
+def _venues(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in SCHEMES:
+            raise ValueError(f"should be some of {', '.join(SCHEMES)}, not {name!r:.40}")
+    return tuple(dict.fromkeys((BINANCE.venue, *names)))
 
 
 class ServerSettings(StoreSettings, VenueSettings, LogSettings):
@@ -18,6 +26,10 @@ class ServerSettings(StoreSettings, VenueSettings, LogSettings):
     TITLE: ClassVar[str] = "server"
     READS_OFTEN: ClassVar[bool] = True
 
+    venues: Annotated[Names, AfterValidator(_venues)] = Field(
+        (BINANCE.venue,),
+        description=f"whose books are served, each at its own paths: {', '.join(SCHEMES)}; binance always is",
+    )
     listen: Listen = Field(Address("127.0.0.1", 8080), description="where to listen, host:port")
     refresh_ms: int = Field(
         100,

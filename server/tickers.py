@@ -13,6 +13,7 @@ stale symbol would cost a request for each of them.
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from typing import Final, Self
 import orjson
 
 from depthcast.errors import BadFile, StoreError
-from depthcast.files import DELISTED, check_body, cut, depth_key, parse_key
+from depthcast.files import BINANCE, DELISTED, Scheme, check_body, cut, depth_key, parse_key
 from depthcast.store import StoredObject
 from depthcast.venues.binance_lists import TickerRequest, parse_book_ticker
 from depthcast.venues.binance_rest import (
@@ -58,6 +59,9 @@ be replaced or turn stale meanwhile."""
 # A list needs the key of each of its symbols, and checking their spelling takes longer than all the rest.
 _key_of: Final = lru_cache(maxsize=8192)(depth_key)
 
+# Behind the id of a futures body come the times of its last diff.
+_TIMED: Final = re.compile(rb'\{"lastUpdateId":([0-9]+),"E":[0-9]+,"T":([0-9]+),')
+
 _READS_AT_ONCE: Final = 64
 _KEPT: Final = 64
 _NO_DIGITS: Final = "0.00000000"
@@ -81,8 +85,8 @@ class Top(Edition):
 
 class Tickers:
     """The endpoint over what is published. ``hot`` are the files in memory, ``tops`` those kept for lists,
-    made by :meth:`Top.of`. ``clock`` is theirs. ``unavailable_when_stale`` and ``upstream`` are those of
-    :class:`~server.depth.Depth`."""
+    made by :meth:`Top.of`. ``clock`` is theirs. ``scheme`` and ``parse`` are the venue's.
+    ``unavailable_when_stale`` and ``upstream`` are those of :class:`~server.depth.Depth`."""
 
     def __init__(
         self,
@@ -91,6 +95,8 @@ class Tickers:
         tops: HotFiles,
         freshness: Freshness,
         *,
+        scheme: Scheme = BINANCE,
+        parse: Callable[[bytes], TickerRequest | ApiError] = parse_book_ticker,
         unavailable_when_stale: bool = False,
         upstream: Upstream | None = None,
         cache_control: str = DEFAULT_CACHE_CONTROL,
@@ -108,7 +114,8 @@ class Tickers:
         self._clock = clock
         self._kept: dict[tuple[TickerRequest, tuple[Coding, ...]], Answer] = {}
         self._reading_all: asyncio.Task[list[HotFile] | None] | None = None
-        self._parsing = Parsing(parse_book_ticker, remembered=1024)
+        self._scheme = scheme
+        self._parsing = Parsing(parse, remembered=1024)
         self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
         self._status_mismatch = refusal(STATUS_MISMATCH)
         self._unavailable = refusal(UNAVAILABLE)
@@ -306,7 +313,7 @@ class Tickers:
 
     def _key(self, symbol: str) -> str | None:
         limits = self._catalogue.limits(symbol)
-        return _key_of(symbol, limits[0]) if limits else None
+        return _key_of(symbol, limits[0], self._scheme) if limits else None
 
     def _whole(
         self, body: bytes, currency: Currency | None, about: Iterable[Header], hold: Hold | None
@@ -343,15 +350,25 @@ def best(name: str, body: bytes) -> tuple[Level, Level]:
 
 
 def ticker(symbol: str, body: bytes) -> bytes:
-    """The best prices of a file, in Binance's words. Raises as :func:`best`.
+    """The best prices of a file, in Binance's words; of futures with when and where they changed last.
+
+    Raises as :func:`best`.
 
     >>> ticker("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[["4.20","1.0"]]}')
     b'{"symbol":"A","bidPrice":"3.10","bidQty":"2.0","askPrice":"4.20","askQty":"1.0"}'
     """
     bid, ask = best(symbol, body)
-    return orjson.dumps(
-        {"symbol": symbol, "bidPrice": bid[0], "bidQty": bid[1], "askPrice": ask[0], "askQty": ask[1]}
-    )
+    told: dict[str, str | int] = {
+        "symbol": symbol,
+        "bidPrice": bid[0],
+        "bidQty": bid[1],
+        "askPrice": ask[0],
+        "askQty": ask[1],
+    }
+    timed = _TIMED.match(body)
+    if timed is not None:
+        told |= {"time": int(timed[2]), "lastUpdateId": int(timed[1])}
+    return orjson.dumps(told)
 
 
 def _level(read: Sequence[object]) -> Level:

@@ -14,16 +14,21 @@ from simulator.app import Simulator
 from simulator.faults import ALL_RATES, Kind
 from simulator.settings import Settings
 
+VENUES: Final = ("binance", "binanceusdm")
+
 _DEFAULTS: Final = Settings()
 
 
 def parse_arguments(arguments: Sequence[str]) -> Settings:
     """The settings on a command line; exits with one clear line where they make no sense."""
     parser = argparse.ArgumentParser(
-        prog="python -m simulator", description="A Binance spot exchange on this machine."
+        prog="python -m simulator", description="A Binance exchange on this machine."
     )
     parser.add_argument(
         "--listen", default="127.0.0.1:9000", metavar="HOST:PORT", help="port 0: any free one"
+    )
+    parser.add_argument(
+        "--venue", choices=VENUES, default=VENUES[0], help="what is spoken: spot, or USD-M futures"
     )
     parser.add_argument("--seed", type=int, default=_DEFAULTS.seed, help="settles every market and fault")
     parser.add_argument(
@@ -61,7 +66,7 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
         help="changes kept at most, over all symbols, 16 bytes each (%(default)s)",
     )
     parser.add_argument(
-        "--weight-limit", type=int, default=_DEFAULTS.weight_limit, help="request weight a minute"
+        "--weight-limit", type=int, default=0, help="request weight a minute (6000, of futures 2400)"
     )
     parser.add_argument(
         "--faults",
@@ -83,6 +88,7 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
         return Settings(
             host=host,
             port=port,
+            futures=given.venue == "binanceusdm",
             seed=given.seed,
             first_id=given.first_id,
             symbols=_symbols(given.symbols),

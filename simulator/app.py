@@ -18,6 +18,7 @@ from simulator.changes import Changes
 from simulator.clock import Clock, ManualClock, SystemClock
 from simulator.exchange import Exchange
 from simulator.faults import Faults, Kind
+from simulator.futures_rest import FuturesRest
 from simulator.listing import Listing
 from simulator.market import Profile, listing_of, names, profile_of
 from simulator.oracle import Oracle
@@ -67,6 +68,7 @@ class Simulator:
             truth=Truth(history_s=settings.history_s, history_changes=settings.history_changes),
             weights=WeightMeter(settings.weight_limit, ban_after=settings.ban_after, ban_s=settings.ban_s),
             partial_share=settings.partial_share,
+            futures=settings.futures,
         )
         played: list[Run | Source] = [*load(settings.captures), *sources]
         self._players = [Player(each, self.exchange) for each in played]
@@ -77,7 +79,7 @@ class Simulator:
         for path in settings.accounts:
             self.exchange.accounts.add(Account.read(path))
         self.exchange.faults.set_rates(settings.rates)
-        self._rest = Rest(self.exchange)
+        self._rest = FuturesRest(self.exchange) if settings.futures else Rest(self.exchange)
         self.changes = Changes(self.exchange)
         """Changes of what the exchange says about itself, to be ordered."""
         self._oracle = Oracle(self.exchange, self.changes)
@@ -349,7 +351,7 @@ def _markets(settings: Settings) -> list[tuple[Listing, Profile]]:
     plain = Profile(bids=settings.depth, asks=settings.depth, changes=settings.changes)
     return [
         (
-            listing_of(symbol),
+            listing_of(symbol, futures=settings.futures),
             profile_of(index, settings.depth, settings.changes) if settings.varied else plain,
         )
         for index, symbol in enumerate(chosen)

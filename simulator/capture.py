@@ -30,7 +30,7 @@ from urllib.parse import parse_qs, urlsplit
 from simulator.exchange import BookTicker, Exchange
 from simulator.listing import Listing, split_assets
 from simulator.scale import Scale, scale_of
-from simulator.truth import ASK, BID, Change, TrueBook
+from simulator.truth import ASK, BID, Change, Times, TrueBook
 
 _NANOSECONDS: Final = re.compile(r"(\d{19}) (\{.*)")
 _SECONDS: Final = re.compile(r"(\d+\.\d+): (\{.*)")
@@ -51,6 +51,8 @@ class RecordedDiff(NamedTuple):
     time_ms: int
     bids: Sequence[Sequence[str]]
     asks: Sequence[Sequence[str]]
+    previous: int | None = None
+    transaction_ms: int = 0
 
 
 class RecordedTicker(NamedTuple):
@@ -68,6 +70,7 @@ class RecordedSnapshot(NamedTuple):
     update_id: int
     bids: Sequence[Sequence[str]]
     asks: Sequence[Sequence[str]]
+    times: Times | None = None
 
 
 Record = RecordedDiff | RecordedTicker | RecordedSnapshot
@@ -177,7 +180,10 @@ class Player:
         for symbol, snapshot in opening.items():
             listing = _listing(snapshot) if isinstance(run, Source) else run.listings[symbol]
             self._scales[symbol] = listing.scale
-            exchange.add_recorded(listing, self._book(snapshot), snapshot.update_id)
+            if (snapshot.times is not None) != exchange.futures:
+                spoken = "futures" if exchange.futures else "spot"
+                raise CaptureError(f"the book of {symbol} is of another exchange than {spoken}")
+            exchange.add_recorded(listing, self._book(snapshot), snapshot.update_id, snapshot.times)
 
     @property
     def done(self) -> bool:
@@ -240,7 +246,14 @@ class Player:
             for price, quantity in _units(scale, levels)
         ]
         self._exchange.replay(
-            record.symbol, record.first, record.last, record.time_ms, changes, tops=self._tops
+            record.symbol,
+            record.first,
+            record.last,
+            record.time_ms,
+            changes,
+            tops=self._tops,
+            previous=record.previous,
+            transaction_ms=record.transaction_ms,
         )
 
     def _book(self, snapshot: RecordedSnapshot) -> TrueBook:
@@ -306,15 +319,29 @@ def _message(at_s: float, message: Mapping[str, Any]) -> Record | None:
         return _snapshot(at_s, "", message)
     data = message.get("data", message)
     if data.get("e") == "depthUpdate":
-        if "pu" in data:
-            raise CaptureError("a futures capture: only spot is spoken here")
-        return RecordedDiff(at_s, data["s"], data["U"], data["u"], data["E"], data["b"], data["a"])
+        return RecordedDiff(
+            at_s,
+            data["s"],
+            data["U"],
+            data["u"],
+            data["E"],
+            data["b"],
+            data["a"],
+            data.get("pu"),
+            data.get("T", 0),
+        )
     if message.get("stream", "").endswith("@bookTicker"):
         return RecordedTicker(
-            at_s, BookTicker(data["s"], data["u"], data["b"], data["B"], data["a"], data["A"])
+            at_s,
+            BookTicker(data["s"], data["u"], data["b"], data["B"], data["a"], data["A"], _times_of(data)),
         )
     return None
 
 
 def _snapshot(at_s: float, symbol: str, body: Mapping[str, Any]) -> RecordedSnapshot:
-    return RecordedSnapshot(at_s, symbol, body["lastUpdateId"], body["bids"], body["asks"])
+    return RecordedSnapshot(at_s, symbol, body["lastUpdateId"], body["bids"], body["asks"], _times_of(body))
+
+
+def _times_of(message: Mapping[str, Any]) -> Times | None:
+    """Those of a futures message."""
+    return Times(message["E"], message["T"]) if "T" in message else None

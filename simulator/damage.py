@@ -30,7 +30,7 @@ def _broken_json(frame: str, rng: Random) -> str:
 
 def _missing(frame: str, rng: Random) -> str:
     message, data = _parsed(frame)
-    del data[rng.choice(("s", "U", "u", "b", "a"))]
+    del data[rng.choice([name for name in ("s", "U", "u", "pu", "b", "a") if name in data])]
     return _written(message)
 
 

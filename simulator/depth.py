@@ -16,10 +16,23 @@ class DepthUpdate:
     """The changes with ids ``first`` to ``last``, in the order they happened; none in some that are recorded.
 
     ``divisible``: ``changes[k]`` is the change with id ``first + k``. ``generation`` is the one of the
-    symbol's journal (:mod:`simulator.truth`).
+    symbol's journal (:mod:`simulator.truth`). Futures updates have the id ``previous`` to them, and when
+    their last change was made.
     """
 
-    __slots__ = ("_data", "changes", "divisible", "first", "generation", "last", "scale", "symbol", "time_ms")
+    __slots__ = (
+        "_data",
+        "changes",
+        "divisible",
+        "first",
+        "generation",
+        "last",
+        "previous",
+        "scale",
+        "symbol",
+        "time_ms",
+        "transaction_ms",
+    )
 
     def __init__(
         self,
@@ -32,6 +45,8 @@ class DepthUpdate:
         changes: Sequence[Change],
         *,
         divisible: bool,
+        previous: int | None = None,
+        transaction_ms: int = 0,
     ) -> None:
         if not first <= last or (divisible and len(changes) != last - first + 1):
             raise ValueError(f"{symbol}: {len(changes)} changes cannot be the ids {first} to {last}")
@@ -43,10 +58,12 @@ class DepthUpdate:
         self.time_ms = time_ms
         self.changes = changes
         self.divisible = divisible
+        self.previous = previous
+        self.transaction_ms = transaction_ms
         self._data: str | None = None
 
     def data(self, *, microseconds: bool = False) -> str:
-        """The payload: the last quantity of each changed level, bids descending, asks ascending."""
+        """The payload: the last quantity of each changed level, bids descending on spot, asks ascending."""
         if microseconds:
             return self._render(self.time_ms * 1000)
         if self._data is None:
@@ -57,8 +74,14 @@ class DepthUpdate:
         levels: tuple[dict[int, int], dict[int, int]] = ({}, {})
         for side, price, quantity in self.changes:
             levels[side][price] = quantity
-        bids = self.scale.levels(sorted(levels[BID].items(), reverse=True))
+        # Futures were seen to write both sides ascending.
+        bids = self.scale.levels(sorted(levels[BID].items(), reverse=self.previous is None))
         asks = self.scale.levels(sorted(levels[ASK].items()))
+        if self.previous is not None:
+            return (
+                f'{{"e":"depthUpdate","E":{event_time},"T":{self.transaction_ms},"s":"{self.symbol}",'
+                f'"U":{self.first},"u":{self.last},"pu":{self.previous},"b":{bids},"a":{asks}}}'
+            )
         return (
             f'{{"e":"depthUpdate","E":{event_time},"s":"{self.symbol}",'
             f'"U":{self.first},"u":{self.last},"b":{bids},"a":{asks}}}'
@@ -88,10 +111,11 @@ def joined(updates: Sequence[DepthUpdate]) -> DepthUpdate:
     if len(updates) == 1:
         return updates[0]
     for update, following in pairwise(updates):
-        if (update.symbol, update.generation, update.last + 1) != (
+        begins = following.first - 1 if following.previous is None else following.previous
+        if (update.symbol, update.generation, update.last) != (
             following.symbol,
             following.generation,
-            following.first,
+            begins,
         ):
             raise ValueError(f"{update.symbol}: {following.first} does not follow {update.last}")
     opening, closing = updates[0], updates[-1]
@@ -104,4 +128,6 @@ def joined(updates: Sequence[DepthUpdate]) -> DepthUpdate:
         closing.time_ms,
         [change for update in updates for change in update.changes],
         divisible=all(update.divisible for update in updates),
+        previous=opening.previous,
+        transaction_ms=closing.transaction_ms,
     )

@@ -17,7 +17,7 @@ from simulator.depth import DepthUpdate
 from simulator.faults import Fault, Faults, Kind
 from simulator.listing import STATUSES, Listing
 from simulator.market import Market, Profile
-from simulator.truth import ASK, BID, Change, Journal, TrueBook, Truth
+from simulator.truth import ASK, BID, Change, Journal, Times, TrueBook, Truth
 from simulator.weight import WeightMeter
 
 FIRST_ID: Final = 10_000_000_000
@@ -27,8 +27,15 @@ PARTIAL_SHARE: Final = 0.1
 """The share of diffs that end before the newest id (6 of 57 recorded snapshots fell inside a diff)."""
 
 
+OTHERS: Final = 5
+"""Between two changes of a futures symbol up to so many ids go to others, for all count together."""
+
+TAKES_MS: Final = 4
+"""So long a futures message takes from its last change (``T``) until it is put out (``E``)."""
+
+
 class BookTicker(NamedTuple):
-    """The best bid and ask at an update id; texts as they are sent."""
+    """The best bid and ask at an update id; texts as they are sent. Those of futures have ``times``."""
 
     symbol: str
     update_id: int
@@ -36,8 +43,15 @@ class BookTicker(NamedTuple):
     bid_quantity: str
     ask: str
     ask_quantity: str
+    times: Times | None = None
 
     def data(self) -> str:
+        if self.times is not None:
+            return (
+                f'{{"e":"bookTicker","u":{self.update_id},"s":"{self.symbol}","b":"{self.bid}",'
+                f'"B":"{self.bid_quantity}","a":"{self.ask}","A":"{self.ask_quantity}",'
+                f'"T":{self.times.transaction_ms},"E":{self.times.event_ms}}}'
+            )
         return (
             f'{{"u":{self.update_id},"s":"{self.symbol}","b":"{self.bid}","B":"{self.bid_quantity}",'
             f'"a":"{self.ask}","A":"{self.ask_quantity}"}}'
@@ -89,6 +103,8 @@ class Instrument:
         self.id_shift = 0
         self.time_ms = 0
         self.untold: list[Change] = []
+        self.untold_ids: list[int] = []
+        """Of futures: the id of each untold change."""
         self.listeners: dict[Listener, None] = {}
 
     @property
@@ -100,6 +116,9 @@ class Exchange:
     """``seed`` settles every market; ``wall_ms`` is the exchange's clock, milliseconds since 1970.
 
     The update ids of a synthetic market begin up to :data:`FIRST_ID` above ``first_id``.
+
+    ``futures``: all symbols count their ids together, so that those of one have holes, and messages tell the
+    id before them and when their last change was made.
     """
 
     def __init__(
@@ -111,8 +130,11 @@ class Exchange:
         weights: WeightMeter | None = None,
         partial_share: float = PARTIAL_SHARE,
         first_id: int = FIRST_ID,
+        futures: bool = False,
     ) -> None:
         self.wall_ms = wall_ms
+        self.futures = futures
+        self._shared_id = first_id + FIRST_ID
         self.seed = seed
         self.first_id = first_id
         self.truth = truth or Truth()
@@ -137,9 +159,14 @@ class Exchange:
         first_id = self.first_id + self._rng(listing.symbol, "ids").randrange(FIRST_ID)
         return self._add(listing, market.opening(), first_id, market)
 
-    def add_recorded(self, listing: Listing, book: TrueBook, update_id: int) -> Instrument:
+    def add_recorded(
+        self, listing: Listing, book: TrueBook, update_id: int, times: Times | None = None
+    ) -> Instrument:
         """List a symbol whose changes come from a capture, by :meth:`replay` and :meth:`publish_ticker`."""
-        return self._add(listing, book, update_id, None)
+        instrument = self._add(listing, book, update_id, None)
+        if times is not None:
+            instrument.journal.times = times
+        return instrument
 
     def instrument_of_stream(self, lower: str) -> Instrument | None:
         """The instrument whose stream names begin with ``lower``; only the lower-case spelling is known."""
@@ -200,18 +227,25 @@ class Exchange:
         changes: list[Change],
         *,
         tops: bool = False,
+        previous: int | None = None,
+        transaction_ms: int = 0,
     ) -> None:
         """Publish a recorded diff. One that ends at or before the recorded snapshot changes no book.
 
         ``tops``: where it changes the best bid or ask, publish a bookTicker that says so, before it.
+        ``previous`` and ``transaction_ms`` are what diffs of futures tell beside.
         """
         instrument = self.instruments[symbol]
         journal, shift = instrument.journal, instrument.id_shift
         first, last = first + shift, last + shift
+        if previous is not None:
+            previous += shift
         top = journal.head.best(BID), journal.head.best(ASK)
         if last > journal.update_id:
             journal.append_diff(last, changes)
             self.truth.mark_time(journal, time_ms)
+            if previous is not None:
+                journal.times = Times(time_ms, transaction_ms)
         if tops and (journal.head.best(BID), journal.head.best(ASK)) != top:
             self._tell_top(instrument)
         self._publish(
@@ -225,6 +259,8 @@ class Exchange:
                 time_ms,
                 changes,
                 divisible=False,
+                previous=previous,
+                transaction_ms=transaction_ms,
             ),
         )
 
@@ -262,15 +298,20 @@ class Exchange:
         instrument.id_shift += base_id - old.update_id
         instrument.sent_id = base_id
         instrument.untold.clear()
+        instrument.untold_ids.clear()
+        instrument.journal.times = old.times
         return base_id
 
     def _add(self, listing: Listing, book: TrueBook, update_id: int, market: Market | None) -> Instrument:
         symbol = listing.symbol
         if symbol in self.instruments:
             raise ValueError(f"{symbol} is listed twice")
+        divisible = market is not None and not self.futures
         journal = self.truth.begin(
-            symbol, listing.scale, book, update_id, divisible=market is not None, time_ms=self.wall_ms()
+            symbol, listing.scale, book, update_id, divisible=divisible, time_ms=self.wall_ms()
         )
+        if self.futures:
+            journal.times = Times(self.wall_ms(), self.wall_ms())
         instrument = Instrument(listing, journal, market, self._rng(symbol, "diffs"))
         self.instruments[symbol] = self._by_stream[symbol.lower()] = instrument
         return instrument
@@ -283,7 +324,13 @@ class Exchange:
         journal = instrument.journal
         top = journal.head.best(BID), journal.head.best(ASK)
         for change in market.tick(journal.head):
-            journal.append(change)
+            if self.futures:
+                update_id = self._next_id(instrument)
+                journal.append_diff(update_id, [change])
+                journal.times = Times(now_ms, now_ms - TAKES_MS)
+                instrument.untold_ids.append(update_id)
+            else:
+                journal.append(change)
             instrument.untold.append(change)
         self.truth.mark_time(journal, now_ms)
         if not instrument.untold:
@@ -294,7 +341,10 @@ class Exchange:
         if told > 1 and instrument.rng.random() < self.partial_share:
             told = instrument.rng.randrange(1, told)
         changes, instrument.untold = instrument.untold[:told], instrument.untold[told:]
-        first = instrument.sent_id + 1
+        first, last, previous = instrument.sent_id + 1, instrument.sent_id + told, None
+        if self.futures:
+            ids, instrument.untold_ids = instrument.untold_ids[:told], instrument.untold_ids[told:]
+            first, last, previous = ids[0], ids[-1], instrument.sent_id
         self._publish(
             instrument,
             DepthUpdate(
@@ -302,10 +352,12 @@ class Exchange:
                 instrument.listing.scale,
                 journal.generation,
                 first,
-                first + told - 1,
+                last,
                 now_ms,
                 changes,
-                divisible=True,
+                divisible=not self.futures,
+                previous=previous,
+                transaction_ms=now_ms - TAKES_MS,
             ),
         )
 
@@ -315,7 +367,14 @@ class Exchange:
         for listener in tuple(instrument.listeners):
             listener.on_ticker(ticker)
 
+    def _next_id(self, instrument: Instrument) -> int:
+        """The exchange's next id, some behind the last one, for others' changes are counted, too."""
+        self._shared_id += 1 + instrument.rng.randrange(OTHERS)
+        return self._shared_id + instrument.id_shift
+
     def _publish(self, instrument: Instrument, update: DepthUpdate) -> None:
+        if update.previous is not None:
+            instrument.journal.tell_times(update.last, Times(update.time_ms, update.transaction_ms))
         instrument.sent_id = update.last
         instrument.time_ms = update.time_ms
         for listener in tuple(instrument.listeners):
@@ -384,4 +443,5 @@ def _ticker(journal: Journal) -> BookTicker:
         scale.quantity(bid[1]),
         scale.price(ask[0]),
         scale.quantity(ask[1]),
+        journal.times,
     )

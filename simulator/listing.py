@@ -112,6 +112,37 @@ class Listing:
             "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"],
         }
 
+    def futures_info(self) -> dict[str, Any]:
+        """This symbol's entry in the ``exchangeInfo`` of futures: a perpetual contract."""
+        return {
+            "symbol": self.symbol,
+            "pair": self.symbol,
+            "contractType": "PERPETUAL",
+            "deliveryDate": 4_133_404_800_000,
+            "onboardDate": 1_569_398_400_000,
+            "status": self.status,
+            "baseAsset": self.base,
+            "quoteAsset": self.quote,
+            "marginAsset": self.quote,
+            "pricePrecision": self.scale.price_digits,
+            "quantityPrecision": self.scale.quantity_digits,
+            "baseAssetPrecision": 8,
+            "quotePrecision": 8,
+            "underlyingType": "COIN",
+            "filters": [
+                {**each, **{name: self._stepped(name, value) for name, value in each.items()}}
+                for each in self._filters()
+                if each["filterType"] in ("PRICE_FILTER", "LOT_SIZE")
+            ],
+            "orderTypes": ["LIMIT", "MARKET", "STOP", "TAKE_PROFIT"],
+            "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+        }
+
+    def _stepped(self, name: str, value: Any) -> Any:
+        """Futures write a step with the digits that prices and quantities have."""
+        digits = {"tickSize": self.scale.price_digits, "stepSize": self.scale.quantity_digits}.get(name)
+        return value if digits is None else f"{float(value):.{digits}f}"
+
     def set_filter(self, kind: str, members: Mapping[str, Any]) -> None:
         """Say something else of a filter from now on. Raises ValueError for a filter or member it has not."""
         known = {each["filterType"]: each for each in self._filters()}.get(kind)

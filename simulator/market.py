@@ -82,10 +82,14 @@ _NAMES: Final = [
 # fmt: on
 
 
-def listing_of(symbol: str) -> Listing:
+# Futures write prices and quantities with the digits of their steps: ("61800.20", "0.008").
+_FUTURES_GRID: Final = (Scale(2, 3), 10, 1)
+
+
+def listing_of(symbol: str, *, futures: bool = False) -> Listing:
     """A listing for any name; the quote asset settles precision, tick and lot."""
     base, quote = split_assets(symbol)
-    scale, tick, lot = _GRIDS.get(quote, _GRIDS["USDT"])
+    scale, tick, lot = _FUTURES_GRID if futures else _GRIDS.get(quote, _GRIDS["USDT"])
     return Listing(symbol, base, quote, scale, tick, lot)
 
 

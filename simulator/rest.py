@@ -31,6 +31,7 @@ from simulator.parameters import (
     symbol_or_symbols,
     time_unit_of,
 )
+from simulator.truth import Times
 from simulator.weight import error_body
 
 JSON: Final = "application/json;charset=UTF-8"
@@ -78,13 +79,17 @@ class Answer:
     fate: Literal["whole", "cut", "never"] = "whole"
 
 
-class _Endpoint(NamedTuple):
+class Endpoint(NamedTuple):
+    """What may be asked at a path, what that weighs, and who answers."""
+
     parameters: Sequence[str]
     weight: Callable[[Mapping[str, str]], int]
     answer: Callable[[Mapping[str, str], Mapping[str, str]], Answer]
 
 
-class _SignedEndpoint(NamedTuple):
+class SignedEndpoint(NamedTuple):
+    """The same for who signs."""
+
     parameters: Sequence[str]
     weight: Callable[[Mapping[str, str]], int]
     answer: Callable[[Mapping[str, str], Account], Answer]
@@ -95,18 +100,21 @@ class Rest:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._endpoints: dict[str, _Endpoint | _SignedEndpoint] = {
-            "/api/v3/ping": _Endpoint((), _one, self._ping),
-            "/api/v3/time": _Endpoint((), _one, self._time),
-            "/api/v3/depth": _Endpoint(_DEPTH, depth_weight, self._depth),
-            "/api/v3/ticker/bookTicker": _Endpoint(
+        self._endpoints = self._make_endpoints()
+
+    def _make_endpoints(self) -> dict[str, "Endpoint | SignedEndpoint"]:
+        return {
+            "/api/v3/ping": Endpoint((), _one, self._ping),
+            "/api/v3/time": Endpoint((), _one, self._time),
+            "/api/v3/depth": Endpoint(_DEPTH, depth_weight, self._depth),
+            "/api/v3/ticker/bookTicker": Endpoint(
                 _TICKER, lambda sent: 2 if "symbol" in sent else 4, self._book_ticker
             ),
-            "/api/v3/exchangeInfo": _Endpoint(_EXCHANGE_INFO, lambda _: 20, self._exchange_info),
+            "/api/v3/exchangeInfo": Endpoint(_EXCHANGE_INFO, lambda _: 20, self._exchange_info),
             # Counted with the others (chosen): the wallet's own limit is twice as high.
-            "/sapi/v1/system/status": _Endpoint((), _one, self._system_status),
-            "/api/v3/account": _SignedEndpoint(_ACCOUNT, lambda _: 20, self._account),
-            "/api/v3/account/commission": _SignedEndpoint(_COMMISSION, lambda _: 20, self._commission),
+            "/sapi/v1/system/status": Endpoint((), _one, self._system_status),
+            "/api/v3/account": SignedEndpoint(_ACCOUNT, lambda _: 20, self._account),
+            "/api/v3/account/commission": SignedEndpoint(_COMMISSION, lambda _: 20, self._commission),
         }
 
     def answer(
@@ -118,7 +126,7 @@ class Rest:
             # *"404 … an empty body unless the Accept header includes text/html"*
             page = "text/html" in headers.get("accept", "")
             return _dressed(
-                Answer(404, NOT_FOUND_PAGE if page else b"", _content("text/html" if page else ""))
+                Answer(404, NOT_FOUND_PAGE if page else b"", content_type_of("text/html" if page else ""))
             )
         if method == "OPTIONS":
             return _dressed(Answer(200, b""))
@@ -131,28 +139,36 @@ class Rest:
         if charge.refusal is not None:
             status, retry_after_s, body = charge.refusal
             return _dressed(
-                Answer(status, body, {**_content(JSON), **used, "Retry-After": str(retry_after_s)})
+                Answer(status, body, {**content_type_of(JSON), **used, "Retry-After": str(retry_after_s)})
             )
         try:
-            known = checked(sent, endpoint.parameters)
-            if isinstance(endpoint, _SignedEndpoint):
+            known = self._read(sent, endpoint.parameters)
+            if isinstance(endpoint, SignedEndpoint):
                 now_ms = self._exchange.wall_ms()
                 answer = endpoint.answer(known, self._exchange.accounts.signer(query, headers, now_ms))
             else:
                 answer = endpoint.answer(known, headers)
         except ApiError as error:
-            answer = Answer(error.status, error_body(error.code, error.msg), _content(JSON))
+            answer = Answer(error.status, error_body(error.code, error.msg), content_type_of(JSON))
         forms = self._exchange.spoiled.get(path)
         if forms:
             answer = _spoiled(answer, forms.popleft())
         return _dressed(replace(answer, headers={**answer.headers, **used}))
 
+    def _read(self, sent: Sequence[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
+        """What was sent, as far as that can be refused before any value is looked at."""
+        return checked(sent, known)
+
+    def _times(self, instrument: Instrument) -> Times | None:
+        """What a book's body tells of time; nothing on spot."""
+        return None
+
     def _ping(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
-        return Answer(200, b"{}", _content(JSON))
+        return Answer(200, b"{}", content_type_of(JSON))
 
     def _time(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         unit = time_unit_of(headers)
-        return Answer(200, b'{"serverTime":%d}' % (self._exchange.wall_ms() * unit), _content(JSON))
+        return Answer(200, b'{"serverTime":%d}' % (self._exchange.wall_ms() * unit), content_type_of(JSON))
 
     def _depth(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         time_unit_of(headers)
@@ -173,8 +189,8 @@ class Rest:
         if stale is not None:
             update_id = journal.latest_known(max(journal.oldest_id, update_id - stale.ids))
             faults.record(stale, symbol, None, f"{update_id} of {journal.update_id}")
-        body = truth.body(symbol, update_id, limit, journal.generation)
-        answer = Answer(200, body, _content(JSON))
+        body = truth.body(symbol, update_id, limit, journal.generation, times=self._times(instrument))
+        answer = Answer(200, body, content_type_of(JSON))
         slow = faults.take((Kind.SLOW_SNAPSHOT,), symbol)
         if slow is not None:
             faults.record(slow, symbol, None, f"{update_id} after {slow.delay_s:.3f} s")
@@ -194,13 +210,13 @@ class Rest:
             instrument = self._instrument(symbols[0])
             if status not in (None, instrument.listing.status):
                 raise ApiError(-1220, "The symbol's status does not match the requested symbolStatus.")
-            return Answer(200, _compact(self._top(instrument)), _content(JSON))
+            return Answer(200, compact(self._top(instrument)), content_type_of(JSON))
         once_each(symbols)
         instruments: list[Instrument] = list(self._exchange.instruments.values())
         if "symbols" in sent:
             instruments = [self._instrument(symbol) for symbol in symbols]  # chosen: in the order asked for
         tops = [self._top(each) for each in instruments if status in (None, each.listing.status)]
-        return Answer(200, _compact(tops), _content(JSON))
+        return Answer(200, compact(tops), content_type_of(JSON))
 
     def _top(self, instrument: Instrument) -> dict[str, str]:
         """*"Best price/qty on the order book"*; a side without orders was seen to be zeros."""
@@ -225,30 +241,30 @@ class Rest:
             "timezone": "UTC",
             "serverTime": self._exchange.wall_ms() * unit,
             "rateLimits": [
-                _rate_limit("REQUEST_WEIGHT", "MINUTE", 1, self._exchange.weights.limit),
-                _rate_limit("ORDERS", "SECOND", 10, 100),
-                _rate_limit("ORDERS", "DAY", 1, 200_000),
-                _rate_limit("RAW_REQUESTS", "MINUTE", 5, 300_000),
+                rate_limit("REQUEST_WEIGHT", "MINUTE", 1, self._exchange.weights.limit),
+                rate_limit("ORDERS", "SECOND", 10, 100),
+                rate_limit("ORDERS", "DAY", 1, 200_000),
+                rate_limit("RAW_REQUESTS", "MINUTE", 5, 300_000),
             ],
             "exchangeFilters": [],
             "symbols": [listing.info(permission_sets=show_sets) for listing in self._chosen(sent)],
         }
-        return Answer(200, _compact(body), _content(JSON))
+        return Answer(200, compact(body), content_type_of(JSON))
 
     def _system_status(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         status = (1, "system_maintenance") if self._exchange.maintenance else (0, "normal")
-        return Answer(200, _compact({"status": status[0], "msg": status[1]}), _content(JSON))
+        return Answer(200, compact({"status": status[0], "msg": status[1]}), content_type_of(JSON))
 
     def _account(self, sent: Mapping[str, str], account: Account) -> Answer:
         omit = boolean_of(sent, "omitZeroBalances", default=False)
         all_read(sent, _ACCOUNT)
-        return Answer(200, _compact(account.info(omit_zero_balances=omit)), _content(JSON))
+        return Answer(200, compact(account.info(omit_zero_balances=omit)), content_type_of(JSON))
 
     def _commission(self, sent: Mapping[str, str], account: Account) -> Answer:
         symbol = symbol_of(sent)
         all_read(sent, _COMMISSION)
         self._instrument(symbol)
-        return Answer(200, _compact(account.commission(symbol)), _content(JSON))
+        return Answer(200, compact(account.commission(symbol)), content_type_of(JSON))
 
     def _chosen(self, sent: Mapping[str, str]) -> Sequence[Listing]:
         symbols, permissions, status = symbol_or_symbols(sent), permissions_of(sent), status_of(sent)
@@ -292,11 +308,11 @@ def _one(_: Mapping[str, str]) -> int:
     return 1
 
 
-def _compact(value: Any) -> bytes:
+def compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _rate_limit(kind: str, interval: str, count: int, limit: int) -> dict[str, Any]:
+def rate_limit(kind: str, interval: str, count: int, limit: int) -> dict[str, Any]:
     return {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit}
 
 
@@ -314,13 +330,13 @@ def _spoiled(answer: Answer, form: str) -> Answer:
             return replace(answer, status=503, body=error_body(-1008, text))
         case "html":
             page = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
-            return replace(answer, status=502, body=page, headers=_content("text/html"))
+            return replace(answer, status=502, body=page, headers=content_type_of("text/html"))
         case "page":
             page = b"<html><head><title>Maintenance</title></head><body>Back soon.</body></html>"
-            return replace(answer, body=page, headers=_content("text/html"))
+            return replace(answer, body=page, headers=content_type_of("text/html"))
         case "shrunk":
             whole = json.loads(answer.body)
-            return replace(answer, body=_compact({**whole, "symbols": []} if "symbols" in whole else {}))
+            return replace(answer, body=compact({**whole, "symbols": []} if "symbols" in whole else {}))
         case "truncated":
             return replace(answer, body=answer.body[: len(answer.body) // 2])
         case "cut":
@@ -329,7 +345,7 @@ def _spoiled(answer: Answer, form: str) -> Answer:
             return replace(answer, fate="never")
 
 
-def _content(content_type: str) -> dict[str, str]:
+def content_type_of(content_type: str) -> dict[str, str]:
     return {"Content-Type": content_type} if content_type else {}
 
 

@@ -2,7 +2,8 @@
 
 Speaks Binance's stream protocol (web-socket-streams.md): ``/ws``, ``/ws/<name>`` and
 ``/stream?streams=<name>/<name>`` with control messages; at most 1,024 streams and 5 incoming frames a second;
-a ping every 20 s and the end for who does not answer it within a minute; the end after 24 h.
+a ping every 20 s and the end for who does not answer it within a minute; the end after 24 h. Of futures the
+same below ``/public``, with limits of their own.
 
 Leaves to others: sockets (:mod:`simulator.app`). :attr:`Session.outbox` holds what is to be sent, in order.
 """
@@ -53,7 +54,10 @@ Frame = str | bytes | Ping | Pong | Close | Abort
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """The exchange's limits for one connection, and the bound of what waits to be sent to it."""
+    """The exchange's limits for one connection, and the bound of what waits to be sent to it.
+
+    Those of spot; :data:`FUTURES_LIMITS` are those of futures.
+    """
 
     streams: int = 1024
     frames_a_second: int = 5
@@ -61,6 +65,14 @@ class SessionLimits:
     pong_timeout_s: float = 60
     life_s: float = 24 * 3600
     outbox: int = 20_000
+
+
+FUTURES_LIMITS: Final = SessionLimits(frames_a_second=10, ping_interval_s=180, pong_timeout_s=600)
+"""*"10 incoming messages per second … a ping frame every 3 minutes … a pong frame back … within a 10 minute
+period"*."""
+
+PUBLIC_ROUTE: Final = "/public"
+"""*"Public (high-frequency public market data)"*: where futures have books; it may be left out."""
 
 
 class StreamRequest(NamedTuple):
@@ -76,7 +88,10 @@ def parse_target(path: str, query: str) -> StreamRequest | None:
 
     >>> parse_target("/stream", "streams=btcusdt@depth/ethusdt@depth@100ms")
     StreamRequest(names=('btcusdt@depth', 'ethusdt@depth@100ms'), combined=True, microseconds=False)
+    >>> parse_target("/public/ws/btcusdt@depth", "").names
+    ('btcusdt@depth',)
     """
+    path = path.removeprefix(PUBLIC_ROUTE)
     parameters = dict(parse_qsl(query, keep_blank_values=True))
     microseconds = _TIME_UNITS.get(parameters.get("timeUnit", "MILLISECOND"), False)
     if path == "/stream":
@@ -102,7 +117,7 @@ class Session:
     ) -> None:
         self.exchange = exchange
         self.id = connection_id
-        self.limits = limits or SessionLimits()
+        self.limits = limits or (FUTURES_LIMITS if exchange.futures else SessionLimits())
         self.combined = request.combined
         self.microseconds = request.microseconds
         self.frozen = False

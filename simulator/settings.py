@@ -11,7 +11,8 @@ from simulator.session import SessionLimits
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``symbols``: how many synthetic ones, or which (default: 20, or none where there is a capture).
+    """``futures``: Binance's USD-M futures are spoken in place of spot. ``symbols``: how many synthetic ones,
+    or which (default: 20, or none where there is a capture).
 
     ``speed`` plays a capture so many times as fast as it was recorded; 0: as fast as its readers take it.
     ``accounts`` are files, each with an account's key (:meth:`simulator.accounts.Account.of`).
@@ -19,6 +20,9 @@ class Settings:
     ``first_id``: about where the update ids of synthetic symbols begin. An exchange that readers are to take
     for the one of an earlier run begins above the last id of that.
     """
+
+    # What it speaks
+    futures: bool = False
 
     # Where
     host: str = "127.0.0.1"
@@ -48,11 +52,13 @@ class Settings:
     history_changes: int = 16_000_000
 
     # The exchange's limits
-    weight_limit: int = 6000
+    weight_limit: int = 0
+    """Request weight a minute and address; 0: as the exchange has it."""
     ban_after: int = 20
     ban_s: int = 120
     connections_per_5min: int = 300
-    session: SessionLimits = field(default_factory=SessionLimits)
+    session: SessionLimits | None = None
+    """``None``: the exchange's own."""
 
     # Faults
     rates: Mapping[Kind, float] = field(default_factory=dict)
@@ -62,6 +68,8 @@ class Settings:
     hang_s: float = 60
 
     def __post_init__(self) -> None:
+        if not self.weight_limit:
+            object.__setattr__(self, "weight_limit", 2400 if self.futures else 6000)
         if not 0 < self.rate <= 1000:
             raise ValueError(f"rate is a number of ticks a second up to 1000, not {self.rate}")
         if self.first_id < 1:

@@ -22,6 +22,13 @@ _NAME: Final = re.compile(
     r"(?P<symbol>[^@]+)@(?:(?P<ticker>bookTicker)|depth(?P<levels>5|10|20)?(?P<fast>@100ms)?)"
 )
 
+# Of futures: "<symbol>@depth", "@depth@500ms", "@depth@100ms", "@bookTicker". No partial books.
+_FUTURES_NAME: Final = re.compile(
+    r"(?P<symbol>[^@]+)@(?:(?P<ticker>bookTicker)|depth(?:@(?P<ms>500|100)ms)?)"
+)
+_FUTURES_MS: Final = 250
+"""*"250ms, 500ms or 100ms"*: the speed of a name that says none."""
+
 # A straggler is an earlier diff: there has to be one.
 _FIRST_DIFF_KINDS: Final = tuple(kind for kind in DIFF_KINDS if kind is not Kind.STRAGGLER)
 
@@ -74,16 +81,23 @@ class PartialStream(Stream):
 
 
 class DiffStream(Stream):
-    """``<symbol>@depth@100ms``, and ``<symbol>@depth`` that joins what came in a second.
+    """``<symbol>@depth@100ms``, and ``<symbol>@depth`` that joins what came in ``interval_ms``.
 
     ``cuts`` is the connection's own source of cuts, ``None`` where it sees the diffs as they were published.
     """
 
     def __init__(
-        self, session: "Session", name: str, instrument: Instrument, fast: bool, cuts: Random | None
+        self,
+        session: "Session",
+        name: str,
+        instrument: Instrument,
+        fast: bool,
+        cuts: Random | None,
+        interval_ms: int = 1000,
     ) -> None:
         super().__init__(session, name, instrument)
         self._fast = fast
+        self._interval_ms = interval_ms
         self._cuts = cuts
         self._waiting: list[DepthUpdate] = []
         self._sent_ms = 0
@@ -113,7 +127,7 @@ class DiffStream(Stream):
             if self._idle_tick and self._waiting:
                 self._send_all()
             self._idle_tick = True
-        elif self._waiting and now_ms - self._sent_ms >= 1000:
+        elif self._waiting and now_ms - self._sent_ms >= self._interval_ms:
             self._sent_ms = now_ms
             self._send_all()
 
@@ -177,6 +191,8 @@ def stream_of(session: "Session", exchange: Exchange, name: str, cuts: Random | 
 
     ``cuts``: see :class:`DiffStream`.
     """
+    if exchange.futures:
+        return _futures_stream(session, exchange, name, cuts)
     match = _NAME.fullmatch(name)
     instrument = exchange.instrument_of_stream(match["symbol"]) if match else None
     if match is None or instrument is None:
@@ -187,3 +203,14 @@ def stream_of(session: "Session", exchange: Exchange, name: str, cuts: Random | 
     if match["levels"]:
         return PartialStream(session, name, instrument, int(match["levels"]), fast)
     return DiffStream(session, name, instrument, fast, cuts)
+
+
+def _futures_stream(session: "Session", exchange: Exchange, name: str, cuts: Random | None) -> Stream | None:
+    match = _FUTURES_NAME.fullmatch(name)
+    instrument = exchange.instrument_of_stream(match["symbol"]) if match else None
+    if match is None or instrument is None:
+        return None
+    if match["ticker"]:
+        return TickerStream(session, name, instrument)
+    interval_ms = int(match["ms"] or _FUTURES_MS)
+    return DiffStream(session, name, instrument, interval_ms == 100, cuts, interval_ms)

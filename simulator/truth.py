@@ -31,12 +31,23 @@ CURSORS_A_JOURNAL: Final = 3
 """How many askers can walk one journal at different places without replaying from keyframes."""
 
 
+TIMES_KEPT: Final = 20_000
+"""Of so many of a symbol's diffs the times are remembered: half an hour's."""
+
+
 class Change(NamedTuple):
     """From now on ``quantity`` stands at ``price`` (units, :mod:`simulator.scale`); 0: nothing does."""
 
     side: int
     price: int
     quantity: int
+
+
+class Times(NamedTuple):
+    """When a futures message was put out (``E``) and its last change made (``T``), ms since 1970."""
+
+    event_ms: int
+    transaction_ms: int
 
 
 class TruthError(LookupError):
@@ -73,11 +84,12 @@ class TrueBook:
         prices = reversed(book_side) if side == BID else iter(book_side)
         return [(price, book_side[price]) for price in islice(prices, limit)]
 
-    def body(self, update_id: int, limit: int, scale: Scale) -> bytes:
-        """What ``GET /api/v3/depth`` answers for this book."""
+    def body(self, update_id: int, limit: int, scale: Scale, times: Times | None = None) -> bytes:
+        """What ``GET /api/v3/depth`` answers for this book, or with ``times`` ``GET /fapi/v1/depth``."""
         bids = scale.levels(self.levels(BID, min(limit, MAX_DEPTH)))
         asks = scale.levels(self.levels(ASK, min(limit, MAX_DEPTH)))
-        return f'{{"lastUpdateId":{update_id},"bids":{bids},"asks":{asks}}}'.encode()
+        told = "" if times is None else f'"E":{times.event_ms},"T":{times.transaction_ms},'
+        return f'{{"lastUpdateId":{update_id},{told}"bids":{bids},"asks":{asks}}}'.encode()
 
     def check(self) -> None:
         """Raise AssertionError where a level has no quantity or the book is crossed. O(levels)."""
@@ -140,6 +152,9 @@ class Journal:
         self.update_id = update_id
         self.divisible = divisible
         self.head = book
+        self.times: Times | None = None
+        """Of futures: those of the newest change; an earlier diff's are in :meth:`times_at`."""
+        self._told_times: dict[int, Times] = {}
         self._keyframe_changes = keyframe_changes
         self._segments = [_Segment(book, update_id, 0, time_ms)]
 
@@ -161,6 +176,16 @@ class Journal:
         self.update_id = update_id
         segment.ids.append(update_id)
         segment.ends.append(segment.count)
+
+    def tell_times(self, update_id: int, times: Times) -> None:
+        """A futures diff that ended there had these times. The last :data:`TIMES_KEPT` are kept."""
+        self._told_times[update_id] = times
+        if len(self._told_times) > TIMES_KEPT:
+            del self._told_times[next(iter(self._told_times))]
+
+    def times_at(self, update_id: int) -> Times | None:
+        """The times of the diff that ended there; ``None`` where none did, or none are told."""
+        return self._told_times.get(update_id)
 
     def mark_time(self, time_ms: int) -> bool:
         """Note the time up to which changes came; true where a new keyframe was due and taken."""
@@ -325,18 +350,28 @@ class Truth:
         """The generations in which ``update_id`` has a known book, newest first; ids can come again."""
         return [j for j in reversed(self.generations(symbol)) if _knows(j, update_id)]
 
-    def body(self, symbol: str, update_id: int, limit: int, generation: int | None = None) -> bytes:
+    def body(
+        self,
+        symbol: str,
+        update_id: int,
+        limit: int,
+        generation: int | None = None,
+        *,
+        times: Times | None = None,
+    ) -> bytes:
         """The REST body at an id; of the newest generation that has it, unless one is named.
 
-        Raises :class:`TruthError`.
+        Of futures it has ``times``, by default those of the diff that ended there. Raises
+        :class:`TruthError`.
         """
         journal = self._journal(symbol, update_id, generation)
-        return self._book(journal, update_id).body(update_id, limit, journal.scale)
+        told = times or journal.times_at(update_id)
+        return self._book(journal, update_id).body(update_id, limit, journal.scale, told)
 
     def bodies(self, symbol: str, update_id: int, limit: int) -> list[bytes]:
         """The REST bodies of all generations that have the id, newest first; empty where none has."""
         return [
-            self._book(journal, update_id).body(update_id, limit, journal.scale)
+            self._book(journal, update_id).body(update_id, limit, journal.scale, journal.times_at(update_id))
             for journal in self.holding(symbol, update_id)
         ]
 

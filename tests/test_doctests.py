@@ -35,6 +35,7 @@ TRIED = [
         "reading.file",
         "venues.binance",
         "venues.binance_futures",
+        "venues.binance_futures_rest",
         "venues.binance_lists",
         "venues.binance_rest",
         "venues.registry",

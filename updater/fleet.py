@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from depthcast.errors import BadFile, StoreError, StoreUnavailable
-from depthcast.files import heartbeat_key
+from depthcast.files import BINANCE, Scheme, heartbeat_key
 from depthcast.fleet import BEAT_EVERY_S
 from depthcast.heartbeat import HEARTBEAT_CONTENT_TYPE, MOST, Heartbeat, State
 from depthcast.roster import Roster
@@ -64,7 +64,7 @@ class Fleet:
     """One replica's side of the fleet. :meth:`run` it until cancelled, then :meth:`say_goodbye`.
 
     ``on_reading`` is called after each reading that went well; ``on_pause`` with milliseconds, for which the
-    exchange wants nothing from this address.
+    exchange wants nothing from this address. ``scheme`` is the venue's whose books the fleet keeps.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Fleet:
         compose: Compose,
         *,
         replica: str,
+        scheme: Scheme = BINANCE,
         observer: Observer,
         on_reading: Callable[[], None],
         on_pause: Callable[[int], None],
@@ -89,7 +90,7 @@ class Fleet:
         self._store = store
         self._compose = compose
         self._replica = replica
-        self._key = heartbeat_key(replica)
+        self._key = heartbeat_key(replica, scheme)
         self._observer = observer
         self._on_reading = on_reading
         self._on_pause = on_pause
@@ -103,6 +104,7 @@ class Fleet:
         self._roster = Roster(
             store,
             own=replica,
+            scheme=scheme,
             on_damaged=lambda key, error: observer.damaged_heartbeat(key, error),
             clock=clock,
         )

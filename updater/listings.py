@@ -1,6 +1,6 @@
 """``Listings``: which symbols the settings mean, as the exchange lists new ones and drops old ones.
 
-The list that counts is the stored one (:data:`~depthcast.files.EXCHANGE_INFO_KEY`): one replica asks the
+The list that counts is the stored one (:func:`depthcast.metadata.kinds.exchange_info`): one replica asks the
 exchange and writes what is news, and all take it up from there, so that they agree. Where the store cannot be
 read, or holds nothing yet, a replica's own answer counts until it can.
 
@@ -13,9 +13,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
 from depthcast.errors import SettingsError, StoreError, VenueError
-from depthcast.files import EXCHANGE_INFO_KEY
 from depthcast.logs import Seldom, get_logger
-from depthcast.metadata import kinds
+from depthcast.metadata.kinds import EXCHANGE_INFO, Kind
 from depthcast.rest import parsed
 from depthcast.store import UNCHANGED, Store
 from depthcast.venues import ExchangeInfo
@@ -30,7 +29,8 @@ Take = Callable[[ExchangeInfo, set[str]], Awaitable[None]]
 class Listings:
     """Follows the stored list until cancelled (:meth:`run`). ``parse`` reads a list's body.
 
-    ``ask`` has the exchange asked at once: for the first list where the stored one will not do.
+    ``ask`` has the exchange asked at once: for the first list where the stored one will not do. ``kind`` is
+    the venue's list.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Listings:
         parse: Callable[[bytes], ExchangeInfo],
         take: Take,
         ask: Callable[[], None],
+        kind: Kind = EXCHANGE_INFO,
         # Times
         look_every_s: float = 5.0,
         first_look_every_s: float = 0.5,
@@ -52,6 +53,7 @@ class Listings:
         self._parse = parse
         self._take = take
         self._ask = ask
+        self._kind = kind
         self._look_every_s = look_every_s
         self._first_look_every_s = first_look_every_s
         self._read_timeout_s = read_timeout_s
@@ -82,9 +84,9 @@ class Listings:
         try:
             async with asyncio.timeout(self._read_timeout_s):
                 found = await (
-                    self._store.get(EXCHANGE_INFO_KEY)
+                    self._store.get(self._kind.key)
                     if self._etag is None
-                    else self._store.get_if_changed(EXCHANGE_INFO_KEY, self._etag)
+                    else self._store.get_if_changed(self._kind.key, self._etag)
                 )
         except (StoreError, TimeoutError) as error:
             if self._seldom.held_back("read") is not None:
@@ -113,7 +115,7 @@ class Listings:
         :class:`~depthcast.errors.SettingsError` where the first one does not name what the settings mean.
         """
         async with self._turn:
-            read = kinds.EXCHANGE_INFO.read(body)
+            read = self._kind.read(body)
             mark = (read.server_time_ms or 0, read.fingerprint)
             if self._seen is not None and (mark[0] < self._seen[0] or mark[1] == self._seen[1]):
                 return

@@ -29,11 +29,12 @@ from typing import Final, NamedTuple
 
 from depthcast.errors import BadFile, BadKey, StoreError, StoreUnavailable
 from depthcast.files import (
+    BINANCE,
     DELISTED,
-    DEPTH_PREFIX,
     PEEK_BYTES,
     TRADING,
     FileInfo,
+    Scheme,
     depth_key,
     parse_key,
     valid_status,
@@ -67,7 +68,8 @@ class Marks:
     """The known statuses, and the files marked with them.
 
     ``mine`` says whether this replica is the one to mark a symbol's files; where two think so, or none, the
-    work is done twice or later. At most ``reads_at_once`` symbols are worked on together.
+    work is done twice or later. ``scheme`` is the venue's. At most ``reads_at_once`` symbols are worked on
+    together.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Marks:
         store: Store,
         *,
         mine: Callable[[str], bool],
+        scheme: Scheme = BINANCE,
         on_marked: OnMarked = lambda *_: None,
         # Limits
         reads_at_once: int = 8,
@@ -83,6 +86,7 @@ class Marks:
     ) -> None:
         self._store = store
         self._mine = mine
+        self._scheme = scheme
         self._on_marked = on_marked
         self._reads_at_once = reads_at_once
         self._list_timeout_s = list_timeout_s
@@ -154,7 +158,7 @@ class Marks:
         found: dict[str, list[int]] = {}
         try:
             async with asyncio.timeout(self._list_timeout_s):
-                async for entry in self._store.list(DEPTH_PREFIX):
+                async for entry in self._store.list(self._scheme.depth_prefix):
                     try:
                         symbol, limit = parse_key(entry.key)
                     except BadKey:
@@ -186,7 +190,7 @@ class Marks:
             return
         marked, unsettled = 0, False
         for limit in due.limits:
-            outcome = await mark(self._store, depth_key(due.symbol, limit), due.status)
+            outcome = await mark(self._store, depth_key(due.symbol, limit, self._scheme), due.status)
             if outcome is Marking.MARKED:
                 marked += 1
                 self._on_marked(due.symbol, limit, due.status)
@@ -202,7 +206,7 @@ class Marks:
             self._done[due.symbol] = due.status
 
     async def _has(self, symbol: str, limit: int, status: str) -> bool:
-        key = depth_key(symbol, limit)
+        key = depth_key(symbol, limit, self._scheme)
         head = await self._store.peek(key, PEEK_BYTES)
         try:
             return head is not None and FileInfo.from_metadata(key, head.metadata).status == status

@@ -112,17 +112,19 @@ class Metadata:
         self._wall_ms = wall_ms
         self._aside = aside
         self._writers: dict[str, DocumentWriter] = {}
-        venue = Binance(settings.binance_rest_url, settings.binance_ws_url)
-        self._list_writer = self._writer(EXCHANGE_INFO, kinds.EXCHANGE_INFO, lambda _: self.listings.look())
+        venue = settings.make_venue()
+        self._list_kind = kinds.exchange_info(venue.scheme)
+        self._list_writer = self._writer(EXCHANGE_INFO, self._list_kind, lambda _: self.listings.look())
         self.listings = Listings(
             store,
             settings.symbols,
             parse=venue.parse_exchange_info,
             take=take,
             ask=lambda: self.polls.force(EXCHANGE_INFO),
+            kind=self._list_kind,
             look_every_s=min(LOOK_EVERY_S, max(settings.symbols_every_s, 0.1)),
         )
-        self._trading_writer = self._writer(TRADING_STATUS, kinds.TRADING_STATUS)
+        self._trading_writer = self._writer(TRADING_STATUS, kinds.trading_status(venue.scheme))
         self._trading: bytes | None = None
         self.maintenance = False
         """Whether the exchange said so when this replica asked last, and goes on asking."""
@@ -164,7 +166,7 @@ class Metadata:
             kind,
             replica=self._settings.replica,
             cache_control=self._settings.cache_control,
-            cuts=(lambda: self.listings.selected) if kind is kinds.EXCHANGE_INFO else None,
+            cuts=(lambda: self.listings.selected) if kind is self._list_kind else None,
             ready=self._ready,
             on_written=on_written,
             on_outcome=lambda outcome: self._on_document(name, outcome),

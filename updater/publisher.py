@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from depthcast.backoff import Backoff
 from depthcast.errors import VenueError
-from depthcast.files import LIMITS, OPERATOR, TRADING, Version, depth_key
+from depthcast.files import BINANCE, LIMITS, OPERATOR, TRADING, Scheme, Version, depth_key
 from depthcast.heartbeat import Role
 from depthcast.store import Outcome, Store, StoredObject
 from updater.cadence import Cadence
@@ -50,11 +50,12 @@ class FileState(NamedTuple):
 class Publisher:
     """One symbol's files. :meth:`run` is its task; :meth:`wake` tells it that the book changed.
 
-    ``limits`` are the files written. The caller shares ``slots`` and ``outage`` among all its publishers.
-    ``on_newer_epoch`` is called with the symbol and an epoch greater than the book's: the book is to be taken
-    anew from the venue, in this epoch or a later one. ``confirm`` returns the update id of a snapshot that
-    the venue makes now, or raises :class:`~depthcast.errors.VenueError`. ``rank`` is the replica's among
-    those that hold the symbol (:meth:`set_rank`), ``status`` the venue's word for what the symbol does.
+    ``limits`` are the files written, ``scheme`` is the venue's. The caller shares ``slots`` and ``outage``
+    among all its publishers. ``on_newer_epoch`` is called with the symbol and an epoch greater than the
+    book's: the book is to be taken anew from the venue, in this epoch or a later one. ``confirm`` returns the
+    update id of a snapshot that the venue makes now, or raises :class:`~depthcast.errors.VenueError`.
+    ``rank`` is the replica's among those that hold the symbol (:meth:`set_rank`), ``status`` the venue's word
+    for what the symbol does.
     Raises :class:`~depthcast.errors.BadKey` where there is no key for a symbol and a limit.
     """
 
@@ -68,6 +69,7 @@ class Publisher:
         on_newer_epoch: Callable[[str, int], None],
         confirm: Callable[[str], Awaitable[int]],
         # What is written, and how often
+        scheme: Scheme = BINANCE,
         limits: Sequence[int] = LIMITS,
         cadence: Cadence | None = None,
         cache_control: str = CACHE_CONTROL,
@@ -105,7 +107,7 @@ class Publisher:
         rng = rng or Random()
         self._writers = {
             limit: KeyWriter(
-                depth_key(live.symbol, limit),
+                depth_key(live.symbol, limit, scheme),
                 every_s=cadence.every_s(limit),
                 same_levels_s=same_levels_s,
                 watch_s=watch_s,

@@ -29,7 +29,6 @@ from depthcast.logs import get_logger
 from depthcast.rest import Rest
 from depthcast.store import Store
 from depthcast.venues import ExchangeInfo
-from depthcast.venues.binance import Binance
 from depthcast.venues.binance_signing import ApiKey
 from updater.asking import Asking, sharing
 from updater.assignment import place
@@ -90,8 +89,10 @@ class Replica:
         self._retry_s = (retry_initial_s, retry_maximum_s)
         self._lag_every_s = lag_every_s
         self._settle_timeout_s = settle_timeout_s
+        self._venue = settings.make_venue()
         self._feed_limits = replace(
-            feed_limits or FeedLimits(), streams_per_connection=settings.streams_per_connection
+            feed_limits or FeedLimits.of(self._venue.messages_per_s),
+            streams_per_connection=settings.streams_per_connection,
         )
         self._connect = connect
         self._clock = clock
@@ -101,9 +102,9 @@ class Replica:
         self.metrics = Metrics(clock=clock)
         self._slots = Slots(settings.writes_at_once)
         self._outage = Outage(clock=clock)
-        self._warm = WarmFiles(store, settings.limits[-1], on_damaged=self.metrics.damaged)
-        self._marks = Marks(store, mine=self._comes_first, on_marked=self.metrics.marked)
-        self._venue = Binance(settings.binance_rest_url, settings.binance_ws_url)
+        scheme = self._venue.scheme
+        self._warm = WarmFiles(store, settings.limits[-1], scheme=scheme, on_damaged=self.metrics.damaged)
+        self._marks = Marks(store, mine=self._comes_first, scheme=scheme, on_marked=self.metrics.marked)
         self._rest = Rest(
             self._venue,
             share=settings.weight_share,
@@ -175,6 +176,7 @@ class Replica:
                 wall_ms=wall_ms,
             ),
             replica=settings.replica,
+            scheme=scheme,
             observer=self.metrics,
             on_reading=self._fleet_read,
             on_pause=self._rest.silence,
@@ -386,6 +388,7 @@ class Replica:
             on_newer_epoch=self._newer_epoch,
             confirm=self._keeper.confirm,
             status=partial(self._marks.status, live.symbol),
+            scheme=self._venue.scheme,
             limits=settings.limits,
             cadence=settings.paced,
             cache_control=settings.cache_control,

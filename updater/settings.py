@@ -4,19 +4,18 @@ import secrets
 import socket
 from os import getpid
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from depthcast.errors import BadKey
-from depthcast.files import LIMITS, MAX_LIMIT
+from depthcast.files import LIMITS, MAX_LIMIT, Scheme, depth_key
 from depthcast.metadata import kinds
 from depthcast.settings import Address, Counts, Listen, LogSettings, Names, StoreSettings, VenueSettings
+from depthcast.venues import Venue
+from depthcast.venues.registry import VENUES, venue_named
 from updater.cadence import Cadence
 from updater.publisher import CACHE_CONTROL
-
-_SNAPSHOT_LIMITS: Final = (100, 500, 1000, MAX_LIMIT)
-"""The most levels that each weight of Binance's ``depth`` request buys: 5, 25, 50 and 250."""
 
 
 def _some(symbols: tuple[str, ...]) -> tuple[str, ...]:
@@ -29,6 +28,12 @@ def _limits(limits: tuple[int, ...]) -> tuple[int, ...]:
     if not limits or not all(1 <= limit <= MAX_LIMIT for limit in limits):
         raise ValueError(f"should be one or more numbers between 1 and {MAX_LIMIT}")
     return tuple(sorted(set(limits)))
+
+
+def _venue(name: str) -> str:
+    if name not in VENUES:
+        raise ValueError(f"should be one of {', '.join(VENUES)}")
+    return name
 
 
 def _cadence(value: object) -> object:
@@ -45,6 +50,10 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
 
     # What is published
 
+    venue: Annotated[str, AfterValidator(_venue)] = Field(
+        "binance",
+        description=f"how the exchange speaks, and what the files are called: {', '.join(VENUES)}",
+    )
     symbols: Annotated[Names, AfterValidator(_some)] = Field(
         ("BTCUSDT", "ETHUSDT"), description="symbols, globs such as *USDT, or all"
     )
@@ -166,6 +175,25 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     )
 
     @model_validator(mode="after")
+    def _of_its_venue(self) -> Self:
+        """What is not set is the venue's: its urls, its limits."""
+        known = VENUES[self.venue]
+        own: dict[str, object] = {"limits": known.scheme.limits}
+        if self.exchange != "simulator":
+            own |= {"binance_rest_url": known.rest_url, "binance_ws_url": known.ws_url}
+        for name, value in own.items():
+            if name not in self.model_fields_set:
+                object.__setattr__(self, name, value)
+        try:
+            for limit in self.limits:
+                depth_key("X", limit, known.scheme)
+        except BadKey as error:
+            raise ValueError(f"limits has one that {self.venue} does not know: {error}") from None
+        if self.venue != "binance" and (self.account or self.binance_api_url):
+            raise ValueError("binance_api_url and account are of the venue binance alone")
+        return self
+
+    @model_validator(mode="after")
     def _named(self) -> Self:
         if not self.replica:
             host = "".join(letter for letter in socket.gethostname() if letter.isascii() and letter.isalnum())
@@ -175,7 +203,8 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
 
     @model_validator(mode="after")
     def _asks_where_it_can(self) -> Self:
-        if self.exchange == "simulator" and "binance_api_url" not in self.model_fields_set:
+        asks = self.exchange == "simulator" and self.venue == "binance"
+        if asks and "binance_api_url" not in self.model_fields_set:
             object.__setattr__(self, "binance_api_url", self.simulator_url)
         if self.account and not self.binance_api_url:
             raise ValueError(
@@ -193,6 +222,15 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         return self
 
     @property
+    def scheme(self) -> Scheme:
+        """What the venue's files are called."""
+        return VENUES[self.venue].scheme
+
+    def make_venue(self) -> Venue:
+        """The venue, at the urls set. Raises SettingsError for urls that are none."""
+        return venue_named(self.venue, rest_url=self.binance_rest_url, ws_url=self.binance_ws_url)
+
+    @property
     def paced(self) -> Cadence:
         """The cadence above the store's floor."""
         return Cadence(self.cadence.steps_ms, self.store_floor_ms)
@@ -200,8 +238,8 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     @property
     def snapshot_limit(self) -> int:
         """Levels a side asked of the exchange: twice the largest file's where it has as many."""
-        wanted = min(2 * self.limits[-1], MAX_LIMIT)
-        return next(limit for limit in _SNAPSHOT_LIMITS if limit >= wanted)
+        wanted = min(2 * self.limits[-1], self.scheme.max_limit)
+        return next(limit for limit in self.make_venue().snapshot_limits if limit >= wanted)
 
     @property
     def refill_below(self) -> int:

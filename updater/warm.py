@@ -11,7 +11,7 @@ import orjson
 
 from depthcast.errors import BadFile
 from depthcast.events import Snapshot
-from depthcast.files import PEEK_BYTES, FileInfo, depth_key, update_id_of
+from depthcast.files import BINANCE, PEEK_BYTES, FileInfo, Scheme, depth_key, update_id_of
 from depthcast.keeper import NO_FILE, WarmStart
 from depthcast.store import UNCHANGED, Store, StoredObject
 
@@ -23,14 +23,23 @@ class _Seen(NamedTuple):
 
 class WarmFiles:
     """Reads the files of ``limit`` from ``store``; itself the ``warm`` of a :class:`depthcast.keeper.Keeper`.
+    ``scheme`` is the venue's.
 
     ``on_damaged`` is told of objects that are no files. A file is looked at with a small read first. One that
     was too old is next asked for only if it changed, and whole: then it most likely will do, and where many
     books begin at once, requests are what the store is short of.
     """
 
-    def __init__(self, store: Store, limit: int, *, on_damaged: Callable[[str, int, BadFile], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        limit: int,
+        *,
+        scheme: Scheme = BINANCE,
+        on_damaged: Callable[[str, int, BadFile], None],
+    ) -> None:
         self._store = store
+        self._scheme = scheme
         self._limit = limit
         self._on_damaged = on_damaged
         self._epochs: dict[str, int] = {}
@@ -55,7 +64,7 @@ class WarmFiles:
         return start
 
     async def _read(self, symbol: str, wanted_id: int) -> WarmStart | None:
-        key = depth_key(symbol, self._limit)
+        key = depth_key(symbol, self._limit, self._scheme)
         seen = self._too_old.get(symbol)
         try:
             if seen is None or not seen.start.update_id < wanted_id < NO_FILE:
@@ -96,9 +105,15 @@ def snapshot_of(key: str, body: bytes, info: FileInfo) -> Snapshot:
     try:
         parsed = orjson.loads(body)
         update_id, bids, asks = parsed["lastUpdateId"], parsed["bids"], parsed["asks"]
+        transaction_time_ms = parsed.get("T", 0)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise BadFile(key, "it is not JSON of a book") from None
-    if not (isinstance(update_id, int) and isinstance(bids, list) and isinstance(asks, list)):
+    if not (
+        isinstance(update_id, int)
+        and isinstance(bids, list)
+        and isinstance(asks, list)
+        and isinstance(transaction_time_ms, int)
+    ):
         raise BadFile(key, "its members are of other types")
     if update_id != update_id_of(key, body):
         raise BadFile(key, "it has two update ids")
@@ -109,4 +124,5 @@ def snapshot_of(key: str, body: bytes, info: FileInfo) -> Snapshot:
         info.bids_complete and len(bids) >= info.bids,
         info.asks_complete and len(asks) >= info.asks,
         info.event_time_ms,
+        transaction_time_ms,
     )

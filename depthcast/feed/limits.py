@@ -1,7 +1,7 @@
 """Every bound of a feed and its default, with the reason. Values only."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 MAX_STREAMS: Final = 1024
 """*"A single connection can listen to a maximum of 1024 streams."* (Binance, web-socket-streams.md)"""
@@ -91,6 +91,12 @@ class FeedLimits:
 
     tick_s: float = 0.1
     """How often decisions are taken. Frames do not wait for it."""
+
+    @classmethod
+    def of(cls, messages_per_s: int) -> Self:
+        """The bounds for a venue that takes so many messages a second of a connection: some are left for
+        pongs."""
+        return cls(control_interval_s=1.75 / messages_per_s)
 
     def __post_init__(self) -> None:
         if not 1 <= self.streams_per_connection <= MAX_STREAMS:

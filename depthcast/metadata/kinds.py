@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from depthcast.errors import BadKey, MalformedAnswer
-from depthcast.files import EXCHANGE_INFO_KEY, PUBLIC_PREFIX, valid_symbol
+from depthcast.files import BINANCE, BOOK_PREFIXES, Scheme, valid_symbol
 from depthcast.metadata.document import Json, read_json
 
 METADATA_PREFIX: Final = "metadata/"
@@ -32,9 +32,12 @@ PRIVATE_PREFIX: Final = "private/"
 """What lies below it is never public."""
 
 SYSTEM_STATUS_KEY: Final = "sapi/v1/system/status"
-TRADING_STATUS_KEY: Final = "metadata/current/tradingStatus"
+CURRENT_PREFIX: Final = "metadata/current/"
+"""Where the current documents are that no venue answers by itself."""
 
-PUBLIC_PREFIXES: Final = (PUBLIC_PREFIX, "sapi/", "metadata/current/")
+TRADING_STATUS_KEY: Final = f"{CURRENT_PREFIX}tradingStatus"
+
+PUBLIC_PREFIXES: Final = (*BOOK_PREFIXES, "sapi/", CURRENT_PREFIX)
 """Where the files are that anybody may read: books, and current documents. An edge without a server reads
 them; heads and changes are a server's to read."""
 
@@ -154,15 +157,34 @@ class Kind:
             raise MalformedAnswer(self.path, "it lists a symbol twice")
 
 
-EXCHANGE_INFO: Final = Kind(
-    "exchangeInfo", EXCHANGE_INFO_KEY, f"/{EXCHANGE_INFO_KEY}", has_symbols=True, timed=True
-)
+def exchange_info(scheme: Scheme) -> Kind:
+    """A venue's list of symbols. What is kept of it beside the current one is in the venue's own room.
+
+    >>> from depthcast.files import BINANCE_USDM
+    >>> exchange_info(BINANCE_USDM).key, exchange_info(BINANCE_USDM).head_key
+    ('fapi/v1/exchangeInfo', 'metadata/binanceusdm/exchangeInfo')
+    """
+    key = scheme.exchange_info_key
+    return Kind(f"{scheme.room}exchangeInfo", key, f"/{key}", has_symbols=True, timed=True)
+
+
+def trading_status(scheme: Scheme) -> Kind:
+    """What each of a venue's symbols does, derived by the updaters.
+
+    >>> trading_status(BINANCE).key
+    'metadata/current/tradingStatus'
+    """
+    key = f"{CURRENT_PREFIX}{scheme.room}tradingStatus"
+    return Kind(f"{scheme.room}tradingStatus", key, key, has_symbols=True)
+
+
+EXCHANGE_INFO: Final = exchange_info(BINANCE)
 """``GET /api/v3/exchangeInfo``: rate limits, and each symbol's status, sizes and permissions."""
 
 SYSTEM_STATUS: Final = Kind("systemStatus", SYSTEM_STATUS_KEY, f"/{SYSTEM_STATUS_KEY}")
 """``GET /sapi/v1/system/status``: ``{"status":0,"msg":"normal"}``, or 1 while there is maintenance."""
 
-TRADING_STATUS: Final = Kind("tradingStatus", TRADING_STATUS_KEY, TRADING_STATUS_KEY, has_symbols=True)
+TRADING_STATUS: Final = trading_status(BINANCE)
 """What each symbol does, derived by the updaters from what they are told and what they see."""
 
 PUBLIC: Final = (EXCHANGE_INFO, SYSTEM_STATUS, TRADING_STATUS)

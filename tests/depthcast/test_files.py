@@ -12,12 +12,12 @@ from depthcast.files import (
     BINANCE,
     BINANCE_US,
     BINANCE_USDM,
+    BOOK_PREFIXES,
     FUTURES_LIMITS,
     LIMITS,
     MAX_LIMIT,
     MAX_NUMBER,
     PEEK_BYTES,
-    PUBLIC_PREFIXES,
     SCHEMES,
     FileInfo,
     Scheme,
@@ -307,7 +307,7 @@ class TestSchemes:
             assert key.startswith(scheme.depth_prefix)
             assert parse_key(key) == ("ETHUSDT", limit)
             assert scheme_of(key) is scheme
-            assert key.startswith(PUBLIC_PREFIXES)
+            assert key.startswith(BOOK_PREFIXES)
 
     def test_no_two_venues_share_a_key(self) -> None:
         for keys in (

@@ -27,6 +27,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 ETHUSDT = [f"binance_spot/hftbacktest_spot_ethusdt_2024080{day}.gz" for day in (8, 9)]
 APRIL = [f"binance_spot/cf_20210417_{part}.txt.gz" for part in ("rest_depth", "ws", "exchangeInfo")]
 AUGUST = [f"binance_spot/cf_20210814_{part}.txt.gz" for part in ("ws", "rest_depth")]
+USDM_APRIL = [f"binance_usdm/cf_20210417_{part}.txt.gz" for part in ("ws", "rest_depth")]
 US_APRIL = [f"binance_us/cf_20210417_{part}.txt.gz" for part in ("ws", "rest_depth")]
 
 needs_captures = pytest.mark.skipif(not DATA.is_dir(), reason=f"no captured exchange data in {DATA}")
@@ -44,6 +45,8 @@ class Follower:
         self.updates: list[str] = []
         self.tickers: dict[tuple[str, int], BookTicker] = {}
         self.ends: set[tuple[str, int]] = set()
+        self.times: dict[tuple[str, int], dict[str, int]] = {}
+        """What is told of the diffs of futures."""
         self.gaps = 0
         self.last: dict[str, int] = {}
         self.begins = {symbol: snapshot.update_id for symbol, snapshot in run.snapshots.items()}
@@ -64,11 +67,13 @@ class Follower:
         self.updates.append(update.data())
         diff = json.loads(self.updates[-1])
         symbol, last = diff["s"], diff["u"]
-        self.gaps += diff["U"] != self.last.get(symbol, diff["U"] - 1) + 1
+        before = diff.get("pu", diff["U"] - 1)
+        self.gaps += before != self.last.get(symbol, before)
         self.last[symbol] = last
         if last <= self.begins[symbol]:
             return
         self.ends.add((symbol, last))
+        self.times[symbol, last] = {name: diff[name] for name in ("E", "T") if "T" in diff}
         for book, changes in zip(self.books[symbol], (diff["b"], diff["a"]), strict=True):
             for price, quantity in changes:
                 book[price] = quantity
@@ -83,6 +88,7 @@ class Follower:
         return json.dumps(
             {
                 "lastUpdateId": update_id,
+                **self.times[symbol, update_id],
                 "bids": sorted(bids.items(), key=lambda level: -float(level[0]))[:limit],
                 "asks": sorted(asks.items(), key=lambda level: float(level[0]))[:limit],
             },
@@ -97,6 +103,7 @@ class Follower:
             ticker = self.tickers[symbol, update_id]
             top = {
                 "lastUpdateId": update_id,
+                **self.times[symbol, update_id],
                 "bids": [[ticker.bid, ticker.bid_quantity]],
                 "asks": [[ticker.ask, ticker.ask_quantity]],
             }
@@ -106,7 +113,7 @@ class Follower:
 
 def follow(names: list[str]) -> tuple[Run, Follower]:
     [run] = load(paths(names))
-    exchange = Exchange(wall_ms=lambda: 0)
+    exchange = Exchange(wall_ms=lambda: 0, futures="usdm" in names[0])
     player = Player(run, exchange)
     follower = Follower(exchange, run)
     player.play_until(run.seconds + 1)
@@ -123,8 +130,9 @@ def follow(names: list[str]) -> tuple[Run, Follower]:
         (APRIL, 10, 614, 199),
         (AUGUST, 4, 546, 96),
         (US_APRIL, 10, 807, 174),
+        (USDM_APRIL, 4, 1016, 86),
     ],
-    ids=["ETHUSDT 2024", "April 2021", "August 2021", "Binance.US"],
+    ids=["ETHUSDT 2024", "April 2021", "August 2021", "Binance.US", "USD-M futures"],
 )
 def test_a_capture_has_no_gap_and_its_truth_agrees_with_every_diff_and_book_ticker(
     names: list[str], symbols: int, diffs: int, tops: int
@@ -138,7 +146,7 @@ def test_a_capture_has_no_gap_and_its_truth_agrees_with_every_diff_and_book_tick
 
 @needs_captures
 @pytest.mark.captures
-@pytest.mark.parametrize("names", [APRIL, US_APRIL], ids=["Binance", "Binance.US"])
+@pytest.mark.parametrize("names", [APRIL, US_APRIL, USDM_APRIL], ids=["Binance", "Binance.US", "USD-M"])
 def test_diffs_and_tickers_are_sent_in_the_very_bytes_that_were_recorded(names: list[str]) -> None:
     _, follower = follow(names)
     recorded = "".join(
@@ -243,7 +251,6 @@ def test_plain_and_gzipped_files_read_alike(tmp_path: Path) -> None:
         ([nanoseconds(0, BOOK)], "without a symbol"),
         ([BOOK_ANSWER], "needs diffs"),
         (["configuration: {}"], "nothing to play"),
-        ([nanoseconds(0, DIFF.replace('"b"', '"pu":0,"b"') % (1, 2, "[]"))], "only spot"),
     ],
 )
 def test_a_file_that_cannot_be_played_is_refused_with_the_reason(
@@ -251,6 +258,14 @@ def test_a_file_that_cannot_be_played_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(CaptureError, match=why):
         load([written(tmp_path, *lines)])
+
+
+@pytest.mark.parametrize("futures", [False, True])
+def test_a_capture_is_played_on_an_exchange_of_its_kind_alone(tmp_path: Path, futures: bool) -> None:
+    book = BOOK if futures else BOOK.replace('"bids"', '"E":9,"T":8,"bids"')
+    [run] = load([written(tmp_path, nanoseconds(0, book), nanoseconds(1, DIFF % (13, 13, "[]")))])
+    with pytest.raises(CaptureError, match="of another exchange"):
+        Player(run, Exchange(wall_ms=lambda: 0, futures=futures))
 
 
 def test_a_level_in_another_precision_than_the_snapshot_is_refused(tmp_path: Path) -> None:

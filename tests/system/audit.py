@@ -14,7 +14,16 @@ import aiohttp
 
 from depthcast.errors import BadFile
 from depthcast.feed import FeedLimits
-from depthcast.files import DEPTH_PREFIX, FileInfo, Version, depth_key, parse_key, update_id_of, version_of
+from depthcast.files import (
+    BINANCE,
+    FileInfo,
+    Scheme,
+    Version,
+    depth_key,
+    parse_key,
+    update_id_of,
+    version_of,
+)
 from depthcast.store import Outcome, PutResult, Store, StoredObject, Unchanged
 from simulator import truth
 from simulator.app import Simulator
@@ -28,11 +37,13 @@ REMEMBERED: Final = 256
 class Auditor:
     """Compares every file with the true book at its id, byte for byte, and sees to it that none goes back.
 
-    ``truth`` is the simulator's. A file may be shorter than the true book only where it says so. Answers of
-    a store arrive in any order, so a write is held against the version of the object whose ETag it named.
+    ``truth`` is the simulator's, and ``scheme`` its venue's. A file may be shorter than the true book only
+    where it says so. Answers of a store arrive in any order, so a write is held against the version of the
+    object whose ETag it named.
     """
 
-    def __init__(self, book_at: truth.Truth) -> None:
+    def __init__(self, book_at: truth.Truth, scheme: Scheme = BINANCE) -> None:
+        self.scheme = scheme
         self._truth = book_at
         self.newest: dict[str, tuple[Version, bytes, FileInfo]] = {}
         """What was written of each key at its greatest version."""
@@ -88,7 +99,7 @@ class Auditor:
 
     async def reached(self, symbol: str, limit: int, update_id: int, bound_s: float = 30.0) -> None:
         """Wait until the file is at ``update_id`` or beyond it."""
-        held = self.newest.get(depth_key(symbol, limit))
+        held = self.newest.get(depth_key(symbol, limit, self.scheme))
         if held is None or held[0].update_id < update_id:
             event = asyncio.Event()
             self._waiting[symbol, limit] = (update_id, event)
@@ -124,6 +135,9 @@ class Auditor:
     @staticmethod
     def _is_shorter(body: bytes, true_body: bytes, info: FileInfo | None) -> bool:
         file, true = json.loads(body), json.loads(true_body)
+        # A book fresh from a futures snapshot tells when that was put out (E), after the diff of the same id.
+        if "E" in true and (file.get("T") != true["T"] or file.get("E", 0) < true["E"]):
+            return False
         for side in ("bids", "asks"):
             shown = len(file[side])
             if file[side] != true[side][:shown]:
@@ -157,7 +171,7 @@ class Audited:
         return found if isinstance(found, Unchanged) else self._seen(key, found)
 
     def _seen(self, key: str, found: StoredObject | None) -> StoredObject | None:
-        if found is not None and key.startswith(DEPTH_PREFIX):
+        if found is not None and key.startswith(self._auditor.scheme.depth_prefix):
             try:
                 version = version_of(key, found.body, found.metadata)
             except BadFile:
@@ -178,9 +192,9 @@ class Audited:
         result = await self._store.put_if(
             key, body, match=match, metadata=metadata, content_type=content_type, cache_control=cache_control
         )
-        if key.startswith(DEPTH_PREFIX):
+        if key.startswith(self._auditor.scheme.depth_prefix):
             self.outcomes[result.outcome] += 1
-        if result.etag is not None and key.startswith(DEPTH_PREFIX):
+        if result.etag is not None and key.startswith(self._auditor.scheme.depth_prefix):
             self._auditor.check_written(key, body, metadata or {}, match=match, etag=result.etag)
         return result
 
@@ -242,7 +256,9 @@ async def all_are_current(
 ) -> None:
     """Each file comes to where its symbol is now, or further."""
     marks = {symbol: each.journal.update_id for symbol, each in sim.exchange.instruments.items()}
-    old = {depth_key(symbol, limit): mark for symbol, mark in marks.items() for limit in limits}
+    old = {
+        depth_key(symbol, limit, auditor.scheme): mark for symbol, mark in marks.items() for limit in limits
+    }
     loop = asyncio.get_running_loop()
     end = loop.time() + bound_s
     while old:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
+from depthcast.files import BINANCE, BINANCE_USDM
 from depthcast.store import Store, open_store
 from simulator.app import Simulator
 from simulator.settings import Settings
@@ -55,6 +56,9 @@ CAPTURES = {
     "Binance August 2021": Capture(
         ("binance_spot/cf_20210814_ws.txt.gz", "binance_spot/cf_20210814_rest_depth.txt.gz"), 4, 96
     ),
+    "USD-M futures April 2021": Capture(
+        ("binance_usdm/cf_20210417_ws.txt.gz", "binance_usdm/cf_20210417_rest_depth.txt.gz"), 4, 86
+    ),
     "Binance.US April 2021": Capture(
         ("binance_us/cf_20210417_ws.txt.gz", "binance_us/cf_20210417_rest_depth.txt.gz"), 10, 174
     ),
@@ -86,14 +90,15 @@ def diff_ids(files: tuple[str, ...]) -> set[tuple[str, int]]:
 @pytest.mark.parametrize("name", CAPTURES)
 async def test_every_file_of_a_capture_is_the_true_book(name: str, s3_bucket: Mapping[str, str]) -> None:
     capture = CAPTURES[name]
-    settings = Settings(captures=tuple(DATA / file for file in capture.files), history_s=1e9)
+    futures = "usdm" in capture.files[0]
+    settings = Settings(captures=tuple(DATA / file for file in capture.files), history_s=1e9, futures=futures)
     store = open_store(s3_bucket["DEPTHCAST_STORE_URL"], s3_bucket)
     async with Simulator(settings, manual=True) as sim:
-        auditor = Auditor(sim.truth)
+        auditor = Auditor(sim.truth, BINANCE_USDM if futures else BINANCE)
         auditor.keep_limit = TOP
         async with (
             replica_of(sim, Audited(store, auditor)) as replica,
-            running_server(s3_bucket, "--symbols-refresh-s", "0.5") as url,
+            running_server(s3_bucket, "--symbols-refresh-s", "0.5", "--venues", auditor.scheme.venue) as url,
         ):
             symbols = sorted(sim.exchange.instruments)
             assert len(symbols) == capture.symbols
@@ -127,8 +132,10 @@ async def replica_of(sim: Simulator, store: Store) -> AsyncIterator[Replica]:
     """A replica of all symbols of ``sim``, subscribed."""
     urls = ("--binance-rest-url", sim.rest_url, "--binance-ws-url", sim.ws_url)
     # A file for each id, also where the top did not change.
-    pace = ("--limits", "5,100,5000", "--same-levels-ms", "0")
-    async with running_replica(store, "--symbols", "all", *urls, *pace) as replica:
+    largest = "1000" if sim.exchange.futures else "5000"
+    pace = ("--limits", f"5,100,{largest}", "--same-levels-ms", "0")
+    venue = ("--venue", "binanceusdm") if sim.exchange.futures else ()
+    async with running_replica(store, "--symbols", "all", *urls, *pace, *venue) as replica:
         symbols = set(sim.exchange.instruments)
         await until(
             lambda: any(
@@ -156,9 +163,9 @@ async def read_answers(url: str, symbols: list[str], auditor: Auditor) -> None:
     async with aiohttp.ClientSession() as session:
         while True:
             for symbol in symbols:
-                for limit in (TOP, 7, 100, 1000, 5000):
+                for limit in (TOP, 10 if auditor.scheme.ladder else 7, 100, 1000, auditor.scheme.max_limit):
                     async with session.get(
-                        f"{url}/api/v3/depth", params={"symbol": symbol, "limit": limit}
+                        f"{url}/{auditor.scheme.root}depth", params={"symbol": symbol, "limit": limit}
                     ) as answer:
                         body = await answer.read()
                     if answer.status != 200:

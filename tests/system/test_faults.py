@@ -16,7 +16,7 @@ import pytest
 
 from depthcast.errors import StoreUnavailable
 from depthcast.feed import FeedLimits
-from depthcast.files import depth_key
+from depthcast.files import BINANCE, BINANCE_USDM, depth_key
 from depthcast.store import Entry, Outcome, PutResult, Store, StoredObject, Unchanged
 from depthcast.store.memory import MemoryStore
 from simulator.app import Simulator
@@ -85,11 +85,27 @@ CASES: Final[Mapping[Kind, Case]] = {
 }
 
 
+OF_IDS: Final = (
+    *(Kind.GAP, Kind.STRAGGLER, Kind.DUPLICATE, Kind.REORDER, Kind.MALFORMED, Kind.GROUPING),
+    *(Kind.DISCONNECT, Kind.STALE_SNAPSHOT, Kind.REBASE),
+)
+"""The kinds of which it matters how a venue counts its diffs."""
+
+
 @pytest.mark.parametrize("kind", Kind)
 async def test_every_file_is_true_and_current_after_a_fault_of_kind(kind: Kind) -> None:
+    await meet(kind, MARKET)
+
+
+@pytest.mark.parametrize("kind", OF_IDS)
+async def test_every_file_of_futures_is_true_and_current_after_a_fault_of_kind(kind: Kind) -> None:
+    await meet(kind, replace(MARKET, futures=True, weight_limit=2400))
+
+
+async def meet(kind: Kind, market: Settings) -> None:
     case = CASES[kind]
-    async with Simulator(MARKET) as sim:
-        auditor = Auditor(sim.truth)
+    async with Simulator(market) as sim:
+        auditor = Auditor(sim.truth, BINANCE_USDM if market.futures else BINANCE)
         store = Audited(MemoryStore(), auditor)
         for _ in range(250):
             # A market with a past, for a snapshot to be old.
@@ -310,7 +326,8 @@ async def test_no_replica_of_an_address_asks_during_a_ban_and_live_books_go_on()
 @contextlib.asynccontextmanager
 async def replica_on(sim: Simulator, store: Store, name: str) -> AsyncIterator[Replica]:
     urls = ("--binance-rest-url", sim.rest_url, "--binance-ws-url", sim.ws_url)
-    argv: Sequence[str] = ("--symbols", "all", "--replica", name, *urls, *PACE, *CARE)
+    venue = ("--venue", "binanceusdm") if sim.exchange.futures else ()
+    argv: Sequence[str] = ("--symbols", "all", "--replica", name, *venue, *urls, *PACE, *CARE)
     async with running_replica(store, *argv, feed_limits=HASTE) as replica:
         yield replica
 

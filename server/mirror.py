@@ -1,0 +1,116 @@
+"""``Mirror``: one venue's REST calls answered from its published files, at its own paths.
+
+Every venue but the first has one; what a service has for all of them, memory and weights, they share. A call
+is answered at its own path and once more below the venue's name: ``/fapi/v1/depth`` and
+``/binanceusdm/fapi/v1/depth``. A stale book is marked, or 503 where that is wanted; the venue is not asked in
+its place.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from depthcast.files import Scheme
+from depthcast.store import Store
+from depthcast.venues.answering import ANSWERING
+from server.answers import Endpoint
+from server.catalogue import Catalogue
+from server.depth import Depth
+from server.exchange_info import ExchangeInfo
+from server.freshness import Freshness
+from server.hot import HotFiles, OnRead
+from server.listener import Hearing, Listener
+from server.ping import ping_endpoint, time_endpoint
+from server.pulse import Pulse
+from server.settings import ServerSettings
+from server.tickers import Tickers
+from server.weights import Weight, Weights
+
+
+class Weighed(NamedTuple):
+    """An endpoint, and what a request to it weighs."""
+
+    endpoint: Endpoint
+    weight: Weight
+
+
+class Mirror:
+    """One venue's endpoints. ``hot`` and ``tops`` are the service's files in memory."""
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        settings: ServerSettings,
+        store: Store,
+        *,
+        hot: HotFiles,
+        tops: HotFiles,
+        on_read: OnRead,
+        on_hearing: Callable[[Hearing], None],
+    ) -> None:
+        self.scheme = scheme
+        words = ANSWERING[scheme.venue]
+        stale_after_s = settings.stale_after_ms / 1000
+        unavailable = settings.stale_policy == "unavailable"
+        pulse = Pulse(trust_s=stale_after_s)
+        freshness = Freshness(pulse, stale_after_s=stale_after_s)
+        self.catalogue = Catalogue(store, scheme=scheme)
+        self._listener = Listener(
+            store,
+            pulse,
+            scheme=scheme,
+            on_reading=on_hearing,
+            every_s=settings.heartbeats_ms / 1000,
+            timeout_s=settings.read_timeout_ms / 1000,
+        )
+        depth = Depth(
+            self.catalogue,
+            hot,
+            freshness,
+            scheme=scheme,
+            parse=words.parse_depth,
+            unavailable_when_stale=unavailable,
+        )
+        self._tickers = Tickers(
+            self.catalogue,
+            hot,
+            tops,
+            freshness,
+            scheme=scheme,
+            parse=words.parse_book_ticker,
+            unavailable_when_stale=unavailable,
+            cache_control=settings.answer_cache_control,
+            list_holds_s=min(settings.refresh_ms, settings.ticker_refresh_ms) / 1000,
+        )
+        self._exchange_info = ExchangeInfo(
+            store,
+            key=scheme.exchange_info_key,
+            parse=words.parse_exchange_info,
+            on_read=on_read,
+            refresh_s=settings.exchange_info_refresh_s,
+        )
+        self._endpoints = {
+            "depth": Weighed(depth.answer, words.depth_weight),
+            "ticker/bookTicker": Weighed(self._tickers.answer, words.book_ticker_weight),
+            "exchangeInfo": Weighed(self._exchange_info.answer, lambda _: words.exchange_info_weight),
+            "ping": Weighed(ping_endpoint(words.refuse_parameters), lambda _: words.ping_weight),
+            "time": Weighed(time_endpoint(refuse=words.refuse_parameters), lambda _: words.ping_weight),
+        }
+
+    def endpoints(self, weights: Weights) -> Mapping[str, Endpoint]:
+        """The endpoints by their paths."""
+        made = {
+            f"/{self.scheme.root}{name}": weights.around(each.endpoint, each.weight)
+            for name, each in self._endpoints.items()
+        }
+        named = f"/{self.scheme.venue}"
+        below = {path if path.startswith(f"{named}/") else named + path: each for path, each in made.items()}
+        return made | below
+
+    async def run(self) -> None:
+        """Hear the venue's fleet until cancelled."""
+        await self._listener.run()
+
+    async def close(self) -> None:
+        """End the reads that are under way."""
+        await asyncio.gather(self._tickers.close(), self._exchange_info.close())
