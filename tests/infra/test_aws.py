@@ -155,7 +155,9 @@ def test_the_functions_in_the_template_are_the_files() -> None:
     assert given["Limits"] == ",".join(map(str, LIMITS))
 
 
-@pytest.mark.parametrize("key", [FILE, BEAT, *KEPT, CHANGE, "probe/x", "errors/unknown-symbol.json"])
+@pytest.mark.parametrize(
+    "key", [FILE, BEAT, *KEPT, CHANGE, "probe/x", "errors/unknown-symbol.json", "tape/x", "heat/x"]
+)
 def test_the_bucket_refuses_a_write_without_a_condition(key: str) -> None:
     assert denied("s3:PutObject", key)
     assert not denied("s3:PutObject", key, if_match='"etag"')
@@ -187,7 +189,7 @@ def test_nothing_that_is_published_expires() -> None:
     for rule in bucket["LifecycleConfiguration"]["Rules"]:
         if any("Expiration" in name or "Transition" in name for name in rule):
             prefix = rule["Prefix"]
-            assert prefix in ("tape/", "history/", "private/history/")
+            assert prefix in ("tape/", "heat/", "history/", "private/history/")
             assert not any(key.startswith(prefix) for key in (FILE, BEAT, *KEPT, "errors/", "probe/"))
 
 
@@ -201,14 +203,14 @@ def test_the_public_reads_through_this_distribution_alone() -> None:
     source = grant["Condition"]["StringEquals"]["AWS:SourceArn"]["Fn::Sub"]
     assert source.endswith(":distribution/${Distribution}")
     own = {"AWS:SourceArn": grant["Condition"]["StringEquals"]["AWS:SourceArn"]}
-    for key in (FILE, *(kind.key for kind in PUBLIC)):
+    for key in (FILE, "heat/x", *(kind.key for kind in PUBLIC)):
         assert applies(grant, "s3:GetObject", key, own)
     for key in (BEAT, CHANGE, *(kind.head_key for kind in PUBLIC), account("main").key):
         assert not applies(grant, "s3:GetObject", key, own)
 
 
 def test_each_role_may_do_what_it_needs_and_no_more() -> None:
-    for key in (FILE, BEAT, *KEPT, CHANGE, "probe/x"):
+    for key in (FILE, BEAT, *KEPT, CHANGE, "probe/x", "tape/x", "heat/x"):
         assert allowed("UpdaterRole", "s3:GetObject", key)
         assert allowed("UpdaterRole", "s3:PutObject", key)
     for key in (FILE, BEAT, *KEPT, CHANGE):
@@ -304,7 +306,7 @@ def test_the_edge_keeps_no_error_and_every_request_but_for_error_pages_passes_th
     config = properties("Distribution")["DistributionConfig"]
     assert {each["ErrorCachingMinTTL"] for each in config["CustomErrorResponses"]} == {1}
     behaviours = {each["PathPattern"]: each for each in config["CacheBehaviors"]}
-    assert behaviours.keys() == {"/api/v3/depth", "/errors/*"}
+    assert behaviours.keys() == {"/api/v3/depth", "/heat/*", "/errors/*"}
     for each in (config["DefaultCacheBehavior"], behaviours["/api/v3/depth"]):
         given = {
             function["EventType"]: function["FunctionARN"]["Fn::GetAtt"][0]
@@ -312,6 +314,10 @@ def test_the_edge_keeps_no_error_and_every_request_but_for_error_pages_passes_th
         }
         assert given == {"viewer-request": "RequestFunction", "viewer-response": "ResponseFunction"}
     assert "FunctionAssociations" not in behaviours["/errors/*"]
+    # Tiles are files by the path that is asked for.
+    tiles = behaviours["/heat/*"]
+    assert "FunctionAssociations" not in tiles
+    assert tiles["TargetOriginId"] == "bucket"
     # Books are files; the rest is a server's where there is one, and is kept only where there is none.
     assert behaviours["/api/v3/depth"]["TargetOriginId"] == "bucket"
     default = config["DefaultCacheBehavior"]

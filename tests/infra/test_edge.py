@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.infra.conftest import INFRA, Edge, configure, private_paths, script
+from tests.infra.conftest import INFRA, Edge, Said, configure, private_paths, script
 from tests.programs import program
 
 DEPTH = "/api/v3/depth"
@@ -74,6 +74,27 @@ def test_many_at_once_are_one_request(edge: Edge) -> None:
         answers = list(pool.map(lambda _: get(edge, f"{DEPTH}?symbol=ETHUSDT&limit=5"), range(20)))
     assert {each.body for each in answers} == {edge.origin.says.body}
     assert edge.origin.asked == [f"GET {DEPTH}?symbol=ETHUSDT&limit=5"]
+
+
+def test_tiles_of_the_heatmap_are_kept_as_long_as_they_say(edge: Edge) -> None:
+    tile = "/heat/venue=binance/symbol=ETHUSDT/zoom=0/date=2024-08-08/23-54-00.heat"
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Cache-Control": "public, max-age=31536000, immutable",
+    }
+    edge.origin.says = Said(200, b"\x1f\x8btile", headers)
+    got = [get(edge, path) for path in (tile, f"{tile}?anything", tile.replace("=", "%3D"))]
+    assert [(each.status, each.body, each.cache) for each in got] == [
+        (200, b"\x1f\x8btile", cache) for cache in ("MISS", "HIT", "HIT")
+    ]
+    assert {each.headers["Cache-Control"] for each in got} == {headers["Cache-Control"]}
+    assert edge.origin.asked == [f"GET {tile}"]
+    edge.origin.refuse(404, b"")
+    other = tile.replace("54", "55")
+    assert [get(edge, other).status for _ in range(2)] == [404, 404]
+    assert len(edge.origin.asked) == 3
+    edge.origin.go_away()
+    assert get(edge, tile).body == got[0].body
 
 
 @pytest.mark.parametrize(

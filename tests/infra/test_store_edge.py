@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from depthcast.files import LIMITS, depth_key
+from depthcast.heat.keys import HEAT_PREFIX
 from depthcast.metadata.kinds import (
     EXCHANGE_INFO,
     PUBLIC_PREFIXES,
@@ -50,6 +51,7 @@ from tests.infra.store_edge import (
 from tests.programs import absent, program
 
 ROWS = rows()
+TILE = "zoom=0/date=2024-08-08/23-54-00.heat"
 
 # What maps and regular expressions cannot tell, and what is said instead.
 NAMELESS = ApiError(400, -1101, "Duplicate values for a parameter detected.")
@@ -60,7 +62,7 @@ SAID_INSTEAD = {b'"=1&"=2': NAMELESS}
 def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     """A store of which anybody may read what is public, and nobody else may write."""
     folder = tmp_path_factory.mktemp("store")
-    with SeaweedFS(folder, bucket=BUCKET, anonymous_prefixes=PUBLIC_PREFIXES) as server:
+    with SeaweedFS(folder, bucket=BUCKET, anonymous_prefixes=(*PUBLIC_PREFIXES, HEAT_PREFIX)) as server:
         yield server
 
 
@@ -143,6 +145,36 @@ async def test_a_book_comes_with_the_servers_headers_and_nothing_of_the_stores(e
         exposed = got.headers["Access-Control-Expose-Headers"]
         ours = [name.lower() for name in got.headers if name.lower().startswith("depthcast-")]
         assert set(ours) < set(exposed.split(", "))
+
+
+async def test_tiles_of_the_heatmap_come_as_they_are_stored_and_are_kept_as_long_as_they_say(
+    edge: StoreEdge,
+) -> None:
+    keys = [f"{HEAT_PREFIX}venue=binance/symbol=币安人生USDT/{rest}" for rest in (TILE, "index.json")]
+    says = ["public, max-age=31536000, immutable", "public, max-age=10"]
+    for key, cache_control in zip(keys, says, strict=True):
+        result = await edge.store.put_if(key, b"\x1f\x8btile", match=None, cache_control=cache_control)
+        assert result.etag
+    for key, cache_control in zip(keys, says, strict=True):
+        path = f"/{quote(key, safe='/=')}"
+        for target, cache in ((path, "MISS"), (f"{path}?x=1", "HIT")):
+            got = await asyncio.to_thread(edge.get, target, If_None_Match='"other"')
+            assert (got.status, got.body, got.headers["X-Cache"]) == (200, b"\x1f\x8btile", cache)
+            assert got.headers.get_all("Cache-Control") == [cache_control]
+            assert got.headers["Content-Type"].startswith("application/")
+            assert got.headers["Access-Control-Allow-Origin"] == "*"
+            assert store_names(str(got.headers)) == [], str(got.headers)
+    missing = f"/{HEAT_PREFIX}venue=binance/symbol=ETHUSDT/{TILE}"
+    for target in (missing, f"/{HEAT_PREFIX}venue=binance/", f"/{HEAT_PREFIX}../fleet/a.json"):
+        got = await asyncio.to_thread(edge.get, target)
+        assert (got.status, got.headers["Cache-Control"]) == (404, "no-store")
+    assert (await asyncio.to_thread(edge.get, missing, "POST")).status == 405
+    # What is held is given while the store is away.
+    edge.counter.go_away()
+    got = await asyncio.to_thread(edge.get, f"/{quote(keys[0], safe='/=')}")
+    assert (got.status, got.body) == (200, b"\x1f\x8btile")
+    assert (await asyncio.to_thread(edge.get, missing.replace("23-5", "22-5"))).status == 503
+    edge.counter.come_back()
 
 
 async def test_a_symbol_that_stands_still_is_marked_within_a_second_of_its_mark(edge: StoreEdge) -> None:

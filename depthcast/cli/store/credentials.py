@@ -20,15 +20,17 @@ from typing import Final
 
 from depthcast.errors import SettingsError
 from depthcast.files import PUBLIC_PREFIX
+from depthcast.heat.keys import HEAT_PREFIX
 from depthcast.store.aws import Aws
 from depthcast.store.embedded import Identity
 from depthcast.store.secret import random_key, write_private
+from depthcast.tape.keys import TAPE_PREFIX
 
 _FILE: Final = "credentials"
 _PROFILE: Final = "default"
 
 
-PUBLISHED: Final = (PUBLIC_PREFIX, "sapi/", "metadata/", "history/", "fleet/")
+PUBLISHED: Final = (PUBLIC_PREFIX, "sapi/", "metadata/", "history/", "fleet/", TAPE_PREFIX, HEAT_PREFIX)
 """What the public parts of a server read: all but ``private/`` (``docs/accounts.md``)."""
 
 

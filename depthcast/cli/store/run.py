@@ -20,6 +20,7 @@ from depthcast.cli.store.relay import Relay
 from depthcast.cli.store.settings import StoreServiceSettings
 from depthcast.cli.up.tether import tether
 from depthcast.errors import SettingsError
+from depthcast.heat.keys import HEAT_PREFIX
 from depthcast.logs import get_logger
 from depthcast.metadata.kinds import PUBLIC_PREFIXES
 from depthcast.settings import Address
@@ -50,7 +51,7 @@ async def serve(settings: StoreServiceSettings, env: Mapping[str, str]) -> None:
         settings.data,
         bucket=settings.bucket,
         identities=users,
-        anonymous_prefixes=PUBLIC_PREFIXES if settings.anonymous_read else (),
+        anonymous_prefixes=(*PUBLIC_PREFIXES, HEAT_PREFIX) if settings.anonymous_read else (),
         min_free_mb=settings.min_free_mb,
         on_progress=lambda done, of, text: _log.info(text, step=f"{done}/{of}"),
         preexec_fn=tether(),

@@ -29,7 +29,7 @@ class StoreServiceSettings(LogSettings):
     )
     anonymous_read: bool = Field(
         False,
-        description="whether published files (api/, sapi/, metadata/current/) may be read without "
+        description="whether published files (api/, sapi/, metadata/current/, heat/) may be read without "
         "credentials, as an edge does",
     )
     health_listen: Listen = Field(Address("127.0.0.1", 8334), description="where /healthz answers, host:port")
