@@ -131,42 +131,43 @@ def file_of(change: dict[str, Any], cells: bytes | None = None) -> bytes:
     return gzip.compress(json.dumps(header).encode() + b"\n" + (own if cells is None else cells))
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"no gzip",
-        tile_of().encode()[:-9],
-        tile_of().encode()[:40],
-        gzip.compress(b""),
-        gzip.compress(b"[]\n"),
-        gzip.compress(b"{}\n"),
-        gzip.compress(b"{" * 70_000 + b"\n"),
-        gzip.compress(bytes(tiles.MAX_HEADER_BYTES + 2000 * 300)),
-        file_of({"format": 2}),
-        file_of({"zoom": 9}),
-        file_of({"zoom": "0"}),
-        file_of({"start_ms": START_MS + 1}),
-        file_of({"start_ms": None}),
-        file_of({"step": 0}),
-        file_of({"step": "x"}),
-        file_of({"step": float("inf")}),
-        file_of({"first_row": 0.5}),
-        file_of({"exponent": 10**9}),
-        file_of({"exponent": None}),
-        file_of({"rows": 8}),
-        file_of({"bid": [1.0]}),
-        file_of({"bid": 7}),
-        file_of({"holes": [[START_MS + 5, START_MS + 4]]}),
-        file_of({"holes": [[START_MS - 5, START_MS + 4]]}),
-        file_of({"holes": [[START_MS, START_MS + 4], [START_MS + 4, START_MS + 5]]}),
-        file_of({"holes": [[START_MS, START_MS + 60_001]]}),
-        file_of({"holes": [1]}),
-        file_of({"children": "+"}),
-        file_of({"symbol": "BTCUSDT"}),
-        file_of({}, b"too few"),
-    ],
-)
+NO_TILES = [
+    b"",
+    b"no gzip",
+    tile_of().encode()[:-9],
+    tile_of().encode()[:40],
+    gzip.compress(b""),
+    gzip.compress(b"[]\n"),
+    gzip.compress(b"{}\n"),
+    gzip.compress(b"{" * 70_000 + b"\n"),
+    gzip.compress(bytes(tiles.MAX_HEADER_BYTES + 2000 * 300)),
+    file_of({"format": 2}),
+    file_of({"zoom": 9}),
+    file_of({"zoom": "0"}),
+    file_of({"start_ms": START_MS + 1}),
+    file_of({"start_ms": None}),
+    file_of({"step": 0}),
+    file_of({"step": "x"}),
+    file_of({"step": float("inf")}),
+    file_of({"first_row": 0.5}),
+    file_of({"exponent": 10**9}),
+    file_of({"exponent": None}),
+    file_of({"rows": 8}),
+    file_of({"bid": [1.0]}),
+    file_of({"bid": 7}),
+    file_of({"holes": [[START_MS + 5, START_MS + 4]]}),
+    file_of({"holes": [[START_MS - 5, START_MS + 4]]}),
+    file_of({"holes": [[START_MS, START_MS + 4], [START_MS + 4, START_MS + 5]]}),
+    file_of({"holes": [[START_MS, START_MS + 60_001]]}),
+    file_of({"holes": [1]}),
+    file_of({"children": "+"}),
+    file_of({"symbol": "BTCUSDT"}),
+    file_of({}, b"too few"),
+]
+
+
+# Named by their number: a gzip file holds the time at which it was made.
+@pytest.mark.parametrize("body", NO_TILES, ids=map(str, range(len(NO_TILES))))
 def test_what_is_no_tile_is_told_as_one_error(body: bytes) -> None:
     with pytest.raises(BadFile):
         Tile.decode(tile_of().key, body)
