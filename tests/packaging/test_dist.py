@@ -84,6 +84,7 @@ def test_the_wheel_says_who_may_use_it_and_how(built: Built) -> None:
     assert sorted(line.split("<")[0].split(">")[0] for line in plain) == [
         "aiohttp",
         "orjson",
+        "sortedcontainers",
         "websockets",
         "yarl",
     ]

@@ -31,3 +31,9 @@ def test_the_defaults_stay_within_the_limits_of_the_exchange() -> None:
     assert limits.max_age_s < 24 * 3600
     # Three control messages in any second leave two of the five for a pong and what the network bunches up.
     assert 3 * limits.control_interval_s > 1
+
+
+def test_a_venue_that_takes_twice_as_many_messages_is_told_things_twice_as_often() -> None:
+    spot, futures = FeedLimits.of(5), FeedLimits.of(10)
+    assert spot == FeedLimits()
+    assert futures.control_interval_s == spot.control_interval_s / 2
