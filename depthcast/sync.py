@@ -63,6 +63,7 @@ The last good book stays readable in ``book`` while WAITING. Pure: no I/O, no cl
 """
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from itertools import pairwise
@@ -95,6 +96,10 @@ FILE_LAG_MS: Final = 1000
 
 Guard = AbstractContextManager[object, None]
 """What is entered around a change of a book that others may be reading."""
+
+Began = Callable[[Snapshot, Sequence[Diff]], None]
+"""Told from which snapshot a book began, and of all diffs that were buffered then: an unbroken chain, of
+which those that are in the snapshot already were not applied."""
 
 
 class State(Enum):
@@ -164,6 +169,8 @@ class Sync:
     ``deferring``: levels of a LIVE book's diffs are written when somebody reads it
     (:meth:`depthcast.book.Book.defer`). It may be changed at any time. Where diffs turn out then to be
     unreadable, of which :meth:`settle` and the book's own methods tell, it is given up for good.
+
+    ``on_began`` is called when a book has begun.
     """
 
     __slots__ = (
@@ -172,6 +179,7 @@ class Sync:
         "_deferrable",
         "_guard",
         "_last_audit",
+        "_on_began",
         "_recorded",
         "_run",
         "_too_old",
@@ -183,11 +191,18 @@ class Sync:
     )
 
     def __init__(
-        self, symbol: str, *, buffer: int = BUFFER, guard: Guard | None = None, deferring: bool = False
+        self,
+        symbol: str,
+        *,
+        buffer: int = BUFFER,
+        guard: Guard | None = None,
+        deferring: bool = False,
+        on_began: Began | None = None,
     ) -> None:
         self.symbol: str = symbol
         self.deferring: bool = deferring
         self._deferrable = True
+        self._on_began = on_began
         self._guard: Guard = nullcontext() if guard is None else guard
         self.state: State = State.WAITING
         self.book: Book | None = None
@@ -273,6 +288,8 @@ class Sync:
                     raise
         self.book = book
         self.state = State.LIVE
+        if self._on_began is not None:
+            self._on_began(snapshot, tuple(self._buffer))
         self._buffer.clear()
         self._run.clear()
         self.cancel_refill()

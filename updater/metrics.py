@@ -155,6 +155,33 @@ class Metrics(keeper.Observer):
             registry=registry,
         )
 
+        # The tape
+        self._taped_diffs = Counter("depthcast_tape_diffs", "Diffs recorded for the tape", registry=registry)
+        self._segments = Counter(
+            "depthcast_tape_segments",
+            "Segments of the tape, by what became of them",
+            ["result"],
+            registry=registry,
+        )
+        self._tape_bytes = Counter(
+            "depthcast_tape_written_bytes", "Bytes of segments written", registry=registry
+        )
+        self._tape_holes = Counter(
+            "depthcast_tape_holes", "Holes in segments that were written", registry=registry
+        )
+        self._tape_lost = Counter(
+            "depthcast_tape_lost_diffs",
+            "Recorded diffs given up, for want of memory or time",
+            registry=registry,
+        )
+        self._tape_damaged = Counter(
+            "depthcast_tape_damaged_files",
+            "Stored objects seen that are no segments or indexes",
+            registry=registry,
+        )
+        for result in ("written", "merged", "found", "failed"):
+            self._segments.labels(result)
+
         # The process
         self._loop_lag = Gauge(
             "depthcast_event_loop_lag_seconds",
@@ -336,6 +363,33 @@ class Metrics(keeper.Observer):
     def documented(self, kind: str, result: str) -> None:
         """A document about the exchange was written, or was not."""
         self._documents.labels(kind, result).inc()
+
+    # From the tape
+
+    def taped(self) -> None:
+        """A diff was recorded."""
+        self._taped_diffs.inc()
+
+    def segment_kept(self, result: str, *, holes: int, size: int) -> None:
+        """A segment is in the store."""
+        self._segments.labels(result).inc()
+        self._tape_holes.inc(holes)
+        self._tape_bytes.inc(size)
+
+    def segment_failed(self, symbol: str, error: Exception) -> None:
+        """A segment could not be written for now."""
+        self._segments.labels("failed").inc()
+        self._warn(("tape", type(error)), "tape waits for the store", symbol=symbol, error=str(error))
+
+    def tape_dropped(self, symbol: str, diffs: int) -> None:
+        """Recorded diffs were given up."""
+        self._tape_lost.inc(diffs)
+        self._warn("tape lost", "recorded diffs were given up", symbol=symbol, diffs=diffs)
+
+    def tape_damaged(self, key: str, error: BadFile) -> None:
+        """A stored object is none of the tape's."""
+        self._tape_damaged.inc()
+        self._warn(("tape damaged", key), "damaged file of the tape", error=str(error))
 
     # The process
 

@@ -45,6 +45,8 @@ from updater.report import Report
 from updater.settings import UpdaterSettings
 from updater.slots import Slots
 from updater.suspicions import Suspicion, Suspicions
+from updater.tape.recorder import Recorder
+from updater.tape.writing import Aside
 from updater.warm import WarmFiles
 
 MARKS_EVERY_S: Final = 300.0
@@ -59,6 +61,7 @@ class Replica:
     ``prove`` shows that a store honours conditions or raises what is wrong with it; ``key`` is that of the
     account in the settings. ``feed_limits`` are the websockets' bounds; how many symbols go on one of them is
     the settings' to say. ``connect`` and ``http`` are the ways to the exchange, the network's by default.
+    ``aside`` does what takes long elsewhere than in the event loop.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Replica:
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         rng: Random | None = None,
+        aside: Aside = asyncio.to_thread,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -98,6 +102,7 @@ class Replica:
         self._clock = clock
         self._wall_ms = wall_ms
         self._rng = rng or Random()
+        self._aside = aside
 
         self.metrics = Metrics(clock=clock)
         self._slots = Slots(settings.writes_at_once)
@@ -116,6 +121,7 @@ class Replica:
             wall_ms=wall_ms,
             rng=self._rng,
         )
+        self.tape = self._make_recorder() if settings.tape else None
         self._keeper = Keeper(
             self._make_feed,
             self._rest,
@@ -123,6 +129,7 @@ class Replica:
             warm=self._warm,
             may_ask=self._may_ask,
             leads=self._comes_first,
+            tap=self.tape,
             observer=self.metrics,
             snapshot_limit=settings.snapshot_limit,
             refill_below=settings.refill_below,
@@ -197,6 +204,7 @@ class Replica:
             fleet=self._fleet,
             status_of=self._marks.status,
             metrics=self.metrics,
+            tape=self.tape,
             clock=clock,
             wall_ms=wall_ms,
         )
@@ -215,6 +223,25 @@ class Replica:
         )
         return self._feed
 
+    def _make_recorder(self) -> Recorder:
+        settings = self._settings
+        return Recorder(
+            self._store,
+            settings.tape,
+            venue="binance",
+            observer=self.metrics,
+            rank=self._rank,
+            streams=lambda symbol: self._feed.live(symbol),
+            books=lambda: self._keeper.books,
+            begin=self._may_write,
+            length_s=settings.tape_segment_s,
+            memory_mb=settings.tape_memory_mb,
+            aside=self._aside,
+            clock=self._clock,
+            wall_ms=self._wall_ms,
+            rng=self._rng,
+        )
+
     # Running
 
     def stop(self) -> None:
@@ -226,6 +253,8 @@ class Replica:
         self._in_a_hurry = True
         self._handed_over.set()
         self._holdings.give_up()
+        if self.tape is not None:
+            self.tape.give_up()
 
     async def run(self) -> None:
         """Keep books and publish them until :meth:`stop`.
@@ -245,13 +274,17 @@ class Replica:
                         self._prove_store(),
                         self._progress(),
                         self._watch_loop(),
+                        *([] if self.tape is None else [self.tape.run()]),
                     )
                 ]
                 await self._stop.wait()
                 await self._hand_over()
                 for task in working:
                     task.cancel()
-                await self._holdings.finish(self._stop_within_s, begun=self._proven.is_set())
+                await asyncio.gather(
+                    self._holdings.finish(self._stop_within_s, begun=self._proven.is_set()),
+                    *([] if self.tape is None else [self.tape.finish(self._stop_within_s)]),
+                )
                 if self._proven.is_set() and not self._in_a_hurry:
                     await self._fleet.say_goodbye()
         except BaseExceptionGroup as errors:
@@ -356,8 +389,11 @@ class Replica:
         before = self._holdings.place(symbol).before
         return self._asking.may_ask(symbol, before, self._fleet.living, self._clock())
 
+    def _rank(self, symbol: str) -> int:
+        return place(symbol, self._fleet.living, self._fleet.own).rank
+
     def _comes_first(self, symbol: str) -> bool:
-        return place(symbol, self._fleet.living, self._fleet.own).rank == 0
+        return self._rank(symbol) == 0
 
     def _suspected(self, symbol: str, suspicion: Suspicion) -> None:
         """A symbol looks as if it stood still: who writes its files asks the exchange at once."""

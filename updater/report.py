@@ -24,8 +24,10 @@ from updater.status import (
     RestStatus,
     Status,
     SymbolStatus,
+    TapeStatus,
     WriteStatus,
 )
+from updater.tape.recorder import Recorder
 
 
 class Report:
@@ -46,6 +48,7 @@ class Report:
         fleet: Fleet,
         status_of: Callable[[str], str],
         metrics: Metrics,
+        tape: Recorder | None,
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
     ) -> None:
@@ -62,6 +65,7 @@ class Report:
         self._fleet = fleet
         self._status_of = status_of
         self._metrics = metrics
+        self._tape = tape
         self._clock = clock
         self._wall_ms = wall_ms
         self._started = clock()
@@ -109,8 +113,15 @@ class Report:
                 listed=len(self._holdings.listed),
                 takeovers=self._metrics.takeovers,
             ),
+            tape=self._tape_status(),
             symbols=[self._symbol_status(publisher, now) for publisher in self._publishers.values()],
         )
+
+    def _tape_status(self) -> TapeStatus | None:
+        if self._tape is None:
+            return None
+        waiting = self._tape.waiting
+        return TapeStatus(recorded=len(self._tape.reels), waiting=waiting.segments, bytes=waiting.size)
 
     def _feed_status(self) -> FeedStatus:
         feed = self._feed.status()
@@ -196,6 +207,7 @@ class Report:
             "depthcast_symbols_held", "Symbols held, by what this replica does for them", "role", roles
         )
         feed = self._feed.status()
+        tape = self._tape_status() or TapeStatus(recorded=0, waiting=0, bytes=0)
         for name, help_text, value in (
             ("depthcast_connections", "Open websocket connections", len(feed.connections)),
             ("depthcast_certain_levels", "The fewest levels of a side that a book is certain of", certain),
@@ -211,6 +223,9 @@ class Report:
                 "Whether the store has shown that it honours conditions",
                 self._store_proven(),
             ),
+            ("depthcast_tape_symbols", "Symbols recorded for the tape", tape["recorded"]),
+            ("depthcast_tape_waiting_segments", "Segments that are not in the store yet", tape["waiting"]),
+            ("depthcast_tape_memory_bytes", "What is recorded and not in the store yet", tape["bytes"]),
             ("depthcast_ready", "Whether each file was as new as its book once", self.ready),
         ):
             yield GaugeMetricFamily(name, help_text, value=float(value))

@@ -6,7 +6,7 @@ from os import getpid
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from depthcast.errors import BadKey
 from depthcast.files import LIMITS, MAX_LIMIT, Scheme, depth_key
@@ -14,6 +14,7 @@ from depthcast.metadata import kinds
 from depthcast.settings import Address, Counts, Listen, LogSettings, Names, StoreSettings, VenueSettings
 from depthcast.venues import Venue
 from depthcast.venues.registry import VENUES, venue_named
+from depthcast.tape.keys import LENGTH_S, valid_length
 from updater.cadence import Cadence
 from updater.publisher import CACHE_CONTROL
 
@@ -139,6 +140,18 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         5000, ge=1, le=60_000, description="how long after its timestamp a signed request may be carried out"
     )
 
+    # The tape
+
+    tape: Names = Field(
+        (), description="symbols whose diffs are kept for replay, globs such as *USDT, or all; none: no tape"
+    )
+    tape_segment_s: int = Field(
+        LENGTH_S, ge=1, description="how long a segment of the tape is; divides a day, alike for all replicas"
+    )
+    tape_memory_mb: float = Field(
+        256.0, gt=0, description="how much of the tape may wait in memory to be written; beyond it is lost"
+    )
+
     # The fleet
 
     redundancy: int = Field(
@@ -173,6 +186,13 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         pattern=r"^[A-Za-z0-9._-]{0,100}$",
         description="this replica's name, unlike any other's; empty: made of host, process and chance",
     )
+
+    @field_validator("tape_segment_s")
+    @classmethod
+    def _divides_a_day(cls, length_s: int) -> int:
+        if not valid_length(length_s):
+            raise ValueError("should divide a day, as 10, 60 and 300 do")
+        return length_s
 
     @model_validator(mode="after")
     def _of_its_venue(self) -> Self:

@@ -118,6 +118,17 @@ class FleetStatus(TypedDict):
     """How often this replica took over."""
 
 
+class TapeStatus(TypedDict):
+    """The tape, where some symbols are recorded."""
+
+    recorded: int
+    """Symbols that are recorded here."""
+    waiting: int
+    """Segments that are finished and not in the store yet."""
+    bytes: int
+    """What is recorded and not in the store yet, in memory."""
+
+
 class Status(TypedDict):
     """The whole answer."""
 
@@ -134,4 +145,5 @@ class Status(TypedDict):
     feed: FeedStatus
     rest: RestStatus
     fleet: FleetStatus
+    tape: TapeStatus | None
     symbols: list[SymbolStatus]

@@ -7,6 +7,7 @@
 ``finding``    ``Finder``: a snapshot for a book that has to be built
 ``refilling``  ``Refills``: background snapshots that complete and audit live books
 ``observer``   ``Observer``: told of what happens to books
+``tap``        ``Tap``: shown every diff
 =============  =======================================================================
 
 For each symbol it runs the machine in :mod:`depthcast.sync`: diffs go in as they arrive; whenever a book has
@@ -25,6 +26,7 @@ from depthcast.keeper.keeper import DiffStream, Keeper
 from depthcast.keeper.live import LiveBook
 from depthcast.keeper.observer import Observer
 from depthcast.keeper.sources import NO_FILE, SnapshotSource, Source, Warm, WarmStart
+from depthcast.keeper.tap import Tap
 
 __all__ = [
     "NO_FILE",
@@ -34,6 +36,7 @@ __all__ = [
     "Observer",
     "SnapshotSource",
     "Source",
+    "Tap",
     "Warm",
     "WarmStart",
 ]

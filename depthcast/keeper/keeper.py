@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from depthcast.keeper.live import LiveBook
 from depthcast.keeper.observer import Observer
 from depthcast.keeper.refilling import Refills
 from depthcast.keeper.sources import SnapshotSource, Sources, Warm
+from depthcast.keeper.tap import Tap
 from depthcast.keeper.tasks import SymbolTasks
 from depthcast.sync import Guard, Sync, Verdict
 
@@ -50,7 +52,8 @@ class Keeper:
     busy symbol take 100 kB. ``refill_below``: a book certain of fewer levels is completed by and by; of fewer
     than ``refill_urgent_below`` (``None``: the same), at once. ``guard`` and ``deferring``: see
     :class:`~depthcast.sync.Sync`; what is deferred is written after ``settle_after_s`` at the latest, and
-    only then, or when somebody reads the book, is it seen whether the book is crossed.
+    only then, or when somebody reads the book, is it seen whether the book is crossed. ``tap`` is shown every
+    diff.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Keeper:
         observer: Observer | None = None,
         may_ask: Callable[[str], bool] = lambda _: True,
         leads: Callable[[str], bool] = lambda _: True,
+        tap: Tap | None = None,
         # Limits
         buffer: int = 600,
         snapshot_limit: int = 5000,
@@ -93,6 +97,7 @@ class Keeper:
     ) -> None:
         self._on_change = on_change
         self._observer = observer or Observer()
+        self._tap = tap
         self._buffer = buffer
         self._guard = guard
         self._deferring = deferring
@@ -156,7 +161,13 @@ class Keeper:
             backoff = Backoff(self._retry_s[0], maximum_s=self._retry_s[1], rng=self._rng)
             self._books[symbol] = LiveBook(
                 symbol,
-                Sync(symbol, buffer=self._buffer, guard=self._guard, deferring=self._deferring),
+                Sync(
+                    symbol,
+                    buffer=self._buffer,
+                    guard=self._guard,
+                    deferring=self._deferring,
+                    on_began=None if self._tap is None else partial(self._tap.began, symbol),
+                ),
                 backoff=backoff,
             )
         self.feed.subscribe(new)
@@ -170,6 +181,8 @@ class Keeper:
         for symbol in gone:
             self._building.cancel(symbol)
             self._refills.cancel(symbol)
+            if self._tap is not None:
+                self._tap.dropped(symbol)
 
     # What the feed says
 
@@ -178,7 +191,13 @@ class Keeper:
         live = self._books.get(diff.symbol)
         if live is None:
             return
-        verdict = live.sync.diff(diff)
+        tap = self._tap
+        if tap is None:
+            verdict = live.sync.diff(diff)
+        else:
+            tap.coming(live, diff)
+            verdict = live.sync.diff(diff)
+            tap.took(live, diff, verdict)
         self._observer.took(diff.symbol, verdict)
         if verdict is Verdict.APPLIED:
             self._applied(live)
@@ -236,6 +255,8 @@ class Keeper:
 
     def _break(self, live: LiveBook, reason: str, trust: Trust) -> None:
         self._observer.broke(live.symbol, reason)
+        if self._tap is not None:
+            self._tap.broke(live.symbol, reason)
         live.resyncs += 1
         live.sync.restart()
         self._build(live, trust)

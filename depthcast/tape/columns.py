@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from depthcast.errors import ExtraMissing
+from depthcast.events import CONSECUTIVE
 from depthcast.tape.segment import Hole
 
 try:
@@ -21,6 +22,7 @@ class Empty(NamedTuple):
     last: int
     event_time_ms: int
     local_time_us: int
+    previous: int = CONSECUTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Columns:
     local_time_us: NDArray[np.int64]
     first: NDArray[np.int64]
     last: NDArray[np.int64]
+    previous: NDArray[np.int64]
     ask: NDArray[np.bool_]
     price: NDArray[np.float64]
     amount: NDArray[np.float64]

@@ -21,6 +21,8 @@ from depthcast.files import valid_symbol
 TAPE_PREFIX: Final = "tape/"
 """Below it is all of the tape, and nothing else."""
 
+SEGMENT_CONTENT_TYPE: Final = "application/vnd.apache.parquet"
+
 LENGTH_S: Final = 60
 """The usual length of a segment; a segment of another length says so in its name."""
 

@@ -12,6 +12,7 @@ microseconds; others stand behind them:
 ``side``                               ``bid`` or ``ask``
 ``price``, ``amount``                  the float nearest to what the exchange sent; an amount of 0 removes
 ``first_update_id``, ``last_update_id``  the ids that the diff spans; of a keyframe both are its id
+``previous_update_id``                 the id before the diff where ids have holes (Binance's futures), else -1
 ``epoch``, ``piece``                   the epoch of the ids, and the number of the piece in the segment
 ``price_text``, ``amount_text``        the exact string, only in rows where the float does not tell it
 =====================================  ==================================================================
@@ -33,7 +34,7 @@ from math import isfinite
 from typing import Any, Final
 
 from depthcast.errors import BadFile, BadLevel, ExtraMissing
-from depthcast.events import Level
+from depthcast.events import CONSECUTIVE, Level
 from depthcast.tape.columns import Columns, Empty, PieceRows
 from depthcast.tape.segment import Hole, Keyframe, Piece, RecordedDiff, Segment
 
@@ -47,8 +48,6 @@ except ModuleNotFoundError as missing:
 
 FORMAT: Final = 1
 """The version of the format; a reader refuses a later one."""
-
-CONTENT_TYPE: Final = "application/vnd.apache.parquet"
 
 MAX_ROWS: Final = 20_000_000
 """A file of more levels is refused: a symbol at the greatest rate seen has a hundredth of them a minute."""
@@ -75,6 +74,7 @@ _SCHEMA: Final = pa.schema(
         ("amount", pa.float64()),
         ("first_update_id", pa.int64()),
         ("last_update_id", pa.int64()),
+        ("previous_update_id", pa.int64()),
         ("epoch", pa.int64()),
         ("piece", pa.int32()),
         ("price_text", pa.string()),
@@ -83,13 +83,21 @@ _SCHEMA: Final = pa.schema(
 )
 
 _ENCODINGS: Final = dict.fromkeys(
-    ("timestamp", "local_timestamp", "first_update_id", "last_update_id", "epoch", "piece"),
+    (
+        "timestamp",
+        "local_timestamp",
+        "first_update_id",
+        "last_update_id",
+        "previous_update_id",
+        "epoch",
+        "piece",
+    ),
     "DELTA_BINARY_PACKED",
 )
 _DICTIONARIES: Final = ("exchange", "symbol", "side", "price", "amount")
 
 
-__all__ = ["CONTENT_TYPE", "FORMAT", "Columns", "columns", "decode", "encode"]
+__all__ = ["FORMAT", "Columns", "columns", "decode", "encode"]
 
 
 # Writing
@@ -106,7 +114,7 @@ def encode(segment: Segment) -> bytes:
     amount, amount_texts, amount_decimals = _numbers(rows.amounts)
     count = len(price)
     # Each diff's own values, as often as it has levels.
-    each = np.array(rows.events, np.int64).reshape(-1, 7)
+    each = np.array(rows.events, np.int64).reshape(-1, 8)
     repeated = np.repeat(each, np.array(rows.sizes, np.int64), axis=0)
     sides = np.repeat(
         np.tile(np.array([0, 1], np.int8), len(rows.sides) // 2), np.array(rows.sides, np.int64)
@@ -124,7 +132,8 @@ def encode(segment: Segment) -> bytes:
             repeated[:, 3],
             repeated[:, 4],
             repeated[:, 5],
-            repeated[:, 6].astype(np.int32),
+            repeated[:, 6],
+            repeated[:, 7].astype(np.int32),
             price_texts,
             amount_texts,
         ],
@@ -147,15 +156,19 @@ def encode(segment: Segment) -> bytes:
     return bytes(sink.getvalue())
 
 
+_Values = tuple[int, int, bool, int, int, int, int, int]
+"""Of an event: its time in ms, the local one in µs, whether it is a keyframe; its first and last id and the
+one before it, the epoch of these, the piece."""
+
+
 class _Rows:
     """The levels of a segment one below the other, and what stands beside them, once for each event."""
 
     def __init__(self) -> None:
         self.prices: list[str] = []
         self.amounts: list[str] = []
-        self.events: list[tuple[int, int, bool, int, int, int, int]] = []
-        """(event time ms, local time µs, of a keyframe, first id, last id, epoch, piece) of each event."""
-        self.sizes: list[int] = []
+        self.events: list[_Values] = []
+                self.sizes: list[int] = []
         """Levels of each event, and of each of its sides."""
         self.sides: list[int] = []
 
@@ -165,20 +178,29 @@ class _Rows:
         # A time of the keyframe that nobody knows is told as that of what follows; the metadata knows better.
         told_ms = frame.event_time_ms or piece.from_ms
         self._event(
-            (told_ms, frame.local_time_us, True, frame.update_id, frame.update_id, piece.epoch, number),
+            (
+                told_ms,
+                frame.local_time_us,
+                True,
+                frame.update_id,
+                frame.update_id,
+                CONSECUTIVE,
+                piece.epoch,
+                number,
+            ),
             frame.bids,
             frame.asks,
         )
         diffs = len(self.prices)
         empty = []
         for diff in piece.diffs:
-            first, last, event_time_ms, local_time_us, bids, asks = diff
+            first, last, event_time_ms, local_time_us, bids, asks, previous = diff
             if bids or asks:
                 self._event(
-                    (event_time_ms, local_time_us, False, first, last, piece.epoch, number), bids, asks
+                    (event_time_ms, local_time_us, False, first, last, previous, piece.epoch, number), bids, asks
                 )
             else:
-                empty.append(Empty(first, last, event_time_ms, local_time_us))
+                empty.append(Empty(first, last, event_time_ms, local_time_us, previous))
         return PieceRows(
             epoch=piece.epoch,
             start=start,
@@ -194,7 +216,7 @@ class _Rows:
 
     def _event(
         self,
-        values: tuple[int, int, bool, int, int, int, int],
+        values: _Values,
         bids: Sequence[Level],
         asks: Sequence[Level],
     ) -> None:
@@ -319,6 +341,7 @@ def columns(body: bytes, key: str = "?") -> Columns:
             local_time_us=table["local_timestamp"].to_numpy(),
             first=table["first_update_id"].to_numpy(),
             last=table["last_update_id"].to_numpy(),
+            previous=table["previous_update_id"].to_numpy(),
             ask=pc.equal(table["side"], "ask").to_numpy(),
             price=table["price"].to_numpy(),
             amount=table["amount"].to_numpy(),
@@ -401,7 +424,7 @@ def _check_rows(held: Columns, rows: int) -> None:
         at = piece.stop
     if at != rows or not held.pieces:
         raise ValueError("it has rows that are of no piece")
-    whole_numbers = (held.event_time_ms, held.local_time_us, held.first, held.last)
+    whole_numbers = (held.event_time_ms, held.local_time_us, held.first, held.last, held.previous)
     kinds = [each.dtype == np.int64 for each in whole_numbers]
     kinds += [each.dtype == np.float64 for each in (held.price, held.amount)]
     if not all(kinds) or held.ask.dtype != np.bool_:
@@ -419,7 +442,7 @@ def _piece(held: Columns, rows: PieceRows, levels: Sequence[tuple[str, str]]) ->
         rows.bids_complete,
         rows.asks_complete,
     )
-    diffs = [RecordedDiff(*each, (), ()) for each in rows.empty]
+    diffs = [RecordedDiff(*each[:4], (), (), each.previous) for each in rows.empty]
     last = held.last[rows.diffs : rows.stop]
     starts = rows.diffs + np.concatenate((np.zeros(1, np.int64), np.flatnonzero(np.diff(last)) + 1))
     bounds = [*starts.tolist(), rows.stop] if len(last) else []
@@ -435,6 +458,7 @@ def _piece(held: Columns, rows: PieceRows, levels: Sequence[tuple[str, str]]) ->
                 int(held.local_time_us[start]),
                 tuple(levels[start:split]),
                 tuple(levels[split:stop]),
+                int(held.previous[start]),
             )
         )
     return Piece(rows.epoch, frame, tuple(sorted(diffs, key=lambda diff: diff.last)))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, Self
 
-from depthcast.events import Diff, Level, Snapshot
+from depthcast.events import CONSECUTIVE, Diff, Level, Snapshot
 
 
 class Keyframe(NamedTuple):
@@ -43,7 +43,11 @@ class Keyframe(NamedTuple):
 
 
 class RecordedDiff(NamedTuple):
-    """A diff as it came: update ids ``first`` to ``last``, levels of exact strings, zero removes."""
+    """A diff as it came: update ids ``first`` to ``last``, levels of exact strings, zero removes.
+
+    ``previous`` is the id before it where the venue's ids have holes, as in
+    :class:`~depthcast.events.Diff`.
+    """
 
     first: int
     last: int
@@ -51,10 +55,16 @@ class RecordedDiff(NamedTuple):
     local_time_us: int
     bids: Sequence[Level]
     asks: Sequence[Level]
+    previous: int = CONSECUTIVE
+
+    @property
+    def after(self) -> int:
+        """The id that a book has to be at, at least, for it to lead on from there."""
+        return self.first - 1 if self.previous < 0 else self.previous
 
     def diff(self, symbol: str) -> Diff:
         """As what a :class:`~depthcast.book.Book` applies."""
-        return Diff(symbol, self.first, self.last, self.event_time_ms, self.bids, self.asks)
+        return Diff(symbol, self.first, self.last, self.event_time_ms, self.bids, self.asks, self.previous)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +207,7 @@ class Segment:
         for piece in self.pieces:
             at = piece.first_id
             for diff in piece.diffs:
-                assert diff.first <= at + 1 <= diff.last, f"{diff.first}…{diff.last} does not follow on {at}"
+                assert diff.after <= at < diff.last, f"{diff.first}…{diff.last} does not follow on {at}"
                 at = diff.last
             for side in (piece.keyframe.bids, piece.keyframe.asks):
                 assert all(len(level) == 2 for level in side), "a level is a price and an amount"

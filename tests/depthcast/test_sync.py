@@ -669,3 +669,17 @@ def test_a_diff_cut_elsewhere_leads_on_and_an_old_one_is_ignored() -> None:
     assert sync.diff(after(2, 3, 5)) is Verdict.STRAGGLER
     assert sync.diff(after(7, 8, 12)) is Verdict.STRAGGLER
     assert shown(sync) == timed_body(12)
+
+
+def test_whoever_wants_to_know_is_told_from_what_a_book_began() -> None:
+    told: list[tuple[int, list[int]]] = []
+    sync = Sync(
+        "X", on_began=lambda start, buffered: told.append((start.update_id, [diff.last for diff in buffered]))
+    )
+    for last in (8, 9, 10):
+        sync.diff(Diff("X", last, last, last, [], []))
+    assert sync.snapshot(Snapshot(6, [], [], True, True)) is Verdict.TOO_OLD
+    assert told == []
+    assert sync.snapshot(Snapshot(8, [], [], True, True)) is Verdict.SYNCED
+    # All that was buffered is told, with what is in the snapshot already.
+    assert told == [(8, [8, 9, 10])]

@@ -73,6 +73,7 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     ),
     "depthcast.feed.line": _in("depthcast/feed/test_feed.py", why="a feed's part, over real sockets"),
     "depthcast.feed.status": _in("depthcast/feed/test_feed.py", why="what a feed tells of itself"),
+    "depthcast.keeper.tap": _in("depthcast/keeper/test_keeper.py", why="a protocol of five methods"),
     "depthcast.keeper.live": _in("depthcast/keeper/test_keeper.py", why="the keeper's notes of one book"),
     "depthcast.metadata.document": _in("depthcast/metadata/test_changes.py", why="what changes are made of"),
     "depthcast.metadata.history": _in(
@@ -146,6 +147,8 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
         "updater/test_publisher.py", "updater/test_writing.py", why="a publisher's requests"
     ),
     "updater.standby": _in("updater/test_takeover.py", why="a standby shows when it takes over"),
+    "updater.tape": _in("updater/tape/test_recorder.py", why="a map, no code"),
+    "updater.tape.packed": _in("updater/tape/test_reel.py", why="what a reel holds"),
     "updater.status": _in("updater/test_health.py", why="the page /status"),
 }
 """Modules that a file of another name tests."""

@@ -269,3 +269,15 @@ def test_without_its_extra_it_says_which(
     assert spec.loader is not None
     with pytest.raises(ExtraMissing, match=rf"the tape needs {absent}.*depthcast\[tape\]"):
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def test_ids_with_holes_between_diffs_come_back() -> None:
+    frame = Keyframe(9, 0, 0, (), (("1.5", "2"),), True, True)
+    diffs = (
+        RecordedDiff(12, 15, START_MS, 1, (("1.4", "3"),), (), 9),
+        RecordedDiff(20, 20, START_MS + 1, 2, (), (), 15),
+        RecordedDiff(30, 31, START_MS + 2, 3, (), (("1.6", "4"),), 20),
+    )
+    segment = whole(Piece(0, frame, diffs))
+    segment.check()
+    assert decode(encode(segment)) == segment

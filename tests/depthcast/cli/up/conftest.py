@@ -101,6 +101,7 @@ def status(symbol_status: Callable[..., SymbolStatus]) -> Callable[..., Status]:
                     }
                 ],
             ),
+            tape=None,
             rest=RestStatus(
                 url="https://x",
                 weight_used=250,
