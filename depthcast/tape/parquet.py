@@ -12,7 +12,7 @@ microseconds; others stand behind them:
 ``side``                               ``bid`` or ``ask``
 ``price``, ``amount``                  the float nearest to what the exchange sent; an amount of 0 removes
 ``first_update_id``, ``last_update_id``  the ids that the diff spans; of a keyframe both are its id
-``previous_update_id``                 the id before the diff where ids have holes (Binance's futures), else -1
+``previous_update_id``                 the id before it where ids have holes (Binance's futures), else -1
 ``epoch``, ``piece``                   the epoch of the ids, and the number of the piece in the segment
 ``price_text``, ``amount_text``        the exact string, only in rows where the float does not tell it
 =====================================  ==================================================================
@@ -168,7 +168,7 @@ class _Rows:
         self.prices: list[str] = []
         self.amounts: list[str] = []
         self.events: list[_Values] = []
-                self.sizes: list[int] = []
+        self.sizes: list[int] = []
         """Levels of each event, and of each of its sides."""
         self.sides: list[int] = []
 
@@ -197,7 +197,9 @@ class _Rows:
             first, last, event_time_ms, local_time_us, bids, asks, previous = diff
             if bids or asks:
                 self._event(
-                    (event_time_ms, local_time_us, False, first, last, previous, piece.epoch, number), bids, asks
+                    (event_time_ms, local_time_us, False, first, last, previous, piece.epoch, number),
+                    bids,
+                    asks,
                 )
             else:
                 empty.append(Empty(first, last, event_time_ms, local_time_us, previous))
