@@ -148,7 +148,7 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     tape_segment_s: int = Field(
         LENGTH_S, ge=1, description="how long a segment of the tape is; divides a day, alike for all replicas"
     )
-    tape_memory_mb: float = Field(
+    tape_backlog_mb: float = Field(
         256.0, gt=0, description="how much of the tape may wait in memory to be written; beyond it is lost"
     )
 

@@ -102,6 +102,13 @@ def test_books_ends_with_its_ratios() -> None:
         assert figures[f"messages_{source}_vs_ccxt"] > 0
 
 
+def test_tape_ends_with_what_recording_costs() -> None:
+    figures = figures_of("tape")
+    assert figures["publishing_us_a_diff"] > 0
+    assert figures["tape_vs_gzip_json"] > 0
+    assert {"recording_share", "tape_mb_a_symbol_hour", "bytes_a_diff"} <= figures.keys()
+
+
 def test_heat_ends_with_what_a_minute_costs() -> None:
     figures = figures_of("heat")
     assert 0 < figures["synthetic_bytes_a_minute"] < 50_000

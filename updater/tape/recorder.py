@@ -91,6 +91,7 @@ class Recorder:
         patterns: Iterable[str],
         *,
         venue: str,
+        replica: str,
         observer: Observer,
         rank: Callable[[str], int],
         streams: Callable[[str], bool],
@@ -130,7 +131,9 @@ class Recorder:
         self._clock = clock
         self._wall_ms = wall_ms
         self._rng = rng or Random()
-        self._writer = SegmentWriter(store, venue, aside=self._aside_alone, on_damaged=observer.tape_damaged)
+        self._writer = SegmentWriter(
+            store, venue, replica=replica, aside=self._aside_alone, on_damaged=observer.tape_damaged
+        )
         self._aside = aside
         self._one_aside = asyncio.Lock()
         self._slots = asyncio.Semaphore(writes_at_once)

@@ -35,6 +35,9 @@ TRIES: Final = 8
 MENDED: Final = 5
 """So many intervals before a segment are looked for where the index lacks them."""
 
+REPLICA_NAME: Final = "replica"
+"""Beside a segment: who wrote it last."""
+
 CACHE_WHOLE: Final = "public, max-age=31536000, immutable"
 CACHE_TORN: Final = "no-cache"
 
@@ -78,7 +81,8 @@ class SegmentWriter:
     """Writes segments of one venue. Raises :class:`~depthcast.errors.StoreError` where the store is away, and
     :class:`~depthcast.errors.ExtraMissing` when it is made without pyarrow.
 
-    ``aside`` makes and reads Parquet; ``on_damaged`` is told of stored objects that are none of the tape's.
+    ``replica`` names who writes; ``aside`` makes and reads Parquet; ``on_damaged`` is told of stored objects
+    that are none of the tape's.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class SegmentWriter:
         store: Store,
         venue: str,
         *,
+        replica: str,
         aside: Aside,
         on_damaged: Callable[[str, BadFile], None] = lambda key, error: None,
         tries: int = TRIES,
@@ -97,6 +102,7 @@ class SegmentWriter:
         self._decode: Callable[[bytes, str], Segment] = parquet.decode
         self._store = store
         self._venue = venue
+        self._replica = replica
         self._aside = aside
         self._on_damaged = on_damaged
         self._tries = tries
@@ -133,8 +139,8 @@ class SegmentWriter:
                 self._on_damaged(key, error)
                 continue
             if stored.covers(segment):
-                # The times at which diffs came are in it, so equal bytes are an own write without an answer.
-                ours = found.body == file.body
+                # It may be an own write of which no answer came.
+                ours = found.body == file.body and found.metadata.get(REPLICA_NAME) == self._replica
                 return Keeping(kept, segment, file.entry) if ours else Keeping(Kept.FOUND)
             segment, kept = merge(stored, segment), Kept.MERGED
             file = await self._aside(self._file_of, segment)
@@ -145,7 +151,7 @@ class SegmentWriter:
             key,
             file.body,
             match=match,
-            metadata=to_metadata(file.entry),
+            metadata={**to_metadata(file.entry), REPLICA_NAME: self._replica},
             content_type=SEGMENT_CONTENT_TYPE,
             cache_control=CACHE_WHOLE if file.entry.whole else CACHE_TORN,
         )

@@ -99,8 +99,8 @@ def pieces(draw: st.DrawFn) -> Piece:
     for _ in range(draw(st.integers(0, 5))):
         first, at = at + 1, at + draw(st.integers(1, 4))
         time_ms += draw(st.sampled_from((-5, 0, 100)))
-        sides = (tuple(draw(st.lists(level, max_size=5))) for _ in range(2))
-        diffs.append(RecordedDiff(first, at, max(time_ms, START_MS), 2, *sides))
+        bids, asks = (tuple(draw(st.lists(level, max_size=5))) for _ in range(2))
+        diffs.append(RecordedDiff(first, at, max(time_ms, START_MS), 2, bids, asks))
     return Piece(draw(st.integers(0, 2)), frame, tuple(diffs))
 
 

@@ -19,7 +19,7 @@ from depthcast.store import Entry, Outcome, PutResult, StoredObject
 from depthcast.store.memory import MemoryStore
 from depthcast.tape.segment import RecordedDiff, Segment
 from tests import virtual
-from tests.depthcast.tape.tapes import SYMBOL
+from tests.depthcast.tape.tapes import SYMBOL, exact
 from updater.tape.recorder import Recorder
 
 T = TypeVar("T")
@@ -150,6 +150,7 @@ class Replica:
             store,
             (SYMBOL,),
             venue="binance",
+            replica=name,
             observer=self.observer,
             rank=lambda symbol: sorted(exchange.fleet).index(name) if name in exchange.fleet else 0,
             streams=self.feed.live,
@@ -220,7 +221,7 @@ def stored(store: MemoryStore) -> Mapping[str, StoredObject]:
 def known(segments: Sequence[Segment]) -> list[tuple[Any, ...]]:
     """All that segments say of diffs but when they came, which each replica knows otherwise."""
     return [
-        (diff.first, diff.last, diff.event_time_ms, *(tuple(map(tuple, side)) for side in diff[4:]))
+        (diff.first, diff.last, diff.event_time_ms, exact(diff.bids), exact(diff.asks))
         for segment in segments
         for diff in segment.diffs
     ]

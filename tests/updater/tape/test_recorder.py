@@ -202,6 +202,7 @@ def test_symbols_are_chosen_by_name_or_pattern(patterns: tuple[str, ...], taped:
             CountingStore(),
             patterns,
             venue="binance",
+            replica="a",
             observer=Observer(),
             rank=lambda symbol: 0,
             streams=lambda symbol: True,

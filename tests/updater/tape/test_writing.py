@@ -32,9 +32,11 @@ def moved(segment: Segment, minutes: int) -> Segment:
     return Segment.of("binance", SYMBOL, start_ms, 60, segment.pieces, from_start=True, to_end=True)
 
 
-def writer(store: MemoryStore, damaged: list[str] | None = None) -> SegmentWriter:
+def writer(store: MemoryStore, damaged: list[str] | None = None, *, replica: str = "a") -> SegmentWriter:
     told = [] if damaged is None else damaged
-    return SegmentWriter(store, "binance", aside=at_once, on_damaged=lambda key, error: told.append(key))
+    return SegmentWriter(
+        store, "binance", replica=replica, aside=at_once, on_damaged=lambda key, error: told.append(key)
+    )
 
 
 async def keep(store: MemoryStore, segment: Segment, damaged: list[str] | None = None) -> Kept:
@@ -103,6 +105,8 @@ async def test_an_own_write_without_an_answer_is_known_again() -> None:
     store = Silent()
     assert await keep(store, WHOLE) is Kept.WRITTEN
     assert store.won[KEY] == 1
+    # The same bytes of another replica are another's.
+    assert (await writer(store, replica="b").keep(lambda: WHOLE)).kept is Kept.FOUND
 
 
 async def test_what_is_no_segment_is_told_of_and_replaced() -> None:
