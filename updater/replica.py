@@ -228,7 +228,7 @@ class Replica:
         return Recorder(
             self._store,
             settings.tape,
-            venue="binance",
+            venue=settings.venue,
             replica=settings.replica,
             observer=self.metrics,
             rank=self._rank,

@@ -12,9 +12,9 @@ from depthcast.errors import BadKey
 from depthcast.files import LIMITS, MAX_LIMIT, Scheme, depth_key
 from depthcast.metadata import kinds
 from depthcast.settings import Address, Counts, Listen, LogSettings, Names, StoreSettings, VenueSettings
+from depthcast.tape.keys import LENGTH_S, valid_length
 from depthcast.venues import Venue
 from depthcast.venues.registry import VENUES, venue_named
-from depthcast.tape.keys import LENGTH_S, valid_length
 from updater.cadence import Cadence
 from updater.publisher import CACHE_CONTROL
 
