@@ -21,7 +21,7 @@ from random import Random
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from depthcast.backoff import Backoff
-from depthcast.errors import BadFile, DepthcastError
+from depthcast.errors import BadFile, BookError, DepthcastError
 from depthcast.events import Diff, Snapshot
 from depthcast.keeper import LiveBook
 from depthcast.logs import get_logger
@@ -38,6 +38,9 @@ MEMORY_MB: Final = 256
 LOOK_AFTER_S: Final = 5.0
 WRITES_AT_ONCE: Final = 4
 TICK_S: Final = 1.0
+MAX_AHEAD_MS: Final = 3_600_000
+"""A diff that claims to be of a time so much later than now is not recorded: it would end all intervals."""
+
 MOST_NOTED: Final = 2000
 """Diffs of which it is noted when they came while their book was built: more than a keeper buffers."""
 
@@ -194,6 +197,10 @@ class Recorder:
         if reel is None:
             return
         now_us = self._now_us()
+        if diff.event_time_ms * 1000 > now_us + MAX_AHEAD_MS * 1000:
+            self._observer.tape_dropped(live.symbol, 1)
+            self._keep(reel.end())
+            return
         self._exchange.saw(diff.event_time_ms, self._clock())
         if verdict is not Verdict.APPLIED:
             noted = self._noted.setdefault(live.symbol, {})
@@ -339,9 +346,11 @@ class Recorder:
             task.add_done_callback(self._kept)
 
     def _kept(self, task: asyncio.Task[None]) -> None:
-        self._waiting.pop(task, None)
+        take = self._waiting.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a segment of the tape was lost", exc_info=error)
+            if take is not None:
+                self._observer.tape_dropped(take.symbol, take.diffs)
 
     async def _write(self, take: Take) -> None:
         """Until it is in the store, or given up for want of memory."""
@@ -361,6 +370,11 @@ class Recorder:
                     if keeping.entry is not None:
                         await self._writer.enter(take.symbol, keeping.entry)
                 break
+            except BookError as error:
+                # No waiting mends it.
+                self._observer.segment_failed(take.symbol, error)
+                self._observer.tape_dropped(take.symbol, take.diffs)
+                return
             except DepthcastError as error:
                 self._observer.segment_failed(take.symbol, error)
             await asyncio.sleep(backoff.next_s())

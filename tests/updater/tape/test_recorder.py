@@ -6,7 +6,9 @@ from random import Random
 
 import pytest
 
+from depthcast.errors import BadLevel
 from depthcast.events import Diff
+from depthcast.sync import Verdict
 from depthcast.tape.keys import segment_key
 from depthcast.tape.parquet import decode
 from depthcast.tape.segment import Piece, Segment
@@ -226,3 +228,36 @@ def test_the_rest_goes_on_where_nothing_is_taped() -> None:
         assert list(replica.recorder.reels) == [SYMBOL]
 
     play(10, events)
+
+
+def test_a_diff_that_claims_to_be_of_tomorrow_ends_no_minute() -> None:
+    async def events(exchange: Exchange, store: CountingStore) -> None:
+        await asyncio.sleep(20.5)
+        live = exchange.fleet["a"].keeper.books[SYMBOL]
+        assert live.book is not None
+        last = live.book.update_id
+        recorder = exchange.fleet["a"].recorder
+        odd = Diff(SYMBOL, last + 1, last + 1, START_MS + 86_400_000, [], [])
+        recorder.coming(live, odd)
+        recorder.took(live, odd, Verdict.APPLIED)
+
+    store, replicas, _ = play(130, events)
+    assert replicas["a"].observer.dropped == 1
+    assert sorted(key for key in stored(store) if key.endswith(".parquet")) == KEYS[:3]
+    assert read(store, KEYS[1]).whole
+    # Nothing was missing, and so the two pieces are one again.
+    assert [hole.after_id for hole in read(store, KEYS[0]).holes] == [None]
+
+
+def test_what_cannot_be_written_at_all_is_given_up() -> None:
+    async def events(exchange: Exchange, store: CountingStore) -> None:
+        await asyncio.sleep(20.5)
+        recorder = exchange.fleet["a"].recorder
+        reel = recorder.reels[SYMBOL]
+        reel._pieces[-1].diffs[-1] = reel._pieces[-1].diffs[-1]._replace(levels=b'[[["1e5","1"]],[]]')
+        reel.size = sum(piece.size for piece in reel._pieces)
+
+    _, replicas, _ = play(70, events)
+    observer = replicas["a"].observer
+    assert [type(error) for error in observer.failures] == [BadLevel]
+    assert observer.dropped == 57
