@@ -37,9 +37,15 @@ def dependencies(pyproject: str, extras: Collection[str] = SERVICES) -> set[str]
 
 
 def blocks(lock: str) -> Mapping[str, str]:
-    """The lock's packages by name: each its line, its hashes and its comment."""
-    found = re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE)
-    return {match[0].lower(): block for block in found if (match := _NAME.match(block))}
+    """The lock's packages by name: each its line, its hashes and its comment.
+
+    One that has other versions for other Pythons has them all in its block.
+    """
+    found: dict[str, str] = {}
+    for block in re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE):
+        if match := _NAME.match(block):
+            found[match[0].lower()] = found.get(match[0].lower(), "") + block
+    return found
 
 
 def needed(names: Collection[str], lock: Mapping[str, str]) -> set[str]:

