@@ -12,6 +12,7 @@ The last line is one line of JSON.
 
 import argparse
 import asyncio
+import gc
 import json
 import math
 import statistics
@@ -176,6 +177,9 @@ async def record_large(offers: int) -> list[Recording]:
     rng = Random(7)
     held = {f"S{n}USDT": symbol(rng, f"S{n}USDT") for n in range(LARGE_SYMBOLS)}
     store, now_ms = MemoryStore(), START_MS
+    # What is held here no updater holds: the collector is not to look at it.
+    gc.collect()
+    gc.freeze()
     recorder = Recorder(store, EXCHANGE_INFO, replica="bench", cuts=held.keys, wall_ms=lambda: now_ms)
     lag = Lag()
     watching = asyncio.create_task(lag.watch())

@@ -29,6 +29,7 @@ from depthcast.backoff import Backoff
 from depthcast.errors import MalformedAnswer, RateLimited, Refused, VenueError, VenueUnavailable
 from depthcast.events import Snapshot
 from depthcast.http_client import AiohttpClient, HttpClient
+from depthcast.uncollected import uncollected
 from depthcast.venues import ExchangeInfo, Venue
 from depthcast.weight import Reservation, WeightBudget
 
@@ -55,7 +56,14 @@ async def parsed(parse: Callable[[bytes], ExchangeInfo], body: bytes) -> Exchang
 
     Raises what ``parse`` does.
     """
-    return parse(body) if len(body) < LONG_BYTES else await asyncio.to_thread(parse, body)
+    if len(body) < LONG_BYTES:
+        return parse(body)
+
+    def long() -> ExchangeInfo:
+        with uncollected():
+            return parse(body)
+
+    return await asyncio.to_thread(long)
 
 
 @dataclass(order=True, slots=True)

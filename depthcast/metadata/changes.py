@@ -90,18 +90,19 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change
 
 
 def _of(path: str, before: Any, after: Any) -> Iterator[Change]:
+    lists = isinstance(before, list) and isinstance(after, list)
+    names = _names_of(before, after) if lists else None
+    if names is not None:
+        # Before they are compared as a whole: of thousands of elements that would be one long step.
+        yield from _of_named(path, _by_name(before, names), _by_name(after, names))
+        return
     if _same(before, after):
         return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         yield from _of_members(path, before, after)
         return
-    if isinstance(before, list) and isinstance(after, list):
-        names = _names_of(before, after)
-        if names is not None:
-            yield from _of_named(path, _by_name(before, names), _by_name(after, names))
-            return
-        if Counter(map(write_json, before)) == Counter(map(write_json, after)):
-            return
+    if lists and Counter(map(write_json, before)) == Counter(map(write_json, after)):
+        return
     yield Change(path, What.CHANGED, before, after)
 
 

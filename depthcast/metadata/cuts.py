@@ -16,6 +16,7 @@ from depthcast.metadata.kinds import Kind, keeps_by_itself
 from depthcast.metadata.record import HeadInfo, Recorded, digest_of
 from depthcast.store import Outcome, Store
 from depthcast.symbol_list import SymbolList
+from depthcast.uncollected import uncollected
 
 if TYPE_CHECKING:
     from depthcast.metadata.recorder import Aside
@@ -75,7 +76,7 @@ class Cuts:
         Raises :class:`~depthcast.errors.StoreError` where the store does not let it; what was done stays.
         """
         wanted = set(filter(keeps_by_itself, self._wanted()))
-        # A list of 3,700 symbols takes 75 ms, for which nobody else is to wait.
+        # A list of 3,700 symbols takes 150 ms, for which nobody else is to wait.
         made = await self._aside(self._made, recorded, frozenset(wanted), dict(self._known))
         if made is None:
             # It is a list, but not written compactly: its entries' bytes cannot be told apart.
@@ -94,6 +95,10 @@ class Cuts:
 
     def _made(self, recorded: Recorded, wanted: Set[str], known: Mapping[str, str]) -> list[Cut] | None:
         """The cuts that are not ``known`` to be as they should; ``None`` where the list cannot be divided."""
+        with uncollected():
+            return self._divide(recorded, wanted, known)
+
+    def _divide(self, recorded: Recorded, wanted: Set[str], known: Mapping[str, str]) -> list[Cut] | None:
         try:
             listing = SymbolList.of(recorded.document)
             divided = listing.divide()

@@ -5,22 +5,82 @@ is compact and spelled plainly, as exchanges write it, comes back byte for byte.
 """
 
 import json
+import re
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 Json = dict[str, Any]
+
+LONG_CHARACTERS: Final = 256 * 1024
+"""A longer text is read in pieces."""
+
+_BLANKS: Final = re.compile(r"[ \t\n\r]*")
 
 
 def read_json(body: bytes) -> Any:
     """The value of a JSON text in UTF-8. Raises ``ValueError`` for anything else, ``NaN`` included.
 
+    A long object is read member by member, and its lists element by element, so that a thread that does it
+    lets others have their turn: one call for megabytes would keep them all waiting until its end.
+
     >>> read_json(b'{"a":1.50,"b":[2]}')
     {'a': Decimal('1.50'), 'b': [2]}
     """
+    text = body.decode()
     try:
-        return json.loads(body.decode(), parse_float=Decimal, parse_constant=_no_number)
+        return _DECODER.decode(text) if len(text) < LONG_CHARACTERS else _read_in_pieces(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _read_in_pieces(text: str) -> Any:
+    at = _after_blanks(text, 0)
+    if not text.startswith("{", at):
+        return _DECODER.decode(text)
+    members, at = {}, _after_blanks(text, at + 1)
+    ended = text.startswith("}", at)
+    while not ended:
+        if not text.startswith('"', at):
+            raise ValueError(f"a member has no name at {at}")
+        name, at = _DECODER.raw_decode(text, at)
+        at = _after_blanks(text, at)
+        if not text.startswith(":", at):
+            raise ValueError(f"a member has no value at {at}")
+        at = _after_blanks(text, at + 1)
+        members[name], at = (
+            _read_list(text, at) if text.startswith("[", at) else _DECODER.raw_decode(text, at)
+        )
+        at, ended = _after_one(text, at, "}")
+    if _after_blanks(text, at + 1) != len(text):
+        raise ValueError(f"something follows at {at + 1}")
+    return members
+
+
+def _read_list(text: str, at: int) -> tuple[list[Any], int]:
+    """The list that begins at ``at``, and where it ends."""
+    elements, at = [], _after_blanks(text, at + 1)
+    ended = text.startswith("]", at)
+    while not ended:
+        element, at = _DECODER.raw_decode(text, at)
+        elements.append(element)
+        at, ended = _after_one(text, at, "]")
+    return elements, at + 1
+
+
+def _after_one(text: str, at: int, end: str) -> tuple[int, bool]:
+    """Where the next one begins behind one that ends at ``at``, or where ``end`` is, and whether it is."""
+    at = _after_blanks(text, at)
+    if text.startswith(end, at):
+        return at, True
+    if not text.startswith(",", at):
+        raise ValueError(f"neither a comma nor an end at {at}")
+    return _after_blanks(text, at + 1), False
+
+
+def _after_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    assert found is not None
+    return found.end()
 
 
 def write_json(value: Any) -> bytes:
@@ -48,3 +108,6 @@ def _written(value: Any) -> str:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON")
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number)

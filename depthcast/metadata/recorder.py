@@ -37,6 +37,7 @@ from depthcast.metadata.record import (
     parse_name,
 )
 from depthcast.store import Outcome, PutResult, Store, StoredObject
+from depthcast.uncollected import uncollected
 
 TRIES: Final = 3
 """How often a change is tried at most: the others were lost to somebody else."""
@@ -239,6 +240,12 @@ class Recorder:
     ) -> tuple[Recorded, bytes] | None:
         """The next change and its object; ``None`` where the document says what the head's does, in other
         words."""
+        with uncollected():
+            return self._compare(head, body, fingerprint, observed_ms, valid_ms)
+
+    def _compare(
+        self, head: _Head | None, body: bytes, fingerprint: str, observed_ms: int, valid_ms: int | None
+    ) -> tuple[Recorded, bytes] | None:
         after = self._kind.parse(body)
         sequence, previous, told = 1, None, changes({}, {})
         if head is not None:

@@ -31,6 +31,7 @@ from depthcast.errors import (
 )
 from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.files import BINANCE, MAX_NUMBER, Scheme, valid_symbol
+from depthcast.metadata.document import LONG_CHARACTERS, read_json
 from depthcast.venues import Ack, Event, ExchangeInfo, Ignored, RequestFailed, Shutdown, SymbolInfo
 
 REST_URL: Final = "https://data-api.binance.vision"
@@ -266,7 +267,7 @@ event_time_ms=0, transaction_time_ms=0)
     def parse_exchange_info(self, body: bytes) -> ExchangeInfo:
         """``{"rateLimits":[…],"symbols":[…],…}``. Raises :class:`~depthcast.errors.MalformedAnswer`."""
         url = f"{self.rest_url}/api/v3/exchangeInfo"
-        answer = json_object(url, body)
+        answer = json_object(url, body) if len(body) < LONG_CHARACTERS else _long_object(url, body)
         try:
             symbols = {
                 entry["symbol"]: SymbolInfo(
@@ -473,6 +474,17 @@ def json_object(url: str, body: bytes) -> dict[str, Any]:
     try:
         answer = _loads(body)
     except orjson.JSONDecodeError:
+        raise MalformedAnswer(url, f"not JSON: {body[:60]!r}") from None
+    if not isinstance(answer, dict):
+        raise MalformedAnswer(url, "not a JSON object")
+    return answer
+
+
+def _long_object(url: str, body: bytes) -> dict[str, Any]:
+    """As :func:`json_object`, in pieces between which other threads have their turn."""
+    try:
+        answer = read_json(body)
+    except ValueError:
         raise MalformedAnswer(url, f"not JSON: {body[:60]!r}") from None
     if not isinstance(answer, dict):
         raise MalformedAnswer(url, "not a JSON object")

@@ -75,7 +75,6 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     "depthcast.feed.status": _in("depthcast/feed/test_feed.py", why="what a feed tells of itself"),
     "depthcast.keeper.tap": _in("updater/tape/test_recorder.py", why="a recorder is the tap"),
     "depthcast.keeper.live": _in("depthcast/keeper/test_keeper.py", why="the keeper's notes of one book"),
-    "depthcast.metadata.document": _in("depthcast/metadata/test_changes.py", why="what changes are made of"),
     "depthcast.metadata.history": _in(
         "depthcast/metadata/test_recorder.py", why="what was kept is read back"
     ),
