@@ -70,7 +70,7 @@ VERBS: Final[Mapping[str, Entry]] = {
     "retention": Entry(
         "depthcast.cli.retention",
         "updater",
-        "how long the store keeps the history of metadata, and the tape: its lifecycle rules",
+        "how long the store keeps the history of metadata, tape and heatmap: its lifecycle rules",
     ),
     "settings": Entry("depthcast.cli.settings", "up", "print every setting of the services, as Markdown"),
 }

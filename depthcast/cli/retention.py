@@ -1,4 +1,4 @@
-"""``depthcast retention``: how long the store keeps the history of metadata and the tape."""
+"""``depthcast retention``: how long the store keeps the history of metadata, the tape and the heatmap."""
 
 import os
 import sys
@@ -14,6 +14,7 @@ from depthcast.cli.settings import own_variables
 from depthcast.errors import SettingsError
 from depthcast.settings import StoreSettings
 from depthcast.store.retention import (
+    HEAT,
     HISTORY,
     TAPE,
     Rule,
@@ -29,8 +30,8 @@ from depthcast.store.retention import (
 _WIDTH: Final = 200
 
 _ABOUT: Final = (
-    "Show the lifecycle rules of the store's bucket, and set those for the history of metadata and the tape. "
-    "Other rules stay as they are. Exit status 1: one of them would expire what is in force."
+    "Show the lifecycle rules of the store's bucket, and set those for the history of metadata, the tape and "
+    "the heatmap. Other rules stay as they are. Exit status 1: one of them would expire what is in force."
 )
 
 
@@ -44,6 +45,9 @@ class RetentionSettings(StoreSettings):
         None, ge=0, description="keep changes of metadata so many days, accounts' too; 0: for ever"
     )
     tape_days: int | None = Field(None, ge=0, description="keep recorded diffs so many days; 0: for ever")
+    heat_days: int | None = Field(
+        None, ge=0, description="keep the heatmap's tiles so many days; 0: for ever"
+    )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -56,7 +60,11 @@ def main(argv: Sequence[str]) -> int:
         )
     days = {
         name: number
-        for names, number in ((HISTORY, settings.history_days), (TAPE, settings.tape_days))
+        for names, number in (
+            (HISTORY, settings.history_days),
+            (TAPE, settings.tape_days),
+            (HEAT, settings.heat_days),
+        )
         if number is not None
         for name in names
     }

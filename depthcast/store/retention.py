@@ -1,4 +1,4 @@
-"""How long a bucket keeps what may be forgotten: lifecycle rules for history and tape. Over ``boto3``.
+"""How long a bucket keeps what may be forgotten: rules for history, tape, heatmap. Over ``boto3``.
 
 ====================  ==============================================================================
 rule                  what it expires
@@ -6,6 +6,7 @@ rule                  what it expires
 ``history``           changes of public documents, ``history/``
 ``accounts``          changes of accounts, ``private/history/``
 ``tape``              recorded diffs, ``tape/``
+``heat``              the heatmap's tiles, ``heat/``
 ====================  ==============================================================================
 
 Promises: of a bucket's rules only those of these names (with ``depthcast-`` before them, and the store's
@@ -33,7 +34,8 @@ Rule = Mapping[str, Any]
 
 HISTORY: Final = {"history": "history/", "accounts": "private/history/"}
 TAPE: Final = {"tape": "tape/"}
-RULES: Final[Mapping[str, str]] = {**HISTORY, **TAPE}
+HEAT: Final = {"heat": "heat/"}
+RULES: Final[Mapping[str, str]] = {**HISTORY, **TAPE, **HEAT}
 """The prefix that each of our rules expires."""
 
 KEPT: Final = ("api/", "sapi/", "metadata/", "private/", "fleet/", "probe/", "errors/")

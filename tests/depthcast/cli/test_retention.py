@@ -35,17 +35,19 @@ def shown(capsys: pytest.CaptureFixture[str]) -> list[list[list[str]]]:
 def test_rules_are_shown_and_set_and_taken_away(bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["retention"]) == 0
     assert "none: everything is kept for ever" in capsys.readouterr().out
-    assert cli.main(["retention", "--history-days", "400", "--tape-days", "30"]) == 0
+    days = ("--history-days", "400", "--tape-days", "30", "--heat-days", "90")
+    assert cli.main(["retention", *days]) == 0
     before, now = shown(capsys)
     assert before == [["none:", "everything", "is", "kept", "for", "ever"]]
     assert now == [
         ["depthcast-history", "history/", "expires", "after", "400", "days", "ours"],
         ["depthcast-accounts", "private/history/", "expires", "after", "400", "days", "ours"],
         ["depthcast-tape", "tape/", "expires", "after", "30", "days", "ours"],
+        ["depthcast-heat", "heat/", "expires", "after", "90", "days", "ours"],
     ]
     assert cli.main(["retention", "--history-days", "400"]) == 0
     assert shown(capsys) == [now]
-    assert cli.main(["retention", "--history-days", "0", "--tape-days", "0"]) == 0
+    assert cli.main(["retention", "--history-days", "0", "--tape-days", "0", "--heat-days", "0"]) == 0
     assert shown(capsys) == [now, before]
 
 
