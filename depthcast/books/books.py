@@ -30,11 +30,12 @@ WEIGHT_SHARE: Final = 0.5
 class Books:
     """Live books of one exchange. For use in one event loop, as a context manager; entering does not wait.
 
-    ``venue`` names the exchange (``binance``, ``binanceus``); ``rest_url`` and ``ws_url`` lead to another
-    place that speaks like it. ``symbols`` are spelled as the exchange does. ``depth``: levels a side asked
-    of the exchange, and kept certain as far as its snapshots go; books begin with fewer where many are asked
-    for at once (:mod:`depthcast.books.snapshots`). ``weight_share``: of the exchange's request weight a
-    minute, how much may be used up when a request is sent, by whomever on this address.
+    ``venue`` names the exchange (``binance``, ``binanceus``, ``binanceusdm``); ``rest_url`` and ``ws_url``
+    lead to another place that speaks like it. ``symbols`` are spelled as the exchange does. ``depth``: levels
+    a side asked of the exchange, where it has as many, and kept certain as far as its snapshots go; books
+    begin with fewer where many are asked for at once (:mod:`depthcast.books.snapshots`). ``weight_share``: of
+    the exchange's request weight a minute, how much may be used up when a request is sent, by whomever on
+    this address.
 
     No key and no account is needed, and nothing is asked of the exchange but snapshots.
     """

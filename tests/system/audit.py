@@ -8,7 +8,7 @@ import socket
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import aiohttp
 
@@ -112,7 +112,7 @@ class Auditor:
         candidates = self._truth.bodies(symbol, update_id, limit)
         assert candidates, f"{symbol} never was at {update_id}"
         self.checked[symbol] += 1
-        if body in candidates:
+        if body in candidates or any(_differs_in_times(body, candidate) for candidate in candidates):
             return
         assert any(self._is_shorter(body, candidate, info) for candidate in candidates), (
             f"{symbol} limit {limit} at {update_id} is not the true book: {body[:300]!r}"
@@ -135,8 +135,7 @@ class Auditor:
     @staticmethod
     def _is_shorter(body: bytes, true_body: bytes, info: FileInfo | None) -> bool:
         file, true = json.loads(body), json.loads(true_body)
-        # A book fresh from a futures snapshot tells when that was put out (E), after the diff of the same id.
-        if "E" in true and (file.get("T") != true["T"] or file.get("E", 0) < true["E"]):
+        if not _times_agree(file, true):
             return False
         for side in ("bids", "asks"):
             shown = len(file[side])
@@ -148,6 +147,23 @@ class Auditor:
                 if complete or certain != shown:
                     return False
         return True
+
+
+def _times_agree(file: Mapping[str, Any], true: Mapping[str, Any]) -> bool:
+    """Whether a file's times are those of a futures diff, or of a snapshot that shows the same book.
+
+    A snapshot tells when it was put out (``E``), after the diff of the same id; where none ended nothing is
+    known but that times are told.
+    """
+    if "E" not in true:
+        return ("E" in file) == ("T" in file)
+    return file.get("T") == true["T"] and file.get("E", 0) >= true["E"]
+
+
+def _differs_in_times(body: bytes, true_body: bytes) -> bool:
+    """Whether a file of futures is the true book, fresh from a snapshot."""
+    file, true = json.loads(body), json.loads(true_body)
+    return "E" in file and _times_agree(file, true) and all(file[n] == true[n] for n in ("bids", "asks"))
 
 
 class Audited:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from depthcast.errors import SettingsError
-from depthcast.files import PUBLIC_PREFIX
+from depthcast.files import BOOK_PREFIXES
 from depthcast.heat.keys import HEAT_PREFIX
 from depthcast.store.aws import Aws
 from depthcast.store.embedded import Identity
@@ -30,7 +30,7 @@ _FILE: Final = "credentials"
 _PROFILE: Final = "default"
 
 
-PUBLISHED: Final = (PUBLIC_PREFIX, "sapi/", "metadata/", "history/", "fleet/", TAPE_PREFIX, HEAT_PREFIX)
+PUBLISHED: Final = (*BOOK_PREFIXES, "sapi/", "metadata/", "history/", "fleet/", TAPE_PREFIX, HEAT_PREFIX)
 """What the public parts of a server read: all but ``private/`` (``docs/accounts.md``)."""
 
 

@@ -10,6 +10,8 @@ import depthcast
 from depthcast.books import Books
 from depthcast.books.options import Options
 from depthcast.errors import BookNotReady, SettingsError, UnknownSymbol
+from simulator.app import Simulator
+from simulator.settings import Settings
 from tests.depthcast.books.exchange import SYMBOL, exchange, until
 
 
@@ -262,3 +264,21 @@ async def test_reading_takes_microseconds() -> None:
         for _ in range(100):
             view.top(100)
         assert time.process_time() - began < 0.5
+
+
+async def test_books_of_futures_are_the_exchanges_own_while_the_market_moves() -> None:
+    settings = Settings(symbols=("BTCUSDT",), depth=300, varied=False, futures=True, partial_share=0)
+    async with (
+        Simulator(settings, manual=True) as sim,
+        Books("binanceusdm", ["BTCUSDT"], depth=200, rest_url=sim.rest_url, ws_url=sim.ws_url) as books,
+    ):
+        await until(lambda: sim.exchange.instruments["BTCUSDT"].listeners)
+        await sim.tick()
+        await books.wait(timeout_s=60)
+        view = books["BTCUSDT"]
+        assert books._rest.weight_used == 10, "two hundred levels are asked for as five hundred"
+        for _ in range(10):
+            await sim.tick()
+            sent = sim.exchange.instruments["BTCUSDT"].sent_id
+            await until(lambda sent=sent: view.update_id == sent)  # type: ignore[misc]
+            assert view.body(100) == sim.truth.body("BTCUSDT", sent, 100)
