@@ -157,7 +157,8 @@ def _times_agree(file: Mapping[str, Any], true: Mapping[str, Any]) -> bool:
     """
     if "E" not in true:
         return ("E" in file) == ("T" in file)
-    return file.get("T") == true["T"] and file.get("E", 0) >= true["E"]
+    transaction_ms, output_ms = file.get("T", 0), file.get("E", 0)
+    return bool(transaction_ms == true["T"] and output_ms >= true["E"])
 
 
 def _differs_in_times(body: bytes, true_body: bytes) -> bool:

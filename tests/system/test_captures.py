@@ -132,7 +132,8 @@ async def replica_of(sim: Simulator, store: Store) -> AsyncIterator[Replica]:
     """A replica of all symbols of ``sim``, subscribed."""
     urls = ("--binance-rest-url", sim.rest_url, "--binance-ws-url", sim.ws_url)
     # A file for each id, also where the top did not change.
-    largest = "1000" if sim.exchange.futures else "5000"
+    # Of futures a snapshot has as many levels as the largest file, which then gets shorter as they go.
+    largest = "500" if sim.exchange.futures else "5000"
     pace = ("--limits", f"5,100,{largest}", "--same-levels-ms", "0")
     venue = ("--venue", "binanceusdm") if sim.exchange.futures else ()
     async with running_replica(store, "--symbols", "all", *urls, *pace, *venue) as replica:
