@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from depthcast import keeper
 from depthcast.book import Audit
 from depthcast.errors import BadFile, MalformedFrame, StoreError, VenueError
+from depthcast.heat.zooms import ZOOMS
 from depthcast.keeper import Source
 from depthcast.logs import Seldom, get_logger
 from depthcast.store import Outcome, PutResult
@@ -181,6 +182,20 @@ class Metrics(keeper.Observer):
         )
         for result in ("written", "merged", "found", "failed"):
             self._segments.labels(result)
+
+        # The heatmap
+        self._tiles = Counter("depthcast_heat_tiles", "Tiles written", ["zoom"], registry=registry)
+        self._tile_bytes = Counter(
+            "depthcast_heat_written_bytes", "Bytes of tiles written", registry=registry
+        )
+        self._tiles_failed = Counter(
+            "depthcast_heat_failures", "Segments whose tiles could not be written for now", registry=registry
+        )
+        self._tiles_dropped = Counter(
+            "depthcast_heat_dropped_segments", "Segments that no tiles were made of", registry=registry
+        )
+        for zoom in ZOOMS:
+            self._tiles.labels(str(zoom.number))
 
         # The process
         self._loop_lag = Gauge(
@@ -390,6 +405,21 @@ class Metrics(keeper.Observer):
         """A stored object is none of the tape's."""
         self._tape_damaged.inc()
         self._warn(("tape damaged", key), "damaged file of the tape", error=str(error))
+
+    # From the heatmap
+
+    def tile_written(self, zoom: int, size: int) -> None:
+        """A tile is in the store."""
+        self._tiles.labels(str(zoom)).inc()
+        self._tile_bytes.inc(size)
+
+    def tiles_failed(self) -> None:
+        """Those of a segment could not be written for now."""
+        self._tiles_failed.inc()
+
+    def tiles_dropped(self) -> None:
+        """A segment was given up."""
+        self._tiles_dropped.inc()
 
     # The process
 

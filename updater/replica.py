@@ -34,6 +34,7 @@ from updater.asking import Asking, sharing
 from updater.assignment import place
 from updater.beat import Beat
 from updater.fleet import SETTLE_S, Fleet
+from updater.heat import Heatmaps
 from updater.holdings import Holdings
 from updater.marks import Marks
 from updater.metadata import EXCHANGE_INFO, SYSTEM_STATUS, Metadata
@@ -48,6 +49,9 @@ from updater.suspicions import Suspicion, Suspicions
 from updater.tape.recorder import Recorder
 from updater.tape.writing import Aside
 from updater.warm import WarmFiles
+
+HEATMAPS_WITHIN_S: Final = 3.0
+"""How long a replica that ends still makes tiles of what it just recorded."""
 
 MARKS_EVERY_S: Final = 300.0
 """How often it is looked whether files have the right status although the list says nothing new."""
@@ -122,6 +126,7 @@ class Replica:
             rng=self._rng,
         )
         self.tape = self._make_recorder() if settings.tape else None
+        self.heatmaps = self._make_heatmaps(self.tape) if self.tape is not None and settings.heatmap else None
         self._keeper = Keeper(
             self._make_feed,
             self._rest,
@@ -205,6 +210,7 @@ class Replica:
             status_of=self._marks.status,
             metrics=self.metrics,
             tape=self.tape,
+            heatmaps=self.heatmaps,
             clock=clock,
             wall_ms=wall_ms,
         )
@@ -243,6 +249,11 @@ class Replica:
             rng=self._rng,
         )
 
+    def _make_heatmaps(self, tape: Recorder) -> Heatmaps:
+        heatmaps = Heatmaps(self._store, observer=self.metrics, aside=self._aside, rng=self._rng)
+        tape.listeners.append(heatmaps.wrote)
+        return heatmaps
+
     # Running
 
     def stop(self) -> None:
@@ -276,6 +287,7 @@ class Replica:
                         self._progress(),
                         self._watch_loop(),
                         *([] if self.tape is None else [self.tape.run()]),
+                        *([] if self.heatmaps is None else [self.heatmaps.run()]),
                     )
                 ]
                 await self._stop.wait()
@@ -284,7 +296,7 @@ class Replica:
                     task.cancel()
                 await asyncio.gather(
                     self._holdings.finish(self._stop_within_s, begun=self._proven.is_set()),
-                    *([] if self.tape is None else [self.tape.finish(self._stop_within_s)]),
+                    *([] if self.tape is None else [self._finish_tape(self.tape)]),
                 )
                 if self._proven.is_set() and not self._in_a_hurry:
                     await self._fleet.say_goodbye()
@@ -297,6 +309,12 @@ class Replica:
         finally:
             await self.metadata.close()
             await self._rest.close()
+
+    async def _finish_tape(self, tape: Recorder) -> None:
+        await tape.finish(self._stop_within_s)
+        # Who makes the next minute's tile makes up for what is left out here.
+        if self.heatmaps is not None and self._proven.is_set() and not self._in_a_hurry:
+            await self.heatmaps.finish(min(self._stop_within_s, HEATMAPS_WITHIN_S))
 
     async def _hand_over(self) -> None:
         """Go on until other replicas write what this one does, for a bounded time; alone, not at all."""

@@ -11,6 +11,7 @@ from depthcast.heartbeat import Role
 from depthcast.keeper import Keeper, LiveBook
 from depthcast.rest import Rest
 from updater.fleet import Fleet
+from updater.heat import Heatmaps
 from updater.holdings import Holdings
 from updater.metrics import Metrics
 from updater.publisher import Publisher
@@ -49,6 +50,7 @@ class Report:
         status_of: Callable[[str], str],
         metrics: Metrics,
         tape: Recorder | None,
+        heatmaps: Heatmaps | None,
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
     ) -> None:
@@ -66,6 +68,7 @@ class Report:
         self._status_of = status_of
         self._metrics = metrics
         self._tape = tape
+        self._heatmaps = heatmaps
         self._clock = clock
         self._wall_ms = wall_ms
         self._started = clock()
@@ -225,6 +228,11 @@ class Report:
             ),
             ("depthcast_tape_symbols", "Symbols recorded for the tape", tape["recorded"]),
             ("depthcast_tape_waiting_segments", "Segments that are not in the store yet", tape["waiting"]),
+            (
+                "depthcast_heat_waiting_segments",
+                "Segments whose tiles are not made yet",
+                0 if self._heatmaps is None else self._heatmaps.waiting,
+            ),
             ("depthcast_tape_memory_bytes", "What is recorded and not in the store yet", tape["bytes"]),
             ("depthcast_ready", "Whether each file was as new as its book once", self.ready),
         ):

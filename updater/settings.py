@@ -152,6 +152,8 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         256.0, gt=0, description="how much of the tape may wait in memory to be written; beyond it is lost"
     )
 
+    heatmap: bool = Field(True, description="whether the heatmap's tiles are made of what is taped")
+
     # The fleet
 
     redundancy: int = Field(

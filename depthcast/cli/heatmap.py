@@ -17,6 +17,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainin
 from depthcast.cli.settings import own_variables
 from depthcast.errors import BadFile, BadKey, SettingsError
 from depthcast.files import valid_symbol
+from depthcast.heat.zooms import suits
 from depthcast.metadata.moments import parse_moment
 from depthcast.settings import StoreSettings
 from depthcast.store import Store
@@ -101,7 +102,7 @@ async def segments(store: Store, venue: str, symbol: str) -> AsyncIterator[Segme
 
 async def make(store: Store, names: Sequence[SegmentName], progress: Progress | None = None) -> Made:
     """The tiles of these segments, which are all one symbol's."""
-    from depthcast.heat.album import Album, Written, suits
+    from depthcast.heat.album import Album, Written
     from depthcast.tape.parquet import columns
 
     written: list[int] = []

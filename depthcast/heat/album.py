@@ -27,7 +27,7 @@ from depthcast.heat.manifest import Manifest
 from depthcast.heat.painting import paint
 from depthcast.heat.spans import spans_of
 from depthcast.heat.tile import ABSENT, COMPLETE, Tile
-from depthcast.heat.zooms import DAY, HOUR, MINUTE, ZOOMS, Zoom
+from depthcast.heat.zooms import DAY, HOUR, MINUTE, ZOOMS, Zoom, suits
 from depthcast.store import Outcome, Store
 from depthcast.tape.columns import Columns
 from depthcast.tape.keys import segment_key
@@ -288,16 +288,6 @@ class Album:
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken."""
         assert len(self._nowhere) <= MAX_REMEMBERED
-
-
-def suits(length_s: int) -> bool:
-    """Whether tiles can be made of segments of this length.
-
-    >>> suits(60), suits(10), suits(300), suits(90)
-    (True, True, True, False)
-    """
-    minute_s = MINUTE.tile_ms // 1000
-    return minute_s % length_s == 0 or length_s % minute_s == 0
 
 
 def _painted(venue: str, symbol: str, start_ms: int, held: Sequence[Columns]) -> Tile:

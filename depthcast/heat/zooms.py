@@ -37,3 +37,13 @@ ZOOMS: Final = (Zoom(0, 60_000, 1_000), Zoom(1, 3_600_000, 15_000), Zoom(2, DAY_
 MINUTE: Final = ZOOMS[0]
 HOUR: Final = ZOOMS[1]
 DAY: Final = ZOOMS[2]
+
+
+def suits(length_s: int) -> bool:
+    """Whether tiles can be made of segments of the tape that are so long: they divide a minute, or are some.
+
+    >>> suits(60), suits(10), suits(300), suits(90)
+    (True, True, True, False)
+    """
+    minute_s = MINUTE.tile_ms // 1000
+    return minute_s % length_s == 0 or length_s % minute_s == 0

@@ -9,13 +9,18 @@ from typing import NamedTuple
 import numpy as np
 
 from depthcast.heat.spans import Span
+from depthcast.heat.tile import Tile
 from simulator.truth import ASK, BID, Change, TrueBook
 
 Told = tuple[int, Sequence[Change]]
 """A diff: its time in ms, and what it changes."""
 
 TICK = Fraction(1, 100)
-"""Of a price's unit, of one quantity's it is a thousandth."""
+"""A price's unit."""
+
+
+RATIO = 2 ** (0.5 / 12) * (1 + 1e-9)
+"""A cell is off by half a step of the scale at most."""
 
 
 class Story(NamedTuple):
@@ -28,6 +33,8 @@ class Story(NamedTuple):
     bids: Sequence[tuple[int, int]]
     asks: Sequence[tuple[int, int]]
     told: Sequence[Told]
+    per_unit: int = 1000
+    """So many of a quantity's units are one."""
 
     def span(self) -> Span:
         """As the tape has it."""
@@ -43,7 +50,7 @@ class Story(NamedTuple):
             np.array(times, np.int64),
             np.array(is_bid, np.bool_),
             np.array(prices) / 100,
-            np.array(quantities) / 1000,
+            np.array(quantities) / self.per_unit,
         )
 
 
@@ -56,7 +63,7 @@ class Seen(NamedTuple):
 
 def watch(stories: Sequence[Story], from_ms: int, to_ms: int, step: Fraction, rows: range) -> Seen:
     """A column, moment by moment; a row that is nowhere certain is missing among the means."""
-    total = dict.fromkeys(rows, 0)
+    total = dict.fromkeys(rows, 0.0)
     known = dict.fromkeys(rows, 0)
     best: tuple[float | None, float | None] = (None, None)
     for story in stories:
@@ -79,12 +86,32 @@ def watch(stories: Sequence[Story], from_ms: int, to_ms: int, step: Fraction, ro
                     if row in standing:
                         standing[row] += quantity
                 for row in certain:
-                    total[row] += standing[row] * lasting
+                    total[row] += standing[row] * lasting / story.per_unit
                     known[row] += lasting
                 bid, ask = book.best(BID), book.best(ASK)
                 best = (None if bid is None else bid[0] / 100, None if ask is None else ask[0] / 100)
             at = until
-    return Seen({row: total[row] / known[row] / 1000 for row in rows if known[row]}, best)
+    return Seen({row: total[row] / known[row] for row in rows if known[row]}, best)
+
+
+def assert_shows(tile: Tile, stories: Sequence[Story], columns: Sequence[int]) -> None:
+    """That the tile's columns say what the stories tell."""
+    amounts = tile.quantities()
+    least = 2 ** ((tile.exponent + 0.5) / 12)
+    rows = range(tile.first_row, tile.first_row + tile.rows)
+    for column in columns:
+        from_ms = tile.start_ms + column * tile.zoom.column_ms
+        seen = watch(stories, from_ms, from_ms + tile.zoom.column_ms, Fraction(str(tile.step)), rows)
+        for index, row in enumerate(rows):
+            told = amounts[index, column]
+            if row not in seen.means:
+                assert np.isnan(told), (column, row)
+            elif seen.means[row] < least:
+                assert told == 0, (column, row)
+            else:
+                assert seen.means[row] / RATIO <= told <= seen.means[row] * RATIO, (column, row)
+        for told, best in zip((tile.bid[column], tile.ask[column]), seen.best, strict=True):
+            assert np.isnan(told) if best is None else told == best, column
 
 
 def invent(

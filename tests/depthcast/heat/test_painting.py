@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,34 +9,12 @@ import pytest
 
 from depthcast.heat.painting import REACH, paint
 from depthcast.heat.spans import Span
-from depthcast.heat.tile import MAX_ROWS, UNKNOWN, Tile
+from depthcast.heat.tile import MAX_ROWS, UNKNOWN
 from depthcast.heat.zooms import HOUR, MINUTE
 from simulator.truth import ASK, BID, Change
-from tests.depthcast.heat.pictures import Story, invent, watch
+from tests.depthcast.heat.pictures import Story, assert_shows, invent
 
 START_MS = 1_723_161_240_000
-RATIO = 2 ** (0.5 / 12) * (1 + 1e-9)
-"""A cell is off by half a step of the scale at most."""
-
-
-def assert_shows(tile: Tile, stories: Sequence[Story], columns: Sequence[int]) -> None:
-    """That the tile's columns say what the stories tell."""
-    amounts = tile.quantities()
-    least = 2 ** ((tile.exponent + 0.5) / 12)
-    rows = range(tile.first_row, tile.first_row + tile.rows)
-    for column in columns:
-        from_ms = tile.start_ms + column * tile.zoom.column_ms
-        seen = watch(stories, from_ms, from_ms + tile.zoom.column_ms, Fraction(str(tile.step)), rows)
-        for index, row in enumerate(rows):
-            told = amounts[index, column]
-            if row not in seen.means:
-                assert np.isnan(told), (column, row)
-            elif seen.means[row] < least:
-                assert told == 0, (column, row)
-            else:
-                assert seen.means[row] / RATIO <= told <= seen.means[row] * RATIO, (column, row)
-        for told, best in zip((tile.bid[column], tile.ask[column]), seen.best, strict=True):
-            assert np.isnan(told) if best is None else told == best, column
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from depthcast.heat.zooms import DAY, DAY_MS, HOUR, MINUTE, ZOOMS
+from depthcast.heat.zooms import DAY, DAY_MS, HOUR, MINUTE, ZOOMS, suits
 
 
 def test_zooms_fit_into_each_other_and_a_day() -> None:
@@ -20,3 +20,7 @@ def test_zooms_fit_into_each_other_and_a_day() -> None:
 def test_a_tile_begins_at_a_multiple_of_its_length() -> None:
     assert MINUTE.start_of(1_723_161_253_123) == 1_723_161_240_000
     assert DAY.start_of(1_723_161_600_000) == 1_723_161_600_000
+
+
+def test_segments_suit_that_divide_a_minute_or_are_some() -> None:
+    assert [length_s for length_s in (10, 20, 45, 60, 90, 300, 86_400) if not suits(length_s)] == [45, 90]
