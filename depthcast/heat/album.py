@@ -171,7 +171,8 @@ class Album:
             key = segment_key(self._venue, self._symbol, at_ms, self._length_s)
             stored = await self._store.get(key)
             if stored is not None:
-                found.append(await self._aside(columns, stored.body, key))
+                with suppress(BadFile):  # a damaged one tells nothing
+                    found.append(await self._aside(columns, stored.body, key))
         return found
 
     # Hours and days

@@ -168,6 +168,13 @@ async def test_what_nobody_has_is_looked_for_once() -> None:
     assert await marks(store) == "." * 30 + "++" + "." * 28
 
 
+async def test_a_damaged_segment_is_as_good_as_none() -> None:
+    store = MemoryStore()
+    await store.put_if(segment_key("binance", "ETHUSDT", START_MS, 60), b"damaged", match=None)
+    await album(store).add(read(segment_of(START_MS + MINUTE_MS)))
+    assert await marks(store) == ".+" + "." * 58
+
+
 async def test_an_hour_whose_end_nobody_told_is_in_the_day_with_the_next_one() -> None:
     store = MemoryStore()
     writer = album(store)
