@@ -125,9 +125,10 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     # The server
     "server.answers": _in("server/test_service.py", why="what every endpoint answers with"),
     "server.health": _in("server/test_app.py", why="two endpoints of the application"),
-    "server.openapi_components": _in("server/test_openapi.py", why="one document in three modules"),
+    "server.openapi_components": _in("server/test_openapi.py", why="one document in several modules"),
     "server.openapi_past": _in("server/test_past.py", why="it describes what past answers"),
-    "server.openapi_streams": _in("server/test_openapi.py", why="one document in three modules"),
+    "server.openapi_streams": _in("server/test_openapi.py", why="one document in several modules"),
+    "server.openapi_travel": _in("server/test_openapi.py", why="one document in several modules"),
     "server.ping": _in("server/test_service.py", why="two endpoints of the service"),
     "server.pulse": _in("server/test_freshness.py", "server/test_claims.py", why="freshness is judged by it"),
     "server.page": _in("server/page/test_pages.py", why="a map, no code"),
