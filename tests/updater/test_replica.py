@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from depthcast.errors import ConditionsIgnored, SettingsError, StoreUnavailable
 from depthcast.files import DEPTH_PREFIX, EXCHANGE_INFO_KEY, FileInfo, Version, depth_key, version_of
+from depthcast.heat.keys import tile_key
 from depthcast.store import PutResult, Store
 from depthcast.store.memory import MemoryStore
 from updater.replica import Replica
@@ -102,6 +103,24 @@ async def test_books_go_from_the_exchange_into_files(exchange: Any) -> None:
         assert held.body == b'{"lastUpdateId":105,"bids":[["1.00","105.0"]],"asks":[["2.00","1.0"]]}'
         info = FileInfo.from_metadata("", held.metadata)
         assert (info.replica, info.event_time_ms, info.bids, info.bids_complete) == ("a", 105, 1, True)
+
+
+@pytest.mark.parametrize("heatmap", [True, False])
+async def test_what_is_taped_is_in_the_heatmap_unless_that_is_not_wanted(
+    exchange: Any, heatmap: bool
+) -> None:
+    store = MemoryStore()
+    replica = replica_on(exchange, store, tape=("ETHUSDT",), heatmap=heatmap)
+    async with running(replica):
+        await until(lambda: replica.report.ready)
+        for _ in range(5):
+            await exchange.tick("ETHUSDT")
+        await until(lambda: is_stored(store, Version(0, 105)))
+    kept = [entry.key async for entry in store.list("")]
+    assert [key for key in kept if key.endswith(".parquet")]
+    tiles = [key for key in kept if key.startswith("heat/")]
+    assert [key for key in tiles if "zoom=0" in key] == [tile_key("binance", "ETHUSDT", 0, 0)] * heatmap
+    assert bool(tiles) == heatmap
 
 
 async def test_its_status_tells_what_is_known(exchange: Any) -> None:
