@@ -33,6 +33,13 @@ def test_the_arguments_become_settings() -> None:
     assert (settings.tick_ms, settings.first_id) == (50, 7)
 
 
+def test_a_venue_brings_its_own_request_weight_unless_another_is_given() -> None:
+    spot, futures = parse_arguments([]), parse_arguments(["--venue", "binanceusdm"])
+    assert (spot.futures, spot.weight_limit) == (False, 6000)
+    assert (futures.futures, futures.weight_limit) == (True, 2400)
+    assert parse_arguments(["--weight-limit", "7"]).weight_limit == 7
+
+
 def test_symbols_are_a_number_or_names_and_faults_are_off_unless_asked_for() -> None:
     assert parse_arguments(["--symbols", "ETHUSDT,BTCUSDT"]).symbols == ("ETHUSDT", "BTCUSDT")
     assert parse_arguments([]).symbols is None
