@@ -16,6 +16,7 @@
 ``server.past``           what was in force at a time, and what changed: from the history
 ``server.private``        ``GET /private/…``: accounts, for who brings a token;
                           ``server.private_requests``: what is asked for there
+``server.mirror``         another venue's calls at its own paths, from its files
 ``server.ping``           ``GET /api/v3/ping`` and ``/api/v3/time``
 ``server.answers``        what an answer is, and those that are the same for everybody
 ``server.weights``        request weight, and the limit on each client;  ``server.clients``: who one is

@@ -1,4 +1,4 @@
-"""An exchange on this machine: it speaks Binance spot's REST and websocket protocol and knows the truth.
+"""An exchange on this machine: it speaks Binance's REST and websocket protocol and knows the truth.
 
 It is the oracle of the tests: what it published at any update id can be asked for afterwards, byte for
 byte, so it shares no code with the programs it judges. Map of the package, from plain values outwards:
@@ -15,6 +15,7 @@ byte, so it shares no code with the programs it judges. Map of the package, from
 - :mod:`simulator.exchange`    all of that together, advanced by its owner's clock
 - :mod:`simulator.parameters`  what REST requests may ask, and the refusals of what they may not
 - :mod:`simulator.rest`        the REST scheme
+- :mod:`simulator.futures_rest`  the REST scheme of USD-M futures
 - :mod:`simulator.streams`     the streams a connection can subscribe to
 - :mod:`simulator.control`     control messages of a connection
 - :mod:`simulator.session`     one websocket connection
