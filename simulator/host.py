@@ -1,0 +1,317 @@
+"""An exchange's port: its HTTP answers and websocket sessions, whatever protocol they speak, and its life.
+
+What is served is a subclass's to say: :meth:`Host.answer`, :meth:`Host.wants_socket`, :meth:`Host.session`.
+In manual mode nothing moves until the test says so, and each tick ends when the sockets have all it sent.
+"""
+
+import asyncio
+import contextlib
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from simulator.clock import Clock, ManualClock, SystemClock
+from simulator.faults import Faults, Kind
+from simulator.rest import Answer
+from simulator.session import Abort, Close, Frame, Ping, Pong
+from simulator.weight import AttemptMeter
+
+
+class Session(Protocol):
+    """One websocket connection, sans-I/O."""
+
+    id: int
+    frozen: bool
+    outbox: deque[Frame]
+
+    def receive(self, text: str, now_s: float) -> None: ...
+    def receive_binary(self, now_s: float) -> None: ...
+    def receive_ping(self, payload: bytes, now_s: float) -> None: ...
+    def receive_pong(self, payload: bytes, now_s: float) -> None: ...
+    def disconnect(self, form: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Line:
+    """A session's way to its socket: whether something waits, and whether all of it was handed over."""
+
+    session: Session
+
+    def __init__(self) -> None:
+        self.ready = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def wake(self) -> None:
+        self.ready.set()
+        self.idle.clear()
+
+
+class Host(ABC):
+    """``manual``: time is a :class:`~simulator.clock.ManualClock` that only ticks move."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        manual: bool,
+        clock: Clock | None,
+        connections_per_5min: int,
+        send_timeout_s: float,
+        hang_s: float,
+    ) -> None:
+        self._manual = manual
+        self._clock: Clock = clock or (ManualClock() if manual else SystemClock())
+        if manual and not isinstance(self._clock, ManualClock):
+            raise ValueError("in manual mode the clock is a ManualClock")
+        self._where = (host, port)
+        self._send_timeout_s = send_timeout_s
+        self._hang_s = hang_s
+        self._attempts = AttemptMeter(connections_per_5min)
+        self._lines: dict[int, _Line] = {}
+        self._opened = 0
+        self._runner: web.AppRunner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._address = ("", 0)
+
+    # What is served
+
+    @property
+    @abstractmethod
+    def faults(self) -> Faults:
+        """What goes wrong."""
+
+    @abstractmethod
+    async def answer(self, request: web.Request, path: str, query: str) -> Answer:
+        """The answer to an HTTP request. ``path`` is decoded, ``query`` raw."""
+
+    @abstractmethod
+    def wants_socket(self, path: str, query: str) -> bool:
+        """Whether a websocket may be opened there."""
+
+    @abstractmethod
+    def session(self, path: str, query: str, number: int, wake: Callable[[], None]) -> Session:
+        """A new session; ``wake`` is to be called whenever something was put into its outbox."""
+
+    @abstractmethod
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """What lets time pass while nobody does it by hand."""
+
+    # Where it is
+
+    @property
+    def rest_url(self) -> str:
+        """Base of the REST paths."""
+        return f"http://{self._address[0]}:{self._address[1]}"
+
+    @property
+    def ws_url(self) -> str:
+        """Base of the stream paths."""
+        return f"ws://{self._address[0]}:{self._address[1]}"
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen, and unless in manual mode let time pass. Raises OSError where it cannot listen."""
+        app = web.Application(client_max_size=64 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=0.1, keepalive_timeout=75
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, *self._where)
+        try:
+            await site.start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        host, port = self._runner.addresses[0][:2]
+        self._address = (host, port)
+        if not self._manual:
+            self._tasks = [asyncio.create_task(work) for work in self.work()]
+
+    async def serve_until(self, stop: asyncio.Event) -> None:
+        """Wait for ``stop``. Raises what ended the market or a capture before its time."""
+        stopped = asyncio.create_task(stop.wait())
+        running: set[asyncio.Task[Any]] = {stopped, *self._tasks}
+        try:
+            while not stopped.done():
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            stopped.cancel()
+
+    async def stop(self) -> None:
+        """Cut every connection and stop listening; at once. Raises as :meth:`serve_until` does."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        for line in tuple(self._lines.values()):
+            line.session.disconnect("abort")
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+
+    async def pace(self, rate: float, tick: Callable[[], None]) -> None:
+        """Call ``tick`` so many times a second, for ever."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            # A tick that comes late is not made up for: the market is slower then, and the streams even.
+            due = max(due + 1 / rate, loop.time())
+            await asyncio.sleep(due - loop.time())
+            tick()
+
+    def advance(self, ms: int) -> None:
+        """Move the clock of manual mode."""
+        if not self._manual or not isinstance(self._clock, ManualClock):
+            raise RuntimeError("time passes by itself: ticks are for manual mode")
+        self._clock.advance(ms)
+
+    async def drain(self) -> None:
+        """Wait until all that is to be sent was handed to the sockets, or its reader cut off."""
+        for line in tuple(self._lines.values()):
+            await line.idle.wait()
+
+    # HTTP
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        path, query = request.path, request.raw_path.partition("?")[2]
+        upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
+        if upgrade and self.wants_socket(path, query):
+            return await self._socket(request, path, query)
+        return await self._send(request, await self.answer(request, path, query))
+
+    async def _send(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+        if answer.delay_s:
+            await asyncio.sleep(answer.delay_s)
+        if answer.fate == "never":
+            await asyncio.sleep(self._hang_s)
+            return _cut(request)
+        if answer.fate == "cut":
+            response = web.StreamResponse(status=answer.status, headers=answer.headers)
+            response.content_length = len(answer.body)
+            await response.prepare(request)
+            await response.write(answer.body[: len(answer.body) // 2])
+            return _cut(request)
+        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+
+    # Websockets
+
+    async def _socket(self, request: web.Request, path: str, query: str) -> web.StreamResponse:
+        if not self._attempts.allow(request.remote or "", self._clock.wall_ms()):
+            return web.Response(status=429, headers={"Retry-After": "300"})
+        refused = self.faults.take((Kind.REFUSE,))
+        if refused is not None:
+            self.faults.record(refused, None, None)
+            return _cut(request) if refused.form == "abort" else web.Response(status=503)
+        socket = web.WebSocketResponse(autoping=False, autoclose=False, compress=False, max_msg_size=1 << 20)
+        await socket.prepare(request)
+        self._opened += 1
+        line = _Line()
+        # The session may have something to say at once.
+        session = line.session = self.session(path, query, self._opened, line.wake)
+        self._lines[session.id] = line
+        writer = asyncio.create_task(self._write(request, socket, line))
+        try:
+            await self._read(request, socket, session)
+        finally:
+            session.close()
+            del self._lines[session.id]
+            line.idle.set()
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+        return socket
+
+    async def _read(self, request: web.Request, socket: web.WebSocketResponse, session: Session) -> None:
+        """Hand over what comes until the connection ends."""
+        loop = asyncio.get_running_loop()
+        while True:
+            message = await socket.receive()
+            match message.type:
+                case WSMsgType.TEXT:
+                    session.receive(message.data, loop.time())
+                case WSMsgType.BINARY:
+                    session.receive_binary(loop.time())
+                case WSMsgType.PING:
+                    session.receive_ping(bytes(message.data), loop.time())
+                case WSMsgType.PONG:
+                    session.receive_pong(bytes(message.data), loop.time())
+                case WSMsgType.CLOSE if session.frozen:
+                    # A half-open socket does not even say goodbye: it stays until TCP ends.
+                    await _until_gone(request)
+                    return
+                case WSMsgType.CLOSE:
+                    await socket.close(code=message.data or WSCloseCode.OK)
+                    return
+                case _:
+                    return
+
+    async def _write(self, request: web.Request, socket: web.WebSocketResponse, line: _Line) -> None:
+        """Send what waits until the connection ends. A reader that blocks for too long is cut off."""
+        session = line.session
+        try:
+            while True:
+                await line.ready.wait()
+                line.ready.clear()
+                while session.outbox:
+                    async with asyncio.timeout(self._send_timeout_s):
+                        await _send_frame(request, socket, session.outbox.popleft())
+                line.idle.set()
+        except TimeoutError:
+            session.close()
+            _cut(request)
+        except ConnectionError:
+            session.close()
+        finally:
+            line.idle.set()
+
+
+async def _until_gone(request: web.Request) -> None:
+    while request.transport is not None:  # noqa: ASYNC110 - aiohttp has no event for a transport's end
+        await asyncio.sleep(0.05)
+
+
+async def _send_frame(request: web.Request, socket: web.WebSocketResponse, frame: Frame) -> None:
+    match frame:
+        case str():
+            await socket.send_str(frame)
+        case bytes():
+            await socket.send_bytes(frame)
+        case Ping(payload):
+            await socket.ping(payload)
+        case Pong(payload):
+            await socket.pong(payload)
+        case Close(code, reason):
+            await socket.close(code=code, message=reason.encode())
+        case Abort():
+            _cut(request)
+
+
+def _cut(request: web.Request) -> web.Response:
+    """End the TCP connection without a word; the response goes nowhere."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)
