@@ -10,7 +10,9 @@ of how deep the writer's book is certain::
     {"lastUpdateId":N,"bids":[["price","quantity"],…],"asks":[["price","quantity"],…]}
 
 Which path and which limits those are is the venue's :class:`Scheme`. Binance's futures have the times of the
-last diff before the bids, ``"E":…,"T":…``; whoever reads or cuts a body need not know whose it is.
+last diff before the bids, ``"E":…,"T":…``; whoever reads or cuts a body need not know whose it is. Coinbase's
+``products/BTC-USD/book?level=2`` is never cut: a level is a kind of detail, and the id, its ``sequence``,
+comes at the end, so its metadata tell it, too.
 
 Whatever else a reader may want to know travels beside the body, as object metadata (:class:`FileInfo`).
 Keys are built and parsed here and nowhere else. Pure: no I/O, no clock.
@@ -32,6 +34,9 @@ LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000, 5000)
 
 FUTURES_LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000)
 """The limits that Binance's futures know: another one is refused."""
+
+DETAILS: Final = (1, 2, 3)
+"""Coinbase's levels of detail: the best prices, all prices, all orders."""
 
 CONTENT_TYPE: Final = "application/json"
 
@@ -63,6 +68,9 @@ TRADING: Final = "TRADING"
 STATUS_NAME: Final = "status"
 """The name of the status among the metadata."""
 
+UPDATE_ID_NAME: Final = "update-id"
+"""The name of the update id among the metadata, of files whose first bytes do not tell it."""
+
 DELISTED: Final = "DELISTED"
 """Our own word for a symbol that the venue lists no more."""
 
@@ -76,11 +84,18 @@ FLEET_PREFIX: Final = "fleet/"
 # none of them a lower-case ASCII letter. Binance's own words: '^[\w\-._&&[^a-z]]{1,50}$'.
 _SYMBOL = re.compile(r"(?:(?![a-z])[\w\-.]){1,50}")
 _KEY = re.compile(r"(?P<root>[a-z0-9/]+/)depth\?symbol=(?P<symbol>[^&=]+)&limit=(?P<limit>[1-9][0-9]{0,3})")
+_BOOK_KEY = re.compile(r"(?P<root>products/)(?P<symbol>[^/?&=]+)/book\?level=(?P<limit>[1-9])")
 _STATUS = re.compile(r"[A-Z][A-Z0-9_]{0,31}")
 _REPLICA = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _HEARTBEAT = re.compile(rf"(?P<prefix>{FLEET_PREFIX}(?:[a-z]+/)?)(?P<replica>{_REPLICA.pattern})\.json")
 # Behind the id come the bids, or the times that are told of futures, which may not end within a peek.
 _HEAD = re.compile(rb'\{"lastUpdateId":(0|[1-9][0-9]{0,18}),"(?:bids":\[|E":[0-9])')
+
+# Coinbase's come last, and end the file.
+_TAIL = re.compile(
+    rb'\],"sequence":(0|[1-9][0-9]{0,18}),"auction_mode":false,"auction":null,"time":"[^"]{0,64}"\}$'
+)
+_TAIL_BYTES: Final = 192
 
 _ASKS = b'],"asks":['
 _END = b"]}"
@@ -117,6 +132,7 @@ class Scheme:
     ``root`` is where its REST paths begin; ``limits`` are published by default, and the last of them is the
     most levels a side that the venue shows. ``ladder``: no other limits may be asked for. ``room`` is the
     folder, below those of heartbeats and of metadata, that is this venue's alone; the first one has none.
+    ``by_detail``: the limits are levels of detail, as Coinbase has them, and not numbers of prices.
     """
 
     venue: str
@@ -124,6 +140,7 @@ class Scheme:
     limits: tuple[int, ...] = LIMITS
     ladder: bool = False
     room: str = ""
+    by_detail: bool = False
 
     @property
     def max_limit(self) -> int:
@@ -133,12 +150,19 @@ class Scheme:
     @property
     def depth_prefix(self) -> str:
         """All keys of books begin so."""
-        return f"{self.root}depth?symbol="
+        return self.root if self.by_detail else f"{self.root}depth?symbol="
+
+    def key(self, symbol: str, limit: int) -> str:
+        """The key of a book's file, whether it could be one or not."""
+        if self.by_detail:
+            return f"{self.root}{symbol}/book?level={limit}"
+        return f"{self.root}depth?symbol={symbol}&limit={limit}"
 
     @property
     def exchange_info_key(self) -> str:
         """The key of the venue's list of symbols, as the venue answers it."""
-        return f"{self.root}exchangeInfo"
+        # Where the list is called as the folder of the books is, some stores could not keep both.
+        return f"{self.room}products" if self.by_detail else f"{self.root}exchangeInfo"
 
     @property
     def fleet_prefix(self) -> str:
@@ -152,13 +176,16 @@ BINANCE_US: Final = Scheme("binanceus", f"{BINANCE_US_PREFIX}api/v3/", room="bin
 BINANCE_USDM: Final = Scheme(
     "binanceusdm", f"{FUTURES_PREFIX}v1/", FUTURES_LIMITS, ladder=True, room="binanceusdm/"
 )
+COINBASE: Final = Scheme(
+    "coinbaseexchange", "products/", DETAILS, ladder=True, room="coinbaseexchange/", by_detail=True
+)
 
 SCHEMES: Final[Mapping[str, Scheme]] = {
     scheme.venue: scheme for scheme in (BINANCE, BINANCE_US, BINANCE_USDM)
 }
-"""By the venue's name."""
+"""By the venue's name: those whose books the services publish."""
 
-_BY_ROOT: Final = {scheme.root: scheme for scheme in SCHEMES.values()}
+_BY_ROOT: Final = {scheme.root: scheme for scheme in (*SCHEMES.values(), COINBASE)}
 
 
 def valid_symbol(text: str) -> bool:
@@ -188,7 +215,7 @@ def depth_key(symbol: str, limit: int, scheme: Scheme = BINANCE) -> str:
     >>> depth_key("ETHUSDT", 5), depth_key("ETHUSDT", 5, BINANCE_USDM)
     ('api/v3/depth?symbol=ETHUSDT&limit=5', 'fapi/v1/depth?symbol=ETHUSDT&limit=5')
     """
-    key = f"{scheme.depth_prefix}{symbol}&limit={limit}"
+    key = scheme.key(symbol, limit)
     if not valid_symbol(symbol):
         raise BadKey(key, "the symbol is misspelled")
     if scheme.ladder:
@@ -206,9 +233,9 @@ def parse_key(key: str) -> DepthKey:
     >>> parse_key("api/v3/depth?symbol=ETHUSDT&limit=5")
     DepthKey(symbol='ETHUSDT', limit=5)
     """
-    match = _KEY.fullmatch(key)
+    match = _KEY.fullmatch(key) or _BOOK_KEY.fullmatch(key)
     scheme = _BY_ROOT.get(match["root"]) if match is not None else None
-    if match is None or scheme is None:
+    if match is None or scheme is None or scheme.by_detail is not (match.re is _BOOK_KEY):
         raise BadKey(key, "not of the form api/v3/depth?symbol=SYMBOL&limit=LIMIT")
     parsed = DepthKey(match["symbol"], int(match["limit"]))
     try:
@@ -225,7 +252,7 @@ def scheme_of(key: str) -> Scheme:
     'binanceusdm'
     """
     parse_key(key)
-    return _BY_ROOT[key.partition("depth?")[0]]
+    return COINBASE if key.startswith(COINBASE.root) else _BY_ROOT[key.partition("depth?")[0]]
 
 
 def heartbeat_key(replica: str, scheme: Scheme = BINANCE) -> str:
@@ -267,14 +294,16 @@ def covering_limit(limit: int, published: tuple[int, ...] = LIMITS) -> int | Non
 
 
 def update_id_of(key: str, head: bytes) -> int:
-    """The update id in the first :data:`PEEK_BYTES` (or all) bytes of a file.
+    """The update id in the first :data:`PEEK_BYTES` (or all) bytes of a file; of Coinbase's in all of them.
 
     Raises :class:`~depthcast.errors.BadFile` where the bytes do not begin like a file.
 
     >>> update_id_of("k", b'{"lastUpdateId":160,"bids":[["0.1","2"]],"asks":[]}')
     160
     """
-    match = _HEAD.match(head)
+    match = _HEAD.match(head) or (
+        _TAIL.search(head, max(0, len(head) - _TAIL_BYTES)) if head.startswith(b'{"bids":[') else None
+    )
     if match is None:
         raise BadFile(key, "it does not begin with an update id and bids")
     update_id = int(match[1])
@@ -295,7 +324,8 @@ def check_body(key: str, body: bytes) -> int:
     160
     """
     update_id = update_id_of(key, body)
-    if _ASKS not in body or not body.endswith(_END):
+    # Where the id was found at the end, that is whole.
+    if _ASKS not in body or not (body.endswith(_END) or body.startswith(b'{"bids":[')):
         raise BadFile(key, "it has no asks or no end")
     return update_id
 
@@ -343,7 +373,8 @@ class FileInfo:
     is complete. ``bids_complete``: no bid exists beyond them. Times are milliseconds since 1970;
     ``event_time_ms`` is the venue's clock of the last applied diff (0 where none came yet),
     ``publish_time_ms`` the writer's own. ``status`` is the venue's word for what the symbol does, or
-    :data:`DELISTED`; it alone may change while the version stays (:mod:`depthcast.marking`).
+    :data:`DELISTED`; it alone may change while the version stays (:mod:`depthcast.marking`). ``update_id`` is
+    the book's, where the first bytes of the body do not tell it.
     """
 
     epoch: int
@@ -355,6 +386,7 @@ class FileInfo:
     publish_time_ms: int
     replica: str
     status: str = TRADING
+    update_id: int | None = None
 
     def to_metadata(self) -> dict[str, str]:
         """As S3 user metadata: lower-case names, ASCII values.
@@ -365,7 +397,9 @@ class FileInfo:
         >>> FileInfo.from_metadata("k", info.to_metadata()) == info
         True
         """
+        told = {} if self.update_id is None else {UPDATE_ID_NAME: str(self.update_id)}
         return {
+            **told,
             "epoch": str(self.epoch),
             "certain-bids": f"{self.bids}{'+' * self.bids_complete}",
             "certain-asks": f"{self.asks}{'+' * self.asks_complete}",
@@ -395,6 +429,7 @@ class FileInfo:
                 publish_time_ms=_count(fields["publish-time"]),
                 replica=fields["replica"],
                 status=_status(fields.get(STATUS_NAME, TRADING)),
+                update_id=_count(fields[UPDATE_ID_NAME]) if UPDATE_ID_NAME in fields else None,
             )
         except KeyError as missing:
             raise BadFile(key, f"its metadata has no {missing.args[0]!r}") from None
@@ -420,4 +455,5 @@ def version_of(key: str, head: bytes, metadata: Mapping[str, str]) -> Version:
 
     Raises :class:`~depthcast.errors.BadFile` where either is not ours.
     """
-    return Version(FileInfo.from_metadata(key, metadata).epoch, update_id_of(key, head))
+    info = FileInfo.from_metadata(key, metadata)
+    return Version(info.epoch, update_id_of(key, head) if info.update_id is None else info.update_id)

@@ -27,8 +27,8 @@ from typing import Final, NamedTuple, Self
 
 from depthcast.backoff import Backoff
 from depthcast.errors import MalformedAnswer, RateLimited, Refused, VenueError, VenueUnavailable
-from depthcast.events import Snapshot
 from depthcast.http_client import AiohttpClient, HttpClient
+from depthcast.orders.messages import AnySnapshot
 from depthcast.uncollected import uncollected
 from depthcast.venues import ExchangeInfo, Venue
 from depthcast.weight import Reservation, WeightBudget
@@ -171,7 +171,7 @@ class Rest:
 
     # What can be asked
 
-    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot:
+    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> AnySnapshot:
         """The venue's book of ``symbol``, ``limit`` levels a side. ``background``: it can wait."""
         return self._venue.parse_snapshot(await self.snapshot_body(symbol, limit, background), limit)
 

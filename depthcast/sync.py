@@ -18,7 +18,8 @@ WAITING  file           of an earlier count of ids (below)    UNPROVEN
 WAITING  snapshot, file otherwise                             SYNCED; the buffer is applied; now LIVE
 LIVE     diff           u <= id                               STRAGGLER, or REBASED (below)
 LIVE     diff           before > id                           GAP; buffered, not applied; now WAITING
-LIVE     diff           a level is not a level                BAD; dropped; now WAITING
+LIVE     diff           a level is not a level, or more       BAD; dropped; now WAITING
+                        contradicts the book than is borne
 LIVE     diff           before <= id < u                      APPLIED, or REBASED (below)
 =======  =============  ====================================  =============================================
 
@@ -67,11 +68,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from depthcast.book import Audit, Book
-from depthcast.errors import BadLevel
+from depthcast.errors import BookError
 from depthcast.events import Diff, Snapshot
+from depthcast.orders.messages import AnyDiff, AnySnapshot
 
 BUFFER: Final = 10_000
 """Diffs buffered at most while WAITING, or recorded for a refill: 1,000 s of a stream at 100 ms."""
@@ -100,6 +102,11 @@ Guard = AbstractContextManager[object, None]
 Began = Callable[[Snapshot, Sequence[Diff]], None]
 """Told from which snapshot a book began, and of all diffs that were buffered then: an unbroken chain, of
 which those that are in the snapshot already were not applied."""
+
+
+BookOf = Callable[[Any], Book]
+"""Makes a book of a snapshot. A book by order is one, too: it answers to the same names, and takes its
+venue's messages for diffs."""
 
 
 class State(Enum):
@@ -137,7 +144,7 @@ class _Relation(Enum):
     HOLE = "hole"
 
 
-def _relation(diff: Diff, update_id: int) -> _Relation:
+def _relation(diff: AnyDiff, update_id: int) -> _Relation:
     """How a diff stands to a book, or a buffer, that reaches to ``update_id``."""
     if diff.last <= update_id:
         return _Relation.OLD
@@ -146,7 +153,7 @@ def _relation(diff: Diff, update_id: int) -> _Relation:
     return _Relation.NEXT
 
 
-def _much_younger(diff: Diff, event_time_ms: int) -> bool:
+def _much_younger(diff: AnyDiff, event_time_ms: int) -> bool:
     """Whether a diff is younger than one told then by more than connections differ; never where that is 0."""
     return 0 < event_time_ms < diff.event_time_ms - FILE_LAG_MS
 
@@ -175,6 +182,7 @@ class Sync:
 
     __slots__ = (
         "_behind",
+        "_book_of",
         "_buffer",
         "_deferrable",
         "_guard",
@@ -198,8 +206,10 @@ class Sync:
         guard: Guard | None = None,
         deferring: bool = False,
         on_began: Began | None = None,
+        book_of: BookOf = Book.of,
     ) -> None:
         self.symbol: str = symbol
+        self._book_of = book_of
         self.deferring: bool = deferring
         self._deferrable = True
         self._on_began = on_began
@@ -207,14 +217,14 @@ class Sync:
         self.state: State = State.WAITING
         self.book: Book | None = None
         """The book while LIVE; while WAITING the last good one, or ``None`` before the first."""
-        self._buffer: deque[Diff] = deque(maxlen=buffer)
+        self._buffer: deque[AnyDiff] = deque(maxlen=buffer)
         # The present run of stragglers, as long as they follow on each other.
-        self._run: list[Diff] = []
+        self._run: list[AnyDiff] = []
         # Since the buffer grew last: diffs that lie behind it, and snapshots of the venue's that do.
         self._behind = 0
         self._too_old = 0
         # Diffs applied since begin_refill(), or None; and a snapshot that is ahead of the book.
-        self._recorded: deque[Diff] | None = None
+        self._recorded: deque[AnyDiff] | None = None
         self._waiting_refill: Book | None = None
         self._last_audit: Audit | None = None
 
@@ -228,7 +238,7 @@ class Sync:
         """The smallest update id of a snapshot that would do now; 0 where any would."""
         return self._buffer[0].after if self._buffer else 0
 
-    def diff(self, diff: Diff) -> Verdict:
+    def diff(self, diff: AnyDiff) -> Verdict:
         """Take a diff of the stream, in the order received."""
         if self.state is State.WAITING:
             return self._buffer_diff(diff)
@@ -255,12 +265,12 @@ class Sync:
             try:
                 with self._guard:
                     book.settle()
-            except BadLevel:
+            except BookError:
                 self._deferrable = False
                 return False
         return True
 
-    def snapshot(self, snapshot: Snapshot, *, proven: bool = True) -> Verdict:
+    def snapshot(self, snapshot: AnySnapshot, *, proven: bool = True) -> Verdict:
         """Begin from a snapshot of the venue, or (``proven=False``) from a published file.
 
         A file may be of any age, so it is believed only where buffered diffs reach back to it. Raises
@@ -276,20 +286,21 @@ class Sync:
             if self._too_old >= UNREACHED_AFTER and self._behind >= REBASED_AFTER:
                 self._wait([])
             return Verdict.TOO_OLD
-        book = Book.of(snapshot)
+        book = self._book_of(snapshot)
         # The buffer has no hole inside, so every diff in it is old or next.
         for at, diff in enumerate(self._buffer, 1):
             if _relation(diff, book.update_id) is _Relation.NEXT:
                 try:
-                    book.apply(diff)
-                except BadLevel:
+                    book.apply(diff)  # type: ignore[arg-type]
+                except BookError:
                     # What was buffered after it, in whatever pieces, still follows one on the other.
                     self._wait(list(self._buffer)[at:])
                     raise
         self.book = book
         self.state = State.LIVE
         if self._on_began is not None:
-            self._on_began(snapshot, tuple(self._buffer))
+            # Who listens so keeps books by price.
+            self._on_began(snapshot, tuple(self._buffer))  # type: ignore[arg-type]
         self._buffer.clear()
         self._run.clear()
         self.cancel_refill()
@@ -314,7 +325,7 @@ class Sync:
         self._recorded = None
         self._waiting_refill = None
 
-    def refill(self, snapshot: Snapshot) -> Verdict:
+    def refill(self, snapshot: AnySnapshot) -> Verdict:
         """Compare the book with a second snapshot, and complete it from there.
 
         APPLIED: done, see :meth:`take_audit`. BUFFERED: the snapshot is ahead of the book; it is done when
@@ -324,7 +335,7 @@ class Sync:
         book, recorded = self.book, self._recorded
         if book is None or recorded is None or not self.settle():
             return Verdict.TOO_OLD
-        return self._complete(book, Book.of(snapshot), recorded)
+        return self._complete(book, self._book_of(snapshot), recorded)
 
     @property
     def awaited_id(self) -> int | None:
@@ -336,7 +347,7 @@ class Sync:
         audit, self._last_audit = self._last_audit, None
         return audit
 
-    def _complete(self, book: Book, fresh: Book, recorded: deque[Diff]) -> Verdict:
+    def _complete(self, book: Book, fresh: Book, recorded: deque[AnyDiff]) -> Verdict:
         if fresh.update_id > book.update_id:
             self._waiting_refill = fresh
             return Verdict.BUFFERED
@@ -346,7 +357,7 @@ class Sync:
             if relation is _Relation.HOLE:
                 return Verdict.TOO_OLD
             if relation is _Relation.NEXT:
-                fresh.apply(diff)
+                fresh.apply(diff)  # type: ignore[arg-type]
         if fresh.update_id != book.update_id:
             return Verdict.TOO_OLD
         self._last_audit = book.audit(fresh)
@@ -356,7 +367,7 @@ class Sync:
 
     # Steps
 
-    def _apply(self, diff: Diff) -> Verdict:
+    def _apply(self, diff: AnyDiff) -> Verdict:
         book = self.book
         assert book is not None
         # Merged, a bad level might be hidden, and meet alone the snapshot that the recorded diffs lead to.
@@ -364,10 +375,10 @@ class Sync:
         try:
             with self._guard:
                 if defers:
-                    book.defer(diff)
+                    book.defer(diff)  # type: ignore[arg-type]
                 else:
-                    book.apply(diff)
-        except BadLevel:
+                    book.apply(diff)  # type: ignore[arg-type]
+        except BookError:
             if book.unsettled:
                 self._deferrable = False
             self._wait([])
@@ -380,7 +391,7 @@ class Sync:
                 self._complete(book, fresh, self._recorded)
         return Verdict.APPLIED
 
-    def _buffer_diff(self, diff: Diff) -> Verdict:
+    def _buffer_diff(self, diff: AnyDiff) -> Verdict:
         if self._buffer:
             newest = self._buffer[-1]
             relation = _relation(diff, newest.last)
@@ -396,7 +407,7 @@ class Sync:
         self._behind = self._too_old = 0
         return Verdict.BUFFERED
 
-    def _straggler(self, diff: Diff, event_time_ms: int) -> Verdict:
+    def _straggler(self, diff: AnyDiff, event_time_ms: int) -> Verdict:
         run = self._run
         if diff.event_time_ms <= event_time_ms:
             return Verdict.STRAGGLER
@@ -413,7 +424,7 @@ class Sync:
         run.append(diff)
         return Verdict.STRAGGLER
 
-    def _of_new_ids(self, diff: Diff, update_id: int, event_time_ms: int) -> bool:
+    def _of_new_ids(self, diff: AnyDiff, update_id: int, event_time_ms: int) -> bool:
         """Whether ``diff``, which fits a book or buffer at this id and time, is of a later count of ids."""
         if diff.after < update_id and _much_younger(diff, event_time_ms):
             return True
@@ -422,18 +433,18 @@ class Sync:
             return False
         return len(run) >= PASSING_AFTER or _much_younger(run[0], event_time_ms)
 
-    def _rebased(self, diff: Diff) -> Verdict:
+    def _rebased(self, diff: AnyDiff) -> Verdict:
         run = self._run
         goes_on = run and _relation(diff, run[-1].last) is _Relation.NEXT
         self._wait([*run, diff] if goes_on else [diff])
         return Verdict.REBASED
 
-    def _outlived(self, file: Snapshot) -> bool:
+    def _outlived(self, file: AnySnapshot) -> bool:
         """Whether diffs up to the file's id were told long after the last one that is in the file."""
         passed = (diff for diff in self._buffer if diff.after < file.update_id)
         return any(_much_younger(diff, file.event_time_ms) for diff in passed)
 
-    def _wait(self, buffer: list[Diff]) -> None:
+    def _wait(self, buffer: list[AnyDiff]) -> None:
         self.state = State.WAITING
         self._buffer = deque(buffer, maxlen=self._buffer.maxlen)
         self._run = []

@@ -9,7 +9,7 @@ completed in the background (:mod:`depthcast.keeper.refilling`).
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from depthcast.events import Snapshot
+from depthcast.orders.messages import AnySnapshot
 from depthcast.venues import Venue
 
 _SLACK_MS: Final = 5
@@ -23,7 +23,7 @@ class Paced(Protocol):
 
     def expected_wait_ms(self, weight: int) -> int: ...
 
-    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot: ...
+    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> AnySnapshot: ...
 
 
 class Snapshots:
@@ -35,7 +35,7 @@ class Snapshots:
         self._unbuilt = unbuilt
         self._asking = 0
 
-    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot:
+    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> AnySnapshot:
         """The exchange's book of ``symbol``, ``limit`` levels a side or, in the foreground, fewer.
 
         Raises :class:`~depthcast.errors.VenueError`.

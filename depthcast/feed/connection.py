@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from random import Random
+from typing import Any
 
 from depthcast.errors import MalformedFrame, VenueError, VenueUnavailable
 from depthcast.events import Diff
@@ -18,6 +19,7 @@ from depthcast.feed.pace import Pace
 from depthcast.feed.status import ConnectionStatus, Role
 from depthcast.feed.subscriptions import Phase, Subscriptions
 from depthcast.feed.websocket import Socket
+from depthcast.orders.messages import MESSAGES
 from depthcast.venues import Ack, Event, RequestFailed, Shutdown, Venue
 
 
@@ -113,7 +115,7 @@ class Connection:
             self.frames += 1
             self.bytes += len(frame)
             try:
-                event = parse(frame)
+                event: Any = parse(frame)
             except MalformedFrame as error:
                 self.malformed += 1
                 malformed_in_a_row += 1
@@ -125,7 +127,8 @@ class Connection:
                     ) from error
                 continue
             malformed_in_a_row = 0
-            if type(event) is not Diff:
+            kind = type(event)
+            if kind is not Diff and kind not in MESSAGES:
                 self._control(event, now)
                 continue
             stream = streams.get(event.symbol)

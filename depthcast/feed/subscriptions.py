@@ -16,7 +16,7 @@ from enum import Enum
 from itertools import count
 
 from depthcast.feed.limits import FeedLimits
-from depthcast.venues import Venue
+from depthcast.venues import OLDEST, Venue
 
 
 class Phase(Enum):
@@ -103,6 +103,8 @@ class Subscriptions:
 
     def acked(self, request_id: int, now: float) -> None:
         """The venue took a control message. Answers to messages that were not ours are ignored."""
+        if request_id == OLDEST:
+            request_id = next(iter(self._pending), OLDEST)
         if self._pending.pop(request_id, None) is None:
             return
         self._pause_s = self._limits.refused_initial_s
@@ -119,6 +121,8 @@ class Subscriptions:
         Where the answer does not tell which one (``None``), the one in question stays unanswered and
         becomes :meth:`overdue`.
         """
+        if request_id == OLDEST:
+            request_id = next(iter(self._pending), OLDEST)
         if request_id is None or self._pending.pop(request_id, None) is None:
             return
         for stream in self._of(request_id):

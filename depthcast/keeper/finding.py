@@ -15,10 +15,10 @@ from enum import Enum
 from typing import Any
 
 from depthcast.errors import BookError, DepthcastError
-from depthcast.events import Snapshot
 from depthcast.keeper.live import LiveBook
 from depthcast.keeper.observer import Observer, tell_failure
 from depthcast.keeper.sources import NO_FILE, Source, Sources, WarmStart
+from depthcast.orders.messages import AnySnapshot
 from depthcast.sync import Verdict
 
 
@@ -175,7 +175,7 @@ class Finder:
 
     # From the venue
 
-    async def _from_venue(self, live: LiveBook, trust: Trust) -> Snapshot | None:
+    async def _from_venue(self, live: LiveBook, trust: Trust) -> AnySnapshot | None:
         """A snapshot of the venue's; ``None`` where the file does by now, with the book live, or where
         another replica is to ask now.
 
@@ -224,7 +224,7 @@ class Finder:
         live.file_levels = self._sources.levels(stored.snapshot)
         return True
 
-    async def _ended(self, task: asyncio.Future[Snapshot], bound_s: float) -> bool:
+    async def _ended(self, task: asyncio.Future[AnySnapshot], bound_s: float) -> bool:
         """Wait for ``task``, ``bound_s`` at most; whether it is done."""
         timer = asyncio.ensure_future(self._sleep(bound_s))
         try:

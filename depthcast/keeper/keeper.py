@@ -9,6 +9,7 @@ from random import Random
 from typing import Protocol
 
 from depthcast.backoff import Backoff
+from depthcast.book import Book
 from depthcast.events import Diff
 from depthcast.keeper.finding import Finder, Trust
 from depthcast.keeper.live import LiveBook
@@ -17,7 +18,7 @@ from depthcast.keeper.refilling import Refills
 from depthcast.keeper.sources import SnapshotSource, Sources, Warm
 from depthcast.keeper.tap import Tap
 from depthcast.keeper.tasks import SymbolTasks
-from depthcast.sync import Guard, Sync, Verdict
+from depthcast.sync import BookOf, Guard, Sync, Verdict
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Keeper:
     than ``refill_urgent_below`` (``None``: the same), at once. ``guard`` and ``deferring``: see
     :class:`~depthcast.sync.Sync`; what is deferred is written after ``settle_after_s`` at the latest, and
     only then, or when somebody reads the book, is it seen whether the book is crossed. ``tap`` is shown every
-    diff.
+    diff. ``book_of`` makes a symbol's books of its venue's snapshots.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Keeper:
         # Surroundings
         guard: Guard | None = None,
         deferring: bool = False,
+        book_of: Callable[[str], BookOf] = lambda _: Book.of,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Random | None = None,
@@ -101,6 +103,7 @@ class Keeper:
         self._buffer = buffer
         self._guard = guard
         self._deferring = deferring
+        self._book_of = book_of
         self._settle_after_s = settle_after_s
         self._check_every_s = check_every_s
         self._suspect_after_s = suspect_after_s
@@ -167,6 +170,7 @@ class Keeper:
                     guard=self._guard,
                     deferring=self._deferring,
                     on_began=None if self._tap is None else partial(self._tap.began, symbol),
+                    book_of=self._book_of(symbol),
                 ),
                 backoff=backoff,
             )

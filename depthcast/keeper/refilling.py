@@ -10,11 +10,11 @@ or no file will do and the book gets too shallow, from the venue.
 from collections.abc import Awaitable, Callable, Iterable
 
 from depthcast.errors import BookError, VenueError
-from depthcast.events import Snapshot
 from depthcast.keeper.live import LiveBook
 from depthcast.keeper.observer import Observer, tell_failure
 from depthcast.keeper.sources import Sources
 from depthcast.keeper.tasks import SymbolTasks
+from depthcast.orders.messages import AnySnapshot
 from depthcast.sync import Verdict
 
 
@@ -185,7 +185,7 @@ class Refills:
         live.sync.cancel_refill()
         return not live.live or self._depth(live) >= self._below // 2
 
-    def _refill_from(self, live: LiveBook, snapshot: Snapshot) -> None:
+    def _refill_from(self, live: LiveBook, snapshot: AnySnapshot) -> None:
         if live.sync.refill(snapshot) is Verdict.APPLIED:
             live.depth = None
             self.report(live)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from depthcast.book import Book
-from depthcast.events import Snapshot
+from depthcast.orders.messages import AnySnapshot
 
 Source = Literal["file", "rest"]
 
@@ -17,7 +17,7 @@ NO_FILE: Final = 2**63
 class SnapshotSource(Protocol):
     """What a keeper needs of a REST interface (:class:`depthcast.rest.Rest`)."""
 
-    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot: ...
+    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> AnySnapshot: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class WarmStart:
 
     epoch: int
     update_id: int
-    snapshot: Snapshot | None
+    snapshot: AnySnapshot | None
 
 
 Warm = Callable[[str, int], Awaitable[WarmStart | None]]
@@ -72,7 +72,7 @@ class Sources:
         """What is stored; see :data:`Warm`."""
         return None if self._warm is None else await self._warm(symbol, wanted_id)
 
-    async def venue(self, symbol: str, *, background: bool = False) -> Snapshot:
+    async def venue(self, symbol: str, *, background: bool = False) -> AnySnapshot:
         """The venue's snapshot. Raises :class:`~depthcast.errors.VenueError`."""
         return await self.rest.snapshot(symbol, self._limit, background)
 
@@ -83,7 +83,7 @@ class Sources:
         bids, asks, bids_complete, asks_complete = book.certainty
         return min(self._limit if bids_complete else bids, self._limit if asks_complete else asks)
 
-    def levels(self, file: Snapshot) -> int:
+    def levels(self, file: AnySnapshot) -> int:
         """The same of a file."""
         return min(
             self._limit if file.bids_complete else len(file.bids),

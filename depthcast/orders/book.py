@@ -21,7 +21,7 @@ A level keeps its rendered bytes until one of its orders changes. Pure: no I/O, 
 
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, DecimalException, Inexact
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import orjson
 from sortedcontainers import SortedDict
@@ -168,6 +168,12 @@ class OrderBook:
         anomalies = self.take(message)
         if anomalies and self._slate.exceeded_by(message.sequence, anomalies):
             raise BookSpoiled(message.symbol, [anomaly.value for anomaly in anomalies])
+
+    defer = apply
+    """Nothing is gained by waiting."""
+
+    def settle(self) -> None:
+        """Nothing of it waits."""
 
     def take(self, message: Message) -> tuple[Anomaly, ...]:
         """Carry out a message; what it contradicts. The book is then at its sequence.
@@ -425,6 +431,11 @@ class OrderBook:
                 assert level.by_price in (None, _by_price(level)), "a level is not as it is rendered"
                 assert level.by_order in (None, _by_order(level)), "orders are not as they are rendered"
         assert seen == len(self._orders), "an order rests nowhere"
+
+
+def books_of(tolerance: Tolerance) -> Callable[[OrderSnapshot], Any]:
+    """Makes books of snapshots, as :class:`~depthcast.sync.Sync` wants it, that all bear this much."""
+    return lambda snapshot: OrderBook.of(snapshot, tolerance)
 
 
 def _rows(side: _Side, level: int) -> bytes:

@@ -9,8 +9,13 @@ there. Pure: no I/O, no clock.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple, Protocol
+
+from depthcast.events import Diff, Snapshot
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 Row = Sequence[str]
 """``[price, size, order id]``, the exact strings of the wire."""
@@ -143,7 +148,7 @@ class Done(_Chained, _Done):
 Message = Passed | Opened | Matched | Changed | Done
 """One message of the stream."""
 
-MESSAGES = frozenset((Passed, Opened, Matched, Changed, Done))
+MESSAGES: Final = frozenset((Passed, Opened, Matched, Changed, Done))
 """Their types."""
 
 
@@ -163,16 +168,33 @@ class OrderSnapshot(NamedTuple):
     auction: bool = False
 
     @property
+    def bids_complete(self) -> bool:
+        """It is the whole book."""
+        return True
+
+    @property
+    def asks_complete(self) -> bool:
+        """Likewise."""
+        return True
+
+    @property
     def event_time_ms(self) -> int:
         """The venue's clock, in ms since 1970; 0 where it is not known."""
         return time_ms(self.time)
 
 
-def time_ms(text: str) -> int:
-    """The milliseconds since 1970 of an RFC 3339 time; 0 for what is none.
+AnySnapshot = Snapshot | OrderSnapshot
+"""A whole book, by price or by order."""
 
-    >>> time_ms("2014-11-07T08:19:27.028459Z"), time_ms("2021-04-14T13:35:17.300223456Z"), time_ms("soon")
-    (1415348367028, 1618407317300, 0)
+AnyDiff = Diff | Message
+"""What leads a book on, by price or by order."""
+
+
+def time_us(text: str) -> int:
+    """The microseconds since 1970 of an RFC 3339 time; 0 for what is none.
+
+    >>> time_us("2014-11-07T08:19:27.028459Z")
+    1415348367028459
     """
     try:
         # More digits than a microsecond's are no date to the standard library of 3.11.
@@ -181,6 +203,15 @@ def time_ms(text: str) -> int:
             digits = len(rest) - len(rest.lstrip("0123456789"))
             text = f"{whole}.{rest[: min(digits, 6)]:0<6}{rest[digits:]}"
         moment = datetime.fromisoformat(text)
-        return max(0, int(moment.timestamp() * 1000)) if moment.tzinfo is not None else 0
+        return max(0, (moment - _EPOCH) // _MICROSECOND) if moment.tzinfo is not None else 0
     except (ValueError, OverflowError):
         return 0
+
+
+def time_ms(text: str) -> int:
+    """The same in milliseconds.
+
+    >>> time_ms("2014-11-07T08:19:27.028459Z"), time_ms("2021-04-14T13:35:17.300223456Z"), time_ms("soon")
+    (1415348367028, 1618407317300, 0)
+    """
+    return time_us(text) // 1000

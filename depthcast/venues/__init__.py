@@ -7,15 +7,19 @@ to :mod:`depthcast.feed` and :mod:`depthcast.rest`, which know a venue only by t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from depthcast.errors import VenueError
 from depthcast.events import Diff, Snapshot
 from depthcast.files import Scheme
+from depthcast.orders.messages import Message, OrderSnapshot
+
+OLDEST: Final = 0
+"""In place of a control message's id: the venue answers in order, so it is the oldest one unanswered."""
 
 
 class Ack(NamedTuple):
-    """The venue took the control message with this id."""
+    """The venue took the control message with this id, or the :data:`OLDEST`."""
 
     id: int
 
@@ -43,7 +47,14 @@ class Ignored(NamedTuple):
     about: str
 
 
-Event = Diff | Ack | RequestFailed | Shutdown | Ignored
+class LevelSnapshot(NamedTuple):
+    """A whole book by price, in a stream."""
+
+    symbol: str
+    snapshot: Snapshot
+
+
+Event = Diff | Message | LevelSnapshot | Ack | RequestFailed | Shutdown | Ignored
 """What one websocket frame says."""
 
 
@@ -172,7 +183,7 @@ class Venue(Protocol):
         """The error that an answer means; ``None`` for a 200. ``now_ms``: milliseconds since 1970."""
         ...
 
-    def parse_snapshot(self, body: bytes, limit: int) -> Snapshot:
+    def parse_snapshot(self, body: bytes, limit: int) -> Snapshot | OrderSnapshot:
         """The body of a snapshot asked for with ``limit``; raises MalformedAnswer."""
         ...
 

@@ -82,8 +82,8 @@ class Binance:
     scheme: Scheme = BINANCE
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rest_url", _base_url("binance_rest_url", self.rest_url, ("http", "https")))
-        object.__setattr__(self, "ws_url", _base_url("binance_ws_url", self.ws_url, ("ws", "wss")))
+        object.__setattr__(self, "rest_url", base_url("binance_rest_url", self.rest_url, ("http", "https")))
+        object.__setattr__(self, "ws_url", base_url("binance_ws_url", self.ws_url, ("ws", "wss")))
 
     # What is published (rest-api.md)
 
@@ -334,7 +334,7 @@ def select_symbols(patterns: Iterable[str], info: ExchangeInfo) -> list[str]:
     return list(selected)
 
 
-def _base_url(setting: str, url: str, schemes: tuple[str, ...]) -> str:
+def base_url(setting: str, url: str, schemes: tuple[str, ...]) -> str:
     try:
         parts = urlsplit(url)
         known = bool(parts.scheme in schemes and parts.hostname) and (parts.port is None or parts.port > 0)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from depthcast.errors import SettingsError
-from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, Scheme
-from depthcast.venues import Venue
+from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, COINBASE, Scheme
+from depthcast.venues import Venue, coinbase
 from depthcast.venues.binance import REST_URL, WS_URL, Binance
 from depthcast.venues.binance_futures import (
     USDM_REST_URL,
@@ -36,6 +36,12 @@ VENUES: Final[Mapping[str, Known]] = {
     )
 }
 """By name."""
+
+BY_ORDER: Final[Mapping[str, Known]] = {
+    COINBASE.venue: Known(coinbase.Coinbase, coinbase.REST_URL, coinbase.WS_URL, COINBASE)
+}
+"""Those that tell of every order: a :class:`~depthcast.keeper.Keeper` keeps their books, where it is given
+:func:`~depthcast.orders.book.books_of`; the services publish none of them."""
 
 
 def venue_named(name: str, *, rest_url: str | None = None, ws_url: str | None = None) -> Venue:

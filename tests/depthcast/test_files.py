@@ -13,6 +13,7 @@ from depthcast.files import (
     BINANCE_US,
     BINANCE_USDM,
     BOOK_PREFIXES,
+    COINBASE,
     FUTURES_LIMITS,
     LIMITS,
     MAX_LIMIT,
@@ -348,3 +349,55 @@ class TestSchemes:
         timed = plain.replace(b',"bids"', times + b',"bids"', 1)
         assert update_id_of("k", timed[:PEEK_BYTES]) == check_body("k", timed) == update_id
         assert cut(timed, limit) == cut(plain, limit).replace(b',"bids"', times + b',"bids"', 1)
+
+
+class TestDetails:
+    """Files of levels of detail, whose update id comes last."""
+
+    BODY = (
+        b'{"bids":[["2.0","5",1]],"asks":[],"sequence":160,"auction_mode":false,"auction":null,'
+        b'"time":"2026-11-21T10:00:00.123456Z"}'
+    )
+
+    @pytest.mark.parametrize("level", COINBASE.limits)
+    def test_a_key_parses_back(self, level: int) -> None:
+        key = depth_key("BTC-USD", level, COINBASE)
+        assert key == f"products/BTC-USD/book?level={level}"
+        assert parse_key(key) == ("BTC-USD", level)
+        assert scheme_of(key) is COINBASE
+        assert key.startswith(COINBASE.depth_prefix)
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "products/BTC-USD/book?level=4",
+            "products/BTC-USD/book?level=02",
+            "products/btc-usd/book?level=2",
+            "products/BTC-USD/book",
+            "products/depth?symbol=BTC-USD&limit=2",
+            "api/v3/BTC-USD/book?level=2",
+        ],
+    )
+    def test_what_is_no_key_of_a_file_is_refused(self, key: str) -> None:
+        with pytest.raises(BadKey):
+            parse_key(key)
+
+    def test_the_list_is_kept_apart_from_the_folder_of_the_books(self) -> None:
+        assert COINBASE.exchange_info_key == "coinbaseexchange/products"
+
+    def test_the_id_is_read_from_the_end_of_a_whole_body(self) -> None:
+        assert update_id_of("k", self.BODY) == check_body("k", self.BODY) == 160
+
+    @pytest.mark.parametrize(
+        "damaged", [BODY[:-1], BODY[:64], BODY.replace(b'"asks"', b'"acks"'), BODY + b" "]
+    )
+    def test_a_body_that_is_not_whole_is_damaged(self, damaged: bytes) -> None:
+        with pytest.raises(BadFile):
+            check_body("k", damaged)
+
+    def test_the_first_bytes_do_not_tell_it_so_the_metadata_do(self) -> None:
+        info = FileInfo(3, 1, 0, True, True, 1, 2, "a", update_id=160)
+        metadata = info.to_metadata()
+        assert FileInfo.from_metadata("k", metadata) == info
+        assert version_of("k", self.BODY[:PEEK_BYTES], metadata) == (3, 160)
+        assert "update-id" not in FileInfo(3, 1, 0, True, True, 1, 2, "a").to_metadata()

@@ -12,6 +12,7 @@ from depthcast.book import Book
 from depthcast.cli.fleet.screen import Screen
 from depthcast.cli.fleet.watch import Watch
 from depthcast.errors import BadFile, BadLevel, DepthcastError
+from depthcast.events import Snapshot
 from depthcast.files import EXCHANGE_INFO_KEY, MAX_NUMBER, FileInfo, Version, depth_key, heartbeat_key
 from depthcast.fleet import candidates
 from depthcast.heartbeat import Heartbeat, RestBeat, SymbolBeat
@@ -124,6 +125,7 @@ class Files(Target):
             start = await warm(SYMBOL, wanted)
             if start is not None and start.snapshot is not None:
                 assert wanted != NO_FILE, "a file that cannot be was found"
+                assert isinstance(start.snapshot, Snapshot)
                 try:
                     Book.of(start.snapshot).check()
                 except BadLevel as error:

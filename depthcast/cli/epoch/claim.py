@@ -30,6 +30,7 @@ from depthcast.cli.epoch.settings import EpochSettings, read, symbol_of
 from depthcast.errors import DepthcastError, Refused, SettingsError, StoreError
 from depthcast.events import Snapshot
 from depthcast.files import CONTENT_TYPE, OPERATOR, TRADING, FileInfo, Version
+from depthcast.orders.messages import AnySnapshot
 from depthcast.rest import Rest
 from depthcast.store import Outcome, Store
 from depthcast.venues.binance import Binance
@@ -40,7 +41,7 @@ _ABOUT: Final = (
     "updaters do not mend by themselves."
 )
 
-TakeSnapshot = Callable[[str, int], Awaitable[Snapshot]]
+TakeSnapshot = Callable[[str, int], Awaitable[AnySnapshot]]
 """``(symbol, limit)`` -> the exchange's book of now. Raises :class:`~depthcast.errors.VenueError`."""
 
 
@@ -165,8 +166,9 @@ def _ahead(files: Sequence[PublishedFile], epoch: int, update_id: int) -> bool:
 
 
 def _claim(
-    symbol: str, replaced: PublishedFile, epoch: int, snapshot: Snapshot, now_ms: int, forced: bool
+    symbol: str, replaced: PublishedFile, epoch: int, snapshot: AnySnapshot, now_ms: int, forced: bool
 ) -> Claim:
+    assert isinstance(snapshot, Snapshot), "a book by price"
     book = Book.of(snapshot)
     if book.crossed:
         raise DepthcastError(

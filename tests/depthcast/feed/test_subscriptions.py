@@ -5,7 +5,8 @@ from random import Random
 from typing import Any
 
 from depthcast.feed.limits import FeedLimits
-from depthcast.feed.subscriptions import Subscriptions
+from depthcast.feed.subscriptions import Phase, Subscriptions
+from depthcast.venues import OLDEST
 from depthcast.venues.binance import Binance
 
 
@@ -225,3 +226,17 @@ def test_whatever_is_wanted_in_the_end_is_subscribed_in_the_end() -> None:
                 streams.acked(answers.pop(0), now)
         assert at_exchange == wanted == set(streams.streams)
         assert all(streams.live(symbol) for symbol in wanted)
+
+
+def test_answers_without_a_name_belong_to_the_oldest_message() -> None:
+    kept = Subscriptions(Binance(), FeedLimits(names_per_message=1), ["A", "B"])
+    kept.next_message(1.0)
+    kept.next_message(1.0)
+    kept.acked(OLDEST, 2.0)
+    assert kept.live("A")
+    assert not kept.live("B")
+    kept.refused(OLDEST, 2.0)
+    assert kept.streams["B"].phase is Phase.WANTED
+    kept.acked(OLDEST, 3.0)
+    kept.refused(OLDEST, 3.0)
+    assert kept.live("A")

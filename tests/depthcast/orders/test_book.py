@@ -8,7 +8,7 @@ import pytest
 from depthcast.book import Audit, Certainty
 from depthcast.errors import BadLevel, BookError, BookSpoiled
 from depthcast.orders.anomalies import Anomaly, Tolerance
-from depthcast.orders.book import OrderBook
+from depthcast.orders.book import OrderBook, books_of
 from depthcast.orders.messages import Changed, Done, Matched, Message, Opened, OrderSnapshot, Passed
 
 TIME = "2026-11-21T10:00:00.123456Z"
@@ -307,6 +307,16 @@ def test_a_refill_takes_the_orders_over() -> None:
     assert kept.orders() == ([["9.00", "1", "z"]], [])
     assert kept.fault is None
     assert len(kept) == 1
+
+
+def test_the_books_of_a_symbol_count_together() -> None:
+    tolerance = Tolerance(bears=100)
+    make = books_of(tolerance)
+    for _ in range(2):
+        made = make(OrderSnapshot(100, BIDS, ASKS, TIME))
+        made.defer(matched("x", "10.00", "1"))
+        made.settle()
+    assert tolerance.counts == {Anomaly.UNKNOWN_MAKER: 2}
 
 
 def test_books_of_different_ids_are_not_compared() -> None:

@@ -25,6 +25,11 @@ def test_a_snapshot_tells_its_time_where_the_venue_does() -> None:
     assert OrderSnapshot(7, [], []).event_time_ms == 0
 
 
+def test_a_snapshot_by_order_is_the_whole_book() -> None:
+    shown = OrderSnapshot(7, [], [])
+    assert (shown.bids_complete, shown.asks_complete) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -4,7 +4,7 @@ import pytest
 
 from depthcast.errors import SettingsError
 from depthcast.files import SCHEMES
-from depthcast.venues.registry import VENUES, venue_named
+from depthcast.venues.registry import BY_ORDER, VENUES, venue_named
 
 
 @pytest.mark.parametrize("name", VENUES)
@@ -35,3 +35,12 @@ def test_urls_may_lead_to_another_place_that_speaks_the_same() -> None:
 def test_an_unknown_venue_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(SettingsError, match=r"'binanse'.*; known are binance, binanceus, binanceusdm"):
         venue_named("binanse")
+
+
+def test_venues_by_order_are_apart_for_nobody_publishes_them() -> None:
+    assert not BY_ORDER.keys() & VENUES.keys()
+    for name, known in BY_ORDER.items():
+        venue = known.make(known.rest_url, known.ws_url, known.scheme)
+        assert venue.scheme.venue == name
+        assert venue.rest_url.startswith("https://")
+        assert venue.stream_url.startswith("wss://")
