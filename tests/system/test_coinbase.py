@@ -96,7 +96,7 @@ async def test_books_by_order_are_the_market_s_byte_for_byte_whatever_goes_wrong
                 await reached(live, {name: sim.exchange.markets[name].sequence for name in PRODUCTS})
                 calm = live["ETH-USD"].resyncs
                 for kind, form in FAULTS:
-                    narrow = {} if kind is Kind.THROTTLE else {"symbol": "BTC-USD"}
+                    narrow: dict[str, Any] = {} if kind is Kind.THROTTLE else {"symbol": "BTC-USD"}
                     sim.faults.inject(kind, form=form, **narrow)
                     if kind in (Kind.FAILED_SNAPSHOT, Kind.STALE_SNAPSHOT):
                         sim.faults.inject(Kind.GAP, symbol="BTC-USD")
