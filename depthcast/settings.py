@@ -51,7 +51,19 @@ if TYPE_CHECKING:
 
 ENV_PREFIX: Final = "DEPTHCAST_"
 
-SECTIONS: Final = ("updater", "server", "simulator", "up", "probe", "store", "fleet", "epoch", "plan")
+SECTIONS: Final = (
+    "updater",
+    "server",
+    "simulator",
+    "up",
+    "probe",
+    "store",
+    "fleet",
+    "epoch",
+    "plan",
+    "replay",
+    "export",
+)
 """The tables a shared TOML file may hold."""
 
 
@@ -227,9 +239,11 @@ class Settings(BaseModel):
             for name, field in fields.items():
                 text = f"{field.description} (default: {shown_default(field) or 'none'})".replace("%", "%%")
                 if field.annotation is bool:
-                    group.add_argument(_option(name), action=argparse.BooleanOptionalAction, help=text)
+                    group.add_argument(
+                        _option(name), dest=name, action=argparse.BooleanOptionalAction, help=text
+                    )
                 else:
-                    group.add_argument(_option(name), metavar=_metavar(field), help=text)
+                    group.add_argument(_option(name), dest=name, metavar=_metavar(field), help=text)
         return parser
 
     @classmethod
@@ -338,12 +352,17 @@ def shown_default(field: FieldInfo) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def spelled(name: str) -> str:
+    """A field's name as users write it: without the underscore behind a word of Python's own (``from_``)."""
+    return name.removesuffix("_")
+
+
 def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--" + spelled(name).replace("_", "-")
 
 
 def _variable(name: str) -> str:
-    return ENV_PREFIX + name.upper()
+    return ENV_PREFIX + spelled(name).upper()
 
 
 def _metavar(field: FieldInfo) -> str:

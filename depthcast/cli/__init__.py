@@ -63,6 +63,14 @@ VERBS: Final[Mapping[str, Entry]] = {
     "heatmap": Entry(
         "depthcast.cli.heatmap", "updater", "make the heatmap's tiles of a tape that is there already"
     ),
+    "replay": Entry(
+        "depthcast.cli.replay",
+        "up",
+        "a recorded stretch as an exchange, at any speed: Binance's REST and websocket over the tape",
+    ),
+    "export": Entry(
+        "depthcast.cli.export", "up", "a stretch of the tape as CSV or Parquet that backtesters read"
+    ),
     "plan": Entry(
         "depthcast.cli.plan", "updater", "what a fleet costs on several stores: requests, storage, traffic"
     ),

@@ -9,6 +9,7 @@
 ``moment``   ``Moments``: the book of any moment in a segment, byte for byte
 ``asked``    a moment as it is named: a time or an update id
 ``reading``  ``Tape``: segments found in a store, and the book of any moment
+``stretch``  many segments as one run of diffs
 ===========  ============================================================================
 
 A segment begins with a keyframe, the certain book just before its first diff, so it is read alone. It is

@@ -53,6 +53,7 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     "server.push": _in("server/push/test_hub.py", why="a map, no code"),
     "simulator": _in("simulator/test_main.py", why="a map, no code"),
     "updater": _in("updater/test_main.py", why="a map, no code"),
+    "depthcast.cli.stretch": _in("depthcast/cli/test_replay.py", why="what two verbs share"),
     # The library
     "depthcast.books.options": _in("depthcast/books/test_books.py", why="types of the arguments of Books"),
     "depthcast.ccxt": _in("depthcast/ccxt/test_binance.py", why="the file has the exchange's own name"),

@@ -41,6 +41,7 @@ PARTS: Final[Mapping[str, str]] = {
     "depthcast.tape.keys": BASE,
     "depthcast.tape.segment": BASE,
     "depthcast.tape.index": BASE,
+    "depthcast.tape.asked": BASE,
     "updater": "updater",
     "server": "server",
     "simulator": "simulator",
