@@ -140,7 +140,7 @@ def _snapshot(symbol: str, frame: Keyframe, at_ms: int) -> Record:
 
 
 def _time(record: Record) -> float:
-    return record.at_s
+    return float(record.at_s)
 
 
 async def _replay(settings: ReplaySettings, symbols: tuple[str, ...], store: Store) -> None:

@@ -46,9 +46,8 @@ def expected(symbol: str) -> list[Row]:
             if at != frame.update_id:
                 told_us = (frame.event_time_ms or piece.diffs[0].event_time_ms) * 1000
                 for side, levels in (("bid", frame.bids), ("ask", frame.asks)):
-                    rows += [
-                        (told_us, frame.local_time_us, True, side, *level) for level in map(tuple, levels)
-                    ]
+                    shown = told_us, frame.local_time_us, True, side
+                    rows += [(*shown, price, amount) for price, amount in levels]
             for diff in piece.diffs:
                 for side, levels in (("bid", diff.bids), ("ask", diff.asks)):
                     told = diff.event_time_ms * 1000, diff.local_time_us, False, side

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from binance.spot import Spot  # type: ignore[import-untyped]
+from binance.spot import Spot
 
 import depthcast
 from depthcast.cli.replay import ReplaySettings, source_of
