@@ -230,8 +230,10 @@ export class Heatmap {
       const x = Math.round(((this.cursor - this.end + this.span) / this.span) * this.right) + 0.5;
       stroke(context, colours.ink, [[x, 0], [x, this.bottom]], 1.5);
     }
-    if (this.pointer) {
-      const { x, y } = this.pointer;
+    const pointer = this.low !== undefined && this.pointer;
+    write(this.readout, pointer ? this.read(pointer.x, pointer.y) : "");
+    if (pointer) {
+      const { x, y } = pointer;
       stroke(context, colours.dim, [[x, 0], [x, this.bottom]]);
       stroke(context, colours.dim, [[0, y], [this.right, y]]);
     }
@@ -279,17 +281,14 @@ export class Heatmap {
 
   /** Say what is under the pointer. */
   point(x, y) {
-    const inside = x !== null && x >= 0 && x < this.right && y >= 0 && y < this.bottom && this.low !== undefined;
-    this.pointer = inside ? { x, y } : null;
+    this.pointer = x !== null && x >= 0 && x < this.right && y >= 0 && y < this.bottom ? { x, y } : null;
     this.paint();
-    if (!this.readout) return;
-    write(this.readout, inside ? this.read(x, y) : "");
   }
 
   read(x, y) {
     const at = this.shown?.[Math.floor(x)];
     const price = this.high - (y / this.bottom) * (this.high - this.low);
-    const time = clock(this.timeAt(x));
+    const time = clock(this.timeAt(Math.floor(x) + 0.5)); // as the column under the pointer was found
     if (!at) return `${time}  not known`;
     const { tile, column } = at;
     const row = Math.floor(price / tile.step + 1e-9) - tile.first_row;

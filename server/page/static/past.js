@@ -55,9 +55,11 @@ export class Past {
 
   view(now) {
     const end = this.end ?? now;
-    this.slider.min = Math.round(end - this.span);
-    this.slider.max = Math.round(end);
-    this.slider.step = Math.round(this.span / 300);
+    const step = this.span / 300;
+    // On a grid that stays where it is, or the slider would move when its ends do.
+    this.slider.step = step;
+    this.slider.min = Math.ceil((end - this.span) / step) * step;
+    this.slider.max = Math.floor(end / step) * step;
     if (this.at === null) this.slider.value = this.slider.max;
     this.heatmap.show(end, this.span);
   }

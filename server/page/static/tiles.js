@@ -68,8 +68,17 @@ export class Tiles {
       this.kept.set(url, entry);
       if (now < entry.due) return entry.tile;
     }
-    if (this.asked < MOST_ASKED && this.has(startMs, startMs + ZOOMS[zoom].tileMs)) this.ask(url, startMs, now);
+    if (this.asked < MOST_ASKED && this.exists(zoom, startMs, now)) this.ask(url, startMs, now);
     return entry?.tile ?? null;
+  }
+
+  /** Whether it is worth asking for: the manifest knows the hours, the tile of an hour its minutes. */
+  exists(zoom, startMs, now) {
+    if (!this.has(startMs, startMs + ZOOMS[zoom].tileMs)) return false;
+    if (zoom > 0) return true;
+    const hour = startMs - (startMs % HOUR_MS);
+    const marks = this.get(1, hour, now)?.children;
+    return marks !== undefined && marks[(startMs - hour) / 60000] !== ".";
   }
 
   async ask(url, startMs, now) {

@@ -9,19 +9,47 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from depthcast.files import CONTENT_TYPE, FileInfo, depth_key, heartbeat_key
 from depthcast.heartbeat import FeedBeat, Heartbeat, RestBeat, Role, SymbolBeat, WriteBeat
+from depthcast.heat.album import Album
 from depthcast.settings import Address
 from depthcast.store import Outcome
 from depthcast.store.memory import MemoryStore
+from depthcast.tape.parquet import columns, encode
+from depthcast.tape.segment import Keyframe, Piece, RecordedDiff, Segment
 from server.__main__ import listen, serve
 from server.settings import ServerSettings
 from simulator.market import Market, Profile, listing_of
+from simulator.truth import ASK, BID, Change, TrueBook
+from tests.depthcast.tape.stored import store_segments
 
 LIMITS: Final = (20, 1000)
 FIRST_ID: Final = 99_700_000_000
+
+
+MINUTE_MS: Final = 60_000
+
+
+class Told(NamedTuple):
+    """A diff of the past."""
+
+    time_ms: int
+    update_id: int
+    changes: Sequence[Change]
+
+
+def _copy(book: TrueBook) -> TrueBook:
+    return TrueBook(*(side.items() for side in book.sides))
+
+
+def _by_side(changes: Sequence[Change]) -> tuple[list[Change], list[Change]]:
+    """The last change of each price, as a diff has them."""
+    last = {(each.side, each.price): each for each in changes}
+    return [each for each in last.values() if each.side == BID], [
+        each for each in last.values() if each.side == ASK
+    ]
 
 
 class Listing:
@@ -30,8 +58,12 @@ class Listing:
     def __init__(self, symbol: str, profile: Profile, seed: int) -> None:
         self.symbol = symbol
         self._listing = listing_of(symbol)
+        self.scale = self._listing.scale
         self._market = Market(self._listing, profile, Random(f"{symbol}{seed}"))
         self._book = self._market.opening()
+        self.past: list[Told] = []
+        """What was put on tape."""
+        self.opening = self._book
         self.update_id = FIRST_ID
         self.bodies: dict[tuple[int, int], bytes] = {}
         """By update id and limit."""
@@ -41,6 +73,55 @@ class Listing:
         for change in self._market.tick(self._book):
             self._book.apply(change)
             self.update_id += 1
+
+    def record(self, from_ms: int, to_ms: int, every_ms: int = 100) -> list[Segment]:
+        """Trade from one minute's beginning to another's at once, and put it on tape."""
+        self.opening = _copy(self._book)
+        segments = []
+        for start_ms in range(from_ms, to_ms, MINUTE_MS):
+            frame = self._keyframe(self.past[-1].time_ms if self.past else start_ms - every_ms)
+            diffs = []
+            for time_ms in range(start_ms, start_ms + MINUTE_MS, every_ms):
+                first = self.update_id + 1
+                changes = []
+                for change in self._market.tick(self._book):
+                    self._book.apply(change)
+                    changes.append(change)
+                self.update_id += len(changes)
+                if changes:
+                    self.past.append(Told(time_ms, self.update_id, changes))
+                    sides = [
+                        [
+                            (self.scale.price(each.price), self.scale.quantity(each.quantity))
+                            for each in of_side
+                        ]
+                        for of_side in _by_side(changes)
+                    ]
+                    diffs.append(RecordedDiff(first, self.update_id, time_ms, time_ms * 1000, *sides))
+            piece = Piece(0, frame, diffs)
+            segments.append(
+                Segment.of("binance", self.symbol, start_ms, 60, [piece], from_start=True, to_end=True)
+            )
+        return segments
+
+    def at(self, time_ms: int) -> tuple[int, TrueBook]:
+        """The true book at a moment of the past, and its id."""
+        book, update_id = _copy(self.opening), 0
+        for told in self.past:
+            if told.time_ms > time_ms:
+                break
+            for change in told.changes:
+                book.apply(change)
+            update_id = told.update_id
+        return update_id, book
+
+    def _keyframe(self, time_ms: int) -> Keyframe:
+        levels = ([Change(side, *level) for level in self._book.levels(side)] for side in (BID, ASK))
+        bids, asks = map(self._texts, levels)
+        return Keyframe(self.update_id, time_ms, time_ms * 1000, bids, asks, True, True)
+
+    def _texts(self, levels: Sequence[Change]) -> list[tuple[str, str]]:
+        return [(self.scale.price(each.price), self.scale.quantity(each.quantity)) for each in levels]
 
     async def changed(self, times: int) -> None:
         """Wait until it was published so many times more."""
@@ -92,6 +173,14 @@ class Stage:
         assert put.outcome is Outcome.WON
         assert put.etag is not None
         self._etags[key] = put.etag
+
+    async def record(self, symbol: str, from_ms: int, to_ms: int) -> None:
+        """Give a symbol a past: its tape, and its heatmap as of the newest segment."""
+        segments = self.listings[symbol].record(from_ms, to_ms)
+        await store_segments(self.store, segments)
+        album = Album(self.store, "binance", symbol)
+        for segment in segments:
+            await album.add(columns(encode(segment)))
 
     async def beat(self, *replicas: str) -> None:
         """Let these replicas say that they live; the first one writes."""

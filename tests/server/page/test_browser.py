@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import urllib.request
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -14,7 +15,7 @@ from simulator.market import Profile
 from tests.programs import absent
 from tests.server.page.browser import Browser, Page, executable
 from tests.server.page.relay import relayed
-from tests.server.page.stage import Stage, staged
+from tests.server.page.stage import MINUTE_MS, Listing, Stage, staged
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
 
@@ -38,6 +39,29 @@ LADDER: Final = """(() => {
 })()"""
 """What the ladder shows."""
 
+ON_TAPE: Final = "document.getElementById('past-note')?.textContent.startsWith('The tape goes back to')"
+MOMENT: Final = "document.getElementById('moment')"
+"""The slider."""
+
+BOX: Final = """(() => {
+  const { x, y, width, height } = document.getElementById("heat").getBoundingClientRect();
+  return [x, y, width - 64, height - 20];
+})()"""
+"""Where the heatmap is, without its scales."""
+
+TILE: Final = """(async () => {{
+  const place = document.querySelector("script[type=module]").src.replace("book-page", "tiles");
+  const {{ Tiles, readTile }} = await import(place);
+  return await readTile(new Tiles("binance", "SOLUSDT", () => 0).url(0, {}));
+}})().then(({{ step, exponent }}) => [step, 2 ** (exponent / 12)])"""
+"""The height of a row, and the least quantity that is told from nothing."""
+
+PIXEL: Final = """(() => {{
+  const context = document.getElementById("heat").getContext("2d");
+  return [...context.getImageData(Math.floor({}) - 2, Math.floor({}) - 2, 1, 1).data].slice(0, 3);
+}})()"""
+"""The colour beside the pointer's lines."""
+
 MOST_CPU_MS: Final = 30.0
 """An update may take so much of a core: ten a second are then 30 % of it."""
 
@@ -54,6 +78,9 @@ async def browser() -> AsyncIterator[Browser]:
 async def stage() -> AsyncIterator[Stage]:
     async with staged(seed=7) as stage:
         stage.list("ETHUSDT")
+        stage.list("SOLUSDT", profile=Profile(bids=400, asks=400, changes=8))
+        minute_ms = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS
+        await stage.record("SOLUSDT", minute_ms - 3 * MINUTE_MS, minute_ms)
         stage.list("BTCUSDT", "币安人生USDT", profile=Profile(bids=30, asks=30, changes=5))
         await stage.publish()
         async with stage.trading("one", "two"):
@@ -62,8 +89,12 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 async def until_ready(stage: Stage) -> None:
+    """Wait until the server knows all symbols."""
     async with asyncio.timeout(60):
-        while (await asyncio.to_thread(get, f"{stage.url}/readyz"))[0] != 200:  # noqa: ASYNC110 (a server's)
+        while True:
+            _, text = await asyncio.to_thread(get, f"{stage.url}/readyz")
+            if json.loads(text).get("symbols") == len(stage.listings):
+                return
             await asyncio.sleep(0.05)
 
 
@@ -194,7 +225,7 @@ async def test_the_list_goes_on_and_is_filtered_from_the_keyboard(browser: Brows
     bid = "document.querySelector('[data-symbol=ETHUSDT] [data-m=bid]').textContent"
     count = "document.querySelectorAll('tr[data-symbol]').length"
     async with await browser.page(f"{stage.url}/", before=SHIFTS) as page:
-        assert await page.evaluate(count) == 3
+        assert await page.evaluate(count) == 4
         was = await page.evaluate(bid)
         await page.until(f"{bid} !== {json.dumps(was)}")
         assert (
@@ -257,6 +288,100 @@ async def test_without_a_tape_there_is_no_past_to_choose(browser: Browser, stage
         await page.until("document.getElementById('past-note').textContent.startsWith('There is no tape')")
         for name in ("moment", "play", "go-live", "goto"):
             assert await page.evaluate(f"document.getElementById('{name}').disabled")
+
+
+async def test_the_slider_shows_the_book_of_its_moment_and_goes_back_to_now(
+    browser: Browser, stage: Stage
+) -> None:
+    listing = stage.listings["SOLUSDT"]
+    async with await browser.page(f"{stage.url}/book/SOLUSDT", before=SHIFTS) as page:
+        await page.until(ON_TAPE)
+        await page.until("document.getElementById('link').dataset.link === 'open'")
+        await page.evaluate("document.getElementById('moment').focus()")
+        for part in (0.75, 0.6, 0.5):
+            at = (listing.past[0].time_ms * (1 - part) + listing.past[-1].time_ms * part) // 1000 * 1000
+            await page.evaluate(f"document.getElementById('moment').value = {at:.0f}")
+            # A key moves it by a step, and tells that it was moved.
+            await page.press("ArrowLeft", 37)
+            await page.until("document.getElementById('book').classList.contains('past')")
+            at = int(await page.evaluate("document.getElementById('moment').value"))
+            update_id, book = listing.at(at)
+            await page.until(f"document.getElementById('ladder').dataset.updateId === '{update_id}'")
+            shown = await page.evaluate(LADDER)
+            assert same(shown, book.body(update_id, 20, listing.scale))
+            assert await page.evaluate("document.getElementById('update-id').textContent") == str(update_id)
+            assert await page.evaluate("document.getElementById('book').classList.contains('past')")
+            text = await page.evaluate("document.getElementById('moment').getAttribute('aria-valuetext')")
+            assert text == time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at // 1000))
+        await page.evaluate("document.getElementById('go-live').click()")
+        await page.until(
+            f"Number(document.getElementById('ladder').dataset.updateId) > {listing.past[-1].update_id}"
+        )
+        assert await page.evaluate("window.shifts") == []
+        assert page.complaints == []
+
+
+async def test_replay_goes_on_by_itself_over_the_tape(browser: Browser, stage: Stage) -> None:
+    listing = stage.listings["SOLUSDT"]
+    async with await browser.page(f"{stage.url}/book/SOLUSDT") as page:
+        await page.until("!document.getElementById('play').disabled")
+        await page.evaluate("document.getElementById('play').click()")
+        seen: set[int] = set()
+        async with asyncio.timeout(60):
+            while len(seen) < 5:
+                shown = await page.evaluate(LADDER)
+                if shown["id"] <= listing.past[-1].update_id and shown["id"] not in seen:
+                    at = next(told.time_ms for told in listing.past if told.update_id == shown["id"])
+                    assert same(shown, listing.at(at)[1].body(shown["id"], 20, listing.scale))
+                    seen.add(shown["id"])
+                await asyncio.sleep(0.05)
+        assert sorted(seen) == list(dict.fromkeys(sorted(seen)))
+
+
+async def test_the_heatmap_shows_what_the_tape_holds(browser: Browser, stage: Stage) -> None:
+    listing = stage.listings["SOLUSDT"]
+    second_ms = listing.past[len(listing.past) // 2].time_ms // 1000 * 1000
+    minute_ms = second_ms // MINUTE_MS * MINUTE_MS
+    async with await browser.page(f"{stage.url}/book/SOLUSDT") as page:
+        await page.until(ON_TAPE)
+        step, least = await page.until(TILE.format(minute_ms))
+        # The picture stands still while a moment is shown.
+        await page.evaluate(f"{MOMENT}.value = {second_ms}; {MOMENT}.dispatchEvent(new Event('input'))")
+        low, high = await page.evaluate(f"[Number({MOMENT}.min), Number({MOMENT}.max)]")
+        left, top, width, height = await page.evaluate(BOX)
+        x = left + (second_ms + 500 - low) / (high - low) * width
+        middle = {"type": "mouseMoved", "x": x, "y": top + height / 2}
+        await page.send("Input.dispatchMouseEvent", middle)
+        await page.until("/[0-9]$/.test(document.getElementById('heat-point').textContent)")
+        cells = []
+        for part in range(1, 60):
+            y = top + height * part / 60
+            await page.send("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+            told = await page.until("document.getElementById('heat-point').textContent")
+            clock, price, quantity = told.split("  ")
+            if quantity != "not known":
+                at = minute_ms + int(clock[-2:]) * 1000
+                mean = mean_of(listing, at, float(price), step)
+                shown = float(quantity.rstrip("kMG")) * {"k": 1e3, "M": 1e6, "G": 1e9}.get(quantity[-1], 1)
+                assert abs(shown - mean) <= max(0.035 * mean, 0 if shown else least), (told, mean)
+                cells.append((mean, await page.evaluate(PIXEL.format(x - left, y - top))))
+        assert len(cells) > 30
+        # More is darker in the light theme.
+        assert sum(max(cells)[1]) < sum(min(cells)[1]) - 60
+        before = await page.evaluate(PIXEL.format(5, height / 2))
+        assert before in ([244, 244, 242], [226, 226, 223]), "before the tape begins nothing is known"
+
+
+def mean_of(listing: Listing, from_ms: int, price: float, step: float) -> float:
+    """What rested within a step of the price, on average over a second: moment by moment."""
+    total = 0.0
+    low, high = price - step * 1e-6, price + step * (1 - 1e-6)
+    for time_ms in range(from_ms, from_ms + 1000, 100):
+        _, book = listing.at(time_ms)
+        for level, quantity in (*book.sides[0].items(), *book.sides[1].items()):
+            if low <= float(listing.scale.price(level)) < high:
+                total += float(listing.scale.quantity(quantity)) / 10
+    return total
 
 
 async def test_what_moves_has_words_for_who_does_not_see_it(browser: Browser, stage: Stage) -> None:
