@@ -8,7 +8,7 @@ ARGS ?=
 # Twice the cores that it is kept to: most tests wait for sockets and stores for most of their time.
 WORKERS ?= 4
 
-.PHONY: help up test coverage coverage-mirror properties compose-test lint bench soak simulate fuzz docs dist dist-check lock clean
+.PHONY: help up test coverage coverage-mirror properties compose-test lint bench soak simulate fuzz page-test screenshots docs dist dist-check lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
@@ -56,6 +56,12 @@ simulate: $(VENV)/ready  ## the whole system in virtual time, seed after seed, w
 
 fuzz: $(VENV)/ready  ## chance against all that reads what comes from outside, for as long as you like (MINUTES=10)
 	$(BIN)/python -m tests.fuzzing --minutes $(MINUTES) $(ARGS)
+
+page-test: $(VENV)/ready  ## the live page in a headless Chromium, which has to be installed
+	TEST_PROGRAMS=required $(BIN)/python -m pytest --no-cov -s tests/server/page/test_browser.py $(ARGS)
+
+screenshots: $(VENV)/ready  ## pictures of the live page, in docs/screens (needs Chromium)
+	$(BIN)/python -m tests.server.page.screenshots $(ARGS)
 
 docs: $(VENV)/ready  ## the documentation with its reference pages, as a site in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site

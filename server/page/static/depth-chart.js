@@ -52,7 +52,7 @@ export class DepthChart {
       context.fillText(brief(Number(text)), right + 8, y(at));
     }
     context.textAlign = "center";
-    for (const [at, text] of ticks(low, high, Math.max(2, Math.floor(right / 110)))) {
+    for (const [at, text] of ticks(low, high, Math.max(3, Math.floor(right / 110)))) {
       const place = x(at);
       if (place < 24 || place > right - 24) continue;
       context.fillStyle = colours.dim;

@@ -6,10 +6,10 @@ The truth is the simulator's: each file is made from its book, apart from ours.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from depthcast.files import CONTENT_TYPE, FileInfo, depth_key, heartbeat_key
 from depthcast.heartbeat import FeedBeat, Heartbeat, RestBeat, Role, SymbolBeat, WriteBeat
@@ -52,6 +52,14 @@ def _by_side(changes: Sequence[Change]) -> tuple[list[Change], list[Change]]:
     ]
 
 
+class Plays(Protocol):
+    """What makes a book: a market."""
+
+    def opening(self) -> TrueBook: ...
+
+    def tick(self, book: TrueBook) -> Iterator[Change]: ...
+
+
 class Listing:
     """One symbol: its true book, and the body of every version that was published."""
 
@@ -59,14 +67,17 @@ class Listing:
         self.symbol = symbol
         self._listing = listing_of(symbol)
         self.scale = self._listing.scale
-        self._market = Market(self._listing, profile, Random(f"{symbol}{seed}"))
-        self._book = self._market.opening()
         self.past: list[Told] = []
         """What was put on tape."""
-        self.opening = self._book
         self.update_id = FIRST_ID
+        self.play(Market(self._listing, profile, Random(f"{symbol}{seed}")))
         self.bodies: dict[tuple[int, int], bytes] = {}
         """By update id and limit."""
+
+    def play(self, market: Plays) -> None:
+        """Let this market make the book."""
+        self._market = market
+        self._book = self.opening = market.opening()
 
     def tick(self) -> None:
         """A tenth of a second of trading; each change is an id."""

@@ -53,7 +53,7 @@ TILE: Final = """(async () => {{
   const place = document.querySelector("script[type=module]").src.replace("book-page", "tiles");
   const {{ Tiles, readTile }} = await import(place);
   return await readTile(new Tiles("binance", "SOLUSDT", () => 0).url(0, {}));
-}})().then(({{ step, exponent }}) => [step, 2 ** (exponent / 12)])"""
+}})().then(({{ step, exponent }}) => [step, 2 ** ((exponent + 1) / 12)])"""
 """The height of a row, and the least quantity that is told from nothing."""
 
 PIXEL: Final = """(() => {{
