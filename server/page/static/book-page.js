@@ -10,7 +10,7 @@ import { Past } from "./past.js";
 import { Stream } from "./stream.js";
 
 const TELL_EVERY_MS = 30000; // so often at most a screen reader is told of prices
-const CHART_EVERY_MS = 250;
+const CHART_EVERY_MS = 500;
 
 const page = document.getElementById("book");
 const element = (id) => document.getElementById(id);

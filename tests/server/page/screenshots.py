@@ -9,9 +9,12 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from PIL import Image
 
 from simulator.capture import RecordedDiff, RecordedSnapshot, read
 from simulator.market import Profile, listing_of, names
@@ -91,6 +94,15 @@ class Recorded(Listing):
         self.play(Played(chain.from_iterable(read(path) for path in paths)))
 
 
+def small(picture: bytes) -> bytes:
+    """The same in 256 colours, which are enough for it."""
+    made = BytesIO()
+    Image.open(BytesIO(picture)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        made, "PNG", optimize=True
+    )
+    return made.getvalue()
+
+
 async def take(folder: Path, shots: list[Shot]) -> None:
     """Take the pictures."""
     minute_ms = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS
@@ -113,7 +125,7 @@ async def take(folder: Path, shots: list[Shot]) -> None:
                         await page.evaluate(shot.then)
                         await page.until("document.getElementById('book').classList.contains('past')")
                         await asyncio.sleep(1)
-                    picture = await page.picture()
+                    picture = small(await page.picture())
                 path = folder / f"{shot.name}.png"
                 path.write_bytes(picture)
                 print(f"{path}: {len(picture) / 1000:.0f} kB")
