@@ -58,7 +58,7 @@ fuzz: $(VENV)/ready  ## chance against all that reads what comes from outside, f
 	$(BIN)/python -m tests.fuzzing --minutes $(MINUTES) $(ARGS)
 
 page-test: $(VENV)/ready  ## the live page in a headless Chromium, which has to be installed
-	TEST_PROGRAMS=required $(BIN)/python -m pytest --no-cov -s tests/server/page/test_browser.py $(ARGS)
+	PAGE_TEST=required $(BIN)/python -m pytest --no-cov -s tests/server/page/test_browser.py $(ARGS)
 
 screenshots: $(VENV)/ready  ## pictures of the live page, in docs/screens (needs Chromium)
 	$(BIN)/python -m tests.server.page.screenshots $(ARGS)

@@ -1,4 +1,4 @@
-"""Programs that some tests run and Python does not bring: nginx, wrk, promtool, node, chromium.
+"""Programs that some tests run and Python does not bring: nginx, wrk, promtool, node.
 
 Where one is absent its tests are skipped, and the summary says so. Where ``TEST_PROGRAMS=required`` is set,
 as by the gate once it has installed them, they fail instead: a test that is never run shows nothing.
@@ -11,7 +11,6 @@ from typing import Final, NoReturn
 import pytest
 
 PACKAGES: Final = {
-    "chromium": "chromium",
     "nginx": "nginx-light",
     "node": "nodejs",
     "npm": "npm",

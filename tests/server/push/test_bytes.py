@@ -40,6 +40,6 @@ async def test_diffs_of_a_thousand_levels_are_a_twentieth_of_the_books(site: "Si
         whole += len(body)
         pushed += written
     print(
-        f"diffs are {pushed / 200:,.0f} bytes a version, books {whole / 200:,.0f}: {whole / pushed:.1f} times as many"
+        f"a version: {pushed / 200:,.0f} bytes of diffs, {whole / 200:,.0f} of books: 1 to {whole / pushed:.1f}"
     )
     assert pushed * 20 <= whole
