@@ -118,8 +118,9 @@ async def take(folder: Path, shots: list[Shot]) -> None:
         async with stage.trading(*REPLICAS):
             await asyncio.sleep(2)
             for shot in shots:
-                url, size = stage.url + shot.path, {"width": shot.width, "height": shot.height}
-                async with await browser.page(url, **size, dark=shot.dark) as page:
+                async with await browser.page(
+                    stage.url + shot.path, width=shot.width, height=shot.height, dark=shot.dark
+                ) as page:
                     await asyncio.sleep(6)
                     if shot.then:
                         await page.evaluate(shot.then)

@@ -101,14 +101,8 @@ class Listing:
                 self.update_id += len(changes)
                 if changes:
                     self.past.append(Told(time_ms, self.update_id, changes))
-                    sides = [
-                        [
-                            (self.scale.price(each.price), self.scale.quantity(each.quantity))
-                            for each in of_side
-                        ]
-                        for of_side in _by_side(changes)
-                    ]
-                    diffs.append(RecordedDiff(first, self.update_id, time_ms, time_ms * 1000, *sides))
+                    bids, asks = map(self._texts, _by_side(changes))
+                    diffs.append(RecordedDiff(first, self.update_id, time_ms, time_ms * 1000, bids, asks))
             piece = Piece(0, frame, diffs)
             segments.append(
                 Segment.of("binance", self.symbol, start_ms, 60, [piece], from_start=True, to_end=True)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from simulator.capture import read
 from simulator.market import listing_of
-from tests.server.page.screenshots import CAPTURES, DATA, Played, read
+from tests.server.page.screenshots import CAPTURES, DATA, Played
 
 if TYPE_CHECKING:
     from tests.server.push.conftest import Site
@@ -39,7 +40,6 @@ async def test_diffs_of_a_thousand_levels_are_a_twentieth_of_the_books(site: "Si
         assert stream.book.body() == body
         whole += len(body)
         pushed += written
-    print(
-        f"a version: {pushed / 200:,.0f} bytes of diffs, {whole / 200:,.0f} of books: 1 to {whole / pushed:.1f}"
-    )
+    each = f"{pushed / 200:,.0f} bytes of diffs, {whole / 200:,.0f} of books"
+    print(f"a version: {each}: 1 to {whole / pushed:.1f}")
     assert pushed * 20 <= whole
