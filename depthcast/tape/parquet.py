@@ -94,7 +94,8 @@ _ENCODINGS: Final = dict.fromkeys(
     ),
     "DELTA_BINARY_PACKED",
 )
-_DICTIONARIES: Final = ("exchange", "symbol", "side", "price", "amount")
+_DICTIONARIES: Final = ("exchange", "symbol", "side")
+"""Prices and amounts repeat, but zstd finds that by itself: with dictionaries a file is a tenth larger."""
 
 
 __all__ = ["FORMAT", "Columns", "columns", "decode", "encode"]
