@@ -5,6 +5,7 @@ A seed that breaks a promise is shown with how to replay it, and the status is 1
 
 import json
 import multiprocessing
+import signal
 import time
 import traceback
 from collections import Counter
@@ -107,7 +108,13 @@ def report(total: Total, console: Console) -> None:
 
 
 def long_run(hours: float, first: int, minutes: float, processes: int, at_most_s: float) -> int:
-    """Run so many virtual hours, or those that ``at_most_s`` of real time let; returns the exit status."""
+    """Run so many virtual hours, or those that ``at_most_s`` of real time let; returns the exit status.
+
+    SIGINT and SIGTERM end it with the table so far, also where it was started to ignore the former, as
+    shells do with what runs in the background.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     console, total, end = Console(), Total(), time.monotonic() + at_most_s
     count = max(1, round(hours * 60 / minutes))
     bar = Progress(
