@@ -121,3 +121,8 @@ def test_metadata_answers_what_was_in_force_in_three_reads() -> None:
     figures = figures_of("metadata")
     assert figures["wrong"] == 0
     assert {figures[f"reads_{place}"] for place in ("memory", "memory_large", "seaweedfs")} <= {2, 3}
+
+
+def test_orders_ends_with_its_ratios() -> None:
+    figures = figures_of("orders")
+    assert {"ratio_read_every_1", "ratio_read_every_1000", "apply_us", "parse_us"} <= figures.keys()
