@@ -73,7 +73,7 @@ class CoinbaseKey:
 
         >>> key = CoinbaseKey("0123456789abcdef", "pass", "c2VjcmV0")
         >>> key.members(1_700_000_000_000)["signature"]
-        'RSoxM08PgnGoNa07YGBxPsw4Dp63O5rGqW3g8V6Gfzc='
+        'lhmJXK08fk9SI1ZwFXKFRrPtzfbNOwC+D1xMJJ/1KZg='
         """
         timestamp = f"{now_ms // 1000}"
         message = f"{timestamp}GET/users/self/verify".encode()
