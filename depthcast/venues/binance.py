@@ -335,6 +335,11 @@ def select_symbols(patterns: Iterable[str], info: ExchangeInfo) -> list[str]:
 
 
 def base_url(setting: str, url: str, schemes: tuple[str, ...]) -> str:
+    """``url`` without a slash at its end. Raises SettingsError, in the words of ``setting``, for what is none.
+
+    >>> base_url("rest_url", "https://api.binance.com/", ("http", "https"))
+    'https://api.binance.com'
+    """
     try:
         parts = urlsplit(url)
         known = bool(parts.scheme in schemes and parts.hostname) and (parts.port is None or parts.port > 0)
