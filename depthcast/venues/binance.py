@@ -335,7 +335,7 @@ def select_symbols(patterns: Iterable[str], info: ExchangeInfo) -> list[str]:
 
 
 def base_url(setting: str, url: str, schemes: tuple[str, ...]) -> str:
-    """``url`` without a slash at its end. Raises SettingsError, in the words of ``setting``, for what is none.
+    """``url`` without a slash at its end. Raises SettingsError, naming ``setting``, for what is none.
 
     >>> base_url("rest_url", "https://api.binance.com/", ("http", "https"))
     'https://api.binance.com'
