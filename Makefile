@@ -8,7 +8,7 @@ ARGS ?=
 # Twice the cores that it is kept to: most tests wait for sockets and stores for most of their time.
 WORKERS ?= 4
 
-.PHONY: help up test coverage coverage-mirror properties compose-test lint bench soak simulate fuzz page-test screenshots docs dist dist-check lock clean
+.PHONY: help up test backtest coverage coverage-mirror properties compose-test lint bench soak simulate fuzz page-test screenshots docs dist dist-check lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
@@ -62,6 +62,13 @@ page-test: $(VENV)/ready  ## the live page in a headless Chromium, which has to 
 
 screenshots: $(VENV)/ready  ## pictures of the live page, in docs/screens (needs Chromium)
 	$(BIN)/python -m tests.server.page.screenshots $(ARGS)
+
+backtest: $(VENV)/ready  ## hftbacktest, in an environment of its own, reads what depthcast export writes
+	rm -rf build/backtest && mkdir -p build/backtest
+	$(BIN)/python -m tests.packaging.backtest_check write build/backtest
+	$(PYTHON) -m venv build/backtest/venv
+	build/backtest/venv/bin/python -m pip install --quiet --disable-pip-version-check 'hftbacktest>=2.4,<3'
+	build/backtest/venv/bin/python tests/packaging/backtest_check.py read build/backtest
 
 docs: $(VENV)/ready  ## the documentation with its reference pages, as a site in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
