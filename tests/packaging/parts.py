@@ -32,6 +32,8 @@ PARTS: Final[Mapping[str, str]] = {
     "depthcast.roster": "updater",
     "depthcast.settings": "updater",
     **{entry.module: entry.extra for entry in VERBS.values()},
+    # What two verbs share.
+    "depthcast.cli.stretch": VERBS["replay"].extra,
     "depthcast.heat": BASE,
     **dict.fromkeys(
         (f"depthcast.heat.{name}" for name in ("album", "gathering", "painting", "spans", "steps", "tile")),

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from depthcast.book import Book
 from depthcast.errors import NotOnTape
 from depthcast.files import Version
-from depthcast.tape.moment import Moments, book_at
+from depthcast.tape.moment import Moments, book_at, hole_text
 from depthcast.tape.parquet import columns, encode
-from depthcast.tape.segment import Keyframe, Piece, RecordedDiff, Segment
+from depthcast.tape.segment import Hole, Keyframe, Piece, RecordedDiff, Segment
 from simulator.capture import Player, load
 from simulator.exchange import Exchange
 from tests.depthcast.tape.tapes import DATA, FILES, START_MS, SYMBOL, captured, chain, part, whole
@@ -198,6 +198,18 @@ def test_what_is_in_a_hole_is_refused_and_what_stands_around_it_is_not() -> None
         moments.at_id(right.last_id + 1)
     with pytest.raises(NotOnTape, match="outside"):
         moments.at_id(left.first_id - 1)
+
+
+def test_a_hole_says_what_is_known_on_either_side() -> None:
+    assert hole_text(Hole(None, 9, 1, 2)) == "a hole from 1 to 2, before update id 9"
+    assert hole_text(Hole(7, 9, 1, 2)) == "a hole from 1 to 2, after update id 7, before update id 9"
+
+
+def test_what_was_prepared_is_the_same() -> None:
+    segment = chain(Random(4), 20)
+    prepared, plain = moments_of(segment), moments_of(segment)
+    prepared.prepare()
+    assert prepared.at_id(segment.last_id).body(100) == plain.at_id(segment.last_id).body(100)
 
 
 def test_an_id_that_came_again_is_the_latest_epochs_unless_one_is_named() -> None:

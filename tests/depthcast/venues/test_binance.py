@@ -21,6 +21,7 @@ from depthcast.errors import (
     VenueUnavailable,
 )
 from depthcast.events import Diff, PlainLevels, Snapshot
+from depthcast.metadata.document import LONG_CHARACTERS
 from depthcast.venues import Ack, ExchangeInfo, Ignored, RequestFailed, Shutdown, SymbolInfo
 from depthcast.venues.binance import DEFAULT_PAUSE_MS, MAX_SILENCE_MS, Binance, select_symbols
 
@@ -403,6 +404,14 @@ def test_without_a_weight_limit_the_documented_one_holds() -> None:
 def test_a_body_that_is_no_list_of_symbols_is_a_malformed_answer(body: bytes) -> None:
     with pytest.raises(MalformedAnswer, match="/api/v3/exchangeInfo"):
         VENUE.parse_exchange_info(body)
+    # A long one is read in another way, and refused in the same.
+    with pytest.raises(MalformedAnswer, match="/api/v3/exchangeInfo"):
+        VENUE.parse_exchange_info(body + b" " * LONG_CHARACTERS)
+
+
+def test_a_long_answer_that_is_not_json_is_a_malformed_answer() -> None:
+    with pytest.raises(MalformedAnswer, match="not JSON"):
+        VENUE.parse_exchange_info(b"<html>" + b" " * LONG_CHARACTERS)
 
 
 def test_a_weight_limit_of_less_than_one_a_minute_is_one() -> None:
