@@ -133,7 +133,7 @@ MUTANTS: Final = (
     Mutant(
         "refill-without-replay",
         "depthcast.sync",
-        "                fresh.apply(diff)\n",
+        "                fresh.apply(diff)  # type: ignore[arg-type]\n",
         "                fresh.update_id = diff.last\n",
         "a second snapshot is compared, and taken over, without the diffs that came since",
         seed=2,
