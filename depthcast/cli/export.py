@@ -20,6 +20,7 @@ from depthcast.cli.settings import own_variables
 from depthcast.cli.stretch import Bounds, StretchSettings, bounds_of, symbols_of
 from depthcast.errors import SettingsError
 from depthcast.store import Store
+from depthcast.tape.parquet import SCHEMA
 from depthcast.tape.reading import Tape
 from depthcast.tape.segment import Keyframe, RecordedDiff
 from depthcast.tape.stretch import Run, stretch
@@ -42,21 +43,7 @@ COLUMNS: Final = (
 )
 """Of Tardis' ``incremental_book_L2``; timestamps are microseconds since 1970."""
 
-_NAME: Final = pa.dictionary(pa.int8(), pa.string())
-_SCHEMA: Final = pa.schema(
-    [
-        ("exchange", _NAME),
-        ("symbol", _NAME),
-        ("timestamp", pa.int64()),
-        ("local_timestamp", pa.int64()),
-        ("is_snapshot", pa.bool_()),
-        ("side", _NAME),
-        ("price", pa.float64()),
-        ("amount", pa.float64()),
-        ("first_update_id", pa.int64()),
-        ("last_update_id", pa.int64()),
-    ]
-)
+_SCHEMA: Final = pa.schema([SCHEMA.field(name) for name in (*COLUMNS, "first_update_id", "last_update_id")])
 _GZIP_LEVEL: Final = 6
 
 

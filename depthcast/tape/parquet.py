@@ -62,7 +62,7 @@ _PLAIN = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 _SIDES: Final = pa.array(["bid", "ask"])
 _NAME: Final = pa.dictionary(pa.int8(), pa.string())
 
-_SCHEMA: Final = pa.schema(
+SCHEMA: Final = pa.schema(
     [
         ("exchange", _NAME),
         ("symbol", _NAME),
@@ -81,6 +81,7 @@ _SCHEMA: Final = pa.schema(
         ("amount_text", pa.string()),
     ]
 )
+"""The columns of a segment's file, in their order."""
 
 _ENCODINGS: Final = dict.fromkeys(
     (
@@ -138,12 +139,12 @@ def encode(segment: Segment) -> bytes:
             price_texts,
             amount_texts,
         ],
-        schema=_SCHEMA,
+        schema=SCHEMA,
     )
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
-        _SCHEMA,
+        SCHEMA,
         compression="zstd",
         compression_level=_LEVEL,
         use_dictionary=list(_DICTIONARIES),
@@ -395,7 +396,7 @@ def _read(body: bytes, key: str) -> tuple[Any, Mapping[str, str]]:
             raise BadFile(key, f"it is of version {version} of the tape's format; this reads up to {FORMAT}")
         if rows > MAX_ROWS:
             raise BadFile(key, f"a segment of {rows} levels is refused")
-        wanted = [name for name in _SCHEMA.names if name not in ("exchange", "symbol", "is_snapshot")]
+        wanted = [name for name in SCHEMA.names if name not in ("exchange", "symbol", "is_snapshot")]
         return file.read(columns=wanted, use_threads=False), told
     except (KeyError, ValueError, OSError, pa.ArrowException) as error:
         raise BadFile(key, f"it is no segment of the tape: {error!r:.100}") from None
