@@ -116,8 +116,8 @@ class Replica:
         command: Sequence[str] = (
             "updater",
             f"--replica={name}",
-            f"--binance-rest-url={rest_url}",
-            f"--binance-ws-url={exchange.ws_url}",
+            f"--rest-url={rest_url}",
+            f"--ws-url={exchange.ws_url}",
             "--symbols=all",
             "--listen=127.0.0.1:0",
             "--log-format=json",

@@ -221,7 +221,7 @@ async def _measure(scale: Scale) -> dict[str, float]:
 
 def _argv(scale: Scale, sim: Simulator, symbols: str) -> list[str]:
     return [
-        *("--store-url", f"s3://{BUCKET}", "--symbols", symbols, "--binance-rest-url", sim.rest_url),
+        *("--store-url", f"s3://{BUCKET}", "--symbols", symbols, "--rest-url", sim.rest_url),
         *("--limits", ",".join(map(str, scale.limits)), "--cadence", scale.cadence),
         *("--redundancy", str(REDUNDANCY), "--same-levels-ms", "500"),
     ]

@@ -153,8 +153,8 @@ async def with_replica(exchange: Exchange, store: Store) -> AsyncIterator[Callab
     """And files are rendered and written to ``store``: a whole replica, with the default settings."""
     settings = UpdaterSettings(
         symbols=exchange.symbols,
-        binance_rest_url=exchange.rest_url,
-        binance_ws_url=exchange.ws_url,
+        rest_url=exchange.rest_url,
+        ws_url=exchange.ws_url,
         replica="bench",
     )
     replica = Replica(settings, store, prove=_taken_on_trust)

@@ -292,12 +292,12 @@ class VenueSettings(Settings):
         description="base URL of a simulator; used where the exchange is simulator",
         pattern=r"^https?://[^/\s]+",
     )
-    binance_rest_url: str = Field(
+    rest_url: str = Field(
         "https://data-api.binance.vision",
         description="base URL of its REST interface",
         pattern=r"^https?://[^/\s]+",
     )
-    binance_ws_url: str = Field(
+    ws_url: str = Field(
         "wss://data-stream.binance.vision",
         description="base URL of its websocket",
         pattern=r"^wss?://[^/\s]+",
@@ -308,8 +308,8 @@ class VenueSettings(Settings):
         # A simulator speaks Binance's protocol, so only the addresses differ; those given by name stay.
         if self.exchange == "simulator":
             simulated = {
-                "binance_rest_url": self.simulator_url,
-                "binance_ws_url": self.simulator_url.replace("http", "ws", 1),
+                "rest_url": self.simulator_url,
+                "ws_url": self.simulator_url.replace("http", "ws", 1),
             }
             for name, url in simulated.items():
                 if name not in self.model_fields_set:

@@ -390,7 +390,7 @@ def _upstream(settings: ServerSettings, metrics: Metrics) -> Upstream:
 
     wait_s = settings.read_timeout_ms / 1000
     rest = Rest(
-        Binance(settings.binance_rest_url, settings.binance_ws_url),
+        Binance(settings.rest_url, settings.ws_url),
         share=settings.proxy_weight_share,
         background_share=settings.proxy_weight_share,
         max_waiting=256,

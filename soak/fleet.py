@@ -170,7 +170,7 @@ class Fleet:
             await store.start()
             await feed.start()
             env = _clean(os.environ) | self._env | {"AWS_ENDPOINT_URL": f"http://{HOST}:{store.port}"}
-            argv = [*self._argv, "--binance-ws-url", f"ws://{HOST}:{feed.port}"]
+            argv = [*self._argv, "--ws-url", f"ws://{HOST}:{feed.port}"]
             log = self._logs / f"{name}.log"
             log.unlink(missing_ok=True)
             self.replicas[name] = Replica(name, store, feed, argv, env, log)

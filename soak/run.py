@@ -239,7 +239,7 @@ class Run:
         settings = self._settings
         return [
             *("--store-url", f"s3://{BUCKET}", "--symbols", "all"),
-            *("--binance-rest-url", self.sim_rest_url),
+            *("--rest-url", self.sim_rest_url),
             *("--limits", ",".join(map(str, settings.limits)), "--cadence", settings.cadence),
             *("--same-levels-ms", str(settings.same_levels_ms)),
             *("--epoch-after-ms", str(settings.epoch_after_ms)),

@@ -4,7 +4,7 @@
 kind           asked                                         needs
 =============  ============================================  ==============================================
 exchangeInfo   every ``symbols_every_s``                     nothing
-systemStatus   every ``system_status_every_s``               ``binance_api_url``: hosts of market data alone
+systemStatus   every ``system_status_every_s``               ``api_url``: hosts of market data alone
                                                              have no ``/sapi``
 account        every ``account_every_s``                     the same, and ``account`` with its key
 commission     every ``account_every_s``, a request for      the same, and ``commission_symbols``
@@ -131,7 +131,7 @@ class Metadata:
         polls = [Poll(EXCHANGE_INFO, settings.symbols_every_s, self._ask_for_list)]
         self._api: Rest | None = None
         self._signed: SignedRest | None = None
-        if settings.binance_api_url:
+        if settings.api_url:
             self._api = self._open_api(settings, on_silence, http, clock, rng)
             self._status_writer = self._writer(SYSTEM_STATUS, kinds.SYSTEM_STATUS)
             polls.append(Poll(SYSTEM_STATUS, settings.system_status_every_s, self._ask_for_status))
@@ -148,7 +148,7 @@ class Metadata:
                 if self._commission_writers:
                     polls.append(Poll(COMMISSION, settings.account_every_s, self._ask_for_commission))
         else:
-            _log.info("the exchange's system status is not asked for", because="no binance_api_url is set")
+            _log.info("the exchange's system status is not asked for", because="no api_url is set")
         self.polls = Polls(
             polls,
             begin=begin,
@@ -185,10 +185,10 @@ class Metadata:
         clock: Callable[[], float],
         rng: Random | None,
     ) -> Rest:
-        if settings.binance_api_url.rstrip("/") == settings.binance_rest_url.rstrip("/"):
+        if settings.api_url.rstrip("/") == settings.rest_url.rstrip("/"):
             return self._rest  # one host, one budget
         return Rest(
-            Binance(settings.binance_api_url, settings.binance_ws_url),
+            Binance(settings.api_url, settings.ws_url),
             share=API_SHARE,
             background_share=API_SHARE,
             concurrency=1,

@@ -107,7 +107,7 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
 
     # What the exchange says about itself
 
-    binance_api_url: str = Field(
+    api_url: str = Field(
         "",
         pattern=r"^(https?://[^/\s]+.*)?$",
         description="base URL of its whole REST interface, such as https://api.binance.com: hosts of market "
@@ -202,7 +202,7 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         known = VENUES[self.venue]
         own: dict[str, object] = {"limits": known.scheme.limits}
         if self.exchange != "simulator":
-            own |= {"binance_rest_url": known.rest_url, "binance_ws_url": known.ws_url}
+            own |= {"rest_url": known.rest_url, "ws_url": known.ws_url}
         for name, value in own.items():
             if name not in self.model_fields_set:
                 object.__setattr__(self, name, value)
@@ -211,8 +211,8 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
                 depth_key("X", limit, known.scheme)
         except BadKey as error:
             raise ValueError(f"limits has one that {self.venue} does not know: {error}") from None
-        if self.venue != "binance" and (self.account or self.binance_api_url):
-            raise ValueError("binance_api_url and account are of the venue binance alone")
+        if self.venue != "binance" and (self.account or self.api_url):
+            raise ValueError("api_url and account are of the venue binance alone")
         return self
 
     @model_validator(mode="after")
@@ -226,11 +226,11 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     @model_validator(mode="after")
     def _asks_where_it_can(self) -> Self:
         asks = self.exchange == "simulator" and self.venue == "binance"
-        if asks and "binance_api_url" not in self.model_fields_set:
-            object.__setattr__(self, "binance_api_url", self.simulator_url)
-        if self.account and not self.binance_api_url:
+        if asks and "api_url" not in self.model_fields_set:
+            object.__setattr__(self, "api_url", self.simulator_url)
+        if self.account and not self.api_url:
             raise ValueError(
-                "account is set and binance_api_url is not: a host of market data alone knows no accounts"
+                "account is set and api_url is not: a host of market data alone knows no accounts"
             )
         if not self.account and (self.account_key_file is not None or self.commission_symbols):
             raise ValueError("account_key_file and commission_symbols are an account's: name it with account")
@@ -250,7 +250,7 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
 
     def make_venue(self) -> Venue:
         """The venue, at the urls set. Raises SettingsError for urls that are none."""
-        return venue_named(self.venue, rest_url=self.binance_rest_url, ws_url=self.binance_ws_url)
+        return venue_named(self.venue, rest_url=self.rest_url, ws_url=self.ws_url)
 
     @property
     def paced(self) -> Cadence:

@@ -92,7 +92,7 @@ with warnings.catch_warnings():
             60.0, ge=0, description="as of the updater: how often the exchange's list of symbols is asked for"
         )
         system_status_every_s: float = Field(
-            0.0, ge=0, description="as of the updater; 0: it is not asked, for want of a binance_api_url"
+            0.0, ge=0, description="as of the updater; 0: it is not asked, for want of an api_url"
         )
         changes_per_day: float = Field(
             20.0, ge=0, description="changes of the exchange's rules and statuses that are recorded a day"

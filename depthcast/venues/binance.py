@@ -82,8 +82,8 @@ class Binance:
     scheme: Scheme = BINANCE
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rest_url", base_url("binance_rest_url", self.rest_url, ("http", "https")))
-        object.__setattr__(self, "ws_url", base_url("binance_ws_url", self.ws_url, ("ws", "wss")))
+        object.__setattr__(self, "rest_url", base_url("rest_url", self.rest_url, ("http", "https")))
+        object.__setattr__(self, "ws_url", base_url("ws_url", self.ws_url, ("ws", "wss")))
 
     # What is published (rest-api.md)
 

@@ -124,7 +124,7 @@ def test_a_services_own_table_goes_before_the_shared_members_and_other_tables_ar
         (["--listen", "h:99999"], ["should be host:port"]),
         (["--log-level", "loud"], ["--log-level = 'loud'", "'debug', 'info', 'warning' or 'error'"]),
         (["--exchange", "mtgox"], ["--exchange = 'mtgox'", "'binance'"]),
-        (["--binance-rest-url", "ftp://x"], ["--binance-rest-url = 'ftp://x'", "should match"]),
+        (["--rest-url", "ftp://x"], ["--rest-url = 'ftp://x'", "should match"]),
         (["--share=x", "--wait-ms=y"], ["also malformed"]),
         (["--wait-ms=13", "--create"], ["wait_ms 13 and create contradict each other"]),
         (["--config", "/nowhere/x.toml"], ["--config: cannot read /nowhere/x.toml"]),
@@ -177,7 +177,7 @@ def test_the_warning_goes_to_standard_error_unless_told_otherwise(capsys: pytest
 
 
 def test_a_password_in_a_url_is_not_echoed() -> None:
-    assert "hunter2" not in error_of(["--binance-rest-url", "ftp://me:hunter2@x"])
+    assert "hunter2" not in error_of(["--rest-url", "ftp://me:hunter2@x"])
     assert "hunter2" not in error_of(["https://me:hunter2@x"])
     assert "hunter2" not in error_of(["--config", "https://me:hunter2@x/"])
     assert "hunter2" not in error_of(["--https://me:hunter2@x/"])
@@ -244,10 +244,10 @@ def test_a_simulator_takes_the_exchanges_place_at_its_own_address() -> None:
     settings = load(
         [], {"DEPTHCAST_EXCHANGE": "simulator", "DEPTHCAST_SIMULATOR_URL": "http://simulator:9000"}
     )
-    assert settings.binance_rest_url == "http://simulator:9000"
-    assert settings.binance_ws_url == "ws://simulator:9000"
+    assert settings.rest_url == "http://simulator:9000"
+    assert settings.ws_url == "ws://simulator:9000"
     # Without it the address changes nothing, and an address of Binance's that was given stays.
-    assert load(["--simulator-url", "http://other:1"]).binance_rest_url == "https://data-api.binance.vision"
-    kept = load(["--exchange", "simulator", "--binance-ws-url", "wss://proxy"])
-    assert (kept.binance_rest_url, kept.binance_ws_url) == ("http://127.0.0.1:9000", "wss://proxy")
+    assert load(["--simulator-url", "http://other:1"]).rest_url == "https://data-api.binance.vision"
+    kept = load(["--exchange", "simulator", "--ws-url", "wss://proxy"])
+    assert (kept.rest_url, kept.ws_url) == ("http://127.0.0.1:9000", "wss://proxy")
     assert "should be 'binance' or 'simulator'" in error_of(["--exchange", "kraken"])

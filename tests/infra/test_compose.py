@@ -121,7 +121,7 @@ def test_every_setting_in_it_exists_and_can_be_used(service: str, env: dict[str,
     assert warned == []
     if service == "updater":
         simulated = bool(env)
-        assert getattr(settings, "binance_rest_url").startswith("http://simulator:") is simulated  # noqa: B009
+        assert getattr(settings, "rest_url").startswith("http://simulator:") is simulated  # noqa: B009
         assert given["DEPTHCAST_STORE_URL"] == f"s3://{environment('store', env)['DEPTHCAST_BUCKET']}"
 
 

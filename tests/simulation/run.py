@@ -134,8 +134,8 @@ class _Run:
             "takeover_after_ms": rng.choice((300, 500, 500, 800)),
             "leave_within_s": 3.0,
             "address": rng.choice(("", "home")),
-            "binance_rest_url": "http://exchange",
-            "binance_ws_url": "ws://exchange",
+            "rest_url": "http://exchange",
+            "ws_url": "ws://exchange",
         }
         self.nodes: list[Node] = []
         for _ in range(count):

@@ -121,7 +121,7 @@ async def test_a_misspelled_variable_is_told_and_ignored() -> None:
 
 async def test_a_symbol_that_does_not_exist_is_named_with_one_that_does() -> None:
     async with Simulator(MARKET) as sim:
-        urls = ("--binance-rest-url", sim.rest_url, "--binance-ws-url", sim.ws_url)
+        urls = ("--rest-url", sim.rest_url, "--ws-url", sim.ws_url)
         argv = (*UPDATER, "--log-format", "json", "--store-url", "memory:", *urls, "--symbols", "BTCUSD")
         status, errors = await ended(*argv)
         assert status == 2, errors
@@ -146,7 +146,7 @@ async def test_what_a_store_refuses_is_one_line_and_status_1(
         env["DEPTHCAST_STORE_URL"] = "s3://no-such-bucket"
     async with Simulator(MARKET) as sim:
         if argv in (UPDATER, CLAIM):
-            argv += ("--binance-rest-url", sim.rest_url, "--binance-ws-url", sim.ws_url)
+            argv += ("--rest-url", sim.rest_url, "--ws-url", sim.ws_url)
         logs = ("--log-format", "json") if argv[0] != "depthcast" else ()
         status, errors = await ended(*argv, *logs, **env)
     assert status == 1, errors
@@ -172,7 +172,7 @@ async def test_a_server_says_that_it_waits_for_a_bucket(s3_bucket: Mapping[str, 
 
 async def test_two_replicas_of_one_name_are_told_so(s3_bucket: Mapping[str, str]) -> None:
     async with Simulator(MARKET) as sim:
-        urls = ("--binance-rest-url", sim.rest_url, "--binance-ws-url", sim.ws_url)
+        urls = ("--rest-url", sim.rest_url, "--ws-url", sim.ws_url)
         argv = (*UPDATER, "--replica", "twin", "--symbols", SYMBOL, "--log-format", "json", *urls)
         processes = [await begun(*argv, **s3_bucket) for _ in range(2)]
         try:
@@ -305,7 +305,7 @@ async def test_the_server_answers_a_damaged_file_with_an_error_and_the_next_good
 
 @contextlib.asynccontextmanager
 async def replica_on(sim: Simulator, store: Audited, name: str) -> AsyncIterator[Any]:
-    urls = ("--binance-rest-url", sim.rest_url, "--binance-ws-url", sim.ws_url)
+    urls = ("--rest-url", sim.rest_url, "--ws-url", sim.ws_url)
     argv = ("--symbols", "all", "--replica", name, *urls, *PACE, "--watch-ms", "100")
     async with running_replica(store, *argv) as replica:
         yield replica

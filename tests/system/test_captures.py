@@ -130,7 +130,7 @@ async def test_every_file_of_a_capture_is_the_true_book(name: str, s3_bucket: Ma
 @contextlib.asynccontextmanager
 async def replica_of(sim: Simulator, store: Store) -> AsyncIterator[Replica]:
     """A replica of all symbols of ``sim``, subscribed."""
-    urls = ("--binance-rest-url", sim.rest_url, "--binance-ws-url", sim.ws_url)
+    urls = ("--rest-url", sim.rest_url, "--ws-url", sim.ws_url)
     # A file for each id, also where the top did not change.
     # Of futures a snapshot has as many levels as the largest file, which then gets shorter as they go.
     largest = "500" if sim.exchange.futures else "5000"

@@ -89,7 +89,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     async with Simulator(Settings(symbols=2, varied=False)) as sim, contextlib.AsyncExitStack() as stack:
         auditor = Auditor(sim.truth)
         store = Audited(MemoryStore(content_etags=request.param), auditor)
-        urls = ("--binance-rest-url", sim.rest_url, "--binance-ws-url", sim.ws_url)
+        urls = ("--rest-url", sim.rest_url, "--ws-url", sim.ws_url)
         rest = await stack.enter_async_context(Rest(Binance(sim.rest_url, sim.ws_url)))
         replicas = [
             await stack.enter_async_context(

@@ -325,7 +325,7 @@ async def test_no_replica_of_an_address_asks_during_a_ban_and_live_books_go_on()
 
 @contextlib.asynccontextmanager
 async def replica_on(sim: Simulator, store: Store, name: str) -> AsyncIterator[Replica]:
-    urls = ("--binance-rest-url", sim.rest_url, "--binance-ws-url", sim.ws_url)
+    urls = ("--rest-url", sim.rest_url, "--ws-url", sim.ws_url)
     venue = ("--venue", "binanceusdm") if sim.exchange.futures else ()
     argv: Sequence[str] = ("--symbols", "all", "--replica", name, *venue, *urls, *PACE, *CARE)
     async with running_replica(store, *argv, feed_limits=HASTE) as replica:

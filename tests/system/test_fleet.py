@@ -132,7 +132,7 @@ class World:
         async def proven(store: Store) -> None:
             """The conformance suite proves stores."""
 
-        urls = ("--binance-rest-url", self.sim.rest_url, "--binance-ws-url", ws_url or self.sim.ws_url)
+        urls = ("--rest-url", self.sim.rest_url, "--ws-url", ws_url or self.sim.ws_url)
         settings = UpdaterSettings.load(("--symbols", "all", "--replica", name, *urls, *PACE, *CARE), {})
         way = self.ways[name] = Way(self.store)
         self._all_ways.append(way)

@@ -42,7 +42,7 @@ class Site:
         async def proven(_: Store) -> None:
             """The conformance suite proves stores."""
 
-        urls = ("--binance-rest-url", self.sim.rest_url, "--binance-ws-url", self.sim.ws_url)
+        urls = ("--rest-url", self.sim.rest_url, "--ws-url", self.sim.ws_url)
         settings = UpdaterSettings.load(
             ("--symbols", "all", "--replica", name, "--limits", "5,100", *urls), {}
         )
@@ -66,7 +66,7 @@ class Site:
     async def serve(self, policy: str) -> AsyncIterator["Reader"]:
         way = Way(self.store)
         settings = ServerSettings.load(
-            ("--stale-policy", policy, "--binance-rest-url", self.sim.rest_url, "--symbols-refresh-s", "1"),
+            ("--stale-policy", policy, "--rest-url", self.sim.rest_url, "--symbols-refresh-s", "1"),
             {},
         )
         service = Service(settings, way)

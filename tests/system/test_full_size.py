@@ -95,7 +95,7 @@ async def test_at_full_size_with_every_fault_at_once(s3_bucket: Mapping[str, str
         for symbol, profile in ODD.items():
             sim.exchange.add_market(listing_of(symbol), profile)
         auditor = Auditor(sim.truth)
-        urls = ("--binance-rest-url", sim.rest_url, "--binance-ws-url", sim.ws_url)
+        urls = ("--rest-url", sim.rest_url, "--ws-url", sim.ws_url)
         replicas = [
             await stack.enter_async_context(
                 running_replica(

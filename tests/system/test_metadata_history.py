@@ -238,8 +238,8 @@ class Replica:
             {
                 "replica": self.name,
                 "symbols": ("all",),
-                "binance_rest_url": "http://exchange",
-                "binance_api_url": "http://exchange",
+                "rest_url": "http://exchange",
+                "api_url": "http://exchange",
                 "account": "main",
                 "commission_symbols": ("BTCUSDT",),
                 "symbols_every_s": EVERY_S,

@@ -38,8 +38,8 @@ async def updating(exchange: Simulator, store: Store) -> Any:
         symbols=SYMBOLS,
         limits=(5, 100),
         replica="a",
-        binance_rest_url=exchange.rest_url,
-        binance_ws_url=exchange.ws_url,
+        rest_url=exchange.rest_url,
+        ws_url=exchange.ws_url,
         symbols_every_s=0.2,
     )
     replica = Replica(settings, store, prove=proven)

@@ -32,7 +32,7 @@ async def start(exchange: Any) -> AsyncIterator[Start]:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "updater", "--log-format", "json", "--symbols", "ETHUSDT", "--limits", "5,20"),
-            *("--binance-rest-url", exchange.rest_url, "--binance-ws-url", exchange.ws_url),
+            *("--rest-url", exchange.rest_url, "--ws-url", exchange.ws_url),
             *("--store-url", "memory:", *argv),
             env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | env,
             stdout=PIPE,

@@ -260,7 +260,7 @@ async def test_a_replica_whose_clock_is_of_another_day_has_books_and_leaves_the_
 
 async def test_where_the_host_has_market_data_alone_nothing_else_is_asked(sim: Simulator) -> None:
     store = MemoryStore()
-    replica = replica_on(sim, store, account="", commission_symbols=(), binance_api_url="")
+    replica = replica_on(sim, store, account="", commission_symbols=(), api_url="")
     async with running(replica):
         await until(lambda: document(store, EXCHANGE_INFO.key))
         assert set(replica.metadata.polls.beats()) == {"exchangeInfo"}
@@ -269,9 +269,9 @@ async def test_where_the_host_has_market_data_alone_nothing_else_is_asked(sim: S
 
 async def test_a_host_of_its_own_is_asked_with_a_budget_of_its_own(sim: Simulator) -> None:
     store = MemoryStore()
-    replica = replica_on(sim, store, binance_api_url=f"{sim.rest_url}/", binance_rest_url=sim.rest_url)
+    replica = replica_on(sim, store, api_url=f"{sim.rest_url}/", rest_url=sim.rest_url)
     assert replica.metadata._api is replica._rest
-    other = replica_on(sim, store, binance_api_url=sim.rest_url.replace("127.0.0.1", "localhost"))
+    other = replica_on(sim, store, api_url=sim.rest_url.replace("127.0.0.1", "localhost"))
     assert other.metadata._api is not other._rest
     other._silenced_elsewhere(5000)
     assert other._rest.silent_for_s > 4, "a ban is the address's, whichever host spoke"
@@ -283,13 +283,13 @@ async def test_a_host_of_its_own_is_asked_with_a_budget_of_its_own(sim: Simulato
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"account": "main"}, "binance_api_url is not"),
+        ({"account": "main"}, "api_url is not"),
         ({"account_key_file": Path("x")}, "name it with account"),
         ({"commission_symbols": "ETHUSDT"}, "name it with account"),
         ({"account": "a/b"}, "account"),
-        ({"account": "history", "binance_api_url": "http://h"}, "not history"),
-        ({"account": "a", "binance_api_url": "http://h", "commission_symbols": "eth"}, "misspelled"),
-        ({"binance_api_url": "ftp://h"}, "BINANCE_API_URL"),
+        ({"account": "history", "api_url": "http://h"}, "not history"),
+        ({"account": "a", "api_url": "http://h", "commission_symbols": "eth"}, "misspelled"),
+        ({"api_url": "ftp://h"}, "API_URL"),
         ({"recv_window_ms": 60_001}, "RECV_WINDOW_MS"),
     ],
 )

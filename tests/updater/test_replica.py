@@ -48,8 +48,8 @@ def replica_on(exchange: Any, store: Store, **more: Any) -> Replica:
             "symbols": ("ETHUSDT",),
             "limits": (5, 20),
             "replica": "a",
-            "binance_rest_url": exchange.rest_url,
-            "binance_ws_url": exchange.ws_url,
+            "rest_url": exchange.rest_url,
+            "ws_url": exchange.ws_url,
         }
         | more
     )

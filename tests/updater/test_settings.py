@@ -76,16 +76,16 @@ def test_every_setting_is_described_in_one_line() -> None:
 def test_what_is_not_set_is_the_venues() -> None:
     settings = UpdaterSettings.load(["--venue", "binanceusdm"], {})
     assert settings.limits == (5, 10, 20, 50, 100, 500, 1000)
-    assert settings.binance_rest_url == "https://fapi.binance.com"
+    assert settings.rest_url == "https://fapi.binance.com"
     assert settings.make_venue().stream_url == "wss://fstream.binance.com/public/stream"
-    assert (settings.snapshot_limit, settings.binance_api_url) == (1000, "")
+    assert (settings.snapshot_limit, settings.api_url) == (1000, "")
     smaller = UpdaterSettings.load(["--venue", "binanceusdm", "--limits", "5,50"], {})
     assert (smaller.limits, smaller.snapshot_limit) == ((5, 50), 100)
     simulated = UpdaterSettings.load(
         ["--venue", "binanceusdm", "--exchange", "simulator", "--simulator-url", "http://sim:1"], {}
     )
     assert simulated.make_venue().rest_url == "http://sim:1"
-    assert simulated.binance_api_url == ""
+    assert simulated.api_url == ""
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_is_not_set_is_the_venues() -> None:
     [
         (("--venue", "bitmex"), "should be one of binance, binanceus, binanceusdm"),
         (("--venue", "binanceusdm", "--limits", "5,7"), "limits has one that binanceusdm does not know"),
-        (("--venue", "binanceus", "--binance-api-url", "http://x"), "of the venue binance alone"),
+        (("--venue", "binanceus", "--api-url", "http://x"), "of the venue binance alone"),
     ],
 )
 def test_what_the_venue_does_not_know_is_refused(argv: tuple[str, ...], why: str) -> None:

@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
     symbol = symbol_of(words[0])
     if not settings.yes and not sys.stdin.isatty():
         raise SettingsError("there is no terminal to ask on", hint="add --yes to claim without asking")
-    venue = Binance(settings.binance_rest_url, settings.binance_ws_url)
+    venue = Binance(settings.rest_url, settings.ws_url)
     store = settings.open_store()
     # Asked outside of the event loop, so that Ctrl-C ends the question.
     with asyncio.Runner() as runner:

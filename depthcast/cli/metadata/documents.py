@@ -11,7 +11,7 @@ from depthcast.metadata.moments import moment_text
 
 T = TypeVar("T")
 
-_HINTS: Final = {"systemStatus": "updaters ask for it where binance_api_url is set"}
+_HINTS: Final = {"systemStatus": "updaters ask for it where api_url is set"}
 
 
 def asked(settings: MetadataSettings, work: Callable[[History], Awaitable[T]]) -> T:

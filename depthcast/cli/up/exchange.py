@@ -73,7 +73,7 @@ def _lively(info: ExchangeInfo) -> tuple[str, ...]:
     if known:
         return known
     if not info.symbols:
-        raise SettingsError("the exchange lists no symbols", hint="check --binance-rest-url")
+        raise SettingsError("the exchange lists no symbols", hint="check --rest-url")
     return tuple(select_symbols(["all"], info)[:_FEW])
 
 

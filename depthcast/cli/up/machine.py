@@ -130,12 +130,12 @@ class Machine:
         if settings.exchange == "simulator":
             board.begin(EXCHANGE, "starting the simulator")
             return await self._start_simulator(group, instead=False)
-        url = settings.binance_rest_url
+        url = settings.rest_url
         board.begin(EXCHANGE, f"asking {url}")
         why = await exchange.reach(url, settings.reach_timeout_s)
         if not why:
             try:
-                chosen = await exchange.choose_symbols(url, settings.binance_ws_url, settings.symbols)
+                chosen = await exchange.choose_symbols(url, settings.ws_url, settings.symbols)
             except VenueError as error:
                 why = str(error)
             else:
@@ -189,9 +189,9 @@ class Machine:
         argv = (
             *(sys.executable, "-m", "updater", "--listen", _ANY_PORT),
             *("--exchange", "binance"),
-            *("--binance-rest-url", chosen.rest_url, "--binance-ws-url", chosen.ws_url),
+            *("--rest-url", chosen.rest_url, "--ws-url", chosen.ws_url),
             # The simulator is all of the exchange; Binance's hosts of market data know no system status.
-            *(() if self._simulator is None else ("--binance-api-url", chosen.rest_url)),
+            *(() if self._simulator is None else ("--api-url", chosen.rest_url)),
             *("--symbols", ",".join(chosen.symbols), "--limits", ",".join(map(str, settings.limits))),
             *self._common_arguments(),
         )

@@ -57,14 +57,14 @@ class UpSettings(LogSettings):
     data: Path = Field(Path("depthcast-data"), description="folder for the store's files and the logs")
     listen: Listen = Field(Address("127.0.0.1", 8080), description="where the server listens, host:port")
     updaters: int = Field(2, ge=1, le=16, description="how many updater replicas are started")
-    binance_rest_url: str = Field(
-        _BINANCE.binance_rest_url,
-        description="base URL of Binance's REST interface",
+    rest_url: str = Field(
+        _BINANCE.rest_url,
+        description="base URL of the exchange's REST interface",
         pattern=r"^https?://[^/\s]+",
     )
-    binance_ws_url: str = Field(
-        _BINANCE.binance_ws_url,
-        description="base URL of Binance's websocket",
+    ws_url: str = Field(
+        _BINANCE.ws_url,
+        description="base URL of the exchange's websocket",
         pattern=r"^wss?://[^/\s]+",
     )
     reach_timeout_s: float = Field(

@@ -25,8 +25,8 @@ def test_nothing_needs_to_be_said() -> None:
 
 def test_binance_is_where_the_updater_looks_for_it() -> None:
     ours, theirs = load(), UpdaterSettings.load([], {})
-    assert ours.binance_rest_url == theirs.binance_rest_url
-    assert ours.binance_ws_url == theirs.binance_ws_url
+    assert ours.rest_url == theirs.rest_url
+    assert ours.ws_url == theirs.ws_url
 
 
 def test_every_way_to_say_it_counts(tmp_path: Path) -> None:
@@ -44,8 +44,8 @@ def test_every_way_to_say_it_counts(tmp_path: Path) -> None:
         (["--updaters", "0"], "--updaters = '0'"),
         (["--limits", "5,5001"], "between 1 and 5000"),
         (["--limits", ""], "between 1 and 5000"),
-        (["--binance-rest-url", "ws://x"], "--binance-rest-url = 'ws://x'"),
-        (["--binance-ws-url", "https://x"], "--binance-ws-url = 'https://x'"),
+        (["--rest-url", "ws://x"], "--rest-url = 'ws://x'"),
+        (["--ws-url", "https://x"], "--ws-url = 'https://x'"),
         (["--simulator-symbols", "0"], "a number up to 3000, or names"),
         (["--simulator-symbols", "3001"], "a number up to 3000, or names"),
         (["--simulator-symbols", ","], "a number up to 3000, or names"),

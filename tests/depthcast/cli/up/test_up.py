@@ -117,7 +117,7 @@ async def left(pids: set[int]) -> list[str]:
 async def test_from_an_exchange_that_is_not_there_to_books_that_are_served_and_back(
     up: Start, address: str, tmp_path: Path
 ) -> None:
-    process = await up("--binance-rest-url", "http://127.0.0.1:9", "--symbols", "ETHUSDT,BTCUSDT")
+    process = await up("--rest-url", "http://127.0.0.1:9", "--symbols", "ETHUSDT,BTCUSDT")
     loud = await line_with(process, "BINANCE CANNOT BE REACHED")
     assert "going on with the SIMULATOR" in loud
     simulator = re.search(
