@@ -2,10 +2,13 @@
 
 import importlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Final, cast
+from typing import Annotated, Final, cast
+
+from pydantic import AfterValidator
 
 from depthcast.errors import SettingsError
-from depthcast.settings import ENV_PREFIX, Settings, shown_default
+from depthcast.files import SCHEMES
+from depthcast.settings import ENV_PREFIX, Names, Settings, shown_default
 
 SERVICES: Final = {
     "up": "depthcast.cli.up.settings:UpSettings",
@@ -15,6 +18,25 @@ SERVICES: Final = {
     "store": "depthcast.cli.store.settings:StoreServiceSettings",
 }
 """Whose settings the page lists, and where they are declared."""
+
+
+def _known(name: str) -> str:
+    if name not in SCHEMES:
+        raise ValueError(f"should be one of {', '.join(SCHEMES)}, not {name!r:.40}")
+    return name
+
+
+def _all_known(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError(f"should be some of {', '.join(SCHEMES)}")
+    return tuple(dict.fromkeys(map(_known, names)))
+
+
+VenueName = Annotated[str, AfterValidator(_known)]
+"""The name of a venue whose books are published."""
+
+VenueNames = Annotated[Names, AfterValidator(_all_known)]
+"""One or several of them, each once."""
 
 _INTRODUCTION: Final = """\
 # Settings

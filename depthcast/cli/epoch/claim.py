@@ -29,11 +29,11 @@ from depthcast.cli.epoch.published import PublishedFile, look, published
 from depthcast.cli.epoch.settings import EpochSettings, read, symbol_of
 from depthcast.errors import DepthcastError, Refused, SettingsError, StoreError
 from depthcast.events import Snapshot
-from depthcast.files import CONTENT_TYPE, OPERATOR, TRADING, FileInfo, Version
+from depthcast.files import BINANCE, CONTENT_TYPE, OPERATOR, TRADING, FileInfo, Scheme, Version
 from depthcast.orders.messages import AnySnapshot
 from depthcast.rest import Rest
 from depthcast.store import Outcome, Store
-from depthcast.venues.binance import Binance
+from depthcast.venues import Venue
 
 _ABOUT: Final = (
     "Begin a symbol's next epoch: write its largest published file anew from a fresh snapshot of the "
@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
     symbol = symbol_of(words[0])
     if not settings.yes and not sys.stdin.isatty():
         raise SettingsError("there is no terminal to ask on", hint="add --yes to claim without asking")
-    venue = Binance(settings.rest_url, settings.ws_url)
+    venue = settings.make_venue()
     store = settings.open_store()
     # Asked outside of the event loop, so that Ctrl-C ends the question.
     with asyncio.Runner() as runner:
@@ -89,12 +89,13 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-async def _prepare(store: Store, venue: Binance, symbol: str, settings: EpochSettings) -> Claim:
+async def _prepare(store: Store, venue: Venue, symbol: str, settings: EpochSettings) -> Claim:
     async with Rest(venue) as rest:
         return await prepare(
             store,
             rest.snapshot,
             symbol,
+            scheme=settings.scheme,
             limit=settings.limit,
             still_for_s=settings.still_for_s,
             force=settings.force,
@@ -106,6 +107,7 @@ async def prepare(
     take_snapshot: TakeSnapshot,
     symbol: str,
     *,
+    scheme: Scheme = BINANCE,
     limit: int = 0,
     still_for_s: float = 3.0,
     force: bool = False,
@@ -118,9 +120,9 @@ async def prepare(
     :class:`~depthcast.errors.DepthcastError` where there is nothing to claim, or the store or the exchange
     does not answer.
     """
-    before = await published(store, symbol)
+    before = await published(store, symbol, scheme=scheme)
     await sleep(still_for_s)
-    files = await published(store, symbol)
+    files = await published(store, symbol, scheme=scheme)
     if not force and (moving := _moved(before, files)):
         raise DepthcastError(
             f"files of {symbol} move (limit {', '.join(map(str, moving))}): an updater writes them",
@@ -168,7 +170,11 @@ def _ahead(files: Sequence[PublishedFile], epoch: int, update_id: int) -> bool:
 def _claim(
     symbol: str, replaced: PublishedFile, epoch: int, snapshot: AnySnapshot, now_ms: int, forced: bool
 ) -> Claim:
-    assert isinstance(snapshot, Snapshot), "a book by price"
+    if not isinstance(snapshot, Snapshot):
+        raise DepthcastError(
+            f"the exchange tells every order of {symbol}: its updaters alone write such books",
+            hint="restart an updater where its files do not move",
+        )
     book = Book.of(snapshot)
     if book.crossed:
         raise DepthcastError(

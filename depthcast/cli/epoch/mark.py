@@ -8,7 +8,7 @@ from typing import Final
 from depthcast.cli.epoch.published import published
 from depthcast.cli.epoch.settings import read, symbol_of
 from depthcast.errors import DepthcastError, SettingsError
-from depthcast.files import valid_status
+from depthcast.files import BINANCE, Scheme, valid_status
 from depthcast.marking import Marking, mark
 from depthcast.store import Store
 
@@ -29,24 +29,24 @@ def main(argv: Sequence[str]) -> int:
         raise SettingsError(
             f"{words[1]!r:.40} is not spelled like a status", hint="write HALT, BREAK, DELISTED or TRADING"
         )
-    print(asyncio.run(_mark(settings.open_store(), symbol, status)))
+    print(asyncio.run(_mark(settings.open_store(), symbol, status, settings.scheme)))
     return 0
 
 
-async def _mark(store: Store, symbol: str, status: str) -> str:
+async def _mark(store: Store, symbol: str, status: str, scheme: Scheme) -> str:
     try:
-        return await mark_all(store, symbol, status)
+        return await mark_all(store, symbol, status, scheme)
     finally:
         await store.close()
 
 
-async def mark_all(store: Store, symbol: str, status: str) -> str:
+async def mark_all(store: Store, symbol: str, status: str, scheme: Scheme = BINANCE) -> str:
     """Mark each file, the largest last; returns what was done, in one line.
 
     Raises :class:`~depthcast.errors.DepthcastError` where that is not all.
     """
     became: Counter[Marking] = Counter()
-    for file in await published(store, symbol):
+    for file in await published(store, symbol, scheme=scheme):
         became[await mark(store, file.key, status)] += 1
     told = ", ".join(f"{count} {outcome.value}" for outcome, count in became.items())
     if became[Marking.UNSETTLED]:

@@ -4,7 +4,7 @@ import asyncio
 from typing import NamedTuple
 
 from depthcast.errors import BadFile, BadKey, DepthcastError
-from depthcast.files import DEPTH_PREFIX, PEEK_BYTES, FileInfo, Version, parse_key, version_of
+from depthcast.files import BINANCE, PEEK_BYTES, FileInfo, Scheme, Version, parse_key, version_of
 from depthcast.store import Store
 
 
@@ -20,8 +20,10 @@ class PublishedFile(NamedTuple):
     cache_control: str | None
 
 
-async def published(store: Store, symbol: str, *, reads_at_once: int = 8) -> list[PublishedFile]:
-    """The files of ``symbol``, smallest limit first.
+async def published(
+    store: Store, symbol: str, *, scheme: Scheme = BINANCE, reads_at_once: int = 8
+) -> list[PublishedFile]:
+    """The files of a venue's ``symbol``, smallest limit first.
 
     Raises :class:`~depthcast.errors.StoreError`, and DepthcastError where there is none.
     """
@@ -32,7 +34,8 @@ async def published(store: Store, symbol: str, *, reads_at_once: int = 8) -> lis
             return await look(store, key)
 
     keys = []
-    async for entry in store.list(f"{DEPTH_PREFIX}{symbol}&limit="):
+    # A key ends in its limit.
+    async for entry in store.list(scheme.key(symbol, 1).removesuffix("1")):
         try:
             parse_key(entry.key)
         except BadKey:

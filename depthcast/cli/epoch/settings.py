@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from depthcast.cli.settings import own_variables
+from depthcast.cli.settings import VenueName, own_variables
 from depthcast.errors import SettingsError
-from depthcast.files import MAX_LIMIT, valid_symbol
+from depthcast.files import MAX_LIMIT, SCHEMES, Scheme, valid_symbol
 from depthcast.settings import StoreSettings, VenueSettings
+from depthcast.venues import Venue
+from depthcast.venues.registry import venue_named
 
 with warnings.catch_warnings():
     # pydantic warns that ``json`` hides its long deprecated method of that name, which nobody here calls.
@@ -22,6 +24,7 @@ with warnings.catch_warnings():
         SECTION: ClassVar[str] = "epoch"
         TITLE: ClassVar[str] = "epoch"
 
+        venue: VenueName = Field("binance", description="whose files")
         json: bool = Field(  # type: ignore[assignment]
             False, description="show: one JSON document for machines"
         )
@@ -36,6 +39,21 @@ with warnings.catch_warnings():
         )
         force: bool = Field(False, description="claim: even where nothing seems to need it")
         yes: bool = Field(False, description="claim: without asking")
+
+        @property
+        def scheme(self) -> Scheme:
+            """What the venue's files are called."""
+            return SCHEMES[self.venue]
+
+        def make_venue(self) -> Venue:
+            """The venue at the urls that were given, else at its own."""
+            given = self.model_fields_set
+            simulated = self.exchange == "simulator"
+            return venue_named(
+                self.venue,
+                rest_url=self.rest_url if simulated or "rest_url" in given else None,
+                ws_url=self.ws_url if simulated or "ws_url" in given else None,
+            )
 
 
 def read(argv: Sequence[str], *, program: str, about: str) -> tuple[list[str], EpochSettings]:

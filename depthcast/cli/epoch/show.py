@@ -14,6 +14,7 @@ from rich.text import Text
 from depthcast.cli.epoch.published import PublishedFile, published
 from depthcast.cli.epoch.settings import read, symbol_of
 from depthcast.errors import SettingsError
+from depthcast.files import Scheme
 from depthcast.store import Store
 
 _ABOUT: Final = "Show the published files of symbols, and whether they differ. Nothing is written."
@@ -25,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     symbols = list(dict.fromkeys(map(symbol_of, words)))
     if not symbols:
         raise SettingsError("no symbol is named", hint="depthcast epoch show ETHUSDT")
-    found = asyncio.run(_read(settings.open_store(), symbols))
+    found = asyncio.run(_read(settings.open_store(), symbols, settings.scheme))
     now_ms = time.time_ns() // 1_000_000
     if settings.json:
         print(json.dumps([document(symbol, files) for symbol, files in found.items()]))
@@ -37,9 +38,9 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-async def _read(store: Store, symbols: Sequence[str]) -> dict[str, list[PublishedFile]]:
+async def _read(store: Store, symbols: Sequence[str], scheme: Scheme) -> dict[str, list[PublishedFile]]:
     try:
-        return {symbol: await published(store, symbol) for symbol in symbols}
+        return {symbol: await published(store, symbol, scheme=scheme) for symbol in symbols}
     finally:
         await store.close()
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from depthcast.cli.fleet.trouble import LAGS_MS, MEANING, Trouble
 from depthcast.cli.up.figures import left
+from depthcast.files import BINANCE
 from depthcast.fleet import candidates
 from depthcast.heartbeat import Heartbeat, Role, State, SymbolBeat
 
@@ -102,6 +103,8 @@ class Overview:
     """Whether it is known by now who lives: each replica was seen to beat, or to stand still."""
     fault: str = ""
     """Why the last reading failed; the rest is of the one before then."""
+    venue: str = BINANCE.venue
+    """Whose fleet it is."""
 
     @property
     def living(self) -> int:

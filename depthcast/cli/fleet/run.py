@@ -20,13 +20,14 @@ from depthcast.cli.fleet.settings import FleetSettings
 from depthcast.cli.fleet.watch import Watch
 from depthcast.cli.settings import own_variables
 from depthcast.errors import BadFile
+from depthcast.files import SCHEMES
 from depthcast.logs import get_logger
 
 ABOUT: Final = (
     "Show the replicas that write to a store and the symbols they hold, live, as their heartbeats tell: who "
     "writes what, who stands by, lag, takeovers, certain depth, request weight. Only reads. Where standard "
     "output is no terminal it is shown once. One look takes two to four seconds: the living are told from "
-    "the dead by their beats. Exit status with --once: 1 where no replica lives."
+    "the dead by their beats. Exit status with --once: 1 where no replica of a venue lives."
 )
 ONCE_EVERY_S: Final = 0.5
 ONCE_LONGER_S: Final = 1.0
@@ -55,25 +56,31 @@ async def show(settings: FleetSettings) -> int:
     console = Console(highlight=False)
     live = sys.stdout.isatty() and not console.is_dumb_terminal
     store = settings.open_store()
-    watch = Watch(
-        store,
-        symbols=settings.symbols,
-        timeout_s=settings.timeout_s,
-        on_damaged=_ignore if live else _report,
-    )
+    watches = [
+        Watch(
+            store,
+            scheme=SCHEMES[name],
+            symbols=settings.symbols,
+            timeout_s=settings.timeout_s,
+            on_damaged=_ignore if live else _report,
+        )
+        for name in settings.venue
+    ]
     try:
         if settings.once or not (live or settings.json):
-            seen = await once(watch, every_s=min(settings.every_ms / 1000, ONCE_EVERY_S))
-            if settings.json:
-                print(document(seen, indent=True))
-            else:
-                width = console.width if sys.stdout.isatty() else max(console.width, PIPED_CELLS)
-                _print(console, seen, width)
-            return 0 if seen.living else 1
+            every_s = min(settings.every_ms / 1000, ONCE_EVERY_S)
+            fleets = await asyncio.gather(*(once(watch, every_s=every_s) for watch in watches))
+            width = console.width if sys.stdout.isatty() else max(console.width, PIPED_CELLS)
+            for seen in fleets:
+                if settings.json:
+                    print(document(seen, indent=True))
+                else:
+                    _print(console, seen, width)
+            return 0 if all(seen.living for seen in fleets) else 1
         await _until_signal(
-            _lines(watch, settings.every_ms / 1000)
+            _lines(watches, settings.every_ms / 1000)
             if settings.json
-            else _screen(watch, settings.every_ms / 1000, console)
+            else _screen(watches, settings.every_ms / 1000, console)
         )
         return 0
     finally:
@@ -106,33 +113,41 @@ def document(seen: Overview, *, indent: bool = False) -> str:
     return orjson.dumps(moment | asdict(seen), option=orjson.OPT_INDENT_2 if indent else 0).decode()
 
 
-async def _readings(watch: Watch, every_s: float) -> AsyncIterator[Overview]:
+async def _readings(watches: Sequence[Watch], every_s: float) -> AsyncIterator[Sequence[Overview]]:
     # Where even the first reading fails the command ends with its error.
-    yield await watch.read()
+    yield [await watch.read() for watch in watches]
     while True:
         await asyncio.sleep(every_s)
-        yield await watch.look()
+        yield await asyncio.gather(*(watch.look() for watch in watches))
 
 
-async def _lines(watch: Watch, every_s: float) -> None:
-    async for seen in _readings(watch, every_s):
-        print(document(seen), flush=True)
+async def _lines(watches: Sequence[Watch], every_s: float) -> None:
+    async for fleets in _readings(watches, every_s):
+        for seen in fleets:
+            print(document(seen), flush=True)
 
 
-async def _screen(watch: Watch, every_s: float, console: Console) -> None:
-    screen = Screen()
-    readings = _readings(watch, every_s)
-    seen = await anext(readings)
+async def _screen(watches: Sequence[Watch], every_s: float, console: Console) -> None:
+    screens = [Screen() for _ in watches]
+    readings = _readings(watches, every_s)
+    fleets = await anext(readings)
     live = Live(console=console, screen=True, auto_refresh=False)
     # A terminal that was closed is no reason to stop badly: its SIGHUP is on the way.
     with suppress(OSError), live:
         while True:
             size = console.size
-            lines = screen.render(
-                seen, size.width, size.height, foot="Ctrl-C ends this view; nothing is stopped"
-            )
+            # Each fleet has its part of the screen; the last one has what is left over, and the foot.
+            part = size.height // len(fleets)
+            lines = [
+                line
+                for screen, seen in zip(screens[:-1], fleets[:-1], strict=True)
+                for line in screen.render(seen, size.width, part)
+            ]
+            room = size.height - len(lines)
+            foot = "Ctrl-C ends this view; nothing is stopped"
+            lines += screens[-1].render(fleets[-1], size.width, room, foot=foot)
             live.update(Group(*lines), refresh=True)
-            seen = await anext(readings)
+            fleets = await anext(readings)
 
 
 def _print(console: Console, seen: Overview, width: int) -> None:

@@ -105,7 +105,8 @@ def _headline(shown: Overview, width: int) -> Text:
         text.append(f" {value}", "bold").append(f"{what}  ", "dim")
     room = width - text.cell_len - 1
     if room >= 8:
-        place = shown.store if cell_len(shown.store) <= room else shown.store[: room - 1] + "…"
+        whole = f"{shown.venue} in {shown.store}"
+        place = whole if cell_len(whole) <= room else whole[: room - 1] + "…"
         text.append(place.rjust(room), "dim")
     text.truncate(width)
     text.pad_right(width - text.cell_len)

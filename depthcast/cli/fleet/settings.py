@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from depthcast.cli.settings import VenueNames
 from depthcast.settings import LogSettings, Names, StoreSettings
 
 with warnings.catch_warnings():
@@ -17,6 +18,9 @@ with warnings.catch_warnings():
         SECTION: ClassVar[str] = "fleet"
         TITLE: ClassVar[str] = "fleet"
 
+        venue: VenueNames = Field(
+            ("binance",), description="whose replicas are shown: a venue, or several one after the other"
+        )
         symbols: Names = Field((), description="symbols or globs such as *USDT that are shown; none: all")
         every_ms: int = Field(500, ge=100, description="how often the heartbeats are read")
         timeout_s: float = Field(5.0, gt=0, description="how long one reading of all heartbeats may take")

@@ -10,7 +10,7 @@ from typing import Final
 from depthcast.cli.fleet.overview import Overview, Seen, overview
 from depthcast.cli.fleet.trouble import Steady, Trouble
 from depthcast.errors import BadFile, StoreError, StoreUnavailable
-from depthcast.files import heartbeat_key
+from depthcast.files import BINANCE, Scheme, heartbeat_key
 from depthcast.fleet import Member
 from depthcast.heartbeat import Heartbeat
 from depthcast.roster import Roster
@@ -43,26 +43,29 @@ class Pace:
 
 
 class Watch:
-    """One watcher of one store. ``symbols`` are globs that choose what is shown, none: everything."""
+    """One watcher of one venue's fleet in one store. ``symbols`` are globs that choose what is shown, none:
+    everything."""
 
     def __init__(
         self,
         store: Store,
         *,
+        scheme: Scheme = BINANCE,
         symbols: Sequence[str] = (),
         timeout_s: float = 5.0,
         on_damaged: Callable[[str, BadFile], None] = lambda key, error: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self.scheme = scheme
         self._globs = () if "all" in symbols else tuple(symbols)
         self._timeout_s = timeout_s
         self._clock = clock
-        self._roster = Roster(store, on_damaged=on_damaged, clock=clock)
+        self._roster = Roster(store, scheme=scheme, on_damaged=on_damaged, clock=clock)
         self._paces: dict[str, Pace] = {}
         self._first: dict[str, int] = {}
         self._steady: Steady[tuple[str, Trouble]] = Steady()
-        self._last = overview(store.url, (), settled=False)
+        self._last = replace(overview(store.url, (), settled=False), venue=scheme.venue)
 
     async def read(self) -> Overview:
         """One reading. Raises :class:`~depthcast.errors.StoreError`."""
@@ -76,14 +79,15 @@ class Watch:
         now_s = self._clock()
         seen = self._seen(now_s)
         settled = self.settled
-        self._last = overview(
+        whole = overview(
             self._store.url,
             seen,
             globs=self._globs,
             steady=lambda signs: self._steady.take(signs, now_s, sure=settled),
-            damaged=map(heartbeat_key, self._roster.damaged),
+            damaged=[heartbeat_key(each, self.scheme) for each in self._roster.damaged],
             settled=settled,
         )
+        self._last = replace(whole, venue=self.scheme.venue)
         return self._last
 
     async def look(self) -> Overview:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from depthcast.files import CONTENT_TYPE, FileInfo, depth_key
+from depthcast.files import BINANCE, CONTENT_TYPE, FileInfo, Scheme, depth_key
 from depthcast.settings import StoreSettings
 from depthcast.store import Outcome
 from depthcast.store.memory import MemoryStore
@@ -32,10 +32,16 @@ def publish(store: KeptStore) -> Publish:
     """Writes files: ``publish(symbol, {limit: id}, epoch=…, status=…)``."""
 
     async def publish(
-        symbol: str, ids: dict[int, int], *, epoch: int = 0, status: str = "TRADING", replica: str = "a"
+        symbol: str,
+        ids: dict[int, int],
+        *,
+        epoch: int = 0,
+        status: str = "TRADING",
+        replica: str = "a",
+        scheme: Scheme = BINANCE,
     ) -> None:
         for limit, update_id in ids.items():
-            key = depth_key(symbol, limit)
+            key = depth_key(symbol, limit, scheme)
             held = await store.get(key)
             info = FileInfo(epoch, 1, 2, False, True, 1_700_000_000_000, 1_700_000_000_050, replica, status)
             result = await store.put_if(

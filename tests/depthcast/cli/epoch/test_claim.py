@@ -11,7 +11,8 @@ from depthcast import cli
 from depthcast.cli.epoch.claim import Claim, carry_out, prepare
 from depthcast.errors import DepthcastError, Refused, StoreUnavailable
 from depthcast.events import Snapshot
-from depthcast.files import FileInfo, Version, depth_key, version_of
+from depthcast.files import BINANCE_USDM, FileInfo, Version, depth_key, version_of
+from depthcast.orders.messages import OrderSnapshot
 from depthcast.rest import Rest
 from depthcast.store import Outcome, PutResult, StoredObject
 
@@ -277,6 +278,39 @@ def test_on_a_terminal_it_shows_what_it_will_do_and_asks(
     assert version == ((1, 100) if status == 0 else (0, 160))
     assert ("nothing was written" in capsys.readouterr().err) == (status == 1)
     assert store.closes == 1
+
+
+def test_another_venues_file_is_claimed_in_its_own_layout_and_the_first_ones_left_alone(
+    store: Any, publish: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def snapshot(rest: Rest, symbol: str, limit: int) -> Snapshot:
+        asked.append((rest._venue.rest_url, rest._venue.depth_path(symbol, limit)))
+        return Snapshot(100, BIDS, ASKS, True, True, 1_700_000_000_009, 1_700_000_000_008)
+
+    monkeypatch.setattr(Rest, "snapshot", snapshot)
+    asyncio.run(publish("ETHUSDT", {20: 160}))
+    asyncio.run(publish("ETHUSDT", {20: 160}, scheme=BINANCE_USDM))
+    words = ["epoch", "claim", "ETHUSDT", "--venue", "binanceusdm", "--still-for-s", "0", "--yes"]
+    assert cli.main(words) == 0
+    assert asked == [("https://fapi.binance.com", "/fapi/v1/depth?symbol=ETHUSDT&limit=20")]
+    held = asyncio.run(store.get(depth_key("ETHUSDT", 20, BINANCE_USDM)))
+    assert held.body.startswith(b'{"lastUpdateId":100,"E":1700000000009,"T":1700000000008,"bids":[')
+    assert asyncio.run(stored(store))[0] == (0, 160)
+    assert cli.main([*words, "--exchange", "simulator", "--simulator-url", "http://h:1", "--force"]) == 1
+    assert asked[1][0] == "http://h:1"
+    assert "the very id" in capsys.readouterr().err
+
+
+async def test_a_book_by_order_is_its_updaters_to_write(store: Any, publish: Any) -> None:
+    await publish("ETHUSDT", {20: 160})
+
+    async def snapshot(symbol: str, limit: int) -> OrderSnapshot:
+        return OrderSnapshot(100, [], [])
+
+    with pytest.raises(DepthcastError, match="tells every order of ETHUSDT"):
+        await prepare(store, snapshot, "ETHUSDT", sleep=at_once)
 
 
 def test_without_a_terminal_it_needs_yes(

@@ -8,7 +8,7 @@ import pytest
 
 from depthcast import cli
 from depthcast.cli.epoch.show import when
-from depthcast.files import depth_key
+from depthcast.files import BINANCE_USDM, depth_key
 
 NOW_MS = 1_700_000_000_000
 
@@ -27,6 +27,22 @@ def test_every_file_is_a_line_with_what_is_known_of_it(
     assert large.split()[:3] == [depth_key("ETHUSDT", 5000), "3", "158"]
     assert large.split()[-5:] == ["1", "/", "2+", "TRADING", "a"]
     assert verdict == "ETHUSDT: all files agree"
+
+
+def test_files_of_another_venue_are_those_of_its_scheme(
+    store: Any, publish: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(publish("ETHUSDT", {5: 160}))
+    asyncio.run(publish("ETHUSDT", {5: 7, 1000: 8}, scheme=BINANCE_USDM))
+    asyncio.run(publish("ETHUSDT2", {5: 9}, scheme=BINANCE_USDM))
+    assert cli.main(["epoch", "show", "ETHUSDT", "--json", "--venue", "binanceusdm"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert {file["key"]: file["id"] for file in shown["files"]} == {
+        "fapi/v1/depth?symbol=ETHUSDT&limit=5": 7,
+        "fapi/v1/depth?symbol=ETHUSDT&limit=1000": 8,
+    }
+    assert cli.main(["epoch", "show", "ETHUSDT", "--venue", "nyse"]) == 2
+    assert "should be one of binance, " in capsys.readouterr().err
 
 
 def test_files_that_differ_are_told(store: Any, publish: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,6 +98,19 @@ def test_json_is_one_document(
     assert document["warnings"] == ["a is alone: nobody takes over when it fails"]
 
 
+def test_several_venues_are_shown_one_after_the_other(
+    beating: Callable[..., None], make_beat: MakeBeat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beating(make_beat("a", {"ETHUSDT": "writer"}))
+    # Status 1: nobody keeps the other venue's books.
+    assert cli.main(["fleet", "--once", "--venue", "binance,binanceusdm"]) == 1
+    first, second = (line for line in capsys.readouterr().out.splitlines() if "% lost" in line)
+    assert "1 replica lives" in first
+    assert "binance in " in first
+    assert "0 replicas live" in second
+    assert "binanceusdm in " in second
+
+
 def test_json_goes_on_a_line_a_reading_until_nobody_reads(
     beating: Callable[..., None], make_beat: MakeBeat
 ) -> None:

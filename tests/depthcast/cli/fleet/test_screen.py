@@ -57,7 +57,8 @@ def row(lines: list[str], name: str) -> str:
 def test_a_wide_terminal_shows_everything(troubled: Overview) -> None:
     lines = picture(troubled, 200, 30)
     assert row(lines, "2 replicas live") == (
-        "2 replicas live 2 of 3 symbols live 50 writes/s 0.3 % lost s3://depthcast at http://127.0.0.1:8333"
+        "2 replicas live 2 of 3 symbols live 50 writes/s 0.3 % lost "
+        "binance in s3://depthcast at http://127.0.0.1:8333"
     )
     assert " ! nobody writes ETHUSDT" in lines
     assert row(lines, "replica ") == (
