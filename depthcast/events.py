@@ -5,7 +5,7 @@ where they enter a book (:mod:`depthcast.book`), so a frame can be read without 
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 Level = Sequence[str]
 """``[price, quantity]``, the exact strings of the wire."""
@@ -57,6 +57,16 @@ class Diff(NamedTuple):
         """The id that a book has to be at, at least, for this diff to lead on from it."""
         return self.first - 1 if self.previous < 0 else self.previous
 
+    @property
+    def pieces(self) -> int:
+        """How many single changes it holds."""
+        return len(self.bids) + len(self.asks)
+
+    @property
+    def at_last(self) -> int:
+        """How many of them are of the last of its times, where it is numbered by time: all."""
+        return len(self.bids) + len(self.asks)
+
 
 class Snapshot(NamedTuple):
     """A book at one update id, best level first on both sides.
@@ -78,3 +88,25 @@ class Snapshot(NamedTuple):
     asks_complete: bool
     event_time_ms: int = 0
     transaction_time_ms: int = 0
+
+
+class LevelSnapshot(NamedTuple):
+    """A whole book in a stream, with which what follows begins. The book is a :class:`Snapshot`, or whatever
+    else the venue's books are made of."""
+
+    symbol: str
+    snapshot: Any
+
+
+class TopLevels(NamedTuple):
+    """A second stream's view of the best levels of a book, by which the first one's is checked.
+
+    ``bids`` and ``asks`` are ``(price, size)``, best first, ``depth`` of them or all there are; ``time_ms``
+    is when the book stood so, by the venue's clock.
+    """
+
+    symbol: str
+    time_ms: int
+    bids: list[tuple[float, int]]
+    asks: list[tuple[float, int]]
+    depth: int

@@ -68,7 +68,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from depthcast.book import Audit, Book
 from depthcast.errors import BookError
@@ -179,6 +179,10 @@ class Sync:
 
     ``on_began`` is called when a book has begun.
     """
+
+    from_stream: ClassVar[bool] = False
+    """Whether the stream itself begins the book, so that no snapshot from elsewhere does
+    (:mod:`depthcast.unsequenced`)."""
 
     __slots__ = (
         "_behind",

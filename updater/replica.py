@@ -99,7 +99,7 @@ class Replica:
         self._settle_timeout_s = settle_timeout_s
         self._venue = settings.make_venue()
         self._feed_limits = replace(
-            feed_limits or FeedLimits.of(self._venue.messages_per_s),
+            feed_limits or FeedLimits.of(self._venue),
             streams_per_connection=settings.streams_per_connection,
         )
         self._connect = connect

@@ -19,8 +19,7 @@ from depthcast.feed.pace import Pace
 from depthcast.feed.status import ConnectionStatus, Role
 from depthcast.feed.subscriptions import Phase, Subscriptions
 from depthcast.feed.websocket import Socket
-from depthcast.orders.messages import MESSAGES
-from depthcast.venues import Ack, Event, RequestFailed, Shutdown, Venue
+from depthcast.venues import TOLD, Ack, Event, RequestFailed, Shutdown, StreamAck, Venue
 
 
 class Connection:
@@ -52,7 +51,11 @@ class Connection:
         self._clock = clock
         self.heard_at: float = now
         """When the last frame came, or a pong that stands for one."""
-        self._probe_after_s = min(limits.probe_after_s, limits.idle_timeout_s / 3)
+        self._heartbeat = venue.heartbeat
+        self._probe_after_s = limits.probe_after_s
+        if venue.heartbeat is None:
+            self._probe_after_s = min(limits.probe_after_s, limits.idle_timeout_s / 3)
+        self._asked_at = now
         self._shutdown = False
         self._retire_at = now + limits.max_age_s * rng.uniform(1 - limits.age_jitter, 1)
         self._pace = Pace(1, limits.control_interval_s)
@@ -128,7 +131,7 @@ class Connection:
                 continue
             malformed_in_a_row = 0
             kind = type(event)
-            if kind is not Diff and kind not in MESSAGES:
+            if kind is not Diff and kind not in TOLD:
                 self._control(event, now)
                 continue
             stream = streams.get(event.symbol)
@@ -144,6 +147,8 @@ class Connection:
         match event:
             case Ack(request_id):
                 self.subscriptions.acked(request_id, now)
+            case StreamAck(symbol):
+                self.subscriptions.acked_stream(symbol, now)
             case RequestFailed(request_id, code, text):
                 self.subscriptions.refused(request_id, now)
                 self._outlet.error(
@@ -183,8 +188,14 @@ class Connection:
             self._pace.take(now)
             self._sending = asyncio.create_task(self._send(message))
         elif now - self.heard_at >= self._probe_after_s and not _busy(self._probing):
-            self._pace.take(now)
-            self._probing = asyncio.create_task(self._probe())
+            if self._heartbeat is None:
+                self._pace.take(now)
+                self._probing = asyncio.create_task(self._probe())
+            elif now - self._asked_at >= self._probe_after_s:
+                # Whatever is heard answers it.
+                self._asked_at = now
+                self._pace.take(now)
+                self._sending = asyncio.create_task(self._send(self._heartbeat))
 
     async def _send(self, message: str) -> None:
         with suppress(VenueUnavailable):  # the reader meets the same end and tells it

@@ -39,7 +39,7 @@ class Feed:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Random | None = None,
     ) -> None:
-        limits = limits or FeedLimits.of(venue.messages_per_s)
+        limits = limits or FeedLimits.of(venue)
         self._shared = Shared(
             venue=venue,
             limits=limits,

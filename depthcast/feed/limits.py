@@ -1,7 +1,9 @@
 """Every bound of a feed and its default, with the reason. Values only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
+
+from depthcast.venues import Venue
 
 MAX_STREAMS: Final = 1024
 """*"A single connection can listen to a maximum of 1024 streams."* (Binance, web-socket-streams.md)"""
@@ -66,7 +68,7 @@ class FeedLimits:
     # Rotation
 
     max_age_s: float = 23 * 3600.0
-    """*"A single connection … is only valid for 24 hours"*."""
+    """*"A single connection … is only valid for 24 hours"*. Infinite: none is retired before its end."""
 
     age_jitter: float = 0.1
     """Connections are retired up to this share earlier, so that they do not all rotate together."""
@@ -93,10 +95,16 @@ class FeedLimits:
     """How often decisions are taken. Frames do not wait for it."""
 
     @classmethod
-    def of(cls, messages_per_s: int) -> Self:
-        """The bounds for a venue that takes so many messages a second of a connection: some are left for
-        pongs."""
-        return cls(control_interval_s=1.75 / messages_per_s)
+    def of(cls, venue: Venue) -> Self:
+        """The bounds that keep to a venue's own: of the messages that it takes, some are left for pongs."""
+        limits = cls(
+            control_interval_s=1.75 / venue.messages_per_s,
+            connects_per_5_min=max(1, venue.connects_per_hour // 12),
+            max_age_s=venue.connection_s,
+        )
+        if venue.heartbeat is None:
+            return limits
+        return replace(limits, probe_after_s=venue.heartbeat_s, idle_timeout_s=2 * venue.heartbeat_s)
 
     def __post_init__(self) -> None:
         if not 1 <= self.streams_per_connection <= MAX_STREAMS:

@@ -112,8 +112,20 @@ class Subscriptions:
             stream.phase = Phase.ACKED
             stream.acked_at = now
             stream.judge_at = now + self._patience_s(stream)
-        if self.settled_at is None and all(stream.phase is Phase.ACKED for stream in self.streams.values()):
-            self.settled_at = now
+        self._note_settled(now)
+
+    def acked_stream(self, symbol: str, now: float) -> None:
+        """The venue took the subscription to one stream. A request is answered with its last one."""
+        stream = self.streams.get(symbol)
+        if stream is None or stream.phase is Phase.ACKED or not stream.request_id:
+            return
+        stream.phase = Phase.ACKED
+        stream.acked_at = now
+        stream.judge_at = now + self._patience_s(stream)
+        self._pause_s = self._limits.refused_initial_s
+        if not self._of(stream.request_id):
+            self._pending.pop(stream.request_id, None)
+        self._note_settled(now)
 
     def refused(self, request_id: int | None, now: float) -> None:
         """The venue refused a control message: what it asked for is asked for again, after a growing pause.
@@ -162,6 +174,10 @@ class Subscriptions:
         """
         stream = self.streams.get(symbol)
         return stream is not None and (stream.heard_at is not None or stream.acked_at <= heard_at)
+
+    def _note_settled(self, now: float) -> None:
+        if self.settled_at is None and all(stream.phase is Phase.ACKED for stream in self.streams.values()):
+            self.settled_at = now
 
     def _request(self, now: float) -> int:
         request_id = next(self._ids)

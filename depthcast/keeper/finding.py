@@ -1,5 +1,7 @@
 """``Finder``: a snapshot for a book that has to be built, from its published file or from the venue.
 
+Where the stream itself begins a book (:mod:`depthcast.unsequenced`), it is waited for, and neither asked for.
+
 **Epochs.** A book may be published only under the epoch whose ids it counts in. So the stored epoch is read
 *before* the snapshot is asked for, and no book is built while the store cannot be read (nothing could be
 published then either).
@@ -12,7 +14,7 @@ those that cannot wait. How long others are relied on is up to ``may_ask``, whic
 import asyncio
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from depthcast.errors import BookError, DepthcastError
 from depthcast.keeper.live import LiveBook
@@ -20,6 +22,10 @@ from depthcast.keeper.observer import Observer, tell_failure
 from depthcast.keeper.sources import NO_FILE, Source, Sources, WarmStart
 from depthcast.orders.messages import AnySnapshot
 from depthcast.sync import Verdict
+from depthcast.unsequenced import StreamSync
+
+LOOK_EVERY_S: Final = 0.05
+"""How often it is looked whether a stream has begun a book. Two changes are waited for, or quiet."""
 
 
 class Trust(Enum):
@@ -32,15 +38,19 @@ class Trust(Enum):
 
 
 class Finder:
-    """Makes books live. ``streams`` tells whether a symbol's subscription is up on its connection."""
+    """Makes books live. ``streams`` tells whether a symbol's subscription is up on its connection; ``renew``
+    subscribes anew."""
 
     def __init__(
         self,
         sources: Sources,
         observer: Observer,
         streams: Callable[[str], bool],
+        renew: Callable[[str], None],
         *,
         # Times
+        begin_within_s: float,
+        quiet_after_s: float,
         warm_wait_s: float,
         warm_poll_s: float,
         warm_poll_maximum_s: float,
@@ -53,6 +63,9 @@ class Finder:
         self._sources = sources
         self._observer = observer
         self._streams = streams
+        self._renew = renew
+        self._begin_within_s = begin_within_s
+        self._quiet_after_s = quiet_after_s
         self._warm_wait_s = warm_wait_s
         self._warm_poll_s = warm_poll_s
         self._warm_poll_maximum_s = warm_poll_maximum_s
@@ -72,7 +85,10 @@ class Finder:
         while True:
             try:
                 await self._streaming(live)
-                source = await self._try_sources(live, trust)
+                if live.stream is None:
+                    source = await self._try_sources(live, trust)
+                else:
+                    source = await self._from_stream(live, live.stream)
             except Exception as error:
                 tell_failure(self._observer, live.symbol, error)
                 source = None
@@ -120,6 +136,37 @@ class Finder:
             return None
         live.epoch = epoch
         return "rest"
+
+    # From the stream
+
+    async def _from_stream(self, live: LiveBook, sync: StreamSync) -> Source | None:
+        """The book live once the stream has begun it, and its ids are what any replica's are; ``None`` where
+        it does not begin it: then it is subscribed to anew, and waited for again.
+
+        The store is read while it is waited for, for the epoch alone.
+        """
+        epoch = 0
+        if self._sources.has_files:
+            async with self._sources.turns:
+                stored = await self._sources.file(live.symbol, NO_FILE)
+            epoch = stored.epoch if stored else 0
+        heard, heard_at = sync.heard, self._clock()
+        end = heard_at + self._begin_within_s
+        while not sync.ready:
+            now = self._clock()
+            if sync.heard != heard:
+                heard, heard_at = sync.heard, now
+            if sync.begun and now - heard_at >= self._quiet_after_s:
+                break
+            if not sync.begun and now >= end:
+                if self._streams(live.symbol):
+                    self._renew(live.symbol)
+                return None
+            await self._sleep(LOOK_EVERY_S)
+        if sync.begin(quiet=True) is not Verdict.SYNCED:
+            return None
+        live.epoch = epoch
+        return "stream"
 
     # From the file
 

@@ -55,6 +55,12 @@ class Keeper:
     :class:`~depthcast.sync.Sync`; what is deferred is written after ``settle_after_s`` at the latest, and
     only then, or when somebody reads the book, is it seen whether the book is crossed. ``tap`` is shown every
     diff. ``book_of`` makes a symbol's books of its venue's snapshots.
+
+    ``sync_of`` makes what keeps a symbol's book unbroken: a :class:`~depthcast.sync.Sync`, or, where the
+    stream itself begins books, a :class:`~depthcast.unsequenced.StreamSync`. Such a book is begun
+    ``begin_within_s`` after its subscription, or subscribed to anew; it is published when its ids are
+    certain, or nothing came for ``quiet_after_s``; one that is at odds with a second stream for
+    ``disagree_for_s`` is built anew.
     """
 
     def __init__(
@@ -80,6 +86,9 @@ class Keeper:
         warm_poll_s: float = 0.5,
         warm_poll_maximum_s: float = 1.0,
         look_again_s: float = 5.0,
+        begin_within_s: float = 10.0,
+        quiet_after_s: float = 2.0,
+        disagree_for_s: float = 5.0,
         check_every_s: float = 1.0,
         refill_every_s: float = 30.0,
         refill_spread_s: float = 10.0,
@@ -93,6 +102,7 @@ class Keeper:
         guard: Guard | None = None,
         deferring: bool = False,
         book_of: Callable[[str], BookOf] = lambda _: Book.of,
+        sync_of: Callable[..., Sync] = Sync,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Random | None = None,
@@ -104,6 +114,8 @@ class Keeper:
         self._guard = guard
         self._deferring = deferring
         self._book_of = book_of
+        self._sync_of = sync_of
+        self._disagree_for_s = disagree_for_s
         self._settle_after_s = settle_after_s
         self._check_every_s = check_every_s
         self._suspect_after_s = suspect_after_s
@@ -123,6 +135,9 @@ class Keeper:
             self._sources,
             self._observer,
             lambda symbol: self.feed.live(symbol),
+            lambda symbol: self.feed.renew([symbol]),
+            begin_within_s=begin_within_s,
+            quiet_after_s=quiet_after_s,
             warm_wait_s=warm_wait_s,
             warm_poll_s=warm_poll_s,
             warm_poll_maximum_s=warm_poll_maximum_s,
@@ -164,7 +179,7 @@ class Keeper:
             backoff = Backoff(self._retry_s[0], maximum_s=self._retry_s[1], rng=self._rng)
             self._books[symbol] = LiveBook(
                 symbol,
-                Sync(
+                self._sync_of(
                     symbol,
                     buffer=self._buffer,
                     guard=self._guard,
@@ -216,7 +231,14 @@ class Keeper:
         now = self._clock()
         for symbol in symbols:
             live = self._books.get(symbol)
-            if live is not None and live.suspect_at is None:
+            if live is None:
+                continue
+            if live.stream is not None:
+                # Nothing would show what is missing, and the next connection begins with the whole book.
+                if live.live:
+                    self._break(live, "connection lost", Trust.ANY, renew=False)
+                live.stream.lost()
+            elif live.suspect_at is None:
                 live.suspect_at = now
 
     # What the publisher finds out
@@ -257,12 +279,16 @@ class Keeper:
 
     # Building a book
 
-    def _break(self, live: LiveBook, reason: str, trust: Trust) -> None:
+    def _break(self, live: LiveBook, reason: str, trust: Trust, *, renew: bool = True) -> None:
         self._observer.broke(live.symbol, reason)
         if self._tap is not None:
             self._tap.broke(live.symbol, reason)
         live.resyncs += 1
         live.sync.restart()
+        live.disagreement = None
+        if renew and live.stream is not None:
+            # Only a new subscription begins with the whole book.
+            self.feed.renew([live.symbol])
         self._build(live, trust)
 
     def _build(self, live: LiveBook, trust: Trust) -> None:
@@ -338,10 +364,21 @@ class Keeper:
                 live.awaited_id = None
             elif live.live and live.suspect_at is not None and now - live.suspect_at >= self._suspect_after_s:
                 self._break(live, "silent since its connection was lost", Trust.ANY)
+            elif self._disagrees(live, now):
+                self._break(live, "disagrees", Trust.NONE)
             elif self._stays_behind(live, now):
                 # One stream of a connection may end while its neighbours go on.
                 self.feed.renew([live.symbol])
                 self._break(live, "silent behind the exchange", Trust.ANY)
+
+    def _disagrees(self, live: LiveBook, now: float) -> bool:
+        """Whether the book has been at odds with a second stream's view of it for too long."""
+        stream = live.stream
+        disagreement = None if stream is None or not live.live else stream.agreement.disagreement
+        if disagreement is None or disagreement != live.disagreement:
+            live.disagreement, live.disagreed_since = disagreement, now
+            return False
+        return now - live.disagreed_since >= self._disagree_for_s
 
     def _stays_behind(self, live: LiveBook, now: float) -> bool:
         """Whether no diff came for a while although a second snapshot is ahead of the book."""

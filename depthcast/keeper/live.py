@@ -8,6 +8,7 @@ from depthcast.book import Audit, Book
 from depthcast.errors import BadLevel
 from depthcast.keeper.sources import Source
 from depthcast.sync import State, Sync
+from depthcast.unsequenced import StreamSync
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +41,9 @@ class LiveBook:
     awaited_id: int | None = None
     """The id of a second snapshot that the book has yet to reach, seen first at ``awaited_since``."""
     awaited_since: float = 0.0
+    disagreement: int | None = None
+    """The disagreement with a second stream that there is, seen first at ``disagreed_since``."""
+    disagreed_since: float = 0.0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a diff came since the book began to be built."""
     audited_at: float = 0.0
@@ -57,6 +61,12 @@ class LiveBook:
     def live(self) -> bool:
         """Whether the book is being kept up to date, rather than being built."""
         return self.sync.state is State.LIVE
+
+    @property
+    def stream(self) -> StreamSync | None:
+        """Its :attr:`sync` where the stream itself begins the book; ``None``: a snapshot does."""
+        sync = self.sync
+        return sync if isinstance(sync, StreamSync) else None
 
     def readable(self) -> Book | None:
         """:attr:`book` with all that was deferred in it; ``None`` also where that shows that it is wrong.

@@ -74,6 +74,7 @@ class Refills:
         for live in books:
             if (
                 not live.live
+                or live.sync.from_stream
                 or live.fault is not None
                 or self._tasks.runs(live.symbol)
                 or now < live.refill_from
@@ -102,10 +103,13 @@ class Refills:
         await self._tasks.close()
 
     async def confirm(self, live: LiveBook) -> int:
-        """The update id of a fresh snapshot of the venue's, with which the book is audited in passing.
+        """The update id of a fresh snapshot of the venue's, with which the book is audited in passing where
+        the two can be compared at one id.
 
         Raises :class:`~depthcast.errors.VenueError`, also for a snapshot that is not a book.
         """
+        if live.sync.from_stream:
+            return (await self._sources.venue(live.symbol)).update_id
         live.sync.begin_refill()
         try:
             snapshot = await self._sources.venue(live.symbol)

@@ -8,7 +8,7 @@ from typing import Final, Literal, Protocol
 from depthcast.book import Book
 from depthcast.orders.messages import AnySnapshot
 
-Source = Literal["file", "rest"]
+Source = Literal["file", "rest", "stream"]
 
 NO_FILE: Final = 2**63
 """Wanted id of a file that cannot exist: asks for the stored version only."""

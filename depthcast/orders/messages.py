@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
 from depthcast.events import Diff, Snapshot
+from depthcast.rows.messages import RowsChanged, RowSnapshot
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -183,11 +184,11 @@ class OrderSnapshot(NamedTuple):
         return time_ms(self.time)
 
 
-AnySnapshot = Snapshot | OrderSnapshot
-"""A whole book, by price or by order."""
+AnySnapshot = Snapshot | OrderSnapshot | RowSnapshot
+"""A whole book, by price, by order or by row."""
 
-AnyDiff = Diff | Message
-"""What leads a book on, by price or by order."""
+AnyDiff = Diff | Message | RowsChanged
+"""What leads a book on, by price, by order or by row."""
 
 
 def time_us(text: str) -> int:

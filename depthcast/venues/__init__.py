@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from depthcast.errors import VenueError
-from depthcast.events import Diff, Snapshot
+from depthcast.events import Diff, LevelSnapshot, Snapshot, TopLevels
 from depthcast.files import Scheme
-from depthcast.orders.messages import Message, OrderSnapshot
+from depthcast.orders.messages import MESSAGES, Message, OrderSnapshot
+from depthcast.rows.messages import RowsChanged, RowSnapshot
 
 OLDEST: Final = 0
 """In place of a control message's id: the venue answers in order, so it is the oldest one unanswered."""
@@ -22,6 +23,12 @@ class Ack(NamedTuple):
     """The venue took the control message with this id, or the :data:`OLDEST`."""
 
     id: int
+
+
+class StreamAck(NamedTuple):
+    """The venue took the subscription to this symbol's stream: it answers for each, not for each request."""
+
+    symbol: str
 
 
 class RequestFailed(NamedTuple):
@@ -47,14 +54,13 @@ class Ignored(NamedTuple):
     about: str
 
 
-class LevelSnapshot(NamedTuple):
-    """A whole book by price, in a stream."""
+Told = Diff | Message | RowsChanged | LevelSnapshot | TopLevels
+"""What one websocket frame says of a symbol's book."""
 
-    symbol: str
-    snapshot: Snapshot
+TOLD: Final = frozenset((Diff, *MESSAGES, RowsChanged, LevelSnapshot, TopLevels))
+"""Their types."""
 
-
-Event = Diff | Message | LevelSnapshot | Ack | RequestFailed | Shutdown | Ignored
+Event = Told | Ack | StreamAck | RequestFailed | Shutdown | Ignored
 """What one websocket frame says."""
 
 
@@ -122,6 +128,33 @@ class Venue(Protocol):
         """How many messages a connection may send in a second: controls, pings and pongs."""
         ...
 
+    @property
+    def connects_per_hour(self) -> int:
+        """How many connections an address may open in an hour; some of them are other replicas'."""
+        ...
+
+    @property
+    def connection_s(self) -> float:
+        """After how long a connection is replaced by a second one beside it, before the venue ends it.
+
+        Infinite where it ends none; and where nothing numbers messages, since two connections tell the same
+        changes twice.
+        """
+        ...
+
+    @property
+    def heartbeat_s(self) -> float:
+        """After so long without a frame :attr:`heartbeat` is sent, and as long is an answer waited for."""
+        ...
+
+    @property
+    def heartbeat(self) -> str | None:
+        """The text that asks whether the other end is there; ``None``: a websocket's own ping does.
+
+        Whatever comes then is an answer.
+        """
+        ...
+
     def stream_name(self, symbol: str) -> str:
         """The name of a symbol's diff stream."""
         ...
@@ -183,7 +216,7 @@ class Venue(Protocol):
         """The error that an answer means; ``None`` for a 200. ``now_ms``: milliseconds since 1970."""
         ...
 
-    def parse_snapshot(self, body: bytes, limit: int) -> Snapshot | OrderSnapshot:
+    def parse_snapshot(self, body: bytes, limit: int) -> Snapshot | OrderSnapshot | RowSnapshot:
         """The body of a snapshot asked for with ``limit``; raises MalformedAnswer."""
         ...
 

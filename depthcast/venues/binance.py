@@ -109,6 +109,26 @@ class Binance:
         """*"Combined streams are accessed at /stream"*; frames come as ``{"stream":…,"data":…}``."""
         return f"{self.ws_url}/stream"
 
+    @property
+    def connects_per_hour(self) -> int:
+        """*"300 connections per attempt every 5 minutes per IP"*, of which others have their share."""
+        return 720
+
+    @property
+    def connection_s(self) -> float:
+        """*"A single connection … is only valid for 24 hours"*."""
+        return 23 * 3600.0
+
+    @property
+    def heartbeat_s(self) -> float:
+        """How often is the feed's to say."""
+        return 5.0
+
+    @property
+    def heartbeat(self) -> None:
+        """The websocket's own pings are answered."""
+        return None
+
     def stream_name(self, symbol: str) -> str:
         """*"All symbols for streams are lowercase"*; the fast one of the two diff streams.
 

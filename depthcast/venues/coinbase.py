@@ -27,7 +27,7 @@ from depthcast.errors import (
     VenueError,
     VenueUnavailable,
 )
-from depthcast.events import Diff, Snapshot
+from depthcast.events import Diff, LevelSnapshot, Snapshot
 from depthcast.files import COINBASE, MAX_NUMBER, Scheme
 from depthcast.orders.messages import (
     Changed,
@@ -45,7 +45,6 @@ from depthcast.venues import (
     Event,
     ExchangeInfo,
     Ignored,
-    LevelSnapshot,
     RequestFailed,
     SymbolInfo,
 )
@@ -108,6 +107,26 @@ class Coinbase:
     def messages_per_s(self) -> int:
         """*"Messages sent by the client every second, by IP: 100"*, and some for others of the address."""
         return 10
+
+    @property
+    def connects_per_hour(self) -> int:
+        """*"8 connection requests per second per IP"* leave more than a feed needs."""
+        return 720
+
+    @property
+    def connection_s(self) -> float:
+        """None is ended after a time. Without a key nothing is numbered, so that two would contradict."""
+        return float("inf") if self.key is None else 23 * 3600.0
+
+    @property
+    def heartbeat_s(self) -> float:
+        """How often is the feed's to say."""
+        return 5.0
+
+    @property
+    def heartbeat(self) -> None:
+        """The websocket's own pings are answered."""
+        return None
 
     def stream_name(self, symbol: str) -> str:
         """A product's id."""

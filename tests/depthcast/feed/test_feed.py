@@ -16,6 +16,7 @@ import pytest
 from depthcast.errors import MalformedFrame, RateLimited, VenueError, VenueUnavailable
 from depthcast.events import Diff
 from depthcast.feed import Feed, FeedLimits
+from depthcast.venues import Venue
 from depthcast.venues.binance import Binance
 
 
@@ -81,7 +82,7 @@ class FakeSocket:
 class Rig:
     """A running feed, its clock, and the sockets it opened."""
 
-    def __init__(self, limits: FeedLimits) -> None:
+    def __init__(self, limits: FeedLimits, venue: Venue | None = None) -> None:
         self.now = 1000.0
         self.sockets: list[FakeSocket] = []
         self.attempts: list[float] = []
@@ -93,7 +94,7 @@ class Rig:
         self.on_diff: Callable[[Diff], None] = self.diffs.append
         self.on_error: Callable[[], None] = lambda: None
         self.feed = Feed(
-            Binance(),
+            venue or Binance(),
             on_diff=lambda diff: self.on_diff(diff),
             on_error=self.hear_error,
             on_connection_lost=self.lost.append,
@@ -137,7 +138,12 @@ class Rig:
 
 @asynccontextmanager
 async def running(*symbols: str, **limits: Any) -> AsyncIterator[Rig]:
-    rig = Rig(FeedLimits(**limits))
+    async with ran(Rig(FeedLimits(**limits)), *symbols) as rig:
+        yield rig
+
+
+@asynccontextmanager
+async def ran(rig: Rig, *symbols: str) -> AsyncIterator[Rig]:
     rig.feed.subscribe(symbols)
     run = asyncio.create_task(rig.feed.run())
     try:
@@ -344,6 +350,46 @@ async def test_a_symbol_is_as_old_as_what_its_connection_was_heard_of_last() -> 
         socket.cut()
         await rig.pass_s(1.0)
         assert rig.feed.heard_age_s("A") is None
+
+
+class Texting(Binance):
+    """A venue that is asked by a text whether it is there."""
+
+    heartbeat: Any = "ping"
+
+
+async def test_a_text_asks_a_quiet_connection_whether_it_is_there_and_anything_answers() -> None:
+    said: list[float] = []
+
+    def prepare(socket: FakeSocket) -> None:
+        plain = socket.send
+
+        async def send(text: str) -> None:
+            if text != "ping":
+                await plain(text)
+                return
+            said.append(rig.now)
+            if socket.pongs:
+                socket.frames.put_nowait(b'{"e":"pong"}')
+
+        socket.send = send  # type: ignore[method-assign]
+
+    rig = Rig(FeedLimits(probe_after_s=5.0, idle_timeout_s=10.0, silent_after_s=1e6), Texting())
+    rig.prepare = prepare
+    async with ran(rig, "A"):
+        (socket,) = rig.sockets
+        await rig.pass_s(21.0)
+        # Once in so many seconds without a frame, and no websocket's ping.
+        assert len(said) == 4
+        assert all(5.0 <= after - before < 5.5 for before, after in pairwise(said))
+        assert socket.pings == []
+        assert len(rig.sockets) == 1
+        socket.pongs = False
+        await rig.pass_s(11.0)
+        assert rig.lost == [["A"]]
+        assert any("half open" in message for message in rig.messages())
+        await rig.pass_s(2.0)
+        assert len(rig.sockets) == 2
 
 
 async def test_a_successor_is_not_asked_while_the_old_connection_is_there() -> None:

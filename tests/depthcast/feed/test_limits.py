@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from depthcast.feed import FeedLimits
+from depthcast.venues.binance import Binance
+from depthcast.venues.binance_futures import BinanceFutures
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,6 @@ def test_the_defaults_stay_within_the_limits_of_the_exchange() -> None:
 
 
 def test_a_venue_that_takes_twice_as_many_messages_is_told_things_twice_as_often() -> None:
-    spot, futures = FeedLimits.of(5), FeedLimits.of(10)
+    spot, futures = FeedLimits.of(Binance()), FeedLimits.of(BinanceFutures())
     assert spot == FeedLimits()
     assert futures.control_interval_s == spot.control_interval_s / 2

@@ -240,3 +240,33 @@ def test_answers_without_a_name_belong_to_the_oldest_message() -> None:
     kept.acked(OLDEST, 3.0)
     kept.refused(OLDEST, 3.0)
     assert kept.live("A")
+
+
+def test_a_venue_may_answer_for_each_stream() -> None:
+    streams = ledger("A", "B", ack_timeout_s=10.0)
+    sent(streams, 0.0)
+    streams.acked_stream("A", 1.0)
+    streams.acked_stream("UNKNOWN", 1.0)
+    assert [streams.live(symbol) for symbol in "AB"] == [True, False]
+    assert streams.settled_at is None
+    assert streams.overdue(10.0), "the request has one stream left"
+    streams.acked_stream("B", 2.0)
+    assert (streams.settled_at, streams.overdue(100.0)) == (2.0, False)
+
+
+def test_of_a_request_that_is_refused_in_part_the_rest_is_asked_for_again() -> None:
+    streams = ledger("A", "B", "C", refused_initial_s=5.0)
+    sent(streams, 0.0)
+    streams.acked_stream("A", 0.1)
+    streams.refused(OLDEST, 0.2)
+    streams.acked_stream("C", 0.3)
+    assert [streams.live(symbol) for symbol in "ABC"] == [True, False, True]
+    assert sent(streams, 5.3) == ("SUBSCRIBE", ["B"], 2)
+    streams.acked_stream("B", 5.4)
+    assert not streams.overdue(100.0)
+
+
+def test_no_stream_is_taken_for_acknowledged_that_was_never_asked_for() -> None:
+    streams = ledger("A")
+    streams.acked_stream("A", 0.0)
+    assert not streams.live("A")

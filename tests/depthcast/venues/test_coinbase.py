@@ -16,9 +16,9 @@ from depthcast.errors import (
     SettingsError,
     VenueUnavailable,
 )
-from depthcast.events import Diff
+from depthcast.events import Diff, LevelSnapshot
 from depthcast.orders.messages import Changed, Done, Matched, Opened, OrderSnapshot, Passed
-from depthcast.venues import OLDEST, Ack, Ignored, LevelSnapshot, RequestFailed
+from depthcast.venues import OLDEST, Ack, Ignored, RequestFailed
 from depthcast.venues.coinbase import Coinbase
 from depthcast.venues.coinbase_signing import CoinbaseKey
 
