@@ -8,6 +8,7 @@ its place.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from depthcast.files import Scheme
@@ -24,6 +25,7 @@ from server.ping import ping_endpoint, time_endpoint
 from server.pulse import Pulse
 from server.settings import ServerSettings
 from server.tickers import Tickers
+from server.travel import Travel, travel_weight
 from server.weights import Weight, Weights
 
 
@@ -35,7 +37,8 @@ class Weighed(NamedTuple):
 
 
 class Mirror:
-    """One venue's endpoints. ``hot`` and ``tops`` are the service's files in memory."""
+    """One venue's endpoints. ``hot`` and ``tops`` are the service's files in memory; ``tape_bytes`` is what
+    its tape may take."""
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Mirror:
         *,
         hot: HotFiles,
         tops: HotFiles,
+        tape_bytes: int,
         on_read: OnRead,
         on_hearing: Callable[[Hearing], None],
     ) -> None:
@@ -89,8 +93,18 @@ class Mirror:
             on_read=on_read,
             refresh_s=settings.exchange_info_refresh_s,
         )
+        self.travel = Travel(
+            store,
+            self.catalogue,
+            venue=scheme.venue,
+            parse=words.parse_depth,
+            on_read=on_read,
+            memory_bytes=tape_bytes,
+            read_timeout_s=settings.read_timeout_ms / 1000,
+        )
+        at_weight = partial(travel_weight, weight=words.depth_weight)
         self._endpoints = {
-            "depth": Weighed(depth.answer, words.depth_weight),
+            "depth": Weighed(self.travel.depth(depth.answer), at_weight),
             "ticker/bookTicker": Weighed(self._tickers.answer, words.book_ticker_weight),
             "exchangeInfo": Weighed(self._exchange_info.answer, lambda _: words.exchange_info_weight),
             "ping": Weighed(ping_endpoint(words.refuse_parameters), lambda _: words.ping_weight),
@@ -113,4 +127,4 @@ class Mirror:
 
     async def close(self) -> None:
         """End the reads that are under way."""
-        await asyncio.gather(self._tickers.close(), self._exchange_info.close())
+        await asyncio.gather(self._tickers.close(), self._exchange_info.close(), self.travel.close())

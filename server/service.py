@@ -126,6 +126,8 @@ class Service:
         )
         self._upstream = _upstream(settings, self.metrics) if settings.stale_policy == "proxy" else None
         freshness = Freshness(self.pulse, stale_after_s=stale_after_s)
+        # Each of the venues has its part.
+        tape_bytes = settings.tape_memory_mb * 2**20 // max(1, len({BINANCE.venue, *settings.venues}))
         self.mirrors = [
             Mirror(
                 SCHEMES[name],
@@ -133,6 +135,7 @@ class Service:
                 store,
                 hot=self.hot,
                 tops=self.tops,
+                tape_bytes=tape_bytes,
                 on_read=self._note_read,
                 on_hearing=self.metrics.heard,
             )
@@ -214,7 +217,7 @@ class Service:
             store,
             self.catalogue,
             on_read=self._note_read,
-            memory_bytes=settings.tape_memory_mb * 2**20,
+            memory_bytes=tape_bytes,
             read_timeout_s=settings.read_timeout_ms / 1000,
         )
         self.heat = HeatFiles(

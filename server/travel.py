@@ -1,13 +1,14 @@
-"""``GET /api/v3/depth?…&at=``: the book as it was at a moment, from the tape.
+"""``GET /api/v3/depth?…&at=``: the book as it was at a moment, from the tape; of other venues likewise.
 
 ``at`` is a time or an update id (:mod:`depthcast.tape.asked`). The body is the file of that moment, byte for
 byte (:mod:`depthcast.tape.moment`); ``Depthcast-Version`` and ``Depthcast-Event-Time`` say at which id and
 time it stands, ``Depthcast-Certain`` how deep it is certain. Each limit is made from the book itself: no
 published file has to have it.
 
-What a later write cannot alter may be kept by caches for good: in a segment that is whole, the book of a
-time, or of an id whose epoch is named. An id alone may come again in a later epoch, so its answer is kept for
-a minute; and none of a segment that another replica may yet complete.
+A reader who has the body, as its entity tag tells, is answered 304. What a later write cannot alter may be
+kept by caches for good: in a segment that is whole, the book of a time, or of an id whose epoch is named. An
+id alone may come again in a later epoch, so its answer is kept for a minute; and none of a segment that
+another replica may yet complete.
 
 A moment that was not recorded is 404 with -1130, and in the member ``tape`` what was: ``from`` and ``to``
 (milliseconds, the last one exclusive), ``first`` and ``last`` (``epoch:id``); ``null`` where nothing was.
@@ -21,6 +22,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from depthcast.errors import BadFile, DepthcastError, ExtraMissing, NotOnTape, StoreError, StoreUnavailable
+from depthcast.files import BINANCE
 from depthcast.store import Store
 from depthcast.tape.asked import FORMS, Asked, parse_asked
 from depthcast.venues.binance_lists import BAD_COMBINATION, depth_weight
@@ -35,10 +37,11 @@ from depthcast.venues.binance_rest import (
     parse_time_unit,
 )
 from server import answers
-from server.answers import NO_RANGES, VARY, Answer, Endpoint, Header, json_answer, refusal
+from server.answers import NO_RANGES, VARY, Answer, Endpoint, Header, refusal
 from server.catalogue import Catalogue
 from server.edition import certain_header, version_headers
-from server.encoded import encoded
+from server.encoded import coding_for, encoded
+from server.encodings import Coding, acceptable
 from server.hot import OnRead, ReadOutcome
 from server.parsing import MAX_QUERY_BYTES
 
@@ -74,7 +77,7 @@ class TravelRequest(NamedTuple):
 
 
 class Travel:
-    """The endpoint. ``clock`` is monotonic, in seconds.
+    """One venue's endpoint. ``parse`` reads its requests; ``clock`` is monotonic, in seconds.
 
     ``memory_bytes``: for segments that were asked for; 0: no tape is read, and who asks is answered 501. At
     most ``max_waiting`` requests wait at a time; who is one too many is answered 503.
@@ -85,6 +88,8 @@ class Travel:
         store: Store,
         catalogue: Catalogue,
         *,
+        venue: str = BINANCE.venue,
+        parse: Callable[[bytes], DepthRequest | ApiError] = parse_depth,
         on_read: OnRead = lambda *_: None,
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
         read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
@@ -93,6 +98,8 @@ class Travel:
     ) -> None:
         self._store = store
         self._catalogue = catalogue
+        self._venue = venue
+        self._parse = parse
         self._on_read = on_read
         self._memory_bytes = memory_bytes
         self._read_timeout_s = read_timeout_s
@@ -108,7 +115,7 @@ class Travel:
         def answer(asked: answers.Asked) -> Answer | Awaitable[Answer]:
             if b"at=" not in asked.query or len(asked.query) > MAX_QUERY_BYTES:
                 return now(asked)
-            request = parse_travel(asked.query)
+            request = parse_travel(asked.query, self._parse)
             if request is None:
                 return now(asked)
             unit = parse_time_unit(asked.time_unit)
@@ -118,7 +125,7 @@ class Travel:
                 return refusal(request)
             if self._catalogue.limits(request.depth.symbol) is None:
                 return refusal(UNKNOWN_SYMBOL if self._catalogue.known else UNAVAILABLE)
-            return self._bounded(self._answer(request, asked.accept_encoding))
+            return self._bounded(self._answer(request, asked))
 
         return answer
 
@@ -148,7 +155,7 @@ class Travel:
         finally:
             self._waiting -= 1
 
-    async def _answer(self, request: TravelRequest, accept_encoding: bytes | None) -> Answer:
+    async def _answer(self, request: TravelRequest, asked: answers.Asked) -> Answer:
         tape = await self._opened()
         if tape is None:
             return refusal(NO_TAPE_READ)
@@ -160,10 +167,16 @@ class Travel:
             return absent(missing, extent)
         if moment is None:
             return refusal(UNAVAILABLE)
+        stem = _stem(moment, limit)
+        headers = _headers(request.at, moment)
+        has = _had(stem, asked)
+        if has is not None:
+            return Answer(304, [(b"etag", has), *headers], b"")
         body = moment.body(limit) if limit <= ASIDE_LIMIT else await asyncio.to_thread(moment.body, limit)
-        given = encoded(
-            json_answer(body)._replace(headers=_headers(request.at, moment, body)), accept_encoding
-        )
+        tag = _tag(stem, coding_for(len(body), asked.accept_encoding))
+        length: Header = (b"content-length", b"%d" % len(body))
+        made = Answer(200, [answers.JSON_TYPE, length, (b"etag", tag), *headers], body)
+        given = encoded(made, asked.accept_encoding)
         return given if isinstance(given, Answer) else await given
 
     async def _opened(self) -> "Tape | None":
@@ -176,7 +189,9 @@ class Travel:
                     except ExtraMissing as missing:
                         self._on_read("tape", ReadOutcome.FAILED, 0.0, missing)
                         return None
-                    self._tape = module.Tape(self._store, max_bytes=self._memory_bytes, clock=self._clock)
+                    self._tape = module.Tape(
+                        self._store, self._venue, max_bytes=self._memory_bytes, clock=self._clock
+                    )
         return self._tape
 
     async def _read(self, symbol: str, reading: Awaitable[T]) -> T | None:
@@ -199,8 +214,12 @@ class Travel:
         return found
 
 
-def parse_travel(query: bytes) -> TravelRequest | ApiError | None:
+def parse_travel(
+    query: bytes, parse: Callable[[bytes], DepthRequest | ApiError] = parse_depth
+) -> TravelRequest | ApiError | None:
     """The request of a raw query string, or its refusal; ``None`` where it has no parameter ``at``.
+
+    ``parse`` reads what is not ``at``.
 
     >>> parse_travel(b"symbol=ETHUSDT&at=id:7&limit=5").at
     Asked(time_ms=None, update_id=7, epoch=None)
@@ -213,7 +232,7 @@ def parse_travel(query: bytes) -> TravelRequest | ApiError | None:
     sent = parameters(moments, ("at",))
     if isinstance(sent, ApiError):
         return sent
-    depth = parse_depth(others)
+    depth = parse(others)
     if isinstance(depth, ApiError):
         return depth
     if not sent["at"]:
@@ -226,13 +245,13 @@ def parse_travel(query: bytes) -> TravelRequest | ApiError | None:
     return TravelRequest(depth, at) if depth.symbol_status is None else BAD_COMBINATION
 
 
-def travel_weight(query: bytes) -> int:
-    """What a request weighs, with ``at`` or without: as one for a book of now.
+def travel_weight(query: bytes, weight: Callable[[bytes], int] = depth_weight) -> int:
+    """What a request weighs, with ``at`` or without: as one for a book of now, which ``weight`` tells.
 
     >>> travel_weight(b"symbol=ETHUSDT&limit=5000&at=7"), travel_weight(b"symbol=ETHUSDT&limit=5000")
     (250, 250)
     """
-    return depth_weight(_apart(query)[1] if b"at=" in query else query)
+    return weight(_apart(query)[1] if b"at=" in query else query)
 
 
 def absent(missing: NotOnTape, extent: "Extent | None") -> Answer:
@@ -257,13 +276,30 @@ def _apart(query: bytes) -> tuple[bytes, bytes]:
     return b"&".join(of_moment), b"&".join(part for part in parts if part not in of_moment)
 
 
-def _headers(at: Asked, moment: "Moment", body: bytes) -> list[Header]:
+def _stem(moment: "Moment", limit: int) -> bytes:
+    """What the entity tag begins with: as that of a file, whose levels a keyframe may show less of."""
+    version, certain = moment.version, moment.certainty
+    shown = (min(certain.bids, limit), min(certain.asks, limit))
+    return b'"at-%d-%d-%d-%d-%d' % (version.epoch, version.update_id, limit, *shown)
+
+
+def _tag(stem: bytes, coding: Coding) -> bytes:
+    return stem + (b'"' if coding is Coding.IDENTITY else b'-%b"' % coding.value)
+
+
+def _had(stem: bytes, asked: answers.Asked) -> bytes | None:
+    """The tag that the reader has, of a body in a coding that it accepts (RFC 9110, 13.1.2)."""
+    if asked.if_none_match is None or stem not in asked.if_none_match:
+        return None
+    tags = (_tag(stem, coding) for coding in acceptable(asked.accept_encoding))
+    return next((tag for tag in tags if tag in asked.if_none_match), None)
+
+
+def _headers(at: Asked, moment: "Moment") -> list[Header]:
     kept = _NOT_YET
     if moment.final:
         kept = _FOR_GOOD if at.time_ms is not None or at.epoch is not None else _FOR_A_MINUTE
     return [
-        (b"content-type", answers.JSON_TYPE[1]),
-        (b"content-length", b"%d" % len(body)),
         (b"cache-control", kept),
         VARY,
         NO_RANGES,

@@ -237,7 +237,7 @@ class Player:
             self._exchange.publish_ticker(record.ticker)
             return
         if isinstance(record, RecordedSnapshot):
-            self._exchange.resume(record.symbol, self._book(record), record.update_id)
+            self._exchange.resume(record.symbol, self._book(record), record.update_id, record.times)
             return
         scale = self._scales[record.symbol]
         changes = [

@@ -271,14 +271,17 @@ class Exchange:
         for listener in tuple(instrument.listeners):
             listener.on_ticker(shifted)
 
-    def resume(self, symbol: str, book: TrueBook, update_id: int) -> None:
-        """Go on from another book: what led to it was not recorded, and is told by no diff."""
+    def resume(self, symbol: str, book: TrueBook, update_id: int, times: Times | None = None) -> None:
+        """Go on from another book: what led to it was not recorded, and is told by no diff. ``times`` are
+        what the book of futures tells."""
         instrument = self.instruments[symbol]
         old = instrument.journal
         base_id = update_id + instrument.id_shift
         instrument.journal = self.truth.begin(
             symbol, old.scale, book, base_id, divisible=False, time_ms=old.time_ms
         )
+        if times is not None:
+            instrument.journal.times = times
         instrument.sent_id = base_id
 
     # Faults that concern the whole exchange

@@ -23,6 +23,7 @@ from depthcast.store import Store
 from depthcast.tape.reading import Tape
 from depthcast.tape.segment import Keyframe
 from depthcast.tape.stretch import Run, stretch
+from depthcast.venues.taping import taping_of
 
 _ABOUT: Final = (
     "Play a stretch of the tape as an exchange: Binance's REST and websocket protocol, with the books, diffs "
@@ -84,6 +85,21 @@ async def source_of(tape: Tape, symbols: Sequence[str], bounds: Bounds) -> Sourc
     return capture.Source(opening, _merged(flows, first, bounds.from_ms))
 
 
+def simulator_settings(settings: ReplaySettings) -> Any:
+    """The simulator that plays it, which speaks as the venue does."""
+    from simulator.settings import Settings
+
+    return Settings(
+        futures=taping_of(settings.venue).transaction_times,
+        host=settings.listen.host,
+        port=settings.listen.port,
+        symbols=(),
+        speed=settings.speed,
+        history_s=HISTORY_S,
+        history_changes=HISTORY_CHANGES,
+    )
+
+
 async def _merged(
     flows: dict[str, AsyncIterator[Run]], first: dict[str, Run], from_ms: int
 ) -> AsyncIterator[Sequence[Record]]:
@@ -127,7 +143,15 @@ def _records(symbol: str, run: Run, after_ms: int) -> list[Record]:
         latest_ms = max(latest_ms, diff.event_time_ms)
         records.append(
             RecordedDiff(
-                latest_ms / 1000, symbol, diff.first, diff.last, diff.event_time_ms, diff.bids, diff.asks
+                latest_ms / 1000,
+                symbol,
+                diff.first,
+                diff.last,
+                diff.event_time_ms,
+                diff.bids,
+                diff.asks,
+                diff.previous if diff.previous >= 0 else None,
+                diff.transaction_time_ms,
             )
         )
     return records
@@ -135,8 +159,10 @@ def _records(symbol: str, run: Run, after_ms: int) -> list[Record]:
 
 def _snapshot(symbol: str, frame: Keyframe, at_ms: int) -> Record:
     from simulator.capture import RecordedSnapshot
+    from simulator.truth import Times
 
-    return RecordedSnapshot(at_ms / 1000, symbol, frame.update_id, frame.bids, frame.asks)
+    times = Times(frame.event_time_ms, frame.transaction_time_ms) if frame.transaction_time_ms else None
+    return RecordedSnapshot(at_ms / 1000, symbol, frame.update_id, frame.bids, frame.asks, times)
 
 
 def _time(record: Record) -> float:
@@ -145,7 +171,6 @@ def _time(record: Record) -> float:
 
 async def _replay(settings: ReplaySettings, symbols: tuple[str, ...], store: Store) -> None:
     from simulator.app import Simulator
-    from simulator.settings import Settings
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -155,16 +180,8 @@ async def _replay(settings: ReplaySettings, symbols: tuple[str, ...], store: Sto
     try:
         bounds = await bounds_of(settings, symbols, tape)
         source = await source_of(tape, symbols, bounds)
-        made = Settings(
-            host=settings.listen.host,
-            port=settings.listen.port,
-            symbols=(),
-            speed=settings.speed,
-            history_s=HISTORY_S,
-            history_changes=HISTORY_CHANGES,
-        )
         try:
-            simulator = Simulator(made, sources=[source])
+            simulator = Simulator(simulator_settings(settings), sources=[source])
             await simulator.start()
         except OSError as error:
             raise SettingsError(

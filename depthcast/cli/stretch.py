@@ -72,7 +72,7 @@ async def bounds_of(settings: StretchSettings, symbols: tuple[str, ...], tape: T
     if from_ms is None:
         from_ms = max(extent.from_ms for extent in extents.values())
     if to_ms is None:
-        to_ms = min(extent.to_ms for extent in extents.values())
+        to_ms = min(extent.end_ms for extent in extents.values())
     if to_ms <= from_ms:
         raise SettingsError(
             f"the stretch ends ({moment_text(to_ms)}) before it begins ({moment_text(from_ms)})"

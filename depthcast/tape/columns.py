@@ -23,13 +23,14 @@ class Empty(NamedTuple):
     event_time_ms: int
     local_time_us: int
     previous: int = CONSECUTIVE
+    transaction_time_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PieceRows:
     """Where a piece is among the rows: its keyframe at ``[start, diffs)``, its diffs at ``[diffs, stop)``.
 
-    ``update_id`` and the two times are the keyframe's, as in :class:`~depthcast.tape.segment.Keyframe`.
+    ``update_id`` and the times are the keyframe's, as in :class:`~depthcast.tape.segment.Keyframe`.
     """
 
     epoch: int
@@ -42,6 +43,7 @@ class PieceRows:
     bids_complete: bool
     asks_complete: bool
     empty: tuple[Empty, ...] = ()
+    transaction_time_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Columns:
     """A segment's rows as arrays, for whoever needs one moment of it. Times as in the API: ms, local µs.
 
     ``price_texts`` and ``amount_texts`` hold the exact strings of the rows whose float does not tell them.
+    ``transaction_time_ms`` is ``None`` where the venue does not tell when changes were made.
     """
 
     venue: str
@@ -69,6 +72,7 @@ class Columns:
     amount_decimals: int
     price_texts: Mapping[int, str]
     amount_texts: Mapping[int, str]
+    transaction_time_ms: NDArray[np.int64] | None = None
 
     @property
     def end_ms(self) -> int:

@@ -30,6 +30,7 @@ from depthcast.errors import NotOnTape
 from depthcast.files import Version
 from depthcast.tape.columns import Columns, PieceRows
 from depthcast.tape.segment import Hole
+from depthcast.venues.taping import PAIR, Taping, Told, taping_of
 
 # An IEEE double tells any two decimals of 15 significant digits apart and keeps their order.
 _FLOAT_DIGITS = 15
@@ -41,13 +42,16 @@ _Rows = NDArray[np.int64]
 class Moment:
     """A book as it was. ``final``: its segment is whole, so the tape will always tell the same.
 
-    ``event_time_ms`` is the exchange's clock of the last diff in it, 0 where that is not known.
+    ``event_time_ms`` is the exchange's clock of the last diff in it, ``transaction_time_ms`` when that made
+    its last change, 0 where that is not known.
     """
 
     version: Version
     event_time_ms: int
+    transaction_time_ms: int
     certainty: Certainty
     final: bool
+    _taping: Taping
     _columns: Columns
     _bids: _Rows
     _asks: _Rows
@@ -55,7 +59,8 @@ class Moment:
     def body(self, limit: int) -> bytes:
         """The file of that moment for one limit, at least 1. O(levels shown)."""
         bids, asks = self._rendered(self._bids[:limit]), self._rendered(self._asks[:limit])
-        return f'{{"lastUpdateId":{self.version.update_id},"bids":[{bids}],"asks":[{asks}]}}'.encode()
+        told = Told(self.version.update_id, self.event_time_ms, self.transaction_time_ms)
+        return self._taping.body(told, bids, asks).encode()
 
     def levels(self, limit: int | None = None) -> tuple[list[list[str]], list[list[str]]]:
         """Bids and asks, best first, as ``[price, quantity]`` of the exact strings: the certain ones."""
@@ -67,8 +72,9 @@ class Moment:
 
     def _rendered(self, rows: _Rows) -> str:
         held = self._columns
-        if held.price_texts or held.amount_texts:
-            return ",".join(f'["{price}","{amount}"]' for price, amount in self._strings(rows))
+        level = self._taping.level
+        if held.price_texts or held.amount_texts or level != PAIR:
+            return ",".join(level.format(*strings) for strings in self._strings(rows))
         level = f'["%.{held.price_decimals}f","%.{held.amount_decimals}f"]'
         # One formatting of all levels costs half as much as one each.
         numbers = np.column_stack((held.price[rows], held.amount[rows])).ravel().tolist()
@@ -98,13 +104,16 @@ class Moments:
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
+        self._taping = taping_of(columns.venue)
         self._pieces = tuple(_Piece(columns, rows) for rows in columns.pieces)
 
     @property
     def cost_bytes(self) -> int:
         """The memory that it may come to take."""
         held = self.columns
-        arrays = (held.event_time_ms, held.local_time_us, held.first, held.last, held.ask)
+        arrays = [held.event_time_ms, held.local_time_us, held.first, held.last, held.ask]
+        if held.transaction_time_ms is not None:
+            arrays.append(held.transaction_time_ms)
         rows = sum(array.nbytes for array in (*arrays, held.price, held.amount))
         texts = 120 * (len(held.price_texts) + len(held.amount_texts))
         # Of each row its key and its number, and of each diff at most four numbers.
@@ -165,8 +174,10 @@ class Moments:
         return Moment(
             Version(rows.epoch, int(piece.ids[event])),
             int(piece.times[event]),
+            int(piece.changed[event]),
             Certainty(len(bids), len(asks), rows.bids_complete, rows.asks_complete),
             self.columns.whole,
+            self._taping,
             self.columns,
             bids,
             asks,
@@ -195,8 +206,8 @@ def hole_text(hole: Hole) -> str:
 class _Piece:
     """One piece: its events (the keyframe, then each diff) and its sides.
 
-    ``ids`` and ``times`` are those of the events, ``upto`` the greatest time by then; ``stops`` is the row
-    behind each.
+    ``ids`` and ``times`` are those of the events, ``changed`` when each made its last change, ``upto`` the
+    greatest time by then; ``stops`` is the row behind each.
     """
 
     def __init__(self, columns: Columns, rows: PieceRows) -> None:
@@ -208,16 +219,23 @@ class _Piece:
         at = rows.diffs + ends
         ids = [np.array([rows.update_id], np.int64), columns.last[at]]
         times = [np.array([rows.event_time_ms], np.int64), columns.event_time_ms[at]]
+        made = columns.transaction_time_ms
+        changed = [
+            np.array([rows.transaction_time_ms], np.int64),
+            np.zeros(len(at), np.int64) if made is None else made[at],
+        ]
         stops = [np.array([rows.diffs], np.int64), at + 1]
         if rows.empty:
             empty = np.array([each.last for each in rows.empty], np.int64)
             ids.append(empty)
             times.append(np.array([each.event_time_ms for each in rows.empty], np.int64))
+            changed.append(np.array([each.transaction_time_ms for each in rows.empty], np.int64))
             # They change nothing: the rows in force are those of the diffs before.
             stops.append(rows.diffs + np.searchsorted(last, empty, "right"))
         order = np.argsort(np.concatenate(ids), kind="stable")
         self.ids = np.concatenate(ids)[order]
         self.times = np.concatenate(times)[order]
+        self.changed = np.concatenate(changed)[order]
         self.stops = np.concatenate(stops)[order]
         self.upto = np.maximum.accumulate(self.times)
 

@@ -15,13 +15,16 @@ microseconds; others stand behind them:
 ``previous_update_id``                 the id before it where ids have holes (Binance's futures), else -1
 ``epoch``, ``piece``                   the epoch of the ids, and the number of the piece in the segment
 ``price_text``, ``amount_text``        the exact string, only in rows where the float does not tell it
+``transaction_timestamp``              when the diff's last change was made, of venues that tell (futures)
 =====================================  ==================================================================
 
 **Exact strings.** ``depthcast.price_decimals`` and ``depthcast.amount_decimals`` in the file's metadata are
 ``d`` such that ``format(price, f".{d}f")`` is what the exchange sent, in every row without a text. That is
 checked when the file is written: a float tells every one of up to 15 significant digits, others are tried.
 
-The file's other metadata, ``depthcast.*``, is the segment's; :data:`FORMAT` says which version it is of.
+The file's other metadata, ``depthcast.*``, is the segment's. It says which version of the format it is of:
+:data:`PLAIN`, or :data:`FORMAT` where the venue's tape holds more than prices and amounts
+(:mod:`depthcast.venues.taping`), which who knows the former alone could not make books of.
 Needs the extra ``tape``.
 """
 
@@ -37,6 +40,7 @@ from depthcast.errors import BadFile, BadLevel, ExtraMissing
 from depthcast.events import CONSECUTIVE, Level
 from depthcast.tape.columns import Columns, Empty, PieceRows
 from depthcast.tape.segment import Hole, Keyframe, Piece, RecordedDiff, Segment
+from depthcast.venues.taping import Taping, taping_of
 
 try:
     import numpy as np
@@ -46,8 +50,11 @@ try:
 except ModuleNotFoundError as missing:
     raise ExtraMissing("the tape", "tape", missing.name or "pyarrow") from None
 
-FORMAT: Final = 1
-"""The version of the format; a reader refuses a later one."""
+FORMAT: Final = 2
+"""The latest version of the format; a reader refuses a later one."""
+
+PLAIN: Final = 1
+"""The version of files of prices and amounts alone."""
 
 MAX_ROWS: Final = 20_000_000
 """A file of more levels is refused: a symbol at the greatest rate seen has a hundredth of them a minute."""
@@ -81,7 +88,9 @@ SCHEMA: Final = pa.schema(
         ("amount_text", pa.string()),
     ]
 )
-"""The columns of a segment's file, in their order."""
+"""The columns of every segment's file, in their order."""
+
+TRANSACTION_TIME: Final = "transaction_timestamp"
 
 _ENCODINGS: Final = dict.fromkeys(
     (
@@ -92,6 +101,7 @@ _ENCODINGS: Final = dict.fromkeys(
         "previous_update_id",
         "epoch",
         "piece",
+        TRANSACTION_TIME,
     ),
     "DELTA_BINARY_PACKED",
 )
@@ -102,6 +112,11 @@ _DICTIONARIES: Final = ("exchange", "symbol", "side")
 __all__ = ["FORMAT", "Columns", "columns", "decode", "encode"]
 
 
+def schema_of(taping: Taping) -> Any:
+    """The columns of a venue's files."""
+    return SCHEMA.append(pa.field(TRANSACTION_TIME, pa.int64())) if taping.transaction_times else SCHEMA
+
+
 # Writing
 
 
@@ -110,13 +125,14 @@ def encode(segment: Segment) -> bytes:
 
     Raises :class:`~depthcast.errors.BadLevel` for a price or amount that is no plain decimal number.
     """
+    schema = schema_of(taping_of(segment.venue))
     rows = _Rows()
     pieces = [rows.add(number, piece) for number, piece in enumerate(segment.pieces)]
     price, price_texts, price_decimals = _numbers(rows.prices)
     amount, amount_texts, amount_decimals = _numbers(rows.amounts)
     count = len(price)
     # Each diff's own values, as often as it has levels.
-    each = np.array(rows.events, np.int64).reshape(-1, 8)
+    each = np.array(rows.events, np.int64).reshape(-1, 9)
     repeated = np.repeat(each, np.array(rows.sizes, np.int64), axis=0)
     sides = np.repeat(
         np.tile(np.array([0, 1], np.int8), len(rows.sides) // 2), np.array(rows.sides, np.int64)
@@ -138,17 +154,18 @@ def encode(segment: Segment) -> bytes:
             repeated[:, 7].astype(np.int32),
             price_texts,
             amount_texts,
-        ],
-        schema=SCHEMA,
+            repeated[:, 8] * 1000,
+        ][: len(schema)],
+        schema=schema,
     )
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
-        SCHEMA,
+        schema,
         compression="zstd",
         compression_level=_LEVEL,
         use_dictionary=list(_DICTIONARIES),
-        column_encoding=_ENCODINGS,
+        column_encoding={name: each for name, each in _ENCODINGS.items() if name in schema.names},
         store_schema=False,
     ) as writer:
         writer.write_table(table, row_group_size=max(count, 1))
@@ -158,9 +175,9 @@ def encode(segment: Segment) -> bytes:
     return bytes(sink.getvalue())
 
 
-_Values = tuple[int, int, bool, int, int, int, int, int]
+_Values = tuple[int, int, bool, int, int, int, int, int, int]
 """Of an event: its time in ms, the local one in µs, whether it is a keyframe; its first and last id and the
-one before it, the epoch of these, the piece."""
+one before it, the epoch of these, the piece; when its last change was made, in ms."""
 
 
 class _Rows:
@@ -189,6 +206,7 @@ class _Rows:
                 CONSECUTIVE,
                 piece.epoch,
                 number,
+                frame.transaction_time_ms,
             ),
             frame.bids,
             frame.asks,
@@ -196,15 +214,12 @@ class _Rows:
         diffs = len(self.prices)
         empty = []
         for diff in piece.diffs:
-            first, last, event_time_ms, local_time_us, bids, asks, previous = diff
+            first, last, event_time_ms, local_time_us, bids, asks, previous, changed_ms = diff
             if bids or asks:
-                self._event(
-                    (event_time_ms, local_time_us, False, first, last, previous, piece.epoch, number),
-                    bids,
-                    asks,
-                )
+                ids = first, last, previous, piece.epoch
+                self._event((event_time_ms, local_time_us, False, *ids, number, changed_ms), bids, asks)
             else:
-                empty.append(Empty(first, last, event_time_ms, local_time_us, previous))
+                empty.append(Empty(first, last, event_time_ms, local_time_us, previous, changed_ms))
         return PieceRows(
             epoch=piece.epoch,
             start=start,
@@ -216,6 +231,7 @@ class _Rows:
             bids_complete=frame.bids_complete,
             asks_complete=frame.asks_complete,
             empty=tuple(empty),
+            transaction_time_ms=frame.transaction_time_ms,
         )
 
     def _event(
@@ -298,8 +314,9 @@ def _first_bad(texts: Iterable[str]) -> str:
 def _metadata(
     segment: Segment, pieces: Iterable[PieceRows], *, price_decimals: int, amount_decimals: int
 ) -> dict[str, str]:
+    taping = taping_of(segment.venue)
     told = {
-        "format": str(FORMAT),
+        "format": str(PLAIN if schema_of(taping) is SCHEMA else FORMAT),
         "venue": segment.venue,
         "symbol": segment.symbol,
         "start_ms": str(segment.start_ms),
@@ -308,17 +325,20 @@ def _metadata(
         "last_id": str(segment.last_id),
         "whole": "true" if segment.whole else "false",
         "holes": _json([hole._asdict() for hole in segment.holes]),
-        "pieces": _json([_piece_json(piece) for piece in pieces]),
+        "pieces": _json([_piece_json(piece, taping) for piece in pieces]),
         "price_decimals": str(price_decimals),
         "amount_decimals": str(amount_decimals),
     }
     return {_PREFIX + name: value for name, value in told.items()}
 
 
-def _piece_json(piece: PieceRows) -> dict[str, Any]:
-    told: dict[str, Any] = {name: getattr(piece, name) for name in PieceRows.__slots__ if name != "empty"}
+def _piece_json(piece: PieceRows, taping: Taping) -> dict[str, Any]:
+    left_out = ("empty",) if taping.transaction_times else ("empty", "transaction_time_ms")
+    told: dict[str, Any] = {
+        name: getattr(piece, name) for name in PieceRows.__slots__ if name not in left_out
+    }
     if piece.empty:
-        told["empty"] = piece.empty
+        told["empty"] = [each if taping.transaction_times else each[:5] for each in piece.empty]
     return told
 
 
@@ -353,6 +373,9 @@ def columns(body: bytes, key: str = "?") -> Columns:
             amount_decimals=_few(told["amount_decimals"]),
             price_texts=texts[0],
             amount_texts=texts[1],
+            transaction_time_ms=(
+                table[TRANSACTION_TIME].to_numpy() // 1000 if TRANSACTION_TIME in table.column_names else None
+            ),
         )
         _check_rows(found, table.num_rows)
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
@@ -397,7 +420,7 @@ def _read(body: bytes, key: str) -> tuple[Any, Mapping[str, str]]:
         if rows > MAX_ROWS:
             raise BadFile(key, f"a segment of {rows} levels is refused")
         wanted = [name for name in SCHEMA.names if name not in ("exchange", "symbol", "is_snapshot")]
-        return file.read(columns=wanted, use_threads=False), told
+        return file.read(columns=[*wanted, TRANSACTION_TIME], use_threads=False), told
     except (KeyError, ValueError, OSError, pa.ArrowException) as error:
         raise BadFile(key, f"it is no segment of the tape: {error!r:.100}") from None
 
@@ -428,7 +451,11 @@ def _check_rows(held: Columns, rows: int) -> None:
         at = piece.stop
     if at != rows or not held.pieces:
         raise ValueError("it has rows that are of no piece")
-    whole_numbers = (held.event_time_ms, held.local_time_us, held.first, held.last, held.previous)
+    whole_numbers = [held.event_time_ms, held.local_time_us, held.first, held.last, held.previous]
+    if taping_of(held.venue).transaction_times:
+        if held.transaction_time_ms is None:
+            raise ValueError("it does not tell when changes were made")
+        whole_numbers.append(held.transaction_time_ms)
     kinds = [each.dtype == np.int64 for each in whole_numbers]
     kinds += [each.dtype == np.float64 for each in (held.price, held.amount)]
     if not all(kinds) or held.ask.dtype != np.bool_:
@@ -445,8 +472,10 @@ def _piece(held: Columns, rows: PieceRows, levels: Sequence[tuple[str, str]]) ->
         tuple(levels[asks_from : rows.diffs]),
         rows.bids_complete,
         rows.asks_complete,
+        rows.transaction_time_ms,
     )
-    diffs = [RecordedDiff(*each[:4], (), (), each.previous) for each in rows.empty]
+    diffs = [RecordedDiff(*each[:4], (), (), each.previous, each.transaction_time_ms) for each in rows.empty]
+    made = held.transaction_time_ms
     last = held.last[rows.diffs : rows.stop]
     starts = rows.diffs + np.concatenate((np.zeros(1, np.int64), np.flatnonzero(np.diff(last)) + 1))
     bounds = [*starts.tolist(), rows.stop] if len(last) else []
@@ -463,6 +492,7 @@ def _piece(held: Columns, rows: PieceRows, levels: Sequence[tuple[str, str]]) ->
                 tuple(levels[start:split]),
                 tuple(levels[split:stop]),
                 int(held.previous[start]),
+                0 if made is None else int(made[start]),
             )
         )
     return Piece(rows.epoch, frame, tuple(sorted(diffs, key=lambda diff: diff.last)))

@@ -47,12 +47,22 @@ class Aside(Protocol):
 
 
 class Extent(NamedTuple):
-    """What a tape holds: times in ms since 1970, the last one exclusive, and update ids with their epochs."""
+    """What a tape holds: times in ms since 1970, the last one exclusive, and update ids with their epochs.
+
+    ``torn``: it ends in a hole, which begins with the millisecond of the last diff: of that one more may be
+    missing.
+    """
 
     from_ms: int
     to_ms: int
     first: tuple[int, int]
     last: tuple[int, int]
+    torn: bool = False
+
+    @property
+    def end_ms(self) -> int:
+        """Before this all of its diffs are."""
+        return self.to_ms + self.torn
 
     def __str__(self) -> str:
         ids = " to ".join(f"{epoch}:{update_id}" for epoch, update_id in (self.first, self.last))
@@ -134,7 +144,8 @@ class Tape:
         first, last = opening[0], closing[-1]
         from_ms = max((h.to_ms for h in first.holes if h.after_id is None), default=first.start_ms)
         to_ms = min((h.from_ms for h in last.holes if h.before_id is None), default=last.end_ms)
-        return Extent(from_ms, to_ms, (first.epoch, first.first_id), (last.epoch, last.last_id))
+        torn = any(hole.before_id is None for hole in last.holes)
+        return Extent(from_ms, to_ms, (first.epoch, first.first_id), (last.epoch, last.last_id), torn)
 
     async def entries(self, symbol: str, from_ms: int, to_ms: int) -> list[Entry]:
         """The segments that overlap the time from ``from_ms`` to before ``to_ms``, oldest first."""

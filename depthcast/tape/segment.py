@@ -24,7 +24,8 @@ class Keyframe(NamedTuple):
 
     ``event_time_ms`` is the exchange's clock of the last diff in it, 0 where that is not known (a book fresh
     from the exchange's own snapshot); ``local_time_us`` the recorder's own clock when that diff came.
-    ``bids_complete``: no bid exists beyond the last one shown.
+    ``bids_complete``: no bid exists beyond the last one shown. ``transaction_time_ms`` is when its last
+    change was made, 0 where the venue does not tell.
     """
 
     update_id: int
@@ -34,19 +35,26 @@ class Keyframe(NamedTuple):
     asks: Sequence[Level]
     bids_complete: bool
     asks_complete: bool
+    transaction_time_ms: int = 0
 
     def snapshot(self) -> Snapshot:
         """As what a :class:`~depthcast.book.Book` begins from."""
         return Snapshot(
-            self.update_id, self.bids, self.asks, self.bids_complete, self.asks_complete, self.event_time_ms
+            self.update_id,
+            self.bids,
+            self.asks,
+            self.bids_complete,
+            self.asks_complete,
+            self.event_time_ms,
+            self.transaction_time_ms,
         )
 
 
 class RecordedDiff(NamedTuple):
     """A diff as it came: update ids ``first`` to ``last``, levels of exact strings, zero removes.
 
-    ``previous`` is the id before it where the venue's ids have holes, as in
-    :class:`~depthcast.events.Diff`.
+    ``previous`` is the id before it where the venue's ids have holes, and ``transaction_time_ms`` when its
+    last change was made, both as in :class:`~depthcast.events.Diff`.
     """
 
     first: int
@@ -56,6 +64,7 @@ class RecordedDiff(NamedTuple):
     bids: Sequence[Level]
     asks: Sequence[Level]
     previous: int = CONSECUTIVE
+    transaction_time_ms: int = 0
 
     @property
     def after(self) -> int:
@@ -64,7 +73,16 @@ class RecordedDiff(NamedTuple):
 
     def diff(self, symbol: str) -> Diff:
         """As what a :class:`~depthcast.book.Book` applies."""
-        return Diff(symbol, self.first, self.last, self.event_time_ms, self.bids, self.asks, self.previous)
+        return Diff(
+            symbol,
+            self.first,
+            self.last,
+            self.event_time_ms,
+            self.bids,
+            self.asks,
+            self.previous,
+            self.transaction_time_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +102,12 @@ class Piece:
     def last_id(self) -> int:
         """The update id of the latest book that it has."""
         return self.diffs[-1].last if self.diffs else self.keyframe.update_id
+
+    @property
+    def after(self) -> int:
+        """The id behind which it holds every change: before that of its keyframe, where its first diff spans
+        that."""
+        return min(self.first_id, self.diffs[0].after) if self.diffs else self.first_id
 
     @property
     def from_ms(self) -> int:
@@ -259,10 +283,10 @@ def joined(pieces: Iterable[Piece]) -> list[Piece]:
     # Of two that begin with the same book, the one that shows more of it goes first.
     for piece in sorted(pieces, key=lambda each: (each.epoch, each.first_id, -_levels(each.keyframe))):
         last = made[-1] if made else None
-        if last is None or last.epoch != piece.epoch or last.last_id < piece.first_id:
+        if last is None or last.epoch != piece.epoch or last.last_id < piece.after:
             made.append(piece)
         elif piece.last_id > last.last_id:
-            # It is known from before ``last.last_id`` on, so the first one kept here follows on that.
+            # It is known from ``last.last_id`` on at least, so the first one kept here follows on that.
             later = [diff for diff in piece.diffs if diff.last > last.last_id]
             made[-1] = Piece(last.epoch, last.keyframe, (*last.diffs, *later))
     return made

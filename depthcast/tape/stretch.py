@@ -68,5 +68,13 @@ def _within(piece: Piece, symbol: str, from_ms: int, to_ms: int) -> Piece | None
         last = piece.diffs[before - 1]
         bids, asks = book.strings()
         complete = frame.bids_complete, frame.asks_complete
-        frame = Keyframe(book.update_id, book.event_time_ms, last.local_time_us, bids, asks, *complete)
+        frame = Keyframe(
+            book.update_id,
+            book.event_time_ms,
+            last.local_time_us,
+            bids,
+            asks,
+            *complete,
+            book.transaction_time_ms,
+        )
     return Piece(piece.epoch, frame, piece.diffs[before : before + during])

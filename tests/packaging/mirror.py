@@ -202,6 +202,7 @@ PURE: Final = (
     "depthcast.agreement",
     "depthcast.unsequenced",
     "depthcast.venues.registry",
+    "depthcast.venues.taping",
     "depthcast.store",
     "depthcast.store.failure",
     "depthcast.store.key",

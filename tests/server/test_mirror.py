@@ -10,11 +10,13 @@ import pytest
 from depthcast.errors import SettingsError
 from depthcast.files import BINANCE_US, BINANCE_USDM, CONTENT_TYPE, FileInfo, Scheme, depth_key
 from depthcast.store.memory import MemoryStore
+from depthcast.tape.segment import Keyframe, Piece, RecordedDiff, Segment
 from server.settings import ServerSettings
 from simulator.app import Simulator
 from simulator.clock import ManualClock
 from simulator.settings import Settings
 from tests.conformance.world import Got, ask, serving
+from tests.depthcast.tape.stored import store_segments
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
@@ -24,6 +26,7 @@ class Place(NamedTuple):
 
     exchange: int
     server: int
+    store: MemoryStore
 
     async def both(self, target: str) -> tuple[Got, Got]:
         asked = f"GET {target}"
@@ -47,7 +50,7 @@ async def place() -> AsyncIterator[Place]:
         await store.put_if(BINANCE_USDM.exchange_info_key, listed.body, match=None)
         await put(store, depth_key("BTCUSD", 5, BINANCE_US), b'{"lastUpdateId":7,"bids":[],"asks":[]}')
         async with serving(store, venues=("binanceusdm", "binanceus")) as server:
-            yield Place(port, server)
+            yield Place(port, server, store)
 
 
 async def put(store: MemoryStore, key: str, body: bytes) -> None:
@@ -135,3 +138,31 @@ def test_the_first_venue_is_always_served_and_an_unknown_one_is_refused() -> Non
 def test_schemes_say_where_a_venue_is_answered() -> None:
     schemes: list[Scheme] = [BINANCE_US, BINANCE_USDM]
     assert [scheme.root for scheme in schemes] == ["binanceus/api/v3/", "fapi/v1/"]
+
+
+async def test_the_book_of_a_moment_is_the_file_of_then_at_both_paths(place: Place) -> None:
+    diffs = [
+        RecordedDiff(
+            9, 10 + at, 1_790_000_000_000 + at, 0, [("5.0", str(at + 1))], [], 9 + at, 1_789_999_999_990
+        )
+        for at in range(3)
+    ]
+    frame = Keyframe(9, 1_789_999_999_900, 0, [("4.0", "1")], [("6.0", "1")], True, True, 1_789_999_999_890)
+    piece, start_ms = Piece(0, frame, diffs), 1_790_000_000_000 // 60_000 * 60_000
+    segment = Segment.of("binanceusdm", "BTCUSDT", start_ms, 60, [piece], from_start=True, to_end=True)
+    await store_segments(place.store, [segment])
+    wanted = b'"E":1790000000001,"T":1789999999990,"bids":[["5.0","2"],["4.0","1"]],"asks":[["6.0","1"]]}'
+    for path in ("/fapi/v1/depth", "/binanceusdm/fapi/v1/depth"):
+        target = f"{path}?symbol=btcusdt&limit=5&at=1790000000001"
+        got = await asyncio.to_thread(ask, place.server, f"GET {target}")
+        assert (got.status, got.body) == (200, b'{"lastUpdateId":11,' + wanted)
+        assert got.headers["x-mbx-used-weight-1m"] == "2" if path.startswith("/fapi") else "4"
+        again = await asyncio.to_thread(
+            ask, place.server, f"GET {target}", {"If-None-Match": got.headers["ETag"]}
+        )
+        assert (again.status, again.body) == (304, b"")
+    for query, code in (("limit=7&at=10", -4021), ("limit=5&at=now", -1100), ("limit=5&at=7", -1130)):
+        got = await asyncio.to_thread(ask, place.server, f"GET /fapi/v1/depth?symbol=BTCUSDT&{query}")
+        assert json.loads(got.body)["code"] == code
+    got = await asyncio.to_thread(ask, place.server, "GET /fapi/v1/depth?symbol=ETHUSDT&at=10")
+    assert (got.status, json.loads(got.body)["tape"]) == (404, None)

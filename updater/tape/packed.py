@@ -23,6 +23,7 @@ class PackedDiff(NamedTuple):
     local_time_us: int
     levels: bytes
     previous: int = CONSECUTIVE
+    transaction_time_ms: int = 0
 
     @property
     def size(self) -> int:
@@ -32,7 +33,14 @@ class PackedDiff(NamedTuple):
     def unpack(self) -> RecordedDiff:
         bids, asks = orjson.loads(self.levels)
         return RecordedDiff(
-            self.first, self.last, self.event_time_ms, self.local_time_us, bids, asks, self.previous
+            self.first,
+            self.last,
+            self.event_time_ms,
+            self.local_time_us,
+            bids,
+            asks,
+            self.previous,
+            self.transaction_time_ms,
         )
 
 
@@ -45,6 +53,7 @@ class PackedBook(NamedTuple):
     body: bytes
     bids_complete: bool
     asks_complete: bool
+    transaction_time_ms: int = 0
 
     @property
     def size(self) -> int:
@@ -61,6 +70,7 @@ class PackedBook(NamedTuple):
             told["asks"],
             self.bids_complete,
             self.asks_complete,
+            self.transaction_time_ms,
         )
 
 
@@ -73,6 +83,7 @@ def pack_diff(diff: Diff, local_time_us: int) -> PackedDiff:
         local_time_us,
         orjson.dumps((diff.bids, diff.asks)),
         diff.previous,
+        diff.transaction_time_ms,
     )
 
 
@@ -86,6 +97,7 @@ def pack_book(book: Book, local_time_us: int) -> PackedBook:
         book.body(max(certain.bids, certain.asks, 1)),
         certain.bids_complete,
         certain.asks_complete,
+        book.transaction_time_ms,
     )
 
 

@@ -6,22 +6,26 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from binance.spot import Spot
 
 import depthcast
-from depthcast.cli.replay import ReplaySettings, source_of
+from depthcast.cli.replay import ReplaySettings, simulator_settings, source_of
 from depthcast.cli.stretch import Bounds, bounds_of, symbols_of
 from depthcast.errors import NotOnTape, SettingsError, UnknownSymbol
 from depthcast.store.memory import MemoryStore
 from depthcast.tape.asked import Asked
 from depthcast.tape.reading import Tape
+from depthcast.tape.segment import Segment
 from simulator.app import Simulator
 from simulator.capture import Record, RecordedDiff, RecordedSnapshot
 from simulator.settings import Settings
 from tests.depthcast.cli.taped import BUCKET, MINUTE_MS, OTHER, TAPED, s3, write_tape, write_to_s3
+from tests.depthcast.tape import futures
+from tests.depthcast.tape.stored import store_segments
 from tests.depthcast.tape.tapes import START_MS, SYMBOL
 
 WHOLE = Bounds(START_MS, START_MS + 3 * MINUTE_MS)
@@ -133,6 +137,21 @@ async def test_a_stretch_that_is_not_said_is_where_all_were_recorded() -> None:
         assert await bounds_of(part, (SYMBOL,), tape) == (START_MS + MINUTE_MS, START_MS + 70_000)
 
 
+async def test_a_tape_that_is_still_open_is_played_to_its_last_diff() -> None:
+    [piece] = TAPED.segments[SYMBOL][0].pieces
+    half = replace(piece, diffs=piece.diffs[:30])
+    store = MemoryStore()
+    await store_segments(
+        store, [Segment.of("binance", SYMBOL, START_MS, 60, [half], from_start=True, to_end=False)]
+    )
+    tape = Tape(store)
+    bounds = await bounds_of(ReplaySettings(symbols=(SYMBOL,)), (SYMBOL,), tape)
+    source = await source_of(tape, (SYMBOL,), bounds)
+    records = [record async for batch in source.flow for record in batch]
+    assert [r.last for r in records if isinstance(r, RecordedDiff)] == [diff.last for diff in half.diffs]
+    await tape.close()
+
+
 @pytest.mark.parametrize(
     ("options", "error", "why"),
     [
@@ -167,3 +186,30 @@ async def test_a_stretch_in_a_hole_has_nothing_to_play() -> None:
         inside = Bounds(START_MS + MINUTE_MS + 15_000, START_MS + MINUTE_MS + 20_000)
         with pytest.raises(NotOnTape, match="nothing was recorded in it"):
             await source_of(tape, (SYMBOL,), inside)
+
+
+@pytest.mark.captures
+@pytest.mark.skipif(not futures.DATA.exists(), reason="the captured exchange data is not beside the checkout")
+async def test_futures_are_an_exchange_of_futures_again() -> None:
+    symbols = futures.run().symbols
+    store = MemoryStore()
+    for symbol in symbols:
+        await store_segments(store, futures.segments_of(symbol))
+    tape = Tape(store, futures.VENUE)
+    settings = ReplaySettings(symbols=symbols, venue=futures.VENUE)
+    bounds = await bounds_of(settings, symbols, tape)
+    source = await source_of(tape, symbols, bounds)
+    made = simulator_settings(settings)
+    assert made.futures
+    async with Simulator(replace(made, port=0, speed=0), sources=[source]) as simulator:
+        urls = {"rest_url": simulator.rest_url, "ws_url": simulator.ws_url}
+        async with depthcast.connect(futures.VENUE, symbols, **urls) as books:
+            for symbol in symbols:
+                last = [diff for diff in futures.diffs_of(symbol) if diff.event_time_ms < bounds.to_ms][-1]
+                async with asyncio.timeout(WAIT_S):
+                    while not books[symbol].ready or books[symbol].update_id < last.last:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+                moment = await tape.at(symbol, Asked(update_id=last.last))
+                assert f'"T":{last.transaction_time_ms},'.encode() in moment.body(5)
+                assert books[symbol].body(100) == moment.body(100)
+    await tape.close()

@@ -202,7 +202,7 @@ def rewritten(body: bytes, *, drop: str = "", **told: str) -> bytes:
 @pytest.mark.parametrize(
     ("told", "why"),
     [
-        ({"format": "2"}, "of version 2"),
+        ({"format": "3"}, "of version 3"),
         ({"format": "x"}, "no segment"),
         ({"pieces": "[]"}, "of no piece"),
         ({"pieces": "[{}]"}, "no segment"),
@@ -281,3 +281,28 @@ def test_ids_with_holes_between_diffs_come_back() -> None:
     segment = whole(Piece(0, frame, diffs))
     segment.check()
     assert decode(encode(segment)) == segment
+
+
+def test_futures_tell_when_changes_were_made_and_others_are_as_they_were() -> None:
+    frame = Keyframe(9, 700, 0, (("1.4", "2"),), (("1.5", "2"),), True, True, 650)
+    diffs = (
+        RecordedDiff(12, 15, START_MS, 1, (("1.4", "3"),), (), 9, START_MS - 7),
+        RecordedDiff(20, 20, START_MS + 1, 2, (), (), 15, START_MS - 6),
+        RecordedDiff(30, 31, START_MS + 2, 3, (), (("1.6", "4"),), 20, START_MS - 5),
+    )
+    segment = replace(whole(Piece(0, frame, diffs)), venue="binanceusdm")
+    body = encode(segment)
+    assert decode(body) == segment
+    held = table(body)
+    assert held.schema.metadata[b"depthcast.format"] == b"2"
+    assert held["transaction_timestamp"].to_pylist() == [
+        650_000,
+        650_000,
+        (START_MS - 7) * 1000,
+        (START_MS - 5) * 1000,
+    ]
+    plain = table(encode(chain(Random(8), 5)))
+    assert plain.schema.metadata[b"depthcast.format"] == b"1"
+    assert "transaction_timestamp" not in plain.column_names
+    with pytest.raises(BadFile, match="when changes were made"):
+        columns(rewritten(body, drop="transaction_timestamp"))

@@ -210,7 +210,7 @@ def test_a_time_is_found_without_any_index() -> None:
 def test_the_tape_begins_and_ends_where_its_holes_do() -> None:
     async def ask(tape: Tape, store: MemoryStore) -> None:
         extent = await tape.extent(SYMBOL)
-        assert extent == (START_MS - 0, START_MS + MINUTE_MS + 54_000, (0, 100), (0, 120))
+        assert extent == (START_MS - 0, START_MS + MINUTE_MS + 54_000, (0, 100), (0, 120), True)
 
     reading(ask, minute(0, holes="start"), minute(1, holes="end"))
 

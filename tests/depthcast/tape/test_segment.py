@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from depthcast.book import Book
-from depthcast.tape.segment import Hole, Piece, Segment, joined, merge
+from depthcast.tape.segment import Hole, Piece, RecordedDiff, Segment, joined, merge
 from tests.depthcast.tape.tapes import START_MS, NaiveBook, chain, exact, part, whole
 
 
@@ -199,3 +199,27 @@ def test_check_finds_what_is_broken(broken: "object", why: str) -> None:
     assert callable(broken)
     with pytest.raises(AssertionError, match=why):
         broken(chain(Random(12), 10)).check()
+
+
+def test_pieces_are_joined_where_a_diff_spans_the_book_that_a_piece_begins_with() -> None:
+    # Ids of futures have holes: a snapshot's is often one that no diff ends at.
+    before = Piece(0, NaiveBook(90, [], []).keyframe(), [_futures(90, 95, 100)])
+    begun = Piece(0, NaiveBook(105, [], []).keyframe(), [_futures(100, 103, 110), _futures(110, 118, 120)])
+    assert begun.after == 100
+    [piece] = joined([begun, before])
+    assert [diff.last for diff in piece.diffs] == [100, 110, 120]
+    later = replace(begun, diffs=[_futures(101, 103, 110)])
+    assert joined([before, later]) == [before, later]
+    torn_one, other = (
+        Segment.of("binanceusdm", "X", START_MS, 60, [each], from_start=first, to_end=not first)
+        for each, first in ((before, True), (begun, False))
+    )
+    union = merge(torn_one, other)
+    union.check()
+    assert union.whole
+
+
+def _futures(previous: int, first: int, last: int) -> RecordedDiff:
+    return RecordedDiff(
+        first, last, START_MS + last, 0, [("1.0", str(last))], [], previous, START_MS + last - 3
+    )

@@ -98,8 +98,11 @@ class CountingStore(MemoryStore):
 class Exchange:
     """The capture as it goes on: each diff at its time, and snapshots of the book as it is then."""
 
-    def __init__(self, first: Segment, diffs: Iterable[RecordedDiff]) -> None:
+    def __init__(
+        self, first: Segment, diffs: Iterable[RecordedDiff], *, symbol: str = SYMBOL, venue: str = "binance"
+    ) -> None:
         frame = first.pieces[0].keyframe
+        self.symbol, self.venue = symbol, venue
         self._book = Book.of(frame.snapshot())
         self._diffs = list(diffs)
         self._begins_ms = self._diffs[0].event_time_ms - 1000
@@ -111,13 +114,19 @@ class Exchange:
 
     def snapshot(self, limit: int) -> Snapshot:
         bids, asks = self._book.strings(limit)
-        return Snapshot(self._book.update_id, bids, asks, False, False)
+        book = self._book
+        if not book.transaction_time_ms:
+            return Snapshot(book.update_id, bids, asks, False, False)
+        # Of futures it tells when it is given out.
+        return Snapshot(
+            book.update_id, bids, asks, False, False, book.event_time_ms + 20, book.transaction_time_ms
+        )
 
     async def play(self) -> None:
         """Until the capture ends."""
         for at, each in enumerate(self._diffs):
             await asyncio.sleep(max(each.event_time_ms - self.now_ms, 0) / 1000)
-            diff = each.diff(SYMBOL)
+            diff = each.diff(self.symbol)
             self._book.apply(diff)
             for replica in list(self.fleet.values()):
                 replica.hear(at, diff)
@@ -148,8 +157,8 @@ class Replica:
         self._exchange = exchange
         self.recorder = Recorder(
             store,
-            (SYMBOL,),
-            venue="binance",
+            (exchange.symbol,),
+            venue=exchange.venue,
             replica=name,
             observer=self.observer,
             rank=lambda symbol: sorted(exchange.fleet).index(name) if name in exchange.fleet else 0,
@@ -176,7 +185,7 @@ class Replica:
 
     async def start(self) -> None:
         self._exchange.fleet[self.name] = self
-        self.keeper.subscribe([SYMBOL])
+        self.keeper.subscribe([self._exchange.symbol])
         self._tasks = [asyncio.ensure_future(work) for work in (self.keeper.run(), self.recorder.run())]
 
     async def kill(self) -> None:
