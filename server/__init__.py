@@ -23,8 +23,10 @@
 ``server.app``            the ASGI application: paths and methods
 ``server.health``         ``/healthz`` and ``/readyz``
 ``server.metrics``        ``/metrics``
-``server.openapi``        ``/openapi.json``;  ``server.openapi_streams``: pushed books in it;
-                          ``server.openapi_past``: history in it; ``server.openapi_travel``: the tape;
+``server.openapi``        ``/openapi.json``;  ``server.openapi_spot``: Binance's calls in it;
+                          ``server.openapi_venues``: the table of the other venues';
+                          ``server.openapi_futures``: futures';  ``server.openapi_streams``: pushed books;
+                          ``server.openapi_past``: history; ``server.openapi_travel``: the tape;
                           ``server.openapi_components``: its parts
 ``server.fast``           answers ready for the wire, by the bytes of their requests
 ``server.protocol``       HTTP/1.1: those answers, or the library; a bound on what a client may send

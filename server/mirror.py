@@ -36,6 +36,16 @@ class Weighed(NamedTuple):
     weight: Weight
 
 
+def named_path(scheme: Scheme, path: str) -> str:
+    """Where a call is answered below its venue's name.
+
+    >>> named_path(BINANCE_USDM, "/fapi/v1/ping"), named_path(BINANCE_US, "/binanceus/api/v3/ping")
+    ('/binanceusdm/fapi/v1/ping', '/binanceus/api/v3/ping')
+    """
+    below = f"/{scheme.venue}"
+    return path if path.startswith(f"{below}/") else below + path
+
+
 class Mirror:
     """One venue's endpoints. ``hot`` and ``tops`` are the service's files in memory; ``tape_bytes`` is what
     its tape may take."""
@@ -117,9 +127,7 @@ class Mirror:
             f"/{self.scheme.root}{name}": weights.around(each.endpoint, each.weight)
             for name, each in self._endpoints.items()
         }
-        named = f"/{self.scheme.venue}"
-        below = {path if path.startswith(f"{named}/") else named + path: each for path, each in made.items()}
-        return made | below
+        return made | {named_path(self.scheme, path): each for path, each in made.items()}
 
     async def run(self) -> None:
         """Hear the venue's fleet until cancelled."""

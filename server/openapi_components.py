@@ -1,10 +1,10 @@
 """What the operations of :mod:`server.openapi` refer to: schemas, parameters, headers, common answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from depthcast.files import MAX_LIMIT
-from depthcast.venues.binance_rest import UNAVAILABLE
+from depthcast.venues.binance_rest import UNAVAILABLE, ApiError
 from server.weights import too_much
 
 Json = dict[str, Any]
@@ -32,6 +32,7 @@ VERSION: Final = (
     "Depthcast-Publish-Time",
     "Depthcast-Status",
 )
+BOOK: Final = (*MARKET, *FRESH, "ETag", "Last-Modified", "Depthcast-Certain", *VERSION)
 STREAM: Final = (*_COMMON, "X-Accel-Buffering", "X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M")
 _HEADERS: Final[Sequence[tuple[str, str, Json]]] = (
     ("Access-Control-Allow-Origin", "Any web page may read.", {"const": "*"}),
@@ -97,6 +98,48 @@ def whole_answer(text: str, schema: str, example: Json, headers: Sequence[str]) 
     if headers:
         found["headers"] = refer("headers", headers)
     return found
+
+
+def operation(
+    name: str,
+    summary: str,
+    description: str,
+    parameters: Sequence[Json],
+    whole: Json,
+    errors: Sequence[ApiError],
+    more: Mapping[str, Json] | None = None,
+    *,
+    tag: str = "market",
+) -> Json:
+    """A call of Binance's: what it takes, its answer, and its refusals, each as an example."""
+    refused = whole_answer("The request is refused, in Binance's words.", "Error", {}, MARKET)
+    content = refused["content"][JSON]
+    del content["example"]
+    content["examples"] = {
+        f"{-error.code} {number}": {"value": {"code": error.code, "msg": error.msg}}
+        for number, error in enumerate(errors, 1)
+    }
+    return {
+        "operationId": name,
+        "tags": [tag],
+        "summary": summary,
+        "description": description,
+        "parameters": list(parameters),
+        "responses": {
+            "200": whole,
+            "400": refused,
+            **(more or {}),
+            **{str(status): {"$ref": f"#/components/responses/{status}"} for status in (414, 429, 503)},
+        },
+    }
+
+
+NOT_MODIFIED: Final[Json] = {
+    "304": {
+        "description": "The client has this version already.",
+        "headers": refer("headers", [name for name in BOOK if name != "X-Content-Type-Options"]),
+    }
+}
 
 
 def _responses() -> Json:
@@ -198,13 +241,11 @@ def _schemas() -> Json:
     return {
         "Error": _object({"code": {"type": "integer", "maximum": -1}, "msg": {"type": "string"}}),
         "Book": _object({"lastUpdateId": whole, "bids": side, "asks": side}),
+        "FuturesBook": _object({"lastUpdateId": whole, "E": whole, "T": whole, "bids": side, "asks": side}),
         "BookTicker": _object(ticker),
-        "BookTickers": {
-            "oneOf": [
-                {"$ref": "#/components/schemas/BookTicker"},
-                {"type": "array", "items": {"$ref": "#/components/schemas/BookTicker"}},
-            ]
-        },
+        "FuturesTicker": _object(ticker | {"time": whole, "lastUpdateId": whole}),
+        "BookTickers": _one_or_many("BookTicker"),
+        "FuturesTickers": _one_or_many("FuturesTicker"),
         "ExchangeInfo": {
             "type": "object",
             "required": ["serverTime", "symbols"],
@@ -262,6 +303,11 @@ def _schemas() -> Json:
         "Alive": _object({"alive": {"const": True}}),
         "Ready": _object({"ready": {"type": "boolean"}, "symbols": whole}),
     }
+
+
+def _one_or_many(name: str) -> Json:
+    one = {"$ref": f"#/components/schemas/{name}"}
+    return {"oneOf": [one, {"type": "array", "items": one}]}
 
 
 def _change_record(whole: Json) -> Json:

@@ -1,11 +1,11 @@
 """The paths of :mod:`server.past` in ``/openapi.json``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from depthcast.metadata.history import MAX_PAGE
 from depthcast.venues.binance_rest import SYMBOL_ILLEGAL, ApiError, empty, not_valid
-from server.openapi_components import CHANGE, MARKET, Json, named, whole_answer
+from server.openapi_components import CHANGE, MARKET, Json, named, operation, whole_answer
 from server.past import (
     DEFAULT_LIMIT,
     HISTORY_PATHS,
@@ -23,8 +23,8 @@ _SYMBOLS: Final = {"symbols": [{"symbol": "BTCUSDT", "status": "TRADING"}]}
 _CHANGES: Final[Json] = {"kind": "exchangeInfo", "changes": [], "nextTo": None}
 
 
-def paths(anywhere: Sequence[ApiError], operation: Callable[..., Json]) -> Json:
-    """The paths; ``operation`` makes one, ``anywhere`` are the errors of all."""
+def paths(anywhere: Sequence[ApiError]) -> Json:
+    """The paths; ``anywhere`` are the errors of all."""
     limit = {
         "name": "limit",
         "in": "query",

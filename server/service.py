@@ -240,7 +240,7 @@ class Service:
                 Route("/healthz", health.alive),
                 Route("/readyz", health.ready),
                 Route("/metrics", self.metrics.endpoint),
-                Route(openapi.PATH, openapi.endpoint),
+                Route(openapi.PATH, openapi.endpoint_for(settings.venues)),
                 self.heat.route,
                 *WEBSOCKET_ROUTES,
                 *_private(settings, store),

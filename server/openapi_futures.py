@@ -1,0 +1,138 @@
+"""The calls of Binance's futures in ``/openapi.json``."""
+
+from typing import Final
+
+from depthcast.files import Scheme
+from depthcast.venues.binance_futures_rest import DEFAULT_LIMIT, depth_limit_not_valid
+from depthcast.venues.binance_rest import (
+    BAD_TIME_UNIT,
+    LIMIT_ILLEGAL,
+    SYMBOL_ILLEGAL,
+    SYMBOL_MISSING,
+    UNKNOWN_SYMBOL,
+    ApiError,
+    empty,
+)
+from server.openapi_components import (
+    BOOK,
+    FRESH,
+    MARKET,
+    NOT_MODIFIED,
+    VERSION,
+    Json,
+    named,
+    operation,
+    whole_answer,
+)
+
+_ANYWHERE: Final = (BAD_TIME_UNIT, ApiError(400, -1101, "Duplicate values for parameter 'symbol'."))
+_OF_SYMBOL: Final = (empty("symbol"), SYMBOL_ILLEGAL, UNKNOWN_SYMBOL)
+_NO_PARAMETERS: Final = "Request weight: 1. Parameters are passed over."
+
+
+def calls(scheme: Scheme) -> dict[str, Json]:
+    """The operations by their paths below the root of the venue's."""
+    return {
+        "depth": _depth(scheme),
+        "ticker/bookTicker": _book_ticker(),
+        "exchangeInfo": operation(
+            "exchangeInfo",
+            "The contracts that the exchange lists, and its rules.",
+            f"{_NO_PARAMETERS} The exchange's own list as last published; `serverTime` is this server's.",
+            [named("timeUnit")],
+            whole_answer(
+                "The list.",
+                "ExchangeInfo",
+                {"timezone": "UTC", "serverTime": 1723161253000, "rateLimits": [], "symbols": []},
+                MARKET,
+            ),
+            _ANYWHERE,
+        ),
+        "ping": operation(
+            "ping",
+            "Whether somebody answers.",
+            _NO_PARAMETERS,
+            [named("timeUnit")],
+            whole_answer("Yes.", "Nothing", {}, MARKET),
+            _ANYWHERE,
+        ),
+        "time": operation(
+            "time",
+            "This server's clock.",
+            _NO_PARAMETERS,
+            [named("timeUnit")],
+            whole_answer("The time since 1970.", "Time", {"serverTime": 1723161253000}, MARKET),
+            _ANYWHERE,
+        ),
+    }
+
+
+def _depth(scheme: Scheme) -> Json:
+    book = {
+        "lastUpdateId": 99700000000,
+        "E": 1723161253009,
+        "T": 1723161253001,
+        "bids": [["61837.60", "3.788"]],
+        "asks": [["61837.70", "0.300"]],
+    }
+    limit = {
+        "name": "limit",
+        "in": "query",
+        "description": "Levels a side; there are no others.",
+        "schema": {"enum": list(scheme.limits), "default": DEFAULT_LIMIT},
+        "example": 5,
+    }
+    return operation(
+        "depth",
+        "The order book of a contract.",
+        "Request weight: 2 up to 50 levels, 5 for 100, 10 for 500, 20 for 1000. Letters of the symbol may be "
+        "small; parameters that are not known are passed over.",
+        [
+            named("symbol", needed=True),
+            limit,
+            named("timeUnit"),
+            named("ifNoneMatch"),
+            named("ifModifiedSince"),
+        ],
+        whole_answer(
+            "A book: best levels first, prices and quantities as the exchange writes them; `E` and `T` are "
+            "its last change's.",
+            "FuturesBook",
+            book,
+            BOOK,
+        ),
+        (
+            *_ANYWHERE,
+            SYMBOL_MISSING,
+            *_OF_SYMBOL,
+            empty("limit"),
+            LIMIT_ILLEGAL,
+            depth_limit_not_valid("7"),
+        ),
+        NOT_MODIFIED,
+    )
+
+
+def _book_ticker() -> Json:
+    ticker = {
+        "symbol": "BTCUSDT",
+        "bidPrice": "61837.60",
+        "bidQty": "3.788",
+        "askPrice": "61837.70",
+        "askQty": "0.300",
+        "time": 1723161253001,
+        "lastUpdateId": 99700000000,
+    }
+    return operation(
+        "bookTicker",
+        "The best bid and ask of one contract, or of all.",
+        "Request weight: 2 for `symbol`, 5 otherwise.",
+        [named("symbol"), named("timeUnit")],
+        whole_answer(
+            "The best prices: an object for `symbol`, else an array. A side without orders is zeros.",
+            "FuturesTickers",
+            ticker,
+            [*MARKET, *FRESH, *VERSION],
+        ),
+        (*_ANYWHERE, *_OF_SYMBOL),
+    )

@@ -1,0 +1,145 @@
+"""What ``/openapi.json`` says of the venues beside the first, against a server that answers for them."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import jsonschema
+import pytest
+import pytest_asyncio
+import schemathesis
+import schemathesis.specs.openapi.checks as checks
+from hypothesis import HealthCheck, Phase, given, settings
+
+from depthcast.files import BINANCE, CONTENT_TYPE, SCHEMES, FileInfo, depth_key
+from depthcast.store.memory import MemoryStore
+from server import heat
+from server.openapi import document
+from server.openapi_venues import DESCRIBED
+from server.service import Service
+from server.settings import ServerSettings
+from tests.conformance.world import ask, serving
+
+pytestmark = pytest.mark.xdist_group("openapi")
+in_one_loop = pytest.mark.asyncio(loop_scope="module")
+
+VENUES = tuple(venue for venue in SCHEMES if venue != BINANCE.venue)
+SPOT_BODY = b'{"lastUpdateId":7,"bids":[["2.0","1.5"]],"asks":[["3.0","1"]]}'
+TIMED_BODY = (
+    b'{"lastUpdateId":7,"E":1790000000002,"T":1790000000001,"bids":[["2.0","1.5"]],"asks":[["3.0","1"]]}'
+)
+LISTED = (
+    b'{"timezone":"UTC","serverTime":1,"rateLimits":[],"symbols":[{"symbol":"BTCUSDT","status":"TRADING"}]}'
+)
+BODIES: Mapping[str, bytes] = {"binanceus": SPOT_BODY, "binanceusdm": TIMED_BODY}
+ASKED: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "binanceus": {
+        "depth?symbol=BTCUSDT&limit=5": (200,),
+        "depth?symbol=NOUSDT": (400,),
+        "depth?symbol=BTCUSDT&limit=0": (400,),
+        "ticker/bookTicker": (200,),
+        "exchangeInfo": (200,),
+        "ping": (200,),
+        "time": (200,),
+    },
+    "binanceusdm": {
+        "depth?symbol=btcusdt": (200,),
+        "depth?symbol=NOUSDT": (400,),
+        "depth?symbol=BTCUSDT&limit=7": (400,),
+        "ticker/bookTicker?symbol=BTCUSDT": (200,),
+        "ticker/bookTicker": (200,),
+        "exchangeInfo?symbol=1": (200,),
+        "ping?a=1": (200,),
+        "ping?a=1&a=2": (400,),
+        "time": (200,),
+    },
+}
+"""What is asked below each venue's root, and how it may be answered."""
+
+DOCUMENT: dict[str, Any] = document(VENUES)
+OWN = [path for path in DOCUMENT["paths"] if path.startswith(tuple(f"/{SCHEMES[v].root}" for v in VENUES))]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def port() -> AsyncIterator[int]:
+    """The port of a server that answers for every venue, of each of which one symbol is published."""
+    store = MemoryStore()
+    info = FileInfo(0, 1000, 1000, False, False, 1_790_000_000_000, 1_790_000_000_001, "a").to_metadata()
+    for venue in VENUES:
+        scheme = SCHEMES[venue]
+        for limit in scheme.limits:
+            key = depth_key("BTCUSDT", limit, scheme)
+            await store.put_if(key, BODIES[venue], match=None, metadata=info, content_type=CONTENT_TYPE)
+        await store.put_if(scheme.exchange_info_key, LISTED, match=None)
+    async with serving(store, venues=VENUES, symbols_refresh_s=600) as port:
+        yield port
+
+
+def test_every_venue_has_its_row() -> None:
+    assert {BINANCE.venue, *DESCRIBED} == set(SCHEMES)
+
+
+def test_every_path_that_is_answered_is_described_and_no_other() -> None:
+    service = Service(ServerSettings(page=False, venues=VENUES), MemoryStore())
+    answered = service.app.paths - {"/openapi.json", heat.PATH}
+    braces = re.compile(r"{[^}]+}")
+    assert {braces.sub("{}", path) for path in answered} == {
+        braces.sub("{}", path) for path in DOCUMENT["paths"]
+    }
+
+
+def test_a_server_describes_the_venues_that_it_serves_and_no_other() -> None:
+    alone = document(("binanceusdm",))
+    assert {path for path in alone["paths"] if "fapi" in path} == {
+        path for path in DOCUMENT["paths"] if "fapi" in path
+    }
+    assert not any("binanceus/" in path for path in alone["paths"])
+    assert not any("fapi" in path for path in document()["paths"])
+    names = [item["get"]["operationId"] for item in DOCUMENT["paths"].values()]
+    assert len(set(names)) == len(names)
+    assert {tag for item in DOCUMENT["paths"].values() for tag in item["get"]["tags"]} == {
+        tag["name"] for tag in DOCUMENT["tags"]
+    }
+
+
+@in_one_loop
+@pytest.mark.parametrize("venue", VENUES)
+async def test_answers_are_as_they_are_described(port: int, venue: str) -> None:
+    root = f"/{SCHEMES[venue].root}"
+    components = {"components": DOCUMENT["components"]}
+    for target, statuses in ASKED[venue].items():
+        got = await asyncio.to_thread(ask, port, f"GET {root}{target}")
+        described = DOCUMENT["paths"][root + target.partition("?")[0]]["get"]["responses"]
+        assert got.status in statuses, (target, got.body)
+        answer = described[str(got.status)]
+        schema = answer["content"]["application/json"]["schema"]
+        jsonschema.Draft202012Validator(schema | components).validate(json.loads(got.body))
+        told = {name.lower() for name in answer["headers"]}
+        ours = {name.lower() for name in got.headers if name.lower().startswith(("depthcast-", "x-mbx-"))}
+        assert ours <= told, target
+
+
+@in_one_loop
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("path", OWN)
+async def test_whatever_may_be_asked_is_answered_as_described(port: int, path: str) -> None:
+    url = f"http://127.0.0.1:{port}/openapi.json"
+    schema = await asyncio.to_thread(schemathesis.openapi.from_url, url)
+    cases = schema[path]["get"].as_strategy()
+
+    @settings(
+        max_examples=8,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases)
+    def asked(case: Any) -> None:
+        # A description cannot tell which symbols exist.
+        case.call_and_validate(excluded_checks=[checks.positive_data_acceptance], timeout=60)
+
+    await asyncio.to_thread(asked)
