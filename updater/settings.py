@@ -211,8 +211,8 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
                 depth_key("X", limit, known.scheme)
         except BadKey as error:
             raise ValueError(f"limits has one that {self.venue} does not know: {error}") from None
-        if self.venue != "binance" and (self.account or self.api_url):
-            raise ValueError("api_url and account are of the venue binance alone")
+        if not known.accounts and (self.account or self.api_url):
+            raise ValueError(f"api_url and account are not of {self.venue}, whose accounts are not kept")
         return self
 
     @model_validator(mode="after")
@@ -225,7 +225,7 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
 
     @model_validator(mode="after")
     def _asks_where_it_can(self) -> Self:
-        asks = self.exchange == "simulator" and self.venue == "binance"
+        asks = self.exchange == "simulator" and VENUES[self.venue].accounts
         if asks and "api_url" not in self.model_fields_set:
             object.__setattr__(self, "api_url", self.simulator_url)
         if self.account and not self.api_url:

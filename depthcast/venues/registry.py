@@ -18,27 +18,52 @@ from depthcast.venues.binance_futures import (
 
 
 class Known(NamedTuple):
-    """How a venue is made, and its own urls."""
+    """How a venue is made, its own urls, and what people call it.
+
+    ``lively``: what is kept of its symbols where none are named; few enough that the snapshots of two
+    replicas fit into one minute's request weight. ``accounts``: it has calls about accounts and maintenance,
+    too.
+    """
 
     make: Callable[[str, str, Scheme], Venue]
     rest_url: str
     ws_url: str
     scheme: Scheme
+    title: str
+    lively: tuple[str, ...]
+    accounts: bool = False
+
+
+_LIVELY: Final = tuple(f"{asset}USDT" for asset in ("BTC", "ETH", "BNB", "SOL", "XRP", "DOGE", "ADA", "TRX"))
 
 
 VENUES: Final[Mapping[str, Known]] = {
     known.scheme.venue: known
     for known in (
-        Known(Binance, REST_URL, WS_URL, BINANCE),
+        Known(Binance, REST_URL, WS_URL, BINANCE, "Binance", _LIVELY, accounts=True),
         # Binance.US runs the same engine as Binance.
-        Known(Binance, "https://api.binance.us", "wss://stream.binance.us:9443", BINANCE_US),
-        Known(BinanceFutures, USDM_REST_URL, USDM_WS_URL, BINANCE_USDM),
+        Known(
+            Binance,
+            "https://api.binance.us",
+            "wss://stream.binance.us:9443",
+            BINANCE_US,
+            "Binance.US",
+            _LIVELY,
+        ),
+        Known(BinanceFutures, USDM_REST_URL, USDM_WS_URL, BINANCE_USDM, "Binance USD-M futures", _LIVELY),
     )
 }
 """By name."""
 
 BY_ORDER: Final[Mapping[str, Known]] = {
-    COINBASE.venue: Known(coinbase.Coinbase, coinbase.REST_URL, coinbase.WS_URL, COINBASE)
+    COINBASE.venue: Known(
+        coinbase.Coinbase,
+        coinbase.REST_URL,
+        coinbase.WS_URL,
+        COINBASE,
+        "Coinbase Exchange",
+        ("BTC-USD", "ETH-USD"),
+    )
 }
 """Those that tell of every order: a :class:`~depthcast.keeper.Keeper` keeps their books, where it is given
 :func:`~depthcast.orders.book.books_of`; the services publish none of them."""

@@ -93,7 +93,7 @@ def test_what_is_not_set_is_the_venues() -> None:
     [
         (("--venue", "bitmex"), "should be one of binance, binanceus, binanceusdm"),
         (("--venue", "binanceusdm", "--limits", "5,7"), "limits has one that binanceusdm does not know"),
-        (("--venue", "binanceus", "--api-url", "http://x"), "of the venue binance alone"),
+        (("--venue", "binanceus", "--api-url", "http://x"), "are not of binanceus"),
     ],
 )
 def test_what_the_venue_does_not_know_is_refused(argv: tuple[str, ...], why: str) -> None:

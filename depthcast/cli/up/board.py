@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from depthcast.cli.up.reading import Measured
+from depthcast.files import BINANCE
 
 Level = Literal["info", "warning", "error"]
 
@@ -68,6 +69,8 @@ class Board:
     """By the name of the updater."""
     notes: deque[Note] = field(default_factory=lambda: deque(maxlen=50))
 
+    venue: str = BINANCE.venue
+    """The first one whose books these are."""
     exchange: str = ""
     """Whose books these are, in words."""
     warning: str = ""

@@ -2,11 +2,11 @@
 
 ::
 
-    store ───┐
-             ├─▶ updater-1 … updater-N ─▶ server
-    exchange ┘
+    store ────┐
+              ├─▶ updater-1 … updater-N ─▶ server
+    exchanges ┘
 
-Store and exchange come first and at the same time; the updaters need both. The stop goes the other way
+Store and exchanges come first and at the same time; the updaters need both. The stop goes the other way
 round: the server first, so that nobody reads what is going down, then the updaters, which finish what they
 write, then the simulator, and the store last. A service that dies is started again by its
 :class:`~depthcast.cli.up.service.Service`; one that cannot be kept running ends everything with its error.
@@ -33,6 +33,7 @@ from depthcast.cli.up.store import EmbeddedStore, OwnStore, open_part
 from depthcast.cli.up.watch import Watch
 from depthcast.errors import SettingsError, VenueError
 from depthcast.settings import Address
+from depthcast.venues.registry import VENUES
 
 FILES_PATIENCE_S: Final = 15.0
 """How long the server waits for the first updater to have published everything."""
@@ -65,12 +66,14 @@ class Machine:
         self._board = board
         self._env = {name: value for name, value in env.items() if name not in _NOT_INHERITED}
         self._store: EmbeddedStore | OwnStore = open_part(settings, folder, board, self._env)
-        self._simulator: Service | None = None
+        self._simulators: list[Service] = []
         self._updaters: list[Service] = []
         self._server: Service | None = None
         self._published = asyncio.Event()
-        self._updater_names = [f"updater-{number}" for number in range(1, settings.updaters + 1)]
-        board.plan(STORE, EXCHANGE, *self._updater_names, SERVER)
+        self._several = len(settings.venue) > 1
+        names = [name for venue in settings.venue for name in self._updater_names(venue)]
+        board.venue = settings.venue[0]
+        board.plan(STORE, EXCHANGE, *names, SERVER)
         board.data = str(folder.path)
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
@@ -101,11 +104,12 @@ class Machine:
                 await storing
                 chosen = await choosing
                 self._store.leave_env()
-                await self._start_updaters(group, chosen)
-                books = group.create_task(self._await_books(chosen))
+                for each in chosen:
+                    await self._start_updaters(group, each)
+                books = [group.create_task(self._await_books(each)) for each in chosen]
                 await self._await_files()
                 await self._start_server(group)
-                await asyncio.wait({books}, timeout=BOOKS_PATIENCE_S)
+                await asyncio.wait(books, timeout=BOOKS_PATIENCE_S)
                 self._board.phase = "live"
         except BaseExceptionGroup as errors:
             # The first one ended the others.
@@ -115,8 +119,7 @@ class Machine:
         if self._server is not None:
             await self._server.stop(hurry)
         await asyncio.gather(*(updater.stop(hurry) for updater in self._updaters))
-        if self._simulator is not None:
-            await self._simulator.stop(hurry)
+        await asyncio.gather(*(simulator.stop(hurry) for simulator in self._simulators))
         await self._store.stop()
 
     # The start
@@ -125,77 +128,107 @@ class Machine:
         await self._store.start()
         group.create_task(self._store.run())
 
-    async def _start_exchange(self, group: TaskGroup) -> Chosen:
+    async def _start_exchange(self, group: TaskGroup) -> list[Chosen]:
         settings, board = self._settings, self._board
+        titles = {venue: VENUES[venue].title for venue in settings.venue}
         if settings.exchange == "simulator":
             board.begin(EXCHANGE, "starting the simulator")
-            return await self._start_simulator(group, instead=False)
-        url = settings.rest_url
-        board.begin(EXCHANGE, f"asking {url}")
-        why = await exchange.reach(url, settings.reach_timeout_s)
-        if not why:
+            return await self._simulate(group, instead=False)
+        urls = {venue: self._urls(venue) for venue in settings.venue}
+        board.begin(EXCHANGE, f"asking {', '.join(rest_url for rest_url, _ in urls.values())}")
+        reached = [
+            exchange.reach(urls[venue][0], settings.reach_timeout_s, venue) for venue in settings.venue
+        ]
+        away = {venue: why for venue, why in zip(urls, await asyncio.gather(*reached), strict=True) if why}
+        chosen = []
+        for venue, (rest_url, ws_url) in urls.items():
+            if away:
+                break
             try:
-                chosen = await exchange.choose_symbols(url, settings.ws_url, settings.symbols)
+                wanted = settings.symbols_of(venue)
+                chosen.append(await exchange.choose_symbols(rest_url, ws_url, wanted, venue))
             except VenueError as error:
-                why = str(error)
-            else:
-                board.exchange = f"Binance at {_host(url)}"
-                board.finish(EXCHANGE, f"{board.exchange}: {counted(chosen.count, 'symbol')}")
-                return chosen
+                away[venue] = str(error)
+        if not away:
+            board.exchange = " and ".join(f"{titles[venue]} at {_host(urls[venue][0])}" for venue in urls)
+            board.finish(EXCHANGE, f"{board.exchange}: {_symbols(chosen)}")
+            return chosen
+        # All are simulated then: of books in one store either all are real or none.
+        who = " and ".join(titles[venue].upper() for venue in away)
+        where = ", ".join(_host(urls[venue][0]) for venue in away)
         board.warning = (
-            f"BINANCE CANNOT BE REACHED at {_host(url)}: these books are SIMULATED, their prices are made up."
+            f"{who} CANNOT BE REACHED at {where}: these books are SIMULATED, their prices are made up."
         )
         board.say(
-            "warning", "BINANCE CANNOT BE REACHED: going on with the SIMULATOR, prices are made up", why=why
+            "warning",
+            f"{who} CANNOT BE REACHED: going on with the SIMULATOR, prices are made up",
+            why="; ".join(away.values()),
         )
-        return await self._start_simulator(group, instead=True)
+        return await self._simulate(group, instead=True)
 
-    async def _start_simulator(self, group: TaskGroup, *, instead: bool) -> Chosen:
-        settings, board = self._settings, self._board
+    def _urls(self, venue: str) -> tuple[str, str]:
+        known, settings = VENUES[venue], self._settings
+        return settings.rest_url or known.rest_url, settings.ws_url or known.ws_url
+
+    async def _simulate(self, group: TaskGroup, *, instead: bool) -> list[Chosen]:
         self._store.keep_apart(_SIMULATED, instead=instead)
-        listed, kept = exchange.simulated_symbols(settings, instead=instead)
+        starting = [self._start_simulator(group, venue, instead=instead) for venue in self._settings.venue]
+        chosen = await asyncio.gather(*starting)
+        where = ", ".join(_host(each.rest_url) for each in chosen)
+        self._board.exchange = f"the simulator at {where}"
+        self._board.finish(EXCHANGE, f"{self._board.exchange}: {_symbols(chosen)}")
+        return chosen
+
+    async def _start_simulator(self, group: TaskGroup, venue: str, *, instead: bool) -> Chosen:
+        settings, board = self._settings, self._board
+        listed, kept = exchange.simulated_symbols(settings, instead=instead, venue=venue)
         # Started again, it has to be where the updaters look for it.
         listen = [_ANY_PORT]
 
         def argv() -> Sequence[str]:
             return (
-                *(sys.executable, "-m", "simulator", "--listen", listen[0]),
+                *(sys.executable, "-m", "simulator", "--listen", listen[0], "--venue", venue),
                 *("--seed", str(settings.simulator_seed), "--first-id", str(_next_first_id())),
                 *("--symbols", listed),
                 *("--depth", str(settings.simulator_depth), "--rate", f"{settings.simulator_rate:g}"),
                 *("--faults", f"{settings.simulator_faults:g}"),
             )
 
-        self._simulator = service = Service(
-            "simulator",
+        name = f"simulator-{venue}" if self._several else "simulator"
+        service = Service(
+            name,
             argv,
             self._env,
-            self._folder.log("simulator"),
+            self._folder.log(name),
             board,
             ready=_SIMULATOR_READY,
             stop_within_s=1.0,
         )
+        self._simulators.append(service)
         self._show_services()
         group.create_task(service.run())
         rest_url = await service.ready()
         listen[0] = rest_url.removeprefix("http://")
-        chosen = await exchange.choose_symbols(rest_url, rest_url.replace("http", "ws", 1), kept)
-        board.exchange = f"the simulator at {_host(rest_url)}"
-        board.finish(EXCHANGE, f"{board.exchange}: {counted(chosen.count, 'symbol')}")
-        return chosen
+        return await exchange.choose_symbols(rest_url, rest_url.replace("http", "ws", 1), kept, venue)
+
+    def _updater_names(self, venue: str) -> list[str]:
+        base = venue if self._several else "updater"
+        return [f"{base}-{number}" for number in range(1, self._settings.updaters + 1)]
 
     async def _start_updaters(self, group: TaskGroup, chosen: Chosen) -> None:
         settings = self._settings
         argv = (
             *(sys.executable, "-m", "updater", "--listen", _ANY_PORT),
-            *("--exchange", "binance"),
+            *("--exchange", "binance", "--venue", chosen.venue),
             *("--rest-url", chosen.rest_url, "--ws-url", chosen.ws_url),
-            # The simulator is all of the exchange; Binance's hosts of market data know no system status.
-            *(() if self._simulator is None else ("--api-url", chosen.rest_url)),
-            *("--symbols", ",".join(chosen.symbols), "--limits", ",".join(map(str, settings.limits))),
+            # A simulator is all of the exchange; hosts of market data know no system status.
+            *(("--api-url", chosen.rest_url) if self._simulators and VENUES[chosen.venue].accounts else ()),
+            *("--symbols", ",".join(chosen.symbols)),
+            *self._limits(),
             *self._common_arguments(),
         )
-        for name in self._updater_names:
+        started = []
+        for name in self._updater_names(chosen.venue):
             self._board.begin(name, "starting", total=chosen.count)
             updater = Service(
                 name,
@@ -206,15 +239,25 @@ class Machine:
                 ready=_UPDATER_READY,
                 stop_within_s=UPDATER_STOP_WITHIN_S,
             )
-            self._updaters.append(updater)
+            started.append(updater)
             group.create_task(updater.run())
+        self._updaters += started
         self._show_services()
-        group.create_task(Watch(self._updaters, self._board, every_s=settings.poll_ms / 1000).run())
+        prefix = f"{chosen.venue}:" if self._several else ""
+        watch = Watch(started, self._board, prefix=prefix, every_s=settings.poll_ms / 1000)
+        group.create_task(watch.run())
+
+    def _limits(self) -> Sequence[str]:
+        """Those that were given; else each venue has its own."""
+        settings = self._settings
+        given = "limits" in settings.model_fields_set
+        return ("--limits", ",".join(map(str, settings.limits))) if given else ()
 
     async def _start_server(self, group: TaskGroup) -> None:
         self._board.begin(SERVER, "starting")
         argv = (
             *(sys.executable, "-m", "server", "--listen", str(self._settings.listen)),
+            *("--venues", ",".join(self._settings.venue)),
             *self._common_arguments(),
         )
         self._server = server = Service(
@@ -240,7 +283,7 @@ class Machine:
     async def _await_books(self, chosen: Chosen) -> None:
         """Show how many books there are, until all were published."""
         board = self._board
-        waiting = set(self._updater_names)
+        waiting = set(self._updater_names(chosen.venue))
         while waiting:
             for name in sorted(waiting):
                 measured = board.readings.get(name)
@@ -274,7 +317,7 @@ class Machine:
 
     def _show_services(self) -> None:
         store = self._store if isinstance(self._store, EmbeddedStore) else None
-        services = (*self._updaters, self._server, self._simulator, store)
+        services = (*self._updaters, self._server, *self._simulators, store)
         self._board.services = [service for service in services if service is not None]
 
 
@@ -297,6 +340,10 @@ def _next_first_id() -> int:
     100,000 ids a second are more than a simulated symbol uses up.
     """
     return time.time_ns() // 10_000
+
+
+def _symbols(chosen: Sequence[Chosen]) -> str:
+    return counted(sum(each.count for each in chosen), "symbol")
 
 
 def _host(url: str) -> str:

@@ -28,11 +28,11 @@ class BookReading:
     """Whether the updater writes its files, rather than standing by."""
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
-        """From a member of ``symbols``."""
+    def of(cls, document: Mapping[str, Any], prefix: str = "") -> Self:
+        """From a member of ``symbols``, which is called ``prefix`` and its symbol."""
         bid, ask = document["best_bid"], document["best_ask"]
         return cls(
-            symbol=document["symbol"],
+            symbol=f"{prefix}{document['symbol']}",
             state=document["state"],
             epoch=document["epoch"],
             update_id=document["update_id"],
@@ -66,8 +66,9 @@ class Reading:
     books: tuple[BookReading, ...]
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
-        """From the whole answer. Raises KeyError, TypeError or IndexError for something else."""
+    def of(cls, document: Mapping[str, Any], prefix: str = "") -> Self:
+        """From the whole answer; symbols are called ``prefix`` and their name, where updaters of several
+        venues are read. Raises KeyError, TypeError or IndexError for something else."""
         writes, rest = document["writes"], document["rest"]
         return cls(
             replica=document["replica"],
@@ -82,7 +83,7 @@ class Reading:
             expected_wait_ms=rest["expected_wait_ms"],
             takeovers=document["fleet"]["takeovers"],
             connections=len(document["feed"]["connections"]),
-            books=tuple(BookReading.of(each) for each in document["symbols"]),
+            books=tuple(BookReading.of(each, prefix) for each in document["symbols"]),
         )
 
     @property

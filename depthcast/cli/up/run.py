@@ -19,7 +19,7 @@ from depthcast.logs import configure, get_logger
 
 ABOUT: Final = (
     "Start everything on this machine: SeaweedFS as the store, updaters that keep order books and write "
-    "their files, and a server that hands them out. Where Binance cannot be reached, the simulator takes "
+    "their files, and a server that hands them out. Where the exchange cannot be reached, a simulator takes "
     "its place. Ctrl-C stops everything."
 )
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -18,6 +18,7 @@ from depthcast.cli.up.board import Board, Line, Note, Step
 from depthcast.cli.up.figures import NONE, age, clock_text, decimals, fixed, left, milliseconds, worst
 from depthcast.cli.up.grid import Column, Grid
 from depthcast.cli.up.reading import Measured, Row, rows, waiting_ms
+from depthcast.files import SCHEMES
 
 SILENT_AFTER_S: Final = 5.0
 """An updater that has not answered for so long is shown as silent."""
@@ -225,8 +226,10 @@ class Screen:
         board = self._board
         symbols = [book.symbol for each in measured for book in each.reading.books]
         symbol = next((symbol for symbol in symbols if symbol.isascii()), "BTCUSDT")
+        venue, _, name = symbol.rpartition(":")
+        scheme = SCHEMES[venue or board.venue]
         places = (
-            ("try", f"curl '{board.server_url}/api/v3/depth?symbol={symbol}&limit=5'", "cyan"),
+            ("try", f"curl '{board.server_url}/{scheme.key(name, scheme.limits[0])}'", "cyan"),
             ("store", board.store, ""),
             ("data", f"{board.data} (logs in {board.data}/logs)", ""),
         )

@@ -1,27 +1,13 @@
 """What can be set for ``depthcast up``. How settings are read is :mod:`depthcast.settings`'s."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from depthcast.cli.settings import VenueNames
 from depthcast.files import LIMITS, MAX_LIMIT
-from depthcast.settings import Address, Counts, Listen, LogSettings, Names, VenueSettings
-
-SYMBOLS: Final = (
-    "BTCUSDT",
-    "ETHUSDT",
-    "BNBUSDT",
-    "SOLUSDT",
-    "XRPUSDT",
-    "DOGEUSDT",
-    "ADAUSDT",
-    "TRXUSDT",
-)
-"""What is kept of Binance's symbols where none are named: lively ones, few enough that the snapshots of two
-replicas fit into one minute's request weight."""
-
-_BINANCE: Final = VenueSettings()
+from depthcast.settings import Address, Counts, Listen, LogSettings, Names
 
 
 def _limits(limits: tuple[int, ...]) -> tuple[int, ...]:
@@ -45,30 +31,39 @@ class UpSettings(LogSettings):
     # What is kept
 
     exchange: Literal["binance", "simulator"] = Field(
-        "binance", description="whose books; the simulator is an exchange on this machine"
+        "binance",
+        description="where books come from: binance stands for the venue itself; simulator: from an exchange "
+        "on this machine in its place",
     )
-    symbols: Names = Field((), description="symbols, globs such as *USDT, or all; none: a few lively ones")
+    venue: VenueNames = Field(
+        ("binance",), description="whose books: a venue, or several, each with updaters of its own"
+    )
+    symbols: Names = Field(
+        (),
+        description="symbols, globs such as *USDT, or all; of another venue than the first as VENUE:SYMBOL; "
+        "none: a few lively ones",
+    )
     limits: Annotated[Counts, AfterValidator(_limits)] = Field(
-        LIMITS, description="levels a side, a file for each"
+        LIMITS, description="levels a side, a file for each; not given: those of the venue"
     )
 
     # Where
 
     data: Path = Field(Path("depthcast-data"), description="folder for the store's files and the logs")
     listen: Listen = Field(Address("127.0.0.1", 8080), description="where the server listens, host:port")
-    updaters: int = Field(2, ge=1, le=16, description="how many updater replicas are started")
+    updaters: int = Field(2, ge=1, le=16, description="how many updater replicas are started of a venue")
     rest_url: str = Field(
-        _BINANCE.rest_url,
-        description="base URL of the exchange's REST interface",
-        pattern=r"^https?://[^/\s]+",
+        "",
+        description="base URL of the exchange's REST interface; empty: the venue's own",
+        pattern=r"^(https?://[^/\s]+.*)?$",
     )
     ws_url: str = Field(
-        _BINANCE.ws_url,
-        description="base URL of the exchange's websocket",
-        pattern=r"^wss?://[^/\s]+",
+        "",
+        description="base URL of the exchange's websocket; empty: the venue's own",
+        pattern=r"^(wss?://[^/\s]+.*)?$",
     )
     reach_timeout_s: float = Field(
-        5.0, gt=0, description="how long Binance may take to answer before the simulator takes its place"
+        5.0, gt=0, description="how long the exchange may take to answer before the simulator takes its place"
     )
     store_url: str = Field(
         "",
@@ -95,3 +90,23 @@ class UpSettings(LogSettings):
     summary_every_s: float = Field(
         10.0, gt=0, description="how often a summary line is written where there is no terminal"
     )
+
+    @model_validator(mode="after")
+    def _of_its_venues(self) -> Self:
+        if len(self.venue) > 1 and (self.rest_url or self.ws_url):
+            raise ValueError("rest_url and ws_url are one venue's: name no other")
+        for name in self.symbols:
+            venue, colon, _ = name.partition(":")
+            if colon and venue not in self.venue:
+                raise ValueError(f"symbols has {name!r:.80}, and venue is {','.join(self.venue)}")
+        return self
+
+    def symbols_of(self, venue: str) -> tuple[str, ...]:
+        """What is wanted of a venue; none: a few lively ones."""
+        first = self.venue[0]
+        found = []
+        for name in self.symbols:
+            owner, colon, symbol = name.partition(":")
+            if (owner if colon else first) == venue:
+                found.append(symbol if colon else name)
+        return tuple(found)

@@ -51,6 +51,7 @@ class Watch:
     """Puts what the updaters say of themselves on the board.
 
     What one said last stays there while it does not answer, and is taken off when its process has ended.
+    ``prefix``: what symbols are called with.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class Watch:
         updaters: Sequence[Service],
         board: Board,
         *,
+        prefix: str = "",
         every_s: float = 1.0,
         timeout_s: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._meters: Mapping[Service, Meter] = {updater: Meter() for updater in updaters}
         self._board = board
+        self._prefix = prefix
         self._every_s = every_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._clock = clock
@@ -81,7 +84,7 @@ class Watch:
             return
         try:
             async with session.get(f"{updater.url}/status") as answer:
-                reading = Reading.of(orjson.loads(await answer.read()))
+                reading = Reading.of(orjson.loads(await answer.read()), self._prefix)
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError, IndexError):
             return
         self._board.readings[updater.name] = meter.measure(self._clock(), reading)

@@ -8,8 +8,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from depthcast.cli.up.exchange import choose_symbols, reach, simulated_symbols
-from depthcast.cli.up.settings import SYMBOLS, UpSettings
+from depthcast.cli.up.settings import UpSettings
 from depthcast.errors import SettingsError, VenueError
+from depthcast.venues.registry import VENUES
 
 CLOSED = "http://127.0.0.1:9"
 
@@ -116,12 +117,28 @@ async def test_an_exchange_without_symbols_is_none(serve: Serve) -> None:
 async def test_one_that_has_no_time_to_list_is_believed(serve: Serve) -> None:
     busy = await serve(status=429)
     assert (await choose_symbols(busy, "ws://x", ("ABCUSDT",))).symbols == ("ABCUSDT",)
-    assert (await choose_symbols(CLOSED, "ws://x", ())).symbols == SYMBOLS
+    assert (await choose_symbols(CLOSED, "ws://x", ())).symbols == VENUES["binance"].lively
 
 
 async def test_something_else_that_answers_is_no_exchange(serve: Serve) -> None:
     with pytest.raises(VenueError):
         await choose_symbols(await serve(body="<html>welcome to this hotel</html>"), "ws://x", ())
+
+
+def test_of_each_venue_what_is_wanted_of_it_is_listed_and_kept() -> None:
+    settings = UpSettings.load(
+        ["--venue", "binance,binanceusdm", "--symbols", "ETHUSDT,binanceusdm:ABCUSDT,binance:XYZBTC"], {}
+    )
+    assert simulated_symbols(settings, instead=False) == ("ETHUSDT,XYZBTC", ("ETHUSDT", "XYZBTC"))
+    futures = simulated_symbols(settings, instead=False, venue="binanceusdm")
+    assert futures == ("ABCUSDT", ("ABCUSDT",))
+
+
+async def test_another_venue_is_asked_in_its_own_words(serve: Serve) -> None:
+    why = await reach(CLOSED, 5, "binanceusdm")
+    assert f"{CLOSED}/fapi/v1/ping did not answer" in why
+    chosen = await choose_symbols(CLOSED, "ws://x", (), "binanceusdm")
+    assert (chosen.venue, chosen.symbols) == ("binanceusdm", VENUES["binanceusdm"].lively)
 
 
 @pytest.mark.parametrize(

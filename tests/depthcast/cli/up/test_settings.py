@@ -8,7 +8,6 @@ from depthcast.cli.up.settings import UpSettings
 from depthcast.errors import SettingsError
 from depthcast.files import LIMITS
 from depthcast.settings import Address
-from updater.settings import UpdaterSettings
 
 
 def load(*argv: str, **env: str) -> UpSettings:
@@ -23,10 +22,16 @@ def test_nothing_needs_to_be_said() -> None:
     assert settings.limits == LIMITS
 
 
-def test_binance_is_where_the_updater_looks_for_it() -> None:
-    ours, theirs = load(), UpdaterSettings.load([], {})
-    assert ours.rest_url == theirs.rest_url
-    assert ours.ws_url == theirs.ws_url
+def test_without_urls_a_venue_is_at_its_own() -> None:
+    settings = load()
+    assert (settings.venue, settings.rest_url, settings.ws_url) == (("binance",), "", "")
+
+
+def test_symbols_are_the_first_venues_where_they_name_none() -> None:
+    settings = load("--venue", "binanceusdm,binance", "--symbols", "A,binance:B,C,binanceusdm:D")
+    assert settings.symbols_of("binanceusdm") == ("A", "C", "D")
+    assert settings.symbols_of("binance") == ("B",)
+    assert load().symbols_of("binance") == ()
 
 
 def test_every_way_to_say_it_counts(tmp_path: Path) -> None:
@@ -51,6 +56,10 @@ def test_every_way_to_say_it_counts(tmp_path: Path) -> None:
         (["--simulator-symbols", ","], "a number up to 3000, or names"),
         (["--simulator-rate", "0"], "--simulator-rate = '0'"),
         (["--symbol", "ETHUSDT"], "did you mean --symbols?"),
+        (["--venue", "nyse"], "should be one of binance, "),
+        (["--venue", ""], "should be some of binance, "),
+        (["--venue", "binance,binanceusdm", "--rest-url", "http://x"], "are one venue's"),
+        (["--symbols", "binanceusdm:ETHUSDT"], "and venue is binance"),
     ],
 )
 def test_what_makes_no_sense_is_one_line_that_names_it(argv: list[str], said: str) -> None:

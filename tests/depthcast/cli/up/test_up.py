@@ -192,6 +192,26 @@ async def test_a_service_that_is_killed_comes_back_and_none_outlives_up(
         assert await left(after) == []
 
 
+async def test_several_venues_are_kept_by_updaters_of_their_own_and_served_by_one_server(
+    up: Start, address: str, s3_bucket: Mapping[str, str]
+) -> None:
+    aws = {name: value for name, value in s3_bucket.items() if name.startswith("AWS_")}
+    process = await up(
+        *("--exchange", "simulator", "--venue", "binanceusdm,binance", "--updaters", "1"),
+        *("--symbols", "ETHUSDT,binance:BTCUSDT", "--store-url", s3_bucket["DEPTHCAST_STORE_URL"]),
+        **aws,
+    )
+    assert process.pid is not None
+    futures = await served(f"http://{address}/fapi/v1/depth?symbol=ETHUSDT&limit=100")
+    assert list(futures) == ["lastUpdateId", "E", "T", "bids", "asks"]
+    spot = await served(f"http://{address}/api/v3/depth?symbol=BTCUSDT&limit=100")
+    assert list(spot) == ["lastUpdateId", "bids", "asks"]
+    assert (await fetch(f"http://{address}/api/v3/depth?symbol=ETHUSDT&limit=100"))[0] == 400
+    assert len(await descendants(process.pid)) == 5  # of each venue a simulator and an updater; the server
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
 async def test_on_a_terminal_it_has_a_screen_and_gives_it_back(
     up: Start, address: str, s3_bucket: Mapping[str, str]
 ) -> None:
