@@ -24,7 +24,7 @@ from enum import Enum
 from typing import Final
 
 from depthcast.errors import BadFile
-from depthcast.files import CONTENT_TYPE, PEEK_BYTES, STATUS_NAME, FileInfo, check_body, valid_status
+from depthcast.files import CONTENT_TYPE, PEEK_BYTES, STATUS_NAME, FileInfo, check_file, valid_status
 from depthcast.store import Outcome, Store
 
 TRIES: Final = 3
@@ -67,8 +67,7 @@ async def mark(store: Store, key: str, status: str, *, tries: int = TRIES) -> Ma
         if whole is None:
             return Marking.MISSING
         try:
-            FileInfo.from_metadata(key, whole.metadata)
-            check_body(key, whole.body)
+            check_file(key, whole.body, whole.metadata)
         except BadFile:
             return Marking.DAMAGED
         result = await store.put_if(

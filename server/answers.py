@@ -79,6 +79,8 @@ class Asked(NamedTuple):
     if_modified_since: bytes | None = None
     forwarded_for: bytes | None = None
     last_event_id: bytes | None = None
+    place: bytes = b""
+    """What stands in the path in place of the part in braces, where its endpoint has one."""
 
 
 Endpoint = Callable[[Asked], Answer | Awaitable[Answer]]

@@ -5,7 +5,7 @@ paths) is Starlette's to route. Unknown paths are 404 as Binance answers them: H
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -33,8 +33,32 @@ OnState = Callable[[bytes], None]
 """Told of each answer with a book how fresh it was (:class:`server.freshness.State`)."""
 
 
+class _Template(NamedTuple):
+    """An endpoint's path with a part in braces, and what stands before and behind it."""
+
+    path: str
+    endpoint: Endpoint
+    before: str
+    behind: str
+
+    @classmethod
+    def of(cls, path: str, endpoint: Endpoint) -> Self:
+        before, _, rest = path.partition("{")
+        return cls(path, endpoint, before, rest.partition("}")[2])
+
+    def place_in(self, path: str) -> str:
+        """What a request's path has in place of the braces; empty where it is no such path."""
+        place = path[len(self.before) : len(path) - len(self.behind)]
+        fits = path.startswith(self.before) and path.endswith(self.behind) and "/" not in place
+        return place if fits else ""
+
+
 class App:
-    """The whole service as one ASGI callable: ``endpoints`` by their paths, and ``routes`` for the rest."""
+    """The whole service as one ASGI callable: ``endpoints`` by their paths, and ``routes`` for the rest.
+
+    An endpoint's path may have one part in braces, which stands for any text without a slash
+    (:attr:`~server.answers.Asked.place`).
+    """
 
     def __init__(
         self,
@@ -45,7 +69,8 @@ class App:
         on_state: OnState = lambda _: None,
         fast_answers: FastAnswers | None = None,
     ) -> None:
-        self._endpoints = endpoints
+        self._endpoints = {path: each for path, each in endpoints.items() if "{" not in path}
+        self._templates = tuple(_Template.of(path, each) for path, each in endpoints.items() if "{" in path)
         self._on_answer = on_answer
         self._on_state = on_state
         self._fast_answers = fast_answers
@@ -57,23 +82,33 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
+        path = scope["path"]
+        endpoint = self._endpoints.get(path) if scope["type"] == "http" else None
+        place = ""
+        if endpoint is None and self._templates and scope["type"] == "http":
+            for template in self._templates:
+                place = template.place_in(path)
+                if place:
+                    path, endpoint = template.path, template.endpoint
+                    break
         if endpoint is None:
             await self._others(scope, receive, send)
             return
         method = scope["method"]
         if method in ("GET", "HEAD"):
             asked = _asked(scope)
+            if place:
+                asked = asked._replace(place=place.encode())
             given = endpoint(asked)
             answer = given if isinstance(given, Answer) else await given
             if answer.hold is not None and self._fast_answers is not None:
-                self._learn(self._fast_answers, scope, endpoint, asked)
+                self._learn(self._fast_answers, scope, path, endpoint, asked)
         else:
             answer = PREFLIGHT if method == "OPTIONS" else METHOD_NOT_ALLOWED
         connection = scope.get("extensions", {}).get(CONNECTION_EXTENSION)
         if answer.stream is not None and connection is None:
             answer = NOT_STREAMED
-        self._on_answer(scope["path"], answer.status)
+        self._on_answer(path, answer.status)
         if answer.state:
             self._on_state(answer.state)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
@@ -82,13 +117,13 @@ class App:
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
 
     @staticmethod
-    def _learn(fast_answers: FastAnswers, scope: Scope, endpoint: Endpoint, asked: Asked) -> None:
+    def _learn(fast_answers: FastAnswers, scope: Scope, path: str, endpoint: Endpoint, asked: Asked) -> None:
         known = scope.get("extensions", {}).get(HEAD_EXTENSION)
         if known is not None:
             # Others will be answered by it, too: it must not be about this one client.
             asked = asked._replace(client="")
             only_head = scope["method"] == "HEAD"
-            fast_answers.learn(known["bytes"], scope["path"], endpoint, asked, only_head=only_head)
+            fast_answers.learn(known["bytes"], path, endpoint, asked, only_head=only_head)
 
 
 def _asked(scope: Scope) -> Asked:

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import KeysView
 from typing import Final
 
-from depthcast.errors import BadKey, StoreUnavailable
-from depthcast.files import BINANCE, Scheme, parse_key
+from depthcast.errors import StoreUnavailable
+from depthcast.files import BINANCE, Scheme
 from depthcast.store import Store
 
 DEFAULT_TIMEOUT_S: Final = 30.0
@@ -29,8 +29,8 @@ class Catalogue:
         self._timeout_s = timeout_s
         self._limits: dict[str, tuple[int, ...]] = {}
         self.known = False
-        self.largest_limit = 0
-        """The largest limit published for any symbol."""
+        self.published: tuple[int, ...] = ()
+        """The limits published for any symbol, the largest file's last."""
         self.foreign_keys: tuple[str, ...] = ()
         """Up to ten listed keys that are no keys of ours, for a warning."""
 
@@ -38,7 +38,7 @@ class Catalogue:
         return len(self._limits)
 
     def limits(self, symbol: str) -> tuple[int, ...] | None:
-        """The symbol's published limits, ascending; ``None`` for a symbol that is not published."""
+        """The symbol's published limits, the largest file's last; ``None``: it is not published."""
         return self._limits.get(symbol)
 
     @property
@@ -53,22 +53,21 @@ class Catalogue:
         try:
             async with asyncio.timeout(self._timeout_s):
                 listed = 0
-                async for entry in self._store.list(self._scheme.depth_prefix):
-                    listed += 1
-                    if listed % AT_ONCE == 0:
-                        await asyncio.sleep(0)
-                    try:
-                        symbol, limit = parse_key(entry.key)
-                    except BadKey:
-                        if len(foreign) < 10:
+                for prefix in self._scheme.depth_prefixes:
+                    async for entry in self._store.list(prefix):
+                        listed += 1
+                        if listed % AT_ONCE == 0:
+                            await asyncio.sleep(0)
+                        request = self._scheme.parse(entry.key)
+                        if request is not None:
+                            found.setdefault(request.symbol, []).append(request.limit)
+                        elif len(foreign) < 10:
                             foreign.append(entry.key)
-                    else:
-                        found.setdefault(symbol, []).append(limit)
         except TimeoutError:
             raise StoreUnavailable(
                 f"{self._store.url} did not finish its listing within {self._timeout_s:g} s"
             ) from None
-        self._limits = {symbol: tuple(sorted(limits)) for symbol, limits in found.items()}
-        self.largest_limit = max((limits[-1] for limits in self._limits.values()), default=0)
+        self._limits = {symbol: self._scheme.ordered(limits) for symbol, limits in found.items()}
+        self.published = self._scheme.ordered({limit for limits in found.values() for limit in limits})
         self.foreign_keys = tuple(foreign)
         self.known = True

@@ -14,16 +14,9 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from depthcast.errors import BadFile, StoreError
-from depthcast.files import BINANCE, Scheme, Version, covering_limit, depth_key
-from depthcast.venues.binance_rest import (
-    LIMIT_NOT_VALID,
-    STATUS_MISMATCH,
-    UNAVAILABLE,
-    UNKNOWN_SYMBOL,
-    ApiError,
-    DepthRequest,
-    parse_depth,
-)
+from depthcast.files import BINANCE, Scheme, Version, depth_key
+from depthcast.venues.answering import BINANCE_REFUSALS, Refusals
+from depthcast.venues.binance_rest import ApiError, DepthRequest, parse_depth
 from server.answers import COMMON, JSON_TYPE, NO_STORE, VARY, Answer, Asked, Header, Hold, refusal
 from server.catalogue import Catalogue
 from server.edition import Edition, version_headers
@@ -42,7 +35,7 @@ class Sought(NamedTuple):
 
 class Depth:
     """The depth endpoint over what is published and what is in memory. ``clock`` is the one of ``hot``.
-    ``scheme`` and ``parse`` are the venue's.
+    ``scheme``, ``parse``, ``units`` and ``refusals`` are the venue's (:mod:`depthcast.venues.answering`).
 
     ``unavailable_when_stale``: a stale file is not answered. ``upstream``: where a file is stale or cannot be
     had, the exchange is asked, and the file is answered only if that fails.
@@ -56,6 +49,8 @@ class Depth:
         *,
         scheme: Scheme = BINANCE,
         parse: Callable[[bytes], DepthRequest | ApiError] = parse_depth,
+        units: bool = True,
+        refusals: Refusals = BINANCE_REFUSALS,
         unavailable_when_stale: bool = False,
         upstream: Upstream | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -67,10 +62,11 @@ class Depth:
         self._upstream = upstream
         self._clock = clock
         self._scheme = scheme
-        self._parsing = Parsing(parse)
-        self._unknown_symbol = refusal(UNKNOWN_SYMBOL)
-        self._status_mismatch = refusal(STATUS_MISMATCH)
-        self._unavailable = refusal(UNAVAILABLE)
+        self._parsing = Parsing(parse, units=units)
+        self._unknown_symbol = refusal(refusals.unknown_symbol)
+        self._status_mismatch = refusal(refusals.status_mismatch)
+        self._unavailable = refusal(refusals.unavailable)
+        self._no_such_file = refusal(refusals.no_such_file)
 
     def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
         """The answer: to be awaited only where the file has to be read or the exchange asked."""
@@ -109,12 +105,12 @@ class Depth:
         if limits is None:
             # Before the first listing nobody can say that a symbol does not exist.
             return self._unknown_symbol if self._catalogue.known else self._unavailable
-        covering = covering_limit(request.limit, limits)
+        covering = self._scheme.covering(request.limit, limits)
         if covering is None:
             # Fewer levels than asked for would look like a thin book. Where other symbols have such a file,
             # this one's is still to come.
-            coming = request.limit <= self._catalogue.largest_limit
-            return self._unavailable if coming else refusal(LIMIT_NOT_VALID)
+            coming = self._scheme.covering(request.limit, self._catalogue.published) is not None
+            return self._unavailable if coming else self._no_such_file
         return depth_key(request.symbol, covering, self._scheme)
 
     def _from(self, file: HotFile, request: DepthRequest, asked: Asked) -> Answer | Awaitable[Answer]:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Self
 from weakref import ref
 
-from depthcast.files import FileInfo, Version, check_body, cut, parse_key
+from depthcast.files import BINANCE, FileInfo, Layout, Scheme, Version, check_file, parse_key, scheme_of
 from depthcast.store import StoredObject
 from server.answers import COMMON, NO_RANGES, VARY, Answer, Asked, Header
 from server.dates import http_date, parse_http_date
@@ -47,11 +47,21 @@ class Edition:
         "_last_modified",
         "info",
         "limit",
+        "scheme",
         "version",
     )
 
-    def __init__(self, body: bytes, limit: int, version: Version, info: FileInfo, cache_control: str) -> None:
+    def __init__(
+        self,
+        body: bytes,
+        limit: int,
+        version: Version,
+        info: FileInfo,
+        cache_control: str,
+        scheme: Scheme = BINANCE,
+    ) -> None:
         self.limit = limit
+        self.scheme = scheme
         self.version = version
         self.info = info
         self._body = body
@@ -64,9 +74,8 @@ class Edition:
     @classmethod
     def of(cls, key: str, found: StoredObject, *, cache_control: str = DEFAULT_CACHE_CONTROL) -> Self:
         """The edition that a stored object is. Raises :class:`~depthcast.errors.BadFile` for any other."""
-        update_id = check_body(key, found.body)
-        info = FileInfo.from_metadata(key, found.metadata)
-        return cls(found.body, parse_key(key).limit, Version(info.epoch, update_id), info, cache_control)
+        version, info = check_file(key, found.body, found.metadata)
+        return cls(found.body, parse_key(key).limit, version, info, cache_control, scheme_of(key))
 
     @property
     def body(self) -> bytes:
@@ -74,12 +83,17 @@ class Edition:
         return self._body
 
     @property
+    def layout(self) -> Layout:
+        """How the body reads."""
+        return self.scheme.layout(self.limit)
+
+    @property
     def cost_bytes(self) -> int:
         """The most memory this edition may come to take, its answers included."""
         return 3 * len(self._body) + _OVERHEAD_BYTES
 
     def answer(self, limit: int, asked: Asked, currency: "Currency") -> Answer | Awaitable[Answer]:
-        """The answer to a request for ``limit`` levels (at most :attr:`limit`): 304 to who has it already.
+        """The answer to a request for ``limit``, which this file covers: 304 to who has it already.
 
         To be awaited only where a long body has to be encoded for the first time.
         """
@@ -99,7 +113,9 @@ class Edition:
             (variant.unasked + 1, limit, variant.coding)
             for limit, variants in before._cuts.items()
             for variant in variants.made()
-            if variant.unasked is not None and variant.unasked < PREPARED_FOR and limit <= self.limit
+            if variant.unasked is not None
+            and variant.unasked < PREPARED_FOR
+            and self.scheme.covering(limit, (self.limit,)) is not None
         ]
         wanted.sort(key=lambda each: each[0])
         begun = []
@@ -118,7 +134,7 @@ class Edition:
         assert len(self._body) + kept <= self.cost_bytes
 
     def _cut(self, limit: int) -> Variants:
-        body = self._body if limit == self.limit else cut(self._body, limit)
+        body = self._body if limit == self.limit else self.layout.cut(self._body, limit)
         headers = (
             (b"last-modified", self._last_modified),
             (b"cache-control", self._cache_control),
@@ -158,8 +174,8 @@ class Edition:
         The levels shown are part of it, because a replica whose book is certain to fewer levels writes a
         shorter body for the same version.
         """
-        version, info = self.version, self.info
-        shown = (min(info.bids, limit), min(info.asks, limit))
+        version, info, depth = self.version, self.info, self.scheme.depth(limit)
+        shown = (min(info.bids, depth), min(info.asks, depth))
         return b"%d-%d-%d-%d-%d" % (version.epoch, version.update_id, limit, *shown)
 
     def _unmodified_since(self, date: bytes) -> bool:

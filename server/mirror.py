@@ -7,7 +7,7 @@ its place.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -77,56 +77,67 @@ class Mirror:
             every_s=settings.heartbeats_ms / 1000,
             timeout_s=settings.read_timeout_ms / 1000,
         )
-        depth = Depth(
-            self.catalogue,
-            hot,
-            freshness,
-            scheme=scheme,
-            parse=words.parse_depth,
-            unavailable_when_stale=unavailable,
-        )
-        self._tickers = Tickers(
-            self.catalogue,
-            hot,
-            tops,
-            freshness,
-            scheme=scheme,
-            parse=words.parse_book_ticker,
-            unavailable_when_stale=unavailable,
-            cache_control=settings.answer_cache_control,
-            list_holds_s=min(settings.refresh_ms, settings.ticker_refresh_ms) / 1000,
-        )
-        self._exchange_info = ExchangeInfo(
-            store,
-            key=scheme.exchange_info_key,
-            parse=words.parse_exchange_info,
-            on_read=on_read,
-            refresh_s=settings.exchange_info_refresh_s,
-        )
-        self.travel = Travel(
-            store,
-            self.catalogue,
-            venue=scheme.venue,
-            parse=words.parse_depth,
-            on_read=on_read,
-            memory_bytes=tape_bytes,
-            read_timeout_s=settings.read_timeout_ms / 1000,
-        )
-        at_weight = partial(travel_weight, weight=words.depth_weight)
-        self._endpoints = {
-            "depth": Weighed(self.travel.depth(depth.answer), at_weight),
-            "ticker/bookTicker": Weighed(self._tickers.answer, words.book_ticker_weight),
-            "exchangeInfo": Weighed(self._exchange_info.answer, lambda _: words.exchange_info_weight),
-            "ping": Weighed(ping_endpoint(words.refuse_parameters), lambda _: words.ping_weight),
-            "time": Weighed(time_endpoint(refuse=words.refuse_parameters), lambda _: words.ping_weight),
-        }
+        self._endpoints: dict[str, Weighed] = {}
+        self._closing: list[Callable[[], Awaitable[None]]] = []
+        for book in words.books:
+            depth = Depth(
+                self.catalogue,
+                hot,
+                freshness,
+                scheme=scheme,
+                parse=book.parse,
+                units=words.units,
+                refusals=words.refusals,
+                unavailable_when_stale=unavailable,
+            )
+            answer, weight = depth.answer, book.weight
+            if book.at_times:
+                travel = Travel(
+                    store,
+                    self.catalogue,
+                    venue=scheme.venue,
+                    parse=book.parse,
+                    on_read=on_read,
+                    memory_bytes=tape_bytes,
+                    read_timeout_s=settings.read_timeout_ms / 1000,
+                )
+                answer, weight = travel.depth(answer), partial(travel_weight, weight=weight)
+                self._closing.append(travel.close)
+            self._endpoints[book.path] = Weighed(answer, weight)
+        if words.ticker is not None:
+            tickers = Tickers(
+                self.catalogue,
+                hot,
+                tops,
+                freshness,
+                scheme=scheme,
+                parse=words.ticker.parse,
+                unavailable_when_stale=unavailable,
+                cache_control=settings.answer_cache_control,
+                list_holds_s=min(settings.refresh_ms, settings.ticker_refresh_ms) / 1000,
+            )
+            self._endpoints[words.ticker.path] = Weighed(tickers.answer, words.ticker.weight)
+            self._closing.append(tickers.close)
+        if words.symbols is not None:
+            exchange_info = ExchangeInfo(
+                store,
+                key=scheme.exchange_info_key,
+                parse=words.symbols.parse,
+                on_read=on_read,
+                refresh_s=settings.exchange_info_refresh_s,
+            )
+            self._endpoints[words.symbols.path] = Weighed(exchange_info.answer, words.symbols.weight)
+            self._closing.append(exchange_info.close)
+        for plain in words.plain:
+            if plain.body is None:
+                endpoint = ping_endpoint(plain.refuse, units=words.units)
+            else:
+                endpoint = time_endpoint(refuse=plain.refuse, body=plain.body, units=words.units)
+            self._endpoints[plain.path] = Weighed(endpoint, plain.weight)
 
     def endpoints(self, weights: Weights) -> Mapping[str, Endpoint]:
-        """The endpoints by their paths."""
-        made = {
-            f"/{self.scheme.root}{name}": weights.around(each.endpoint, each.weight)
-            for name, each in self._endpoints.items()
-        }
+        """The endpoints by their paths, of which a part may be in braces (:mod:`server.app`)."""
+        made = {path: weights.around(each.endpoint, each.weight) for path, each in self._endpoints.items()}
         return made | {named_path(self.scheme, path): each for path, each in made.items()}
 
     async def run(self) -> None:
@@ -135,4 +146,4 @@ class Mirror:
 
     async def close(self) -> None:
         """End the reads that are under way."""
-        await asyncio.gather(self._tickers.close(), self._exchange_info.close(), self.travel.close())
+        await asyncio.gather(*(close() for close in self._closing))

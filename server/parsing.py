@@ -19,23 +19,31 @@ T = TypeVar("T")
 
 
 class Parsing(Generic[T]):
-    """Reads one endpoint's queries by ``parse``; ``remembered`` of them are kept."""
+    """Reads one endpoint's queries by ``parse``; ``remembered`` of them are kept. ``units``: whether the time
+    unit is looked at, as Binance does."""
 
     def __init__(
-        self, parse: Callable[[bytes], T | ApiError], *, remembered: int = DEFAULT_REMEMBERED
+        self,
+        parse: Callable[[bytes], T | ApiError],
+        *,
+        remembered: int = DEFAULT_REMEMBERED,
+        units: bool = True,
     ) -> None:
         self._parse = parse
+        self._units = units
         self._parse_cached = lru_cache(maxsize=remembered)(parse)
 
     def read(self, asked: Asked) -> T | Answer:
         """The request, or its refusal: too long a query (414), then the time unit, then the query's own."""
-        if len(asked.query) > MAX_QUERY_BYTES:
+        query = b"%b?%b" % (asked.place, asked.query) if asked.place else asked.query
+        if len(query) > MAX_QUERY_BYTES:
             return QUERY_TOO_LONG
-        unit = parse_time_unit(asked.time_unit)
-        if isinstance(unit, ApiError):
-            return refusal(unit)
-        parse = self._parse_cached if len(asked.query) <= REMEMBERED_QUERY_BYTES else self._parse
-        request = parse(asked.query)
+        if self._units:
+            unit = parse_time_unit(asked.time_unit)
+            if isinstance(unit, ApiError):
+                return refusal(unit)
+        parse = self._parse_cached if len(query) <= REMEMBERED_QUERY_BYTES else self._parse
+        request = parse(query)
         return refusal(request) if isinstance(request, ApiError) else request
 
 

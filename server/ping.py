@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import orjson
-
-from depthcast.venues.binance_rest import ApiError, refuse_parameters
+from depthcast.venues.binance_rest import ApiError, TimeUnit, refuse_parameters, time_body
 from server.answers import Answer, Asked, Endpoint, for_good, json_answer
 from server.parsing import Parsing, time_unit
 
@@ -19,9 +17,9 @@ Refuse = Callable[[bytes], ApiError | None]
 _PONG: Final = for_good(json_answer(b"{}"))
 
 
-def ping_endpoint(refuse: Refuse = refuse_parameters) -> Endpoint:
+def ping_endpoint(refuse: Refuse = refuse_parameters, *, units: bool = True) -> Endpoint:
     """``{}``."""
-    parsing = Parsing[None](refuse, remembered=64)
+    parsing = Parsing[None](refuse, remembered=64, units=units)
 
     def answer(asked: Asked) -> Answer:
         return parsing.read(asked) or _PONG
@@ -34,17 +32,20 @@ ping: Final = ping_endpoint()
 
 
 def time_endpoint(
-    wall_us: Callable[[], int] = lambda: time.time_ns() // 1000, *, refuse: Refuse = refuse_parameters
+    wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    *,
+    refuse: Refuse = refuse_parameters,
+    body: Callable[[int, TimeUnit], bytes] = time_body,
+    units: bool = True,
 ) -> Endpoint:
-    """``{"serverTime":…}`` by a clock of microseconds since 1970, which are sent where they are asked for."""
-    parsing = Parsing[None](refuse, remembered=64)
+    """What the time is by a clock of microseconds since 1970, in a venue's words: ``body``. ``units``: they
+    are sent in the unit asked for."""
+    parsing = Parsing[None](refuse, remembered=64, units=units)
 
     def answer(asked: Asked) -> Answer:
         refused = parsing.read(asked)
         if refused is not None:
             return refused
-        now_us = wall_us()
-        micro = time_unit(asked) == "MICROSECOND"
-        return json_answer(orjson.dumps({"serverTime": now_us if micro else now_us // 1000}))
+        return json_answer(body(wall_us(), time_unit(asked) if units else "MILLISECOND"))
 
     return answer

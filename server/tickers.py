@@ -23,7 +23,18 @@ from typing import Final, Self
 import orjson
 
 from depthcast.errors import BadFile, StoreError
-from depthcast.files import BINANCE, DELISTED, Scheme, check_body, cut, depth_key, parse_key
+from depthcast.files import (
+    BINANCE,
+    DELISTED,
+    MAX_LIMIT,
+    Layout,
+    Scheme,
+    check_body,
+    depth_key,
+    layout_of,
+    parse_key,
+)
+from depthcast.scheme import Level
 from depthcast.store import StoredObject
 from depthcast.venues.binance_lists import TickerRequest, parse_book_ticker
 from depthcast.venues.binance_rest import (
@@ -62,6 +73,7 @@ _key_of: Final = lru_cache(maxsize=8192)(depth_key)
 # Behind the id of a futures body come the times of its last diff.
 _TIMED: Final = re.compile(rb'\{"lastUpdateId":([0-9]+),"E":[0-9]+,"T":([0-9]+),')
 
+_FIRST: Final = BINANCE.layout(MAX_LIMIT)
 _READS_AT_ONCE: Final = 64
 _KEPT: Final = 64
 _NO_DIGITS: Final = "0.00000000"
@@ -78,8 +90,9 @@ class Top(Edition):
     def of(cls, key: str, found: StoredObject, *, cache_control: str = DEFAULT_CACHE_CONTROL) -> Self:
         """The top of what a stored object is. Raises :class:`~depthcast.errors.BadFile`."""
         check_body(key, found.body)
-        top = super().of(key, replace(found, body=cut(found.body, 1)), cache_control=cache_control)
-        top.ticker = ticker(parse_key(key).symbol, top.body)
+        first = layout_of(key).cut(found.body, 1)
+        top = super().of(key, replace(found, body=first), cache_control=cache_control)
+        top.ticker = ticker(parse_key(key).symbol, top.body, top.layout)
         return top
 
 
@@ -188,7 +201,7 @@ class Tickers:
         )
         hold = Hold(file, edition, self._freshness.holds_until(file, now))
         try:
-            body = ticker(symbol, edition.body)
+            body = ticker(symbol, edition.body, edition.layout)
         except BadFile:
             # Its frame is a file's: what is in it shows only here.
             return self._unavailable
@@ -324,11 +337,7 @@ class Tickers:
         return Answer(200, headers, body, hold, currency.state.value if currency is not None else b"")
 
 
-Level = tuple[str, str]
-"""A price and its quantity."""
-
-
-def best(name: str, body: bytes) -> tuple[Level, Level]:
+def best(name: str, body: bytes, layout: Layout = _FIRST) -> tuple[Level, Level]:
     """The best bid and ask of a file; the strings are its own.
 
     A side without levels is zeros, as Binance writes it, with as many digits as the other side's. Raises
@@ -339,17 +348,14 @@ def best(name: str, body: bytes) -> tuple[Level, Level]:
     >>> best("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[]}')
     (('3.10', '2.0'), ('0.00', '0.0'))
     """
-    try:
-        book = orjson.loads(cut(body, 1))
-        bid, ask = (_level(book[side][0]) if book[side] else None for side in ("bids", "asks"))
-    except (ValueError, TypeError, LookupError):
-        raise BadFile(name, "its first levels cannot be read") from None
+    bids, asks = layout.levels(name, body, 1)
+    bid, ask = bids[0] if bids else None, asks[0] if asks else None
     some = bid or ask or (_NO_DIGITS, _NO_DIGITS)
     nothing = (_zero_like(some[0]), _zero_like(some[1]))
     return bid or nothing, ask or nothing
 
 
-def ticker(symbol: str, body: bytes) -> bytes:
+def ticker(symbol: str, body: bytes, layout: Layout = _FIRST) -> bytes:
     """The best prices of a file, in Binance's words; of futures with when and where they changed last.
 
     Raises as :func:`best`.
@@ -357,7 +363,7 @@ def ticker(symbol: str, body: bytes) -> bytes:
     >>> ticker("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[["4.20","1.0"]]}')
     b'{"symbol":"A","bidPrice":"3.10","bidQty":"2.0","askPrice":"4.20","askQty":"1.0"}'
     """
-    bid, ask = best(symbol, body)
+    bid, ask = best(symbol, body, layout)
     told: dict[str, str | int] = {
         "symbol": symbol,
         "bidPrice": bid[0],
@@ -369,13 +375,6 @@ def ticker(symbol: str, body: bytes) -> bytes:
     if timed is not None:
         told |= {"time": int(timed[2]), "lastUpdateId": int(timed[1])}
     return orjson.dumps(told)
-
-
-def _level(read: Sequence[object]) -> Level:
-    price, quantity = read
-    if not isinstance(price, str) or not isinstance(quantity, str):
-        raise TypeError("a level is two texts")
-    return price, quantity
 
 
 def _zero_like(number: str) -> str:

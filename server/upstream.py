@@ -18,8 +18,9 @@ from enum import Enum
 from typing import Final, Literal, NamedTuple, Protocol
 
 from depthcast.errors import BadFile, Refused, VenueError
-from depthcast.files import MAX_LIMIT, check_body, covering_limit, cut, update_id_of
+from depthcast.files import MAX_LIMIT, covering_limit
 from depthcast.logs import Seldom, get_logger
+from depthcast.venues.binance_files import LAYOUT as _LAYOUT
 from depthcast.venues.binance_rest import ApiError
 
 LIMITS: Final = (100, 500, 1000, MAX_LIMIT)
@@ -152,8 +153,7 @@ class Upstream:
                 raise VenueError(f"the exchange wants silence for {self._exchange.silent_for_s:.0f} s more")
             async with asyncio.timeout(self._wait_s):
                 body = await self._exchange.snapshot_body(symbol, limit)
-            check_body(f"{symbol} of the exchange", body)
-            outcome = Given(body, update_id_of(symbol, body), asked_ms)
+            outcome = Given(body, _LAYOUT.check(f"{symbol} of the exchange", body), asked_ms)
         except Refused as refused:
             if refused.code is not None and 400 <= refused.status < 500:
                 outcome = ApiError(refused.status, refused.code, refused.text)
@@ -195,7 +195,7 @@ def _asked_limit(limit: int) -> int:
 
 
 def _cut(outcome: Outcome, limit: int) -> Outcome:
-    return outcome._replace(body=cut(outcome.body, limit)) if isinstance(outcome, Given) else outcome
+    return outcome._replace(body=_LAYOUT.cut(outcome.body, limit)) if isinstance(outcome, Given) else outcome
 
 
 def _asking(outcome: Outcome) -> Asking:

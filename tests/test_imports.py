@@ -20,6 +20,8 @@ PURE = (
     "agreement",
     "unsequenced",
     "files",
+    "file_info",
+    "scheme",
     "symbol_list",
     "heartbeat",
     "fleet",

@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from depthcast.errors import BadFile, BadKey, StoreError, StoreUnavailable
+from depthcast.errors import BadFile, StoreError, StoreUnavailable
 from depthcast.files import (
     BINANCE,
     DELISTED,
@@ -36,7 +36,6 @@ from depthcast.files import (
     FileInfo,
     Scheme,
     depth_key,
-    parse_key,
     valid_status,
 )
 from depthcast.logs import get_logger
@@ -56,7 +55,8 @@ _log = get_logger("updater")
 
 
 class _Due(NamedTuple):
-    """A symbol to be looked at. ``limits`` ascend; ``one_will_do``: all is well if the largest file is."""
+    """A symbol to be looked at. The largest file's limit is the last; ``one_will_do``: all is well if that
+    file is."""
 
     symbol: str
     limits: Sequence[int]
@@ -153,22 +153,21 @@ class Marks:
         assert all(map(valid_status, self._statuses.values())), "a status that no file can carry"
         assert self._done.keys() <= self._statuses.keys(), "files of an unknown status"
 
-    async def _published(self) -> dict[str, list[int]]:
-        """The symbols that have files, and their limits, ascending."""
+    async def _published(self) -> dict[str, tuple[int, ...]]:
+        """The symbols that have files, and their limits, the largest file's last."""
         found: dict[str, list[int]] = {}
         try:
             async with asyncio.timeout(self._list_timeout_s):
-                async for entry in self._store.list(self._scheme.depth_prefix):
-                    try:
-                        symbol, limit = parse_key(entry.key)
-                    except BadKey:
-                        continue
-                    found.setdefault(symbol, []).append(limit)
+                for prefix in self._scheme.depth_prefixes:
+                    async for entry in self._store.list(prefix):
+                        request = self._scheme.parse(entry.key)
+                        if request is not None:
+                            found.setdefault(request.symbol, []).append(request.limit)
         except TimeoutError:
             raise StoreUnavailable(
                 f"{self._store.url} did not finish its listing within {self._list_timeout_s:g} s"
             ) from None
-        return {symbol: sorted(limits) for symbol, limits in found.items()}
+        return {symbol: self._scheme.ordered(limits) for symbol, limits in found.items()}
 
     def _due(self, published: Mapping[str, Sequence[int]]) -> list[_Due]:
         """What to look at, the most urgent last. Forgets what is not this replica's any more."""

@@ -108,19 +108,21 @@ class Publisher:
         self._writers = {
             limit: KeyWriter(
                 depth_key(live.symbol, limit, scheme),
-                every_s=cadence.every_s(limit),
+                unnumbered=scheme.layout(limit).unnumbered,
+                every_s=cadence.every_s(scheme.size(limit)),
                 same_levels_s=same_levels_s,
                 watch_s=watch_s,
                 patrol_s=patrol_s,
                 backoff=Backoff(backoff_initial_s, maximum_s=backoff_maximum_s, rng=rng),
             )
-            for limit in sorted(limits)
+            for limit in scheme.ordered(limits)
         }
         self._rounds = Rounds(
             self,
             store,
             live.symbol,
             self._writers,
+            scheme=scheme,
             replica=replica,
             observer=observer,
             cache_control=cache_control,
@@ -130,15 +132,18 @@ class Publisher:
             clock=clock,
             wall_ms=wall_ms,
         )
-        self._largest = max(self._writers)
+        self._largest = max(self._writers, key=scheme.size)
         # Its levels change at nearly every update, and it is small.
-        self._watched = min(self._writers, key=lambda limit: (cadence.every_s(limit), -limit))
+        self._watched = min(
+            self._writers, key=lambda limit: (cadence.every_s(scheme.size(limit)), -scheme.size(limit))
+        )
+        every_s = cadence.every_s(scheme.size(self._watched))
         self._act_for_s = act_for_s
         self._took_over_at = float("-inf")
         self._duty = Duty(takeover_after_s=takeover_after_s, rank=rank)
         self._watch = Watch(
             patience_s=self._duty.patience_s,
-            every_s=cadence.every_s(self._watched),
+            every_s=every_s,
             look_every_s=max(LOOK_EVERY_S, takeover_after_s),
             same_levels_s=same_levels_s,
             ahead_s=watch_s,
@@ -151,6 +156,7 @@ class Publisher:
             store,
             key=self._writers[self._watched].key,
             limit=self._watched,
+            unnumbered=scheme.layout(self._watched).unnumbered,
             watch=self._watch,
             claims=self._claims,
             observer=observer,

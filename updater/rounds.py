@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from depthcast.book import Book
 from depthcast.errors import StoreError
-from depthcast.files import CONTENT_TYPE, PEEK_BYTES, FileInfo, Version
+from depthcast.files import CONTENT_TYPE, PEEK_BYTES, FileInfo, Scheme, Version
 from depthcast.store import Outcome, Store, StoredObject
 from updater.outage import Outage
 from updater.ports import Observer
@@ -62,7 +62,7 @@ class _Due(NamedTuple):
 
 
 class Rounds:
-    """The files of ``symbol``, one for each of ``writers``, by limit.
+    """The files of ``symbol``, one for each of ``writers``, by limit of ``scheme``.
 
     ``replica`` and ``status``, the venue's word for what the symbol does, are written beside each file.
     ``slots`` and ``outage`` are shared with other symbols.
@@ -75,6 +75,7 @@ class Rounds:
         symbol: str,
         writers: Mapping[int, KeyWriter],
         *,
+        scheme: Scheme,
         replica: str,
         observer: Observer,
         cache_control: str,
@@ -88,6 +89,7 @@ class Rounds:
         self._store = store
         self._symbol = symbol
         self._writers = writers
+        self._scheme = scheme
         self._replica = replica
         self._observer = observer
         self._cache_control = cache_control
@@ -137,19 +139,22 @@ class Rounds:
             return NEVER
         until = NEVER
         held = 0
-        metadata = {epoch: self._metadata(book, epoch) for epoch in {each.version.epoch for each in due}}
+        said: dict[tuple[int, bool], Mapping[str, str]] = {}
         for each, body in zip(due, book.bodies([each.limit for each in due]), strict=True):
             held_until = each.writer.hold_until(now, each.version, body)
             if held_until is None:
                 each.writer.writing(now, each.version, body)
-                group.create_task(self._write(each, body, metadata[each.version.epoch]))
+                how = each.version.epoch, self._scheme.layout(each.limit).tells_early
+                metadata = said.get(how) or self._metadata(book, *how)
+                said[how] = metadata
+                group.create_task(self._write(each, body, metadata))
             else:
                 until = min(until, held_until)
                 held += 1
         self._slots.give(held)
         return until
 
-    def _metadata(self, book: Book, epoch: int) -> Mapping[str, str]:
+    def _metadata(self, book: Book, epoch: int, body_tells_id: bool) -> Mapping[str, str]:
         certainty = book.certainty
         return FileInfo(
             epoch=epoch,
@@ -161,6 +166,7 @@ class Rounds:
             publish_time_ms=self._wall_ms(),
             replica=self._replica,
             status=self._status(),
+            update_id=None if body_tells_id else book.update_id,
         ).to_metadata()
 
     # Requests

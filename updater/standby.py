@@ -14,11 +14,12 @@ from depthcast.store import UNCHANGED, Store, StoredObject, Unchanged
 from updater.claims import Claims
 from updater.ports import LiveBook, Observer
 from updater.watch import Watch
-from updater.writing import NEVER, levels_of
+from updater.writing import NEVER
 
 
 class Standby:
-    """Looks at the file ``key`` of ``limit``; ``claims`` is told of the versions that it sees."""
+    """Looks at the file ``key`` of ``limit``, whose bodies read by ``unnumbered`` of their layout; ``claims``
+    is told of the versions that it sees."""
 
     def __init__(
         self,
@@ -27,6 +28,7 @@ class Standby:
         *,
         key: str,
         limit: int,
+        unnumbered: Callable[[bytes], bytes],
         watch: Watch,
         claims: Claims,
         observer: Observer,
@@ -39,6 +41,7 @@ class Standby:
         self._store = store
         self._key = key
         self._limit = limit
+        self._unnumbered = unnumbered
         self._claims = claims
         self._observer = observer
         self._clock = clock
@@ -57,7 +60,7 @@ class Standby:
         """Stands for the levels that the watched file is to have."""
         book = self._live.book
         assert book is not None
-        return hash(levels_of(book.body(self._limit)))
+        return hash(self._unnumbered(book.body(self._limit)))
 
     async def look(self) -> bool:
         """Look; whether the file could be read."""
@@ -84,7 +87,7 @@ class Standby:
             try:
                 version, levels = (
                     version_of(self._key, found.body, found.metadata),
-                    hash(levels_of(found.body)),
+                    hash(self._unnumbered(found.body)),
                 )
                 self._claims.saw(version)
             except BadFile as error:

@@ -7,11 +7,8 @@ damaged is no file: the symbol then starts from the exchange, and the next write
 from collections.abc import Callable
 from typing import NamedTuple
 
-import orjson
-
 from depthcast.errors import BadFile
-from depthcast.events import Snapshot
-from depthcast.files import BINANCE, PEEK_BYTES, FileInfo, Scheme, depth_key, update_id_of
+from depthcast.files import BINANCE, PEEK_BYTES, FileInfo, Scheme, depth_key, layout_of, version_of
 from depthcast.keeper import NO_FILE, WarmStart
 from depthcast.store import UNCHANGED, Store, StoredObject
 
@@ -69,7 +66,7 @@ class WarmFiles:
         try:
             if seen is None or not seen.start.update_id < wanted_id < NO_FILE:
                 found = await self._store.peek(key, PEEK_BYTES)
-                if found is not None and update_id_of(key, found.body) >= wanted_id:
+                if found is not None and _update_id(key, found) >= wanted_id:
                     found = await self._store.get(key)
             else:
                 changed = await self._store.get_if_changed(key, seen.etag)
@@ -79,7 +76,7 @@ class WarmFiles:
             self._too_old.pop(symbol, None)
             if found is None:
                 return None
-            content = update_id_of(key, found.body) >= wanted_id
+            content = _update_id(key, found) >= wanted_id
             start = _start(key, found, content=content)
             if not content and wanted_id < NO_FILE:
                 self._too_old[symbol] = _Seen(found.etag, start)
@@ -91,38 +88,12 @@ class WarmFiles:
 
 def _start(key: str, found: StoredObject, *, content: bool) -> WarmStart:
     info = FileInfo.from_metadata(key, found.metadata)
-    update_id = update_id_of(key, found.body)
-    return WarmStart(info.epoch, update_id, snapshot_of(key, found.body, info) if content else None)
+    snapshot = layout_of(key).snapshot(key, found.body, info) if content else None
+    update_id = _update_id(key, found)
+    if snapshot is not None and snapshot.update_id != update_id:
+        raise BadFile(key, "its metadata tells another update id")
+    return WarmStart(info.epoch, update_id, snapshot)
 
 
-def snapshot_of(key: str, body: bytes, info: FileInfo) -> Snapshot:
-    """A file and its metadata as a snapshot. Raises :class:`~depthcast.errors.BadFile`.
-
-    A side is complete if the writer's book was, and the file shows all the levels that the book had. The
-    levels themselves are checked where they enter a book. A body in which the update id comes twice has two
-    versions, by the beginning that is compared and by its members: it is none.
-    """
-    try:
-        parsed = orjson.loads(body)
-        update_id, bids, asks = parsed["lastUpdateId"], parsed["bids"], parsed["asks"]
-        transaction_time_ms = parsed.get("T", 0)
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise BadFile(key, "it is not JSON of a book") from None
-    if not (
-        isinstance(update_id, int)
-        and isinstance(bids, list)
-        and isinstance(asks, list)
-        and isinstance(transaction_time_ms, int)
-    ):
-        raise BadFile(key, "its members are of other types")
-    if update_id != update_id_of(key, body):
-        raise BadFile(key, "it has two update ids")
-    return Snapshot(
-        update_id,
-        bids,
-        asks,
-        info.bids_complete and len(bids) >= info.bids,
-        info.asks_complete and len(asks) >= info.asks,
-        info.event_time_ms,
-        transaction_time_ms,
-    )
+def _update_id(key: str, found: StoredObject) -> int:
+    return version_of(key, found.body, found.metadata).update_id

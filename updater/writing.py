@@ -35,6 +35,7 @@ no update does, that somebody deleted or damaged the object.
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
@@ -43,6 +44,7 @@ from depthcast.backoff import Backoff
 from depthcast.errors import BadFile
 from depthcast.files import Version, version_of
 from depthcast.store import Outcome, PutResult, StoredObject
+from depthcast.venues.binance_files import LAYOUT
 
 UNWRITTEN: Final = 64
 """How many versions of the book newer than the file are remembered, to know how old the file is."""
@@ -98,13 +100,15 @@ class KeyWriter:
 
     The caller asks :meth:`next_step`, says what it began (:meth:`looking`, :meth:`writing`) and how it ended
     (:meth:`saw` or :meth:`saw_nothing`; :meth:`done`). ``every_s`` is the least time between two writes of
-    the object, by whichever replica. ``backoff`` belongs to this key alone.
+    the object, by whichever replica. ``unnumbered`` is that of the file's layout
+    (:class:`~depthcast.scheme.Layout`), ``backoff`` belongs to this key alone.
     """
 
     def __init__(
         self,
         key: str,
         *,
+        unnumbered: Callable[[bytes], bytes] = LAYOUT.unnumbered,
         # Cadence
         every_s: float = 0.0,
         same_levels_s: float = 1.0,
@@ -114,6 +118,7 @@ class KeyWriter:
         backoff: Backoff | None = None,
     ) -> None:
         self.key = key
+        self._unnumbered = unnumbered
         self._every_s = every_s
         self._same_levels_s = same_levels_s
         self._watch_s = watch_s
@@ -237,7 +242,7 @@ class KeyWriter:
         if not isinstance(held, Held) or last is None or held.version != last.version:
             return None
         until = held.since + self._same_levels_s
-        if now >= until or last.version.epoch != mine.epoch or last.levels != levels_of(body):
+        if now >= until or last.version.epoch != mine.epoch or last.levels != self._unnumbered(body):
             return None
         return until
 
@@ -282,7 +287,7 @@ class KeyWriter:
     def writing(self, now: float, version: Version, body: bytes) -> None:
         """The :class:`Write` was begun: ``body`` is the file of ``version``."""
         keep = self._every_s < self._same_levels_s
-        self._writing = _Attempt(version, levels_of(body) if keep else None)
+        self._writing = _Attempt(version, self._unnumbered(body) if keep else None)
         self._write_from = now + self._every_s
 
     def done(self, result: PutResult, now: float) -> None:
@@ -362,8 +367,3 @@ def shows(stored: Version, mine: Version) -> bool:
 def is_ahead(stored: Version | None, mine: Version) -> bool:
     """Whether a stored file has a greater id than the book ``mine``, in the same epoch."""
     return stored is not None and stored.epoch == mine.epoch and stored.update_id > mine.update_id
-
-
-def levels_of(body: bytes) -> bytes:
-    """A file's body without what changes although its levels do not: the update id, and times beside it."""
-    return body[body.index(b'"bids":') :]

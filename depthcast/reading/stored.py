@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import Final
 
 from depthcast.errors import FileMissing, UnknownSymbol
-from depthcast.files import DEPTH_PREFIX, LIMITS, check_body, covering_limit, cut, depth_key, parse_key
+from depthcast.files import BINANCE, LIMITS, check_body, covering_limit, cut, depth_key, parse_key
 from depthcast.reading.file import About, DepthFile
 from depthcast.store import Store
 
@@ -77,5 +77,10 @@ class StoredFiles:
 
     async def _published(self, symbol: str) -> tuple[int, ...]:
         """The limits that are published of a symbol, ascending."""
-        prefix = f"{DEPTH_PREFIX}{symbol}&limit="
-        return tuple(sorted([parse_key(entry.key).limit async for entry in self._store.list(prefix)]))
+        return BINANCE.ordered(
+            [
+                parse_key(entry.key).limit
+                for prefix in BINANCE.prefixes_of(symbol)
+                async for entry in self._store.list(prefix)
+            ]
+        )

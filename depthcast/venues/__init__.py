@@ -11,9 +11,9 @@ from typing import Final, NamedTuple, Protocol
 
 from depthcast.errors import VenueError
 from depthcast.events import Diff, LevelSnapshot, Snapshot, TopLevels
-from depthcast.files import Scheme
 from depthcast.orders.messages import MESSAGES, Message, OrderSnapshot
 from depthcast.rows.messages import RowsChanged, RowSnapshot
+from depthcast.scheme import Scheme
 
 OLDEST: Final = 0
 """In place of a control message's id: the venue answers in order, so it is the oldest one unanswered."""

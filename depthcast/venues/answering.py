@@ -1,54 +1,149 @@
-"""How each venue's REST calls are answered in its place: what requests mean, their refusals, their weights.
+"""How each venue's REST calls are answered in its place: where, what requests mean, refusals, weights.
 
-The answering side of :mod:`depthcast.venues.registry`. Paths are the venue's own below
-:attr:`depthcast.files.Scheme.root`. Pure.
+The answering side of :mod:`depthcast.venues.registry`. Pure.
+
+A path may have one part in braces, such as ``/products/{symbol}/book``: any text but ``/``. What such a
+call's parser is given is that text, a question mark and the query; of other calls, the raw query alone.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
 
-from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM
-from depthcast.venues import binance_futures_rest, binance_lists, binance_rest
+from depthcast.scheme import Scheme
+from depthcast.venues import (
+    binance_futures_rest,
+    binance_lists,
+    binance_rest,
+    coinbase_rest,
+)
+from depthcast.venues.binance_files import BINANCE, BINANCE_US, BINANCE_USDM
 from depthcast.venues.binance_lists import ExchangeInfoRequest, TickerRequest
 from depthcast.venues.binance_rest import ApiError, DepthRequest
+from depthcast.venues.coinbase_files import COINBASE
+
+Weight = Callable[[bytes], int]
+"""What the venue charges for a request with this query."""
+
+
+class BookCall(NamedTuple):
+    """A call for a book: what it wants is one of the scheme's limits. ``at_times``: where there is a tape, it
+    may be asked for a past moment, too, ``at=…``."""
+
+    path: str
+    parse: Callable[[bytes], DepthRequest | ApiError]
+    weight: Weight
+    at_times: bool = False
+
+
+class TickerCall(NamedTuple):
+    """A call for the best prices of one symbol, of some or of all."""
+
+    path: str
+    parse: Callable[[bytes], TickerRequest | ApiError]
+    weight: Weight
+
+
+class ListCall(NamedTuple):
+    """The call for the list of symbols."""
+
+    path: str
+    parse: Callable[[bytes], ExchangeInfoRequest | ApiError]
+    weight: Weight
+
+
+class PlainCall(NamedTuple):
+    """A call about the venue itself. ``refuse``: a query it does not take. ``body`` is the answer at a time
+    in microseconds since 1970, in the unit asked for; ``None``: ``{}``, always."""
+
+    path: str
+    refuse: Callable[[bytes], ApiError | None]
+    weight: Weight
+    body: Callable[[int, Literal["MILLISECOND", "MICROSECOND"]], bytes] | None = None
+
+
+class Refusals(NamedTuple):
+    """A venue's words for what only the one who answers knows."""
+
+    unknown_symbol: ApiError
+    status_mismatch: ApiError
+    unavailable: ApiError
+    """The book exists but cannot be had right now."""
+    no_such_file: ApiError
+    """No file that is published shows so much."""
 
 
 class Answering(NamedTuple):
-    """One venue's words for market data: each parser takes a raw query string."""
+    """One venue's calls for market data. ``units``: the header ``X-MBX-TIME-UNIT`` is looked at."""
 
-    parse_depth: Callable[[bytes], DepthRequest | ApiError]
-    parse_book_ticker: Callable[[bytes], TickerRequest | ApiError]
-    parse_exchange_info: Callable[[bytes], ExchangeInfoRequest | ApiError]
-    refuse_parameters: Callable[[bytes], ApiError | None]
-    depth_weight: Callable[[bytes], int]
-    book_ticker_weight: Callable[[bytes], int]
-    exchange_info_weight: int
-    ping_weight: int
+    refusals: Refusals
+    books: Sequence[BookCall]
+    plain: Sequence[PlainCall] = ()
+    ticker: TickerCall | None = None
+    symbols: ListCall | None = None
+    units: bool = False
 
 
-_SPOT: Final = Answering(
-    binance_rest.parse_depth,
-    binance_lists.parse_book_ticker,
-    binance_lists.parse_exchange_info,
-    binance_rest.refuse_parameters,
-    binance_lists.depth_weight,
-    binance_lists.book_ticker_weight,
-    binance_lists.EXCHANGE_INFO_WEIGHT,
-    binance_lists.PING_WEIGHT,
+BINANCE_REFUSALS: Final = Refusals(
+    binance_rest.UNKNOWN_SYMBOL,
+    binance_rest.STATUS_MISMATCH,
+    binance_rest.UNAVAILABLE,
+    binance_rest.LIMIT_NOT_VALID,
+)
+
+
+def _always(weight: int) -> Weight:
+    return lambda _: weight
+
+
+def _spot(scheme: Scheme) -> Answering:
+    root, refuse, ping = f"/{scheme.root}", binance_rest.refuse_parameters, _always(binance_lists.PING_WEIGHT)
+    return Answering(
+        BINANCE_REFUSALS,
+        [BookCall(f"{root}depth", binance_rest.parse_depth, binance_lists.depth_weight, at_times=True)],
+        [
+            PlainCall(f"{root}ping", refuse, ping),
+            PlainCall(f"{root}time", refuse, ping, binance_rest.time_body),
+        ],
+        TickerCall(
+            f"{root}ticker/bookTicker", binance_lists.parse_book_ticker, binance_lists.book_ticker_weight
+        ),
+        ListCall(
+            f"{root}exchangeInfo",
+            binance_lists.parse_exchange_info,
+            _always(binance_lists.EXCHANGE_INFO_WEIGHT),
+        ),
+        units=True,
+    )
+
+
+def _futures(scheme: Scheme) -> Answering:
+    rest = binance_futures_rest
+    root, refuse, ping = f"/{scheme.root}", rest.refuse_parameters, _always(rest.PING_WEIGHT)
+    return Answering(
+        BINANCE_REFUSALS,
+        [BookCall(f"{root}depth", rest.parse_depth, rest.depth_weight, at_times=True)],
+        [
+            PlainCall(f"{root}ping", refuse, ping),
+            PlainCall(f"{root}time", refuse, ping, binance_rest.time_body),
+        ],
+        TickerCall(f"{root}ticker/bookTicker", rest.parse_book_ticker, rest.book_ticker_weight),
+        ListCall(f"{root}exchangeInfo", rest.parse_exchange_info, _always(rest.EXCHANGE_INFO_WEIGHT)),
+        units=True,
+    )
+
+
+_COINBASE: Final = Answering(
+    Refusals(
+        coinbase_rest.NOT_FOUND, coinbase_rest.NOT_FOUND, coinbase_rest.UNAVAILABLE, coinbase_rest.UNAVAILABLE
+    ),
+    [BookCall("/products/{symbol}/book", coinbase_rest.parse_book, _always(1))],
+    [PlainCall("/time", coinbase_rest.refuse_nothing, _always(1), coinbase_rest.time_body)],
 )
 
 ANSWERING: Final[Mapping[str, Answering]] = {
-    BINANCE.venue: _SPOT,
-    BINANCE_US.venue: _SPOT,
-    BINANCE_USDM.venue: Answering(
-        binance_futures_rest.parse_depth,
-        binance_futures_rest.parse_book_ticker,
-        binance_futures_rest.parse_exchange_info,
-        binance_futures_rest.refuse_parameters,
-        binance_futures_rest.depth_weight,
-        binance_futures_rest.book_ticker_weight,
-        binance_futures_rest.EXCHANGE_INFO_WEIGHT,
-        binance_futures_rest.PING_WEIGHT,
-    ),
+    BINANCE.venue: _spot(BINANCE),
+    BINANCE_US.venue: _spot(BINANCE_US),
+    BINANCE_USDM.venue: _futures(BINANCE_USDM),
+    COINBASE.venue: _COINBASE,
 }
 """By the venue's name."""

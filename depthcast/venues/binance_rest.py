@@ -160,6 +160,15 @@ def _limit(text: str | None) -> int | ApiError:
     return min(limit, MAX_LIMIT)
 
 
+def time_body(now_us: int, unit: TimeUnit) -> bytes:
+    """The answer of ``GET /api/v3/time`` at a time in microseconds since 1970.
+
+    >>> time_body(1_700_000_000_123_456, "MILLISECOND"), time_body(1_700_000_000_123_456, "MICROSECOND")
+    (b'{"serverTime":1700000000123}', b'{"serverTime":1700000000123456}')
+    """
+    return b'{"serverTime":%d}' % (now_us if unit == "MICROSECOND" else now_us // 1000)
+
+
 def symbol_of(sent: Mapping[str, str]) -> str | ApiError | None:
     """The parameter ``symbol``; ``None`` where it was not sent."""
     symbol = sent.get("symbol")
@@ -229,14 +238,14 @@ def sent_once(query: bytes) -> dict[str, str] | ApiError:
         raw_name, _, raw_value = part.partition(b"=")
         if not raw_name:
             continue  # "&&", a trailing "&" and "=5" hold no parameter
-        name = _decode(raw_name)
+        name = decode(raw_name)
         if name in sent:
             return ApiError(400, -1101, f"Duplicate values for parameter '{name}'.")
-        sent[name] = _decode(raw_value)
+        sent[name] = decode(raw_value)
     return sent
 
 
-def _decode(raw: bytes) -> str:
+def decode(raw: bytes) -> str:
     """Form decoding: ``+`` is a space, ``%XX`` a byte, the bytes are UTF-8.
 
     What does not decode stays (``%zz``) or becomes U+FFFD: no parameter allows either, so it is refused as an

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from depthcast.scheme import Level
 from server.push.hub import Source
-from server.tickers import Level
 
 MEMBERS: Final = ("bid", "bidQty", "ask", "askQty", "spread", "age", "state", "status")
 """The members of a row in events; :class:`Row` has them in this order."""

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from depthcast.errors import BadFile, StoreError
 from depthcast.files import covering_limit, cut, depth_key
+from depthcast.scheme import Level
 from server.catalogue import Catalogue
 from server.freshness import Currency, Freshness, State
 from server.hot import HotFile, HotFiles
@@ -26,7 +27,6 @@ from server.page.board import digits, shorten
 from server.page.boards import PAGE_ROWS, Boards, Listed, View
 from server.page.fleet import FleetView
 from server.page.html import Html, book_path
-from server.tickers import Level
 
 LIST_PATH: Final = "/"
 BOOK_PATH: Final = "/book/{symbol}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,7 @@ from depthcast.files import (
     Scheme,
     Version,
     check_body,
+    check_file,
     covering_limit,
     cut,
     depth_key,
@@ -145,7 +147,7 @@ class TestKeys:
 class TestCoveringLimit:
     @given(limits)
     def test_it_is_the_smallest_published_one_that_suffices(self, limit: int) -> None:
-        assert covering_limit(limit) == min(published for published in LIMITS if published >= limit)
+        assert covering_limit(limit, LIMITS) == min(published for published in LIMITS if published >= limit)
 
     def test_none_suffices_above_the_largest_or_where_nothing_is_published(self) -> None:
         assert covering_limit(101, (5, 100)) is None
@@ -305,14 +307,14 @@ class TestSchemes:
     def test_a_key_parses_back_to_its_request_and_its_venue(self, scheme: Scheme) -> None:
         for limit in scheme.limits:
             key = depth_key("ETHUSDT", limit, scheme)
-            assert key.startswith(scheme.depth_prefix)
+            assert key.startswith(scheme.depth_prefixes)
             assert parse_key(key) == ("ETHUSDT", limit)
             assert scheme_of(key) is scheme
             assert key.startswith(BOOK_PREFIXES)
 
     def test_no_two_venues_share_a_key(self) -> None:
         for keys in (
-            {depth_key("A", 5, scheme) for scheme in SCHEMES.values()},
+            {depth_key("A", scheme.limits[0], scheme) for scheme in SCHEMES.values()},
             {scheme.exchange_info_key for scheme in SCHEMES.values()},
             {heartbeat_key("a", scheme) for scheme in SCHEMES.values()},
         ):
@@ -354,6 +356,7 @@ class TestSchemes:
 class TestDetails:
     """Files of levels of detail, whose update id comes last."""
 
+    KEY = "products/BTC-USD/book?level=2"
     BODY = (
         b'{"bids":[["2.0","5",1]],"asks":[],"sequence":160,"auction_mode":false,"auction":null,'
         b'"time":"2026-11-21T10:00:00.123456Z"}'
@@ -365,7 +368,7 @@ class TestDetails:
         assert key == f"products/BTC-USD/book?level={level}"
         assert parse_key(key) == ("BTC-USD", level)
         assert scheme_of(key) is COINBASE
-        assert key.startswith(COINBASE.depth_prefix)
+        assert key.startswith(COINBASE.depth_prefixes)
 
     @pytest.mark.parametrize(
         "key",
@@ -386,18 +389,27 @@ class TestDetails:
         assert COINBASE.exchange_info_key == "coinbaseexchange/products"
 
     def test_the_id_is_read_from_the_end_of_a_whole_body(self) -> None:
-        assert update_id_of("k", self.BODY) == check_body("k", self.BODY) == 160
+        assert update_id_of(self.KEY, self.BODY) == check_body(self.KEY, self.BODY) == 160
 
     @pytest.mark.parametrize(
         "damaged", [BODY[:-1], BODY[:64], BODY.replace(b'"asks"', b'"acks"'), BODY + b" "]
     )
     def test_a_body_that_is_not_whole_is_damaged(self, damaged: bytes) -> None:
         with pytest.raises(BadFile):
-            check_body("k", damaged)
+            check_body(self.KEY, damaged)
 
     def test_the_first_bytes_do_not_tell_it_so_the_metadata_do(self) -> None:
         info = FileInfo(3, 1, 0, True, True, 1, 2, "a", update_id=160)
         metadata = info.to_metadata()
         assert FileInfo.from_metadata("k", metadata) == info
-        assert version_of("k", self.BODY[:PEEK_BYTES], metadata) == (3, 160)
+        assert version_of(self.KEY, self.BODY[:PEEK_BYTES], metadata) == (3, 160)
         assert "update-id" not in FileInfo(3, 1, 0, True, True, 1, 2, "a").to_metadata()
+
+    def test_a_whole_file_tells_one_id_twice(self) -> None:
+        info = FileInfo(3, 1, 0, True, True, 1, 2, "a", update_id=160)
+        assert check_file(self.KEY, self.BODY, info.to_metadata()) == ((3, 160), info)
+        for said in (replace(info, update_id=161), replace(info, update_id=None)):
+            with pytest.raises(BadFile, match="update"):
+                check_file(self.KEY, self.BODY, said.to_metadata())
+        with pytest.raises(BadFile, match="update-id"):
+            version_of(self.KEY, self.BODY, replace(info, update_id=None).to_metadata())

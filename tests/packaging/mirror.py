@@ -49,6 +49,15 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     "depthcast.heat": _in("depthcast/heat/test_tile.py", why="a map, no code"),
     "depthcast.tape": _in("depthcast/tape/test_segment.py", why="a map, no code"),
     "depthcast.tape.columns": _in("depthcast/tape/test_parquet.py", why="what is read of a file"),
+    "depthcast.file_info": _in("depthcast/test_files.py", why="the contract's other half"),
+    "depthcast.scheme": _in(
+        "depthcast/test_files.py", "depthcast/venues/test_coinbase_files.py", why="types that a venue fills"
+    ),
+    "depthcast.venues.binance_files": _in(
+        "depthcast/test_files.py", "updater/test_warm.py", why="the contract as its first venue has it"
+    ),
+    "depthcast.venues.cutting": _in("depthcast/test_files.py", why="what cutting a file is made of"),
+    "depthcast.venues.schemes": _in("depthcast/test_files.py", why="a list"),
     "depthcast.venues": _in("depthcast/venues/test_binance.py", why="types that a venue fills"),
     "server": _in("server/test_main.py", why="a map, no code"),
     "server.push": _in("server/push/test_hub.py", why="a map, no code"),
@@ -177,6 +186,8 @@ PURE: Final = (
     "depthcast.side",
     "depthcast.sync",
     "depthcast.files",
+    "depthcast.file_info",
+    "depthcast.scheme",
     "depthcast.symbol_list",
     "depthcast.heartbeat",
     "depthcast.fleet",
@@ -187,6 +198,11 @@ PURE: Final = (
     "depthcast.venues",
     "depthcast.venues.binance",
     "depthcast.venues.answering",
+    "depthcast.venues.binance_files",
+    "depthcast.venues.coinbase_files",
+    "depthcast.venues.coinbase_rest",
+    "depthcast.venues.cutting",
+    "depthcast.venues.schemes",
     "depthcast.venues.binance_futures",
     "depthcast.venues.binance_futures_rest",
     "depthcast.venues.binance_lists",

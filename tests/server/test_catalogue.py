@@ -18,7 +18,7 @@ async def test_nothing_is_known_before_the_first_listing(store: "WatchedStore") 
     await store.publish("ETHUSDT", 5, 160)
     catalogue = Catalogue(store)
     assert (catalogue.known, len(catalogue), catalogue.limits("ETHUSDT")) == (False, 0, None)
-    assert catalogue.largest_limit == 0
+    assert catalogue.published == ()
 
 
 async def test_a_listing_says_which_limits_each_symbol_has(store: "WatchedStore") -> None:
@@ -30,7 +30,7 @@ async def test_a_listing_says_which_limits_each_symbol_has(store: "WatchedStore"
     assert catalogue.limits("ETHUSDT") == (5, 100, 1000)
     assert catalogue.limits("币安人生USDT") == (20,)
     assert catalogue.limits("BTCUSDT") is None
-    assert (len(catalogue), catalogue.largest_limit) == (2, 1000)
+    assert (len(catalogue), catalogue.published[-1]) == (2, 1000)
 
 
 async def test_an_empty_store_is_known_to_be_empty(store: "WatchedStore") -> None:

@@ -188,7 +188,7 @@ class Audited:
         return found if isinstance(found, Unchanged) else self._seen(key, found)
 
     def _seen(self, key: str, found: StoredObject | None) -> StoredObject | None:
-        if found is not None and key.startswith(self._auditor.scheme.depth_prefix):
+        if found is not None and key.startswith(self._auditor.scheme.depth_prefixes):
             try:
                 version = version_of(key, found.body, found.metadata)
             except BadFile:
@@ -209,9 +209,9 @@ class Audited:
         result = await self._store.put_if(
             key, body, match=match, metadata=metadata, content_type=content_type, cache_control=cache_control
         )
-        if key.startswith(self._auditor.scheme.depth_prefix):
+        if key.startswith(self._auditor.scheme.depth_prefixes):
             self.outcomes[result.outcome] += 1
-        if result.etag is not None and key.startswith(self._auditor.scheme.depth_prefix):
+        if result.etag is not None and key.startswith(self._auditor.scheme.depth_prefixes):
             self._auditor.check_written(key, body, metadata or {}, match=match, etag=result.etag)
         return result
 

@@ -164,7 +164,13 @@ async def read_answers(url: str, symbols: list[str], auditor: Auditor) -> None:
     async with aiohttp.ClientSession() as session:
         while True:
             for symbol in symbols:
-                for limit in (TOP, 10 if auditor.scheme.ladder else 7, 100, 1000, auditor.scheme.max_limit):
+                for limit in (
+                    TOP,
+                    10 if auditor.scheme.refusal(7) else 7,
+                    100,
+                    1000,
+                    auditor.scheme.max_limit,
+                ):
                     async with session.get(
                         f"{url}/{auditor.scheme.root}depth", params={"symbol": symbol, "limit": limit}
                     ) as answer:

@@ -5,10 +5,10 @@ import pytest
 from depthcast.book import Book
 from depthcast.errors import BadFile
 from depthcast.events import Snapshot
-from depthcast.files import FileInfo, depth_key
+from depthcast.files import FileInfo, depth_key, layout_of
 from depthcast.keeper import WarmStart
 from depthcast.store.memory import MemoryStore
-from updater.warm import WarmFiles, snapshot_of
+from updater.warm import WarmFiles
 
 KEY = depth_key("ETHUSDT", 2)
 BIDS = [["3.0", "1"], ["2.0", "1"], ["1.0", "1"]]
@@ -94,4 +94,4 @@ async def test_a_file_of_the_epoch_that_was_seen_is_a_start() -> None:
 )
 def test_a_body_of_another_shape_is_no_snapshot(body: bytes) -> None:
     with pytest.raises(BadFile):
-        snapshot_of(KEY, body, FileInfo(0, 0, 0, True, True, 0, 0, "r"))
+        layout_of(KEY).snapshot(KEY, body, FileInfo(0, 0, 0, True, True, 0, 0, "r"))

@@ -3,7 +3,7 @@
 import pytest
 
 from depthcast.errors import BadKey, MalformedAnswer
-from depthcast.files import PUBLIC_PREFIX
+from depthcast.files import BINANCE
 from depthcast.metadata import kinds
 from depthcast.metadata.kinds import EXCHANGE_INFO, PUBLIC, account, commission
 from tests.depthcast.metadata.documents import listing, symbol
@@ -18,7 +18,7 @@ def test_heads_and_current_files_are_not_where_history_expires() -> None:
         every = {kind.key, kind.head_key, kind.changes_folder, kind.wide_folder, kind.symbol_folder("X")}
         assert len(every) == 5
         assert {key.startswith("private/") for key in every} == {kind.private}
-    assert EXCHANGE_INFO.key.startswith(PUBLIC_PREFIX)
+    assert EXCHANGE_INFO.key.startswith(BINANCE.public_prefixes)
 
 
 def test_no_two_kinds_share_a_key() -> None:

@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from depthcast.errors import AccessDenied, BucketMissing, SettingsError
-from depthcast.files import PUBLIC_PREFIX, depth_key, heartbeat_key
+from depthcast.files import BINANCE, depth_key, heartbeat_key
 from depthcast.metadata.kinds import PUBLIC, account, commission
 from depthcast.store import retention
 from depthcast.store.aws import Aws
@@ -146,7 +146,7 @@ def test_no_rule_of_ours_is_about_what_is_in_force() -> None:
         assert key.startswith(retention.KEPT)
     for kind in kinds:
         assert kind.history_folder.startswith(tuple(RULES.values()))
-    assert depth_key("X", 5).startswith(PUBLIC_PREFIX)
+    assert depth_key("X", 5).startswith(BINANCE.public_prefixes)
 
 
 @pytest.mark.parametrize("prefix", ["", "a", "api/v3/", "metadata/", "private/", "fleet/x"])

@@ -218,7 +218,7 @@ def test_requests_weigh_what_the_documents_say() -> None:
 def test_what_is_published_and_what_a_connection_may_send_are_the_documented_limits() -> None:
     assert VENUE.snapshot_limits == (100, 500, 1000, 5000)
     assert VENUE.messages_per_s == 5
-    assert VENUE.scheme.depth_prefix == "api/v3/depth?symbol="
+    assert VENUE.scheme.depth_prefixes == ("api/v3/depth?symbol=",)
     assert VENUE.unknown_symbol == {-1121, -1100}
 
 
