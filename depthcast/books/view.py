@@ -178,15 +178,21 @@ class BookView:
         :class:`~depthcast.errors.NotDeepEnough` where fewer levels than asked for are certain and more may
         exist, :class:`~depthcast.errors.BookNotReady`, and :class:`ValueError` for a limit below 1.
         """
+        return self.dated_top(limit, strings=strings)[0]
+
+    def dated_top(self, limit: int | None = None, *, strings: bool = False) -> "tuple[Top[Any], int]":
+        """The same, and when the last change in it was made, in ms since 1970, by the exchange's clock; 0
+        where it does not tell, as Binance's spot does not."""
         if limit is not None and limit < 1:
             raise ValueError(f"limit is at least 1, not {limit}")
         with self._guard:
             book = self._book()
             update_id, event_time_ms = book.update_id, book.event_time_ms
+            made_ms = book.transaction_time_ms
             if strings:
                 texts = book.strings(limit)
                 self._require(book, limit, len(texts[0]), len(texts[1]))
-                return Top(self.symbol, update_id, event_time_ms, *texts)
+                return Top(self.symbol, update_id, event_time_ms, *texts), made_ms
             kept = self._numbers
             wanted = (update_id, limit)
             if kept is None or kept[0] != wanted:
@@ -194,13 +200,14 @@ class BookView:
                 if limit is not None and (len(bids[0]) < limit or len(asks[0]) < limit):
                     self._require(book, limit, len(bids[0]), len(asks[0]))
                 self._numbers = kept = wanted, bids, asks
-        return Top(
+        top = Top(
             self.symbol,
             update_id,
             event_time_ms,
             [[price, quantity] for price, quantity in zip(*kept[1], strict=True)],
             [[price, quantity] for price, quantity in zip(*kept[2], strict=True)],
         )
+        return top, made_ms
 
     def body(self, limit: int) -> bytes:
         """What the exchange's REST interface would answer, byte for byte. Raises as :meth:`top` does."""

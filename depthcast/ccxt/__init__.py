@@ -1,4 +1,4 @@
-"""``depthcast.ccxt``: ccxt's ``binance`` whose order books need no request.
+"""``depthcast.ccxt``: ccxt's exchanges whose order books need no request.
 
 Change the import, and leave the program as it is::
 
@@ -9,11 +9,13 @@ Change the import, and leave the program as it is::
 
 The first call about a symbol is answered by the exchange, as before, and begins to keep the book in this
 process, from the exchange's websocket. As soon as the book is there, calls read it, in microseconds and at no
-request weight. What is not a spot order book is the original's, unchanged. ``docs/ccxt.md`` says what holds.
+request weight. What is no order book of that exchange is the original's, unchanged. ``binance``,
+``binanceus`` and ``binanceusdm`` are there. ``docs/ccxt.md`` says what holds.
 
 =============================  =======================================================================
-``depthcast.ccxt``             the synchronous ``binance``; its books live in a background thread
-``depthcast.ccxt.aio``         the asynchronous ``binance``; its books live in the running event loop
+``depthcast.ccxt``             the synchronous exchanges; their books live in a background thread
+``depthcast.ccxt.aio``         the asynchronous ones; their books live in the running event loop
+``depthcast.ccxt.dialects``    all that differs between the exchanges
 ``depthcast.ccxt.options``     what the exchange object was told: ``options["depthcast"]``
 ``depthcast.ccxt.wish``        what one call asks for: ``params``
 ``depthcast.ccxt.ladder``      who answers for an order book, step by step, in both of them
@@ -39,15 +41,16 @@ except ImportError as error:
     raise ExtraMissing("depthcast.ccxt", "ccxt", "ccxt") from error
 
 from depthcast.books import BooksThread
+from depthcast.ccxt import dialects
 from depthcast.ccxt.asking import Steps
 from depthcast.ccxt.ladder import View
 from depthcast.ccxt.prices import Prices
 
-__all__ = ["binance"]
+__all__ = ["binance", "binanceus", "binanceusdm"]
 
 
-class binance(Prices, ccxt.binance):  # type: ignore[misc] # noqa: N801 - ccxt's own name
-    """ccxt's ``binance``, synchronous; order books of spot markets come from this process.
+class _Synchronous(Prices):
+    """An exchange whose calls wait for their answers; its order books come from this process.
 
     Sockets are opened by the first call that needs one, in a background thread, and closed by :meth:`close`,
     when the object is no longer used, and when the interpreter ends. Safe to use from several threads as far
@@ -114,7 +117,7 @@ class binance(Prices, ccxt.binance):  # type: ignore[misc] # noqa: N801 - ccxt's
         return tickers
 
     def depthcast_wait(self, symbols: list[str], timeout_s: float = 30.0) -> None:
-        """Begin to keep these spot markets' books, and wait until all are ready.
+        """Begin to keep these markets' books, and wait until all are ready.
 
         Raises ``ccxt.RequestTimeout`` at the time-out, with what is missing.
         """
@@ -174,6 +177,24 @@ class binance(Prices, ccxt.binance):  # type: ignore[misc] # noqa: N801 - ccxt's
             with suppress(RuntimeError, DepthcastError):  # closed meanwhile
                 books.silence(ms)
         return books.silent_for_s
+
+
+class binance(_Synchronous, ccxt.binance):  # type: ignore[misc] # noqa: N801 - ccxt's own name
+    """ccxt's ``binance``; order books of spot markets come from this process."""
+
+    _dialect = dialects.BINANCE
+
+
+class binanceus(_Synchronous, ccxt.binanceus):  # type: ignore[misc] # noqa: N801 - ccxt's own name
+    """ccxt's ``binanceus``, likewise."""
+
+    _dialect = dialects.BINANCE_US
+
+
+class binanceusdm(_Synchronous, ccxt.binanceusdm):  # type: ignore[misc] # noqa: N801 - ccxt's own name
+    """ccxt's ``binanceusdm``; order books of linear contracts come from this process."""
+
+    _dialect = dialects.BINANCE_USDM
 
 
 def _close_in(process: int, books: BooksThread) -> None:

@@ -1,4 +1,4 @@
-"""``depthcast.ccxt.aio``: the asynchronous ``binance``, ccxt's of ``ccxt.async_support``.
+"""``depthcast.ccxt.aio``: the asynchronous exchanges, ccxt's of ``ccxt.async_support``.
 
 Change the import, and leave the program as it is::
 
@@ -21,18 +21,19 @@ from typing import Any, Final
 import ccxt.async_support
 
 from depthcast.books import Books
+from depthcast.ccxt import dialects
 from depthcast.ccxt.asking import Steps
 from depthcast.ccxt.ladder import View
 from depthcast.ccxt.prices import Prices
 
-__all__ = ["binance"]
+__all__ = ["binance", "binanceus", "binanceusdm"]
 
 _AT_ONCE: Final = 8
 """How many books of one ``fetch_order_books`` are asked for at a time where they are not kept yet."""
 
 
-class binance(Prices, ccxt.async_support.binance):  # type: ignore[misc] # noqa: N801 - ccxt's own name
-    """ccxt's asynchronous ``binance``; order books of spot markets come from this process.
+class _Asynchronous(Prices):
+    """An exchange whose calls are awaited; its order books come from this process.
 
     Sockets are opened by the first call that needs one and closed by :meth:`close`. For use in one event
     loop; in another one books are opened anew.
@@ -111,7 +112,7 @@ class binance(Prices, ccxt.async_support.binance):  # type: ignore[misc] # noqa:
         return tickers
 
     async def depthcast_wait(self, symbols: list[str], timeout_s: float = 30.0) -> None:
-        """Begin to keep these spot markets' books, and wait until all are ready.
+        """Begin to keep these markets' books, and wait until all are ready.
 
         Raises ``ccxt.RequestTimeout`` at the time-out, with what is missing.
         """
@@ -170,6 +171,24 @@ class binance(Prices, ccxt.async_support.binance):  # type: ignore[misc] # noqa:
         if ms is not None:
             books.silence(ms)
         return books.silent_for_s
+
+
+class binance(_Asynchronous, ccxt.async_support.binance):  # type: ignore[misc] # noqa: N801 - ccxt's own name
+    """ccxt's ``binance``; order books of spot markets come from this process."""
+
+    _dialect = dialects.BINANCE
+
+
+class binanceus(_Asynchronous, ccxt.async_support.binanceus):  # type: ignore[misc] # noqa: N801 - likewise
+    """ccxt's ``binanceus``, likewise."""
+
+    _dialect = dialects.BINANCE_US
+
+
+class binanceusdm(_Asynchronous, ccxt.async_support.binanceusdm):  # type: ignore[misc] # noqa: N801 - likewise
+    """ccxt's ``binanceusdm``; order books of linear contracts come from this process."""
+
+    _dialect = dialects.BINANCE_USDM
 
 
 def _close_in(loop: asyncio.AbstractEventLoop, books: Books) -> None:

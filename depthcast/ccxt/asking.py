@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ccxt.base.errors import BadResponse, BaseError, NetworkError
 
 from depthcast.backoff import Backoff
-from depthcast.ccxt.options import Options, exchange_urls, parse_options
+from depthcast.ccxt.dialects import Dialect
+from depthcast.ccxt.options import Options, parse_options
 from depthcast.ccxt.restraint import Restraint
 from depthcast.ccxt.served import Marks, read_marks
 from depthcast.ccxt.wish import Wish, parse_wish
@@ -34,10 +35,13 @@ class PassedOver(Exception):
 
 
 class Asking(_Exchange):  # type: ignore[misc]
-    """Mixed into ccxt's ``binance``. ccxt spells every attribute anew that has no underscore in front."""
+    """Mixed into ccxt's classes. ccxt spells every attribute anew that has no underscore in front."""
+
+    _dialect: Dialect
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
-        self._restraint = Restraint()
+        dialect = self._dialect
+        self._restraint = Restraint(dialect.venue_here, weight_limit=dialect.weight_limit)
         self._parsed: tuple[Any, Options] = (None, Options())
         self._usual = parse_wish(self._parsed[1], {})
         self._server_pause = Backoff(0.5, maximum_s=15.0)
@@ -65,21 +69,33 @@ class Asking(_Exchange):  # type: ignore[misc]
     def _wished(self, params: Mapping[str, Any], *, local: bool = True) -> Wish:
         """What a call asks for; ``local``: whether a book in this process might do."""
         options = self._chosen()
-        return parse_wish(options, params, local=local) if params or not local else self._usual
+        if not params and local:
+            return self._usual
+        return parse_wish(options, params, local=local, understood=self._dialect.understood)
 
     def _place(self) -> tuple[str, str | None, str | None]:
         """What says where the books of this process come from: other books belong to another place."""
         options = self._chosen()
-        return self.urls["api"]["public"], options.rest_url, options.ws_url
+        return self.urls["api"][self._dialect.apis[0]], options.rest_url, options.ws_url
 
     def _books_arguments(self) -> dict[str, Any]:
         """What the books of this process are made with."""
         options = self._chosen()
-        rest_url, ws_url = exchange_urls(options, self.urls["api"]["public"])
-        arguments: dict[str, Any] = {"rest_url": rest_url, "ws_url": ws_url, "depth": options.depth}
+        dialect = self._dialect
+        rest_url, ws_url = dialect.exchange_urls(options, self._own_urls()[0])
+        arguments: dict[str, Any] = {
+            "venue": dialect.venue,
+            "rest_url": rest_url,
+            "ws_url": ws_url,
+            "depth": options.depth,
+        }
         if options.weight_share is not None:
             arguments["weight_share"] = options.weight_share
         return arguments
+
+    def _own_urls(self) -> tuple[str, ...]:
+        """The exchange's addresses, as this object has them now."""
+        return tuple(self.implode_hostname(self.urls["api"][name]) for name in self._dialect.apis)
 
     # Asking a server
 
@@ -160,7 +176,7 @@ class Asking(_Exchange):  # type: ignore[misc]
         heard = _headers.get()
         if heard is not None:
             heard.update(response_headers)
-        elif url.startswith((self.urls["api"]["public"], self.urls["api"]["private"])):
+        elif url.startswith(self._own_urls()):
             silence_ms = self._restraint.hear(code, response_headers, response_body)
             if silence_ms:
                 self._silence(silence_ms)

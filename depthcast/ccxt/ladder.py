@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from ccxt.base.errors import BadRequest, BadSymbol, ExchangeNotAvailable, RequestTimeout
 
 from depthcast.ccxt.asking import Asking, PassedOver, Steps
-from depthcast.ccxt.options import DEFAULT_LIMIT, MAX_LIMIT, Source
-from depthcast.ccxt.served import depth_url
-from depthcast.ccxt.wish import Wish, levels_of, without_ours
+from depthcast.ccxt.dialects import Shown
+from depthcast.ccxt.options import Source
+from depthcast.ccxt.wish import Wish, without_ours
 from depthcast.errors import DepthcastError, SettingsError, UnknownSymbol
-from depthcast.venues.binance import Binance
 
 if TYPE_CHECKING:
     from depthcast.books import Top
 
-_binance: Final = Binance()
+_NO_PARAMS: Final[Mapping[str, Any]] = {}
 
 
 class View(Protocol):
@@ -39,6 +38,7 @@ class View(Protocol):
     def event_time_ms(self) -> int: ...
     def age_at_most_ms(self, enough_ms: float) -> float: ...
     def top(self, limit: int | None = None, *, strings: bool = False) -> "Top[float] | Top[str]": ...
+    def dated_top(self, limit: int | None = None, *, strings: bool = False) -> "tuple[Top[Any], int]": ...
 
 
 class Answered(NamedTuple):
@@ -56,7 +56,7 @@ class Answered(NamedTuple):
 
 
 class _Question(NamedTuple):
-    """A call: ``limit`` as it was given, ``levels`` what it means (``None``: nothing)."""
+    """A call: ``limit`` as it was given, ``levels`` what it means (``None``: nothing that is known here)."""
 
     market_id: str
     symbol: str
@@ -67,7 +67,7 @@ class _Question(NamedTuple):
 
 
 class Ladder(Asking):
-    """Mixed into ccxt's ``binance``."""
+    """Mixed into ccxt's classes."""
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         # By market, what an Answered is made of: it is made of it when somebody asks.
@@ -103,8 +103,8 @@ class Ladder(Asking):
     def _at_once(self, symbol: Any, limit: Any) -> dict[str, Any] | None:
         """What the steps of a call without ``params`` would come to, where the book in this process is good
         and its market was found before; ``None``: the steps are to be taken. A third of their time."""
-        levels = DEFAULT_LIMIT if limit is None else limit
-        if type(levels) is not int or levels < 1 or type(symbol) is not str:
+        levels = self._dialect.levels(limit, _NO_PARAMS)
+        if levels is None or type(symbol) is not str:
             return None
         options = self.options
         market_id = self._found.get((symbol, options.get("defaultType"), options.get("defaultSubType")))
@@ -115,18 +115,18 @@ class Ladder(Asking):
         if view is None or wish.source != "local":
             return None
         try:
-            top, time_ms, age_ms = self._read(view, min(levels, MAX_LIMIT), wish.max_age_ms, strings=False)
+            shown, age_ms = self._read(market_id, view, levels, wish.max_age_ms, strings=False)
         except PassedOver:
             return None
-        self._answered[market_id] = "local", top.update_id, age_ms, None, ()
-        return self._as_book(symbol, top.bids, top.asks, time_ms, top.update_id)
+        self._answered[market_id] = "local", shown.update_id, age_ms, None, ()
+        return self._as_book(symbol, shown)
 
     def _order_book(self, symbol: str, limit: Any, params: Mapping[str, Any]) -> Steps:
         """The steps of ``fetch_order_book``; markets are loaded."""
-        market = self.market(symbol)
-        if not market["spot"]:
+        market, dialect = self.market(symbol), self._dialect
+        if not dialect.keeps(market) or dialect.elsewhere & params.keys():
             return (yield partial(super().fetch_order_book, symbol, limit, without_ours(params)))
-        levels = levels_of(limit)
+        levels = dialect.levels(limit, params)
         wish = self._wished(params, local=levels is not None)
         question = _Question(market["id"], symbol, limit, levels, wish, [])
         answer = {"local": self._local_book, "server": self._server_book, "rest": self._rest_book}
@@ -142,62 +142,70 @@ class Ladder(Asking):
         if view is None:
             yield from self._begin_to_keep([question.market_id])
             view = self._view(question.market_id)
-        top, time_ms, age_ms = self._read(view, question.levels, wish.max_age_ms, strings=wish.strings)
-        self._answered[question.market_id] = "local", top.update_id, age_ms, None, ()
+        market_id = question.market_id
+        shown, age_ms = self._read(market_id, view, question.levels, wish.max_age_ms, strings=wish.strings)
+        self._answered[market_id] = "local", shown.update_id, age_ms, None, ()
         if self._found_in is not self.markets:
             self._found, self._found_in = {}, self.markets
         named = question.symbol, self.options.get("defaultType"), self.options.get("defaultSubType")
-        self._found[named] = question.market_id
-        return self._as_book(question.symbol, top.bids, top.asks, time_ms, top.update_id)
+        self._found[named] = market_id
+        return self._as_book(question.symbol, shown)
 
     def _read(
-        self, view: View | None, levels: int | None, max_age_ms: float | None, *, strings: bool
-    ) -> "tuple[Top[float] | Top[str], int, float]":
-        """The top of a book in this process, when it last changed, and how old it is, in ms."""
+        self,
+        market_id: str,
+        view: View | None,
+        levels: int | None,
+        max_age_ms: float | None,
+        *,
+        strings: bool,
+    ) -> tuple[Shown, float]:
+        """A book in this process, and how old it is, in ms."""
         if view is None:
             raise PassedOver("as many books are kept as max_books allows")
         try:
             # Before the book is read: a moment later it can only be younger.
             age_ms = view.age_at_most_ms(math.inf if max_age_ms is None else max_age_ms)
-            top = view.top(levels, strings=strings)
+            shown = self._dialect.read(view, levels, strings)
         except DepthcastError as error:
             raise PassedOver(str(error)) from error
         if max_age_ms is not None and age_ms > max_age_ms:
             raise PassedOver(f"its book was last known to be the exchange's {age_ms / 1000:.1f} s ago")
-        return top, top.event_time_ms or self._time_of_undated(top, age_ms), age_ms
+        return shown if shown.time_ms else self._dated_here(market_id, shown, age_ms), age_ms
 
-    def _time_of_undated(self, top: "Top[float] | Top[str]", age_ms: float) -> int:
-        """The time of a book before its first diff: of a snapshot the exchange does not tell any, so it is
-        the moment, by our clock, at which it was known to be the exchange's when it was first read."""
-        update_id, time_ms = self._undated.get(top.symbol, (None, 0))
-        if update_id != top.update_id:
+    def _dated_here(self, market_id: str, shown: Shown, age_ms: float) -> Shown:
+        """A book before its first diff, where the exchange's snapshots tell no time: that is the moment, by
+        our clock, at which it was known to be the exchange's when it was first read."""
+        update_id, time_ms = self._undated.get(market_id, (None, 0))
+        if update_id != shown.update_id:
             time_ms = self.milliseconds() - int(age_ms)
-            self._undated[top.symbol] = top.update_id, time_ms
-        return time_ms
+            self._undated[market_id] = shown.update_id, time_ms
+        return shown._replace(time_ms=time_ms)
 
     def _server_book(self, question: _Question) -> Steps:
-        levels, wish = question.levels, question.wish
+        levels, wish, dialect = question.levels, question.wish, self._dialect
         asked = question.limit if levels is None else levels
-        url = depth_url(self._server(), question.market_id, asked, wish.passed)
-        body, marks = yield from self._from_server(url, wish, _is_book, refusable=levels is not None)
-        bids, asks, nonce = body["bids"], body["asks"], body["lastUpdateId"]
-        if levels is not None and not marks.whole(bids, asks, levels):
+        url = dialect.book_url(self._server(), question.market_id, asked, wish.passed)
+        body, marks = yield from self._from_server(url, wish, dialect.is_book, refusable=levels is not None)
+        shown = dialect.parse(body, wish.strings)
+        if levels is not None and not dialect.whole(shown, levels, marks):
             raise PassedOver(f"its book is certain of fewer than {levels} levels")
-        if not wish.strings:
-            bids, asks = _floats(bids), _floats(asks)
+        if not shown.time_ms:
+            shown = shown._replace(time_ms=self._time_of(marks))
         before = tuple(question.passed_over)
-        self._answered[question.market_id] = "server", nonce, marks.age_ms, marks.state, before
-        return self._as_book(question.symbol, bids, asks, self._time_of(marks), nonce)
+        self._answered[question.market_id] = "server", shown.update_id, marks.age_ms, marks.state, before
+        return self._as_book(question.symbol, shown)
 
     def _rest_book(self, question: _Question) -> Steps:
         symbol, limit, passed = question.symbol, question.limit, question.wish.passed
-        weight = _binance.depth_weight(question.levels or 1)
+        dialect = self._dialect
+        weight = dialect.weight(question.levels)
         asked_ms = self.milliseconds()
         if question.wish.strings:
-            request = {"symbol": question.market_id} | ({} if limit is None else {"limit": limit}) | passed
-            raw = partial(self.publicGetDepth, request)
+            raw = partial(getattr(self, dialect.raw), dialect.request(question.market_id, limit) | passed)
             answer = yield from self._from_exchange(raw, weight, question.passed_over)
-            book = self._as_book(symbol, answer["bids"], answer["asks"], asked_ms, answer["lastUpdateId"])
+            shown = dialect.parse(answer, True)
+            book = self._as_book(symbol, shown if shown.time_ms else shown._replace(time_ms=asked_ms))
         else:
             original = partial(super().fetch_order_book, symbol, limit, passed)
             book = yield from self._from_exchange(original, weight, question.passed_over)
@@ -208,10 +216,9 @@ class Ladder(Asking):
         self._answered[question.market_id] = "rest", book["nonce"], age_ms, None, before
         return book
 
-    def _as_book(
-        self, symbol: str, bids: list[Any], asks: list[Any], time_ms: int, nonce: int
-    ) -> dict[str, Any]:
+    def _as_book(self, symbol: str, shown: Shown) -> dict[str, Any]:
         """As ccxt's ``parse_order_book`` writes it: the same members in the same order."""
+        bids, asks, update_id, time_ms = shown
         second, written = self._second
         if second != time_ms // 1000:
             second = time_ms // 1000
@@ -223,7 +230,7 @@ class Ladder(Asking):
             "asks": asks,
             "timestamp": time_ms,
             "datetime": f"{written}{time_ms % 1000:03d}Z",
-            "nonce": nonce,
+            "nonce": self._dialect.nonce(update_id),
         }
 
     # Several books
@@ -231,11 +238,11 @@ class Ladder(Asking):
     def _missing(self, symbols: Iterable[str]) -> list[str]:
         """The exchange's names of those of these symbols whose books are not kept yet."""
         markets = [self.market(symbol) for symbol in symbols]
-        return [m["id"] for m in markets if m["spot"] and self._view(m["id"]) is None]
+        return [m["id"] for m in markets if self._dialect.keeps(m) and self._view(m["id"]) is None]
 
     def _begin_all(self, symbols: Iterable[str], limit: Any, params: Mapping[str, Any]) -> Steps:
         """Begin to keep all books that calls with these arguments will read, in one go."""
-        wish = self._wished(params, local=levels_of(limit) is not None)
+        wish = self._wished(params, local=self._dialect.levels(limit, params) is not None)
         missing = self._missing(symbols) if wish.ways[0] == "local" else []
         if missing:
             # The calls themselves find out what it means for them.
@@ -256,8 +263,9 @@ class Ladder(Asking):
         market_ids = []
         for symbol in symbols:
             market = self.market(symbol)
-            if not market["spot"]:
-                raise BadSymbol(f"depthcast: {symbol} is no spot market, and only their books are kept here")
+            if not self._dialect.keeps(market):
+                kind = self._dialect.kind
+                raise BadSymbol(f"depthcast: {symbol} is no {kind}, and only their books are kept here")
             market_ids.append(market["id"])
         if not market_ids:
             return
@@ -292,8 +300,9 @@ class Ladder(Asking):
         that this address used in the current minute.
         """
         market = self.market(symbol)
-        view = self._view(market["id"]) if market["spot"] else None
-        answered = self._answered.get(market["id"]) if market["spot"] else None
+        kept = self._dialect.keeps(market)
+        view = self._view(market["id"]) if kept else None
+        answered = self._answered.get(market["id"]) if kept else None
         return {
             "symbol": market["symbol"],
             "book": None if view is None else _shown(view),
@@ -312,16 +321,3 @@ def _shown(view: View) -> dict[str, Any]:
             "timestamp": view.event_time_ms or None,
         }
     return shown
-
-
-def _floats(side: list[list[str]]) -> list[list[float]]:
-    return [[float(price), float(quantity)] for price, quantity in side]
-
-
-def _is_book(body: Any) -> bool:
-    return (
-        isinstance(body, dict)
-        and type(body.get("lastUpdateId")) is int
-        and isinstance(body.get("bids"), list)
-        and isinstance(body.get("asks"), list)
-    )

@@ -16,23 +16,8 @@ Source = Literal["local", "server", "rest"]
 
 SOURCES: Final = get_args(Source)
 
-MAX_LIMIT: Final = 5000
-"""*"If limit > 5000, only 5000 entries will be returned."* (Binance, rest-api.md)"""
-
-DEFAULT_LIMIT: Final = 100
-
-_MAIN: Final = frozenset(
-    {
-        *("api.binance.com", "api-gcp.binance.com", "data-api.binance.vision"),
-        *(f"api{number}.binance.com" for number in range(1, 5)),
-    }
-)
-_STREAMS: Final = {
-    "testnet.binance.vision": "wss://stream.testnet.binance.vision",
-    "demo-api.binance.com": "wss://demo-stream.binance.com",
-}
-"""Streams of the exchange's other sites, by the host of their REST interface: their books are not the main
-site's."""
+MAX_DEPTH: Final = 5000
+"""The most levels a side that books may be asked to have; an exchange that shows fewer gives those."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +36,7 @@ class Options:
     max_age_ms: float | None = 5000.0
     rest_url: str | None = None
     ws_url: str | None = None
-    depth: int = MAX_LIMIT
+    depth: int = MAX_DEPTH
     weight_share: float | None = None
     max_books: int = 200
 
@@ -61,7 +46,7 @@ class Options:
         check_flag("fallback", self.fallback)
         for name in ("server", "rest_url", "ws_url"):
             check_url(name, getattr(self, name))
-        for name, highest in (("depth", MAX_LIMIT), ("max_books", 10_000)):
+        for name, highest in (("depth", MAX_DEPTH), ("max_books", 10_000)):
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= highest:
                 raise BadRequest(f"depthcast: {name} is an integer from 1 to {highest}, not {value!r:.40}")
@@ -92,33 +77,6 @@ def parse_options(given: Any) -> Options:
     if unknown:
         raise BadRequest(f"depthcast: there is no option {unknown[0]!r:.40}, only {', '.join(known)}")
     return Options(**given)
-
-
-def exchange_urls(options: Options, public_url: str) -> tuple[str | None, str | None]:
-    """REST and websocket address for the books of this process; ``None``: the default, Binance itself.
-
-    ``public_url`` is the exchange object's own (``urls["api"]["public"]``). Where that is no site of
-    Binance's that we know, nobody can guess the streams that belong to it: raises ``ArgumentsRequired``.
-
-    >>> exchange_urls(Options(), "https://api.binance.com/api/v3")
-    (None, None)
-    >>> exchange_urls(Options(), "https://testnet.binance.vision/api/v3")
-    ('https://testnet.binance.vision', 'wss://stream.testnet.binance.vision')
-    """
-    host = urlsplit(public_url).hostname or ""
-    rest_url, ws_url = options.rest_url, options.ws_url
-    if ws_url is None:
-        if rest_url is not None:
-            host = urlsplit(rest_url).hostname or ""
-        ws_url = _STREAMS.get(host)
-        if ws_url is None and host not in _MAIN:
-            raise ArgumentsRequired(
-                f"depthcast: the websocket that belongs to {rest_url or public_url} is not known; set "
-                'options["depthcast"]["ws_url"], or "source": "server" or "rest"'
-            )
-    if rest_url is None and host not in _MAIN:
-        rest_url = public_url.partition("/api/")[0]
-    return rest_url, ws_url
 
 
 def check_source(given: Any) -> Source:

@@ -13,7 +13,7 @@ from typing import Final
 from ccxt.base.errors import BaseError, DDoSProtection, RateLimitExceeded
 
 from depthcast.errors import RateLimited
-from depthcast.venues.binance import REQUEST_WEIGHT_PER_MINUTE, Binance
+from depthcast.venues import Venue
 from depthcast.weight import WeightBudget
 
 SHARE: Final = 0.9
@@ -21,16 +21,19 @@ SHARE: Final = 0.9
 
 
 class Restraint:
-    """``clock`` is monotonic, in seconds; ``wall_ms`` is ms since 1970."""
+    """Of one exchange, ``venue``, whose addresses have ``weight_limit`` a minute. ``clock`` is monotonic, in
+    seconds; ``wall_ms`` is ms since 1970."""
 
     def __init__(
         self,
+        venue: Venue,
         *,
+        weight_limit: int,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._venue = Binance()
-        self._budget = WeightBudget(REQUEST_WEIGHT_PER_MINUTE, share=SHARE, background_share=SHARE)
+        self._venue = venue
+        self._budget = WeightBudget(weight_limit, share=SHARE, background_share=SHARE)
         self._clock = clock
         self._wall_ms = wall_ms
         self._silent_until = -math.inf
@@ -70,9 +73,10 @@ class Restraint:
         address know of one.
         """
         silent_s = max(self.silent_for_s, silent_for_s)
+        name = self._venue.scheme.venue
         if silent_s > 0:
             return DDoSProtection(
-                f"binance asked this address for silence: {math.ceil(silent_s)} s are left, and no request "
+                f"{name} asked this address for silence: {math.ceil(silent_s)} s are left, and no request "
                 "is sent before"
             )
         if weight is None:
@@ -83,7 +87,7 @@ class Restraint:
             used = self._budget.used(now_ms)
         if wait_ms:
             return RateLimitExceeded(
-                f"binance counts {used} of {self._budget.limit} weight for this address in this minute, and "
+                f"{name} counts {used} of {self._budget.limit} weight for this address in this minute, and "
                 f"a request of {weight} more would come near its limit; wait {math.ceil(wait_ms / 1000)} s"
             )
         return None

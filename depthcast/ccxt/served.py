@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
-from urllib.parse import urlencode
 
 _SIDE = re.compile(r"(bids|asks)=(\d+)(;complete)?")
 
@@ -52,22 +51,6 @@ def read_marks(headers: Mapping[str, str], *, now_ms: int, elapsed_ms: float) ->
     return Marks(
         state, age_ms, event_ms or current_ms, _complete(named.get("depthcast-certain"), state == "proxied")
     )
-
-
-def depth_url(server: str, symbol: str, limit: object, passed: Mapping[str, object]) -> str:
-    """The address of a book.
-
-    >>> depth_url("http://books:8080/", "ETHUSDT", 20, {})
-    'http://books:8080/api/v3/depth?symbol=ETHUSDT&limit=20'
-    """
-    query = urlencode({"symbol": symbol, "limit": limit, **passed})
-    return f"{server.rstrip('/')}/api/v3/depth?{query}"
-
-
-def ticker_url(server: str, symbols_json: str | None, passed: Mapping[str, object]) -> str:
-    """The address of the best prices of these symbols (a JSON array), or of all that are published."""
-    query = urlencode(({} if symbols_json is None else {"symbols": symbols_json}) | dict(passed))
-    return f"{server.rstrip('/')}/api/v3/ticker/bookTicker{'?' if query else ''}{query}"
 
 
 def _moment(named: Mapping[str, str], now_ms: int, elapsed_ms: float) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 import ccxt
 import pytest
 
-from depthcast.ccxt.options import Options, exchange_urls, parse_options
+from depthcast.ccxt.options import Options, parse_options
 
 
 def test_without_any_option_books_are_local_and_the_exchange_is_the_way_out() -> None:
@@ -70,42 +70,3 @@ def test_a_server_has_to_be_known_to_be_asked() -> None:
         parse_options({"source": "server"})
     with pytest.raises(ccxt.ArgumentsRequired, match="no server is known"):
         Options().ways("server", True)
-
-
-@pytest.mark.parametrize(
-    ("options", "public", "expected"),
-    [
-        ({}, "https://api.binance.com/api/v3", (None, None)),
-        ({}, "https://api3.binance.com/api/v3", (None, None)),
-        (
-            {},
-            "https://demo-api.binance.com/api/v3",
-            ("https://demo-api.binance.com", "wss://demo-stream.binance.com"),
-        ),
-        (
-            {"ws_url": "ws://localhost:9"},
-            "http://localhost:8/api/v3",
-            ("http://localhost:8", "ws://localhost:9"),
-        ),
-        (
-            {"rest_url": "http://h:1", "ws_url": "ws://h:1"},
-            "https://api.binance.com/api/v3",
-            ("http://h:1", "ws://h:1"),
-        ),
-        (
-            {"rest_url": "https://api.binance.com"},
-            "http://mirror/api/v3",
-            ("https://api.binance.com", None),
-        ),
-    ],
-)
-def test_books_are_those_of_the_site_that_the_exchange_object_talks_to(
-    options: dict[str, Any], public: str, expected: tuple[str | None, str | None]
-) -> None:
-    assert exchange_urls(parse_options(options), public) == expected
-
-
-def test_a_site_whose_streams_are_unknown_is_not_taken_for_another() -> None:
-    for options in ({}, {"rest_url": "http://elsewhere"}):
-        with pytest.raises(ccxt.ArgumentsRequired, match="ws_url"):
-            exchange_urls(parse_options(options), "https://api.example.com/api/v3")

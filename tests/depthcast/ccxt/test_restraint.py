@@ -4,6 +4,7 @@ import ccxt
 import pytest
 
 from depthcast.ccxt.restraint import Restraint
+from depthcast.venues.binance import Binance
 
 MINUTE = 60_000
 
@@ -26,7 +27,7 @@ def clocks() -> Clocks:
 
 @pytest.fixture
 def restraint(clocks: Clocks) -> Restraint:
-    return Restraint(clock=clocks.monotonic, wall_ms=clocks.wall)
+    return Restraint(Binance(), weight_limit=6000, clock=clocks.monotonic, wall_ms=clocks.wall)
 
 
 def used(weight: int) -> dict[str, str]:

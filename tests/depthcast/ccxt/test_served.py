@@ -2,7 +2,7 @@
 
 import pytest
 
-from depthcast.ccxt.served import depth_url, read_marks, ticker_url
+from depthcast.ccxt.served import read_marks
 
 DATE = "Thu, 08 Aug 2024 23:54:13 GMT"
 DATE_MS = 1_723_161_253_000
@@ -82,12 +82,3 @@ def test_fewer_levels_than_asked_for_are_all_only_where_it_says_so(certain: str 
 
 def test_the_exchange_s_own_answer_is_whole() -> None:
     assert read_marks({"Depthcast-State": "proxied"}, now_ms=0, elapsed_ms=0).whole([], [1], 5)
-
-
-def test_addresses_carry_what_was_asked_and_nothing_else() -> None:
-    assert (
-        depth_url("http://b/", "币安人生USDT", 7, {"symbolStatus": "TRADING"})
-        == "http://b/api/v3/depth?symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT&limit=7&symbolStatus=TRADING"
-    )
-    assert ticker_url("http://b", None, {}) == "http://b/api/v3/ticker/bookTicker"
-    assert ticker_url("http://b", '["A"]', {}) == "http://b/api/v3/ticker/bookTicker?symbols=%5B%22A%22%5D"

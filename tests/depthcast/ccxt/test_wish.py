@@ -6,7 +6,7 @@ import ccxt
 import pytest
 
 from depthcast.ccxt.options import Options, parse_options
-from depthcast.ccxt.wish import levels_of, parse_wish, without_ours
+from depthcast.ccxt.wish import parse_wish, without_ours
 
 SERVED = parse_options({"server": "http://books", "max_age_ms": 3000})
 
@@ -62,13 +62,7 @@ def test_the_caller_s_params_stay_as_they_are() -> None:
     assert params == {"source": "rest", "rpi": True}
 
 
-@pytest.mark.parametrize(
-    ("limit", "levels"), [(None, 100), (1, 1), (7, 7), (5000, 5000), (5001, 5000), (10**30, 5000)]
-)
-def test_a_limit_means_as_many_levels_as_on_the_exchange(limit: int | None, levels: int) -> None:
-    assert levels_of(limit) == levels
-
-
-@pytest.mark.parametrize("limit", [0, -1, "5", 5.0, True, False, [5], float("nan")])
-def test_what_is_no_limit_is_the_exchange_s_to_refuse(limit: Any) -> None:
-    assert levels_of(limit) is None
+def test_what_the_exchange_s_dialect_understands_a_local_book_answers() -> None:
+    wish = parse_wish(SERVED, {"level": 3}, understood=frozenset({"level"}))
+    assert (wish.ways, wish.passed) == (("local", "server", "rest"), {"level": 3})
+    assert parse_wish(SERVED, {"level": 3, "more": 1}, understood=frozenset({"level"})).ways[0] == "server"
