@@ -94,8 +94,9 @@ class Rest:
     VenueUnavailable and RateLimited after ``attempts``. A cancelled call gives its turn back; its weight
     counts as used where the request was already sent.
 
-    ``http`` sends the requests; the bounds of a body and of the time for an answer are those of the one made
-    by default.
+    ``weight_limit``: what an address may use in a minute; ``None``: what the venue's documents say, until its
+    own list of symbols tells. ``http`` sends the requests; the bounds of a body and of the time for an answer
+    are those of the one made by default.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Rest:
         venue: Venue,
         *,
         # Limits
-        weight_limit: int = 6000,
+        weight_limit: int | None = None,
         share: float = 0.8,
         background_share: float = 0.4,
         concurrency: int = 4,
@@ -131,7 +132,11 @@ class Rest:
         rng: Random | None = None,
     ) -> None:
         self._venue = venue
-        self._budget = WeightBudget(weight_limit, share=share, background_share=background_share)
+        self._budget = WeightBudget(
+            venue.request_weight_per_minute if weight_limit is None else weight_limit,
+            share=share,
+            background_share=background_share,
+        )
         self._concurrency = concurrency
         self._cautious_s = cautious_s if cautious else 0.0
         self._peers_known = not cautious

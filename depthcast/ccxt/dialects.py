@@ -57,7 +57,6 @@ class Dialect:
     other sites, by the host of their REST interface: their books are not the main site's. ``kind``: what a
     market is called whose book is kept. ``raw``: ccxt's method that asks for a book. ``understood``: what of
     a call's ``params`` a book here can answer; ``elsewhere``: what of them asks for something else.
-    ``weight_limit``: what an address may use of the exchange's request weight in a minute.
     """
 
     venue: str
@@ -68,7 +67,6 @@ class Dialect:
     kind: str = "spot market"
     raw: str = "publicGetDepth"
     prices: BestPrices | None = None
-    weight_limit: int = 6000
 
     understood: ClassVar[frozenset[str]] = frozenset()
     elsewhere: ClassVar[frozenset[str]] = frozenset()
@@ -273,7 +271,6 @@ BINANCE_USDM: Final = Futures(
     },
     apis=("fapiPublic", "fapiPrivate"),
     below="/fapi/",
-    weight_limit=2400,
     prices=BestPrices(weight=5, by_symbols=False, params={"subType": "linear"}),
 )
 """*"2 for a single symbol; 5 when the symbol parameter is omitted"*"""

@@ -21,19 +21,17 @@ SHARE: Final = 0.9
 
 
 class Restraint:
-    """Of one exchange, ``venue``, whose addresses have ``weight_limit`` a minute. ``clock`` is monotonic, in
-    seconds; ``wall_ms`` is ms since 1970."""
+    """Of one exchange, ``venue``. ``clock`` is monotonic, in seconds; ``wall_ms`` is ms since 1970."""
 
     def __init__(
         self,
         venue: Venue,
         *,
-        weight_limit: int,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._venue = venue
-        self._budget = WeightBudget(weight_limit, share=SHARE, background_share=SHARE)
+        self._budget = WeightBudget(venue.request_weight_per_minute, share=SHARE, background_share=SHARE)
         self._clock = clock
         self._wall_ms = wall_ms
         self._silent_until = -math.inf

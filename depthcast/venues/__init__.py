@@ -193,6 +193,11 @@ class Venue(Protocol):
         ...
 
     @property
+    def request_weight_per_minute(self) -> int:
+        """What an address may use, where the list of symbols does not say otherwise."""
+        ...
+
+    @property
     def ping_weight(self) -> int:
         """The request weight of :attr:`ping_path`."""
         ...

@@ -202,6 +202,11 @@ class Binance:
         return f"/api/v3/depth?symbol={quote(symbol, safe='')}&limit={limit}"
 
     @property
+    def request_weight_per_minute(self) -> int:
+        """By address; ``exchangeInfo`` tells it, too."""
+        return REQUEST_WEIGHT_PER_MINUTE
+
+    @property
     def ping_weight(self) -> int:
         """*"Weight: 1"*"""
         return 1

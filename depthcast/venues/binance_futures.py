@@ -133,6 +133,11 @@ class BinanceFutures(Binance):
         return f"{self._root}depth?symbol={quote(symbol, safe='')}&limit={self._asked(limit)}"
 
     @property
+    def request_weight_per_minute(self) -> int:
+        """Likewise."""
+        return REQUEST_WEIGHT_PER_MINUTE
+
+    @property
     def exchange_info_weight(self) -> int:
         """*"Weight: 1"*"""
         return 1

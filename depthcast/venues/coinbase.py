@@ -213,6 +213,11 @@ class Coinbase:
         return f"/products/{quote(symbol, safe='')}/book?level=3"
 
     @property
+    def request_weight_per_minute(self) -> int:
+        """Requests are counted, not weighed."""
+        return REQUESTS_PER_MINUTE
+
+    @property
     def ping_weight(self) -> int:
         """Requests are counted, not weighed."""
         return 1

@@ -27,7 +27,7 @@ def clocks() -> Clocks:
 
 @pytest.fixture
 def restraint(clocks: Clocks) -> Restraint:
-    return Restraint(Binance(), weight_limit=6000, clock=clocks.monotonic, wall_ms=clocks.wall)
+    return Restraint(Binance(), clock=clocks.monotonic, wall_ms=clocks.wall)
 
 
 def used(weight: int) -> dict[str, str]:

@@ -9,8 +9,10 @@ from aiohttp.test_utils import unused_port
 
 from depthcast.errors import MalformedAnswer, Refused, VenueUnavailable
 from depthcast.rest import LONG_BYTES, Rest, parsed
-from depthcast.venues import ExchangeInfo
+from depthcast.venues import ExchangeInfo, Venue
 from depthcast.venues.binance import Binance
+from depthcast.venues.binance_futures import BinanceFutures
+from depthcast.venues.coinbase import Coinbase
 from tests.depthcast.rest.exchange import (
     BOOK,
     MINUTE_MS,
@@ -297,3 +299,14 @@ async def test_a_call_cancelled_a_moment_before_its_turn_is_passed_over(
     assert cancelled.cancelled()
     assert [path.partition("symbol=")[2] for path in exchange.asked] == ["NEXT&limit=5"]
     assert rest.weight_used == 5
+
+
+@pytest.mark.parametrize(
+    ("venue", "weight"), [(Binance(), 6000), (BinanceFutures(), 2400), (Coinbase(), 600)]
+)
+async def test_an_address_may_use_what_its_venue_gives_before_any_list_tells(
+    venue: Venue, weight: int
+) -> None:
+    async with Rest(venue, share=0.5, wall_ms=lambda: 0) as rest:
+        assert rest.expected_wait_ms(weight // 2) == 0
+        assert rest.expected_wait_ms(weight // 2 + 1) > 0
