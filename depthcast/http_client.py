@@ -43,7 +43,10 @@ class HttpClient(Protocol):
 
 
 class AiohttpClient:
-    """An :class:`HttpClient` over ``aiohttp``, which keeps up to ``connections`` open. For one event loop."""
+    """An :class:`HttpClient` over ``aiohttp``, which keeps up to ``connections`` open. For one event loop.
+
+    ``proxy``: the url of one that requests go through; ``None``: that of the environment, if any.
+    """
 
     def __init__(
         self,
@@ -54,8 +57,11 @@ class AiohttpClient:
         # Timeouts
         connect_timeout_s: float = 5.0,
         answer_timeout_s: float = 30.0,
+        # Surroundings
+        proxy: str | None = None,
     ) -> None:
         self._connections = connections
+        self._proxy = proxy
         self._max_body_bytes = max_body_bytes
         self._timeout = aiohttp.ClientTimeout(total=answer_timeout_s, connect=connect_timeout_s)
         self._session: aiohttp.ClientSession | None = None
@@ -65,7 +71,7 @@ class AiohttpClient:
         called = shown or url
         try:
             async with self._open_session().get(
-                URL(url, encoded=True), headers=headers, allow_redirects=False
+                URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=self._proxy
             ) as response:
                 body = bytearray()
                 async for piece in response.content.iter_any():

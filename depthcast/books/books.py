@@ -15,9 +15,10 @@ from depthcast.books.exchanges import exchange
 from depthcast.books.snapshots import Snapshots
 from depthcast.books.view import BookView
 from depthcast.errors import BookNotReady, UnknownSymbol
-from depthcast.events import Diff
 from depthcast.feed import Feed, FeedLimits
+from depthcast.http_client import AiohttpClient
 from depthcast.keeper import Keeper, LiveBook, Observer, Source
+from depthcast.orders.messages import AnyDiff
 from depthcast.rest import Rest
 from depthcast.sync import Guard
 
@@ -35,7 +36,8 @@ class Books:
     a side asked of the exchange, where it has as many, and kept certain as far as its snapshots go; books
     begin with fewer where many are asked for at once (:mod:`depthcast.books.snapshots`). ``weight_share``: of
     the exchange's request weight a minute, how much may be used up when a request is sent, by whomever on
-    this address.
+    this address. ``rest_proxy`` and ``ws_proxy``: urls of proxies that requests and sockets go through;
+    ``None``: those of the environment.
 
     No key and no account is needed, and nothing is asked of the exchange but snapshots.
     """
@@ -51,6 +53,9 @@ class Books:
         depth: int = 5000,
         weight_share: float = WEIGHT_SHARE,
         feed_limits: FeedLimits | None = None,
+        # Ways
+        rest_proxy: str | None = None,
+        ws_proxy: str | None = None,
         # Times
         heard_every_s: float = 0.25,
         poll_s: float = 0.02,
@@ -72,6 +77,7 @@ class Books:
         self._exchange = exchange(venue, rest_url=rest_url, ws_url=ws_url)
         depth = min(depth, self._exchange.venue.scheme.max_limit)
         self._feed_limits = feed_limits
+        self._ws_proxy = ws_proxy
         self._heard_every_s = heard_every_s
         self._poll_s = poll_s
         self._guard: Guard = nullcontext() if guard is None else guard
@@ -82,6 +88,7 @@ class Books:
             self._exchange.venue,
             share=weight_share,
             background_share=weight_share / 2,
+            http=None if rest_proxy is None else AiohttpClient(proxy=rest_proxy),
             clock=clock,
             wall_ms=wall_ms,
             sleep=sleep,
@@ -110,18 +117,19 @@ class Books:
         self._views: dict[str, BookView] = {}
         self._failures: dict[str, Exception] = {}
         self._feed_failure: Exception | None = None
-        self._diffs: Sequence[Diff] = ()
+        self._diffs: Sequence[AnyDiff] = ()
         self._state: Literal["new", "running", "closed"] = "new"
         self._tasks: list[asyncio.Task[None]] = []
         self.subscribe(symbols)
 
-    def _make_feed(self, _: Callable[[Diff], None], lost: Callable[[Iterable[str]], None]) -> Feed:
+    def _make_feed(self, _: Callable[[AnyDiff], None], lost: Callable[[Iterable[str]], None]) -> Feed:
         self._feed = Feed(
             self._exchange.venue,
             on_diff=self._take,
             on_error=self._feed_failed,
             on_connection_lost=lost,
             limits=self._feed_limits,
+            proxy=self._ws_proxy,
             clock=self._clock,
             sleep=self._sleep,
             rng=self._rng,
@@ -305,7 +313,7 @@ class Books:
     def _unbuilt(self) -> int:
         return sum(not live.live for live in self._keeper.books.values())
 
-    def _take(self, diff: Diff) -> None:
+    def _take(self, diff: AnyDiff) -> None:
         self._diffs = (diff,)
         try:
             self._keeper.take(diff)

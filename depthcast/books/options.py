@@ -15,6 +15,8 @@ class Options(TypedDict, total=False):
     depth: int
     weight_share: float
     feed_limits: FeedLimits | None
+    rest_proxy: str | None
+    ws_proxy: str | None
     heard_every_s: float
     poll_s: float
     audit_every_s: float

@@ -17,6 +17,7 @@ from depthcast.ccxt.options import Options, parse_options
 from depthcast.ccxt.restraint import Restraint
 from depthcast.ccxt.served import Marks, read_marks
 from depthcast.ccxt.wish import Wish, parse_wish
+from depthcast.errors import DepthcastError
 
 if TYPE_CHECKING:
     _Exchange = Any
@@ -40,8 +41,7 @@ class Asking(_Exchange):  # type: ignore[misc]
     _dialect: Dialect
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
-        dialect = self._dialect
-        self._restraint = Restraint(dialect.venue_here, weight_limit=dialect.weight_limit)
+        self._restraint = Restraint(self._dialect.venue_here)
         self._parsed: tuple[Any, Options] = (None, Options())
         self._usual = parse_wish(self._parsed[1], {})
         self._server_pause = Backoff(0.5, maximum_s=15.0)
@@ -91,7 +91,21 @@ class Asking(_Exchange):  # type: ignore[misc]
         }
         if options.weight_share is not None:
             arguments["weight_share"] = options.weight_share
-        return arguments
+        return arguments | self._proxies()
+
+    def _proxies(self) -> dict[str, str]:
+        """What ccxt was told of proxies, for the books' snapshots and sockets."""
+        url = self._own_urls()[0]
+        http, https, socks = self.check_proxy_settings(url, "GET", None, None)
+        if socks:
+            # Without it they would go another way than the program chose.
+            raise DepthcastError("the exchange is behind a SOCKS proxy, which snapshots cannot go through")
+        by_kind = {"rest_proxy": http or https, "ws_proxy": next(filter(None, self._ws_proxies()), None)}
+        return {name: proxy for name, proxy in by_kind.items() if proxy}
+
+    def _ws_proxies(self) -> list[str | None]:
+        proxies: list[str | None] = self.check_ws_proxy_settings()
+        return proxies
 
     def _own_urls(self) -> tuple[str, ...]:
         """The exchange's addresses, as this object has them now."""

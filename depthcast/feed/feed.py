@@ -23,6 +23,7 @@ class Feed:
     does not wait. While a connection hands over to its successor the same diff may come twice.
     ``on_error(symbol, error)`` tells what went wrong (``symbol``: ``None`` where no single one is meant); the
     feed goes on by itself. ``on_connection_lost(symbols)``: diffs of these may be missing from here on.
+    ``proxy``: the url of one that sockets go through; ``None``: that of the environment, if any.
     A callback that raises is reported to ``on_error`` and harms nobody else.
     """
 
@@ -35,6 +36,7 @@ class Feed:
         on_connection_lost: Callable[[Sequence[str]], None] | None = None,
         limits: FeedLimits | None = None,
         connect: Connect | None = None,
+        proxy: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Random | None = None,
@@ -44,7 +46,7 @@ class Feed:
             venue=venue,
             limits=limits,
             outlet=Outlet(on_diff, on_error, on_connection_lost),
-            connect=connect or connector(venue, limits),
+            connect=connect or connector(venue, limits, proxy=proxy),
             clock=clock,
             rng=rng or Random(),
             connects=Pace(limits.connects_per_5_min, 300.0),

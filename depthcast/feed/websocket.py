@@ -51,14 +51,17 @@ Connect = Callable[[], Awaitable[Socket]]
 """Opens a socket; raises a VenueError."""
 
 
-def connector(venue: Venue, limits: FeedLimits, *, fast: bool | None = None) -> Connect:
+def connector(
+    venue: Venue, limits: FeedLimits, *, fast: bool | None = None, proxy: str | None = None
+) -> Connect:
     """Opens websockets to ``venue`` within ``limits``.
 
     Server pings are answered by ``websockets`` itself; its own keep-alive is off, since a feed asks for a
     pong only where no frame shows that the other end is there.
 
     ``fast``: whether sockets are :mod:`depthcast.feed.fast`'s; ``None``: where they can be
-    (:func:`may_be_fast`).
+    (:func:`may_be_fast`). ``proxy``: the url of one that they go through; ``None``: that of the environment,
+    if any.
     """
 
     async def open_fast_socket() -> Socket:
@@ -78,6 +81,7 @@ def connector(venue: Venue, limits: FeedLimits, *, fast: bool | None = None) -> 
                     max_queue=limits.max_queue_frames,
                     compression=limits.compression,
                     user_agent_header=f"depthcast/{depthcast.__version__}",
+                    proxy=True if proxy is None else proxy,
                 )
             )
         except InvalidStatus as error:
@@ -90,7 +94,9 @@ def connector(venue: Venue, limits: FeedLimits, *, fast: bool | None = None) -> 
                 hint="it is tried again; check the network and the websocket url",
             ) from error
 
-    return open_fast_socket if (may_be_fast(limits) if fast is None else fast) else open_socket
+    if fast is None:
+        fast = proxy is None and may_be_fast(limits)
+    return open_fast_socket if fast else open_socket
 
 
 def may_be_fast(limits: FeedLimits) -> bool:
