@@ -10,6 +10,7 @@
     │   ├── BadLevel               a level whose price or quantity is not a plain decimal number
     │   ├── BookSpoiled            the venue's messages contradict the book more than is borne
     │   ├── BookNotReady           there is no good book (yet), or it is not kept up to date
+    │   ├── NotByOrder             the venue tells of prices, not of every order
     │   └── NotDeepEnough          fewer levels are certain than were asked for, and more may exist
     ├── ContractError
     │   ├── BadKey                 a key or a request that no file answers
@@ -140,6 +141,16 @@ class BookNotReady(BookError):
     def symbols(self) -> list[str]:
         """Whose books are not ready."""
         return list(self.why)
+
+
+class NotByOrder(BookError):
+    """The orders of a book were asked for that is kept by price."""
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(
+            f"{symbol}: its exchange does not tell of every order", hint="read its levels: top(), body()"
+        )
+        self.symbol = symbol
 
 
 class NotDeepEnough(BookError):

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from depthcast.book import Book
-from depthcast.events import Diff, Level
+from depthcast.events import Level
+from depthcast.orders.messages import AnyDiff
 
 Number = TypeVar("Number", float, str)
 """Prices and quantities, as floats or as the exchange's exact strings."""
@@ -63,12 +64,12 @@ class Changes(AsyncIterator[Change[Number]]):
 
     # What the book's keeper says
 
-    def changed(self, diff: Diff) -> None:
-        """``diff`` was applied."""
+    def changed(self, diff: AnyDiff, bids: Sequence[Level], asks: Sequence[Level]) -> None:
+        """``diff`` was applied; these levels are now what stands at their prices."""
         self._diffs += 1
         if not self._rebuilt and not self._skipped:
-            _merge(self._bids, diff.bids)
-            _merge(self._asks, diff.asks)
+            _merge(self._bids, bids)
+            _merge(self._asks, asks)
             if len(self._bids) + len(self._asks) > self._max_levels:
                 self._skipped = True
                 self._clear()

@@ -6,15 +6,18 @@ around what changes a book and around what reads it, so a reader waits for one d
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Literal, Self, TypeVar, Unpack, overload
 
 from depthcast.books.books import Books
+from depthcast.books.changes import MAX_LEVELS, Change, Changes, Number
 from depthcast.books.options import Options
 from depthcast.books.view import BookView
 from depthcast.errors import DepthcastError
+
+_T = TypeVar("_T")
 
 _ANSWER_S: Final = 10.0
 """How long the loop may take to answer: it is busy with other books for some milliseconds at most."""
@@ -92,6 +95,36 @@ class BooksThread:
     def __contains__(self, symbol: object) -> bool:
         return symbol in self._books
 
+    @overload
+    def changes(
+        self,
+        symbol: str,
+        *,
+        strings: Literal[False] = ...,
+        max_levels: int = ...,
+        timeout_s: float | None = ...,
+    ) -> "ThreadChanges[float]": ...
+    @overload
+    def changes(
+        self, symbol: str, *, strings: Literal[True], max_levels: int = ..., timeout_s: float | None = ...
+    ) -> "ThreadChanges[str]": ...
+    def changes(
+        self,
+        symbol: str,
+        *,
+        strings: bool = False,
+        max_levels: int = MAX_LEVELS,
+        timeout_s: float | None = None,
+    ) -> "ThreadChanges[float] | ThreadChanges[str]":
+        """What changes in a book from now on: ``for change in books.changes("ETHUSDT")``.
+
+        As :meth:`Books.changes <depthcast.books.Books.changes>`; each step waits for the next change, at most
+        ``timeout_s`` (``None``: as long as the book is kept), and then raises ``TimeoutError``, after which
+        it may be asked again. When a change is handed out the book itself may be at a later one.
+        """
+        made: Changes[Any] = self._ask(self._changes(symbol, strings, max_levels), _ANSWER_S)
+        return ThreadChanges(made, self._wait_for, timeout_s)
+
     @property
     def silent_for_s(self) -> float:
         """How long no request will be sent, since the exchange asked for a pause; 0 where it did not."""
@@ -128,6 +161,11 @@ class BooksThread:
     async def _unsubscribe(self, symbols: Iterable[str]) -> None:
         self._books.unsubscribe(symbols)
 
+    async def _changes(self, symbol: str, strings: bool, max_levels: int) -> Changes[Any]:
+        if strings:
+            return self._books.changes(symbol, strings=True, max_levels=max_levels)
+        return self._books.changes(symbol, max_levels=max_levels)
+
     async def _silence(self, ms: int) -> None:
         self._books.silence(ms)
 
@@ -136,17 +174,57 @@ class BooksThread:
 
     # From other threads
 
-    def _ask(self, work: Coroutine[Any, Any, None], timeout_s: float) -> None:
+    def _ask(self, work: Coroutine[Any, Any, _T], timeout_s: float) -> _T:
         """Have ``work`` done in the loop, and wait for its end."""
+        try:
+            return self._wait_for(work, timeout_s)
+        except TimeoutError:
+            raise DepthcastError(f"the books' thread did not answer within {timeout_s:g} s") from None
+
+    def _wait_for(self, work: Coroutine[Any, Any, _T], timeout_s: float | None) -> _T:
+        """The same; raises ``TimeoutError`` and gives ``work`` up where it takes longer."""
         loop, thread = self._loop, self._thread
         if loop is None or thread is None or not thread.is_alive():
             work.close()
             raise RuntimeError("these books are not running: start() them, or use them as a context manager")
-        future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
-            future.result(timeout_s)
+            future = asyncio.run_coroutine_threadsafe(work, loop)
+        except RuntimeError:  # the loop ended in this moment
+            work.close()
+            raise RuntimeError("these books were closed meanwhile") from None
+        try:
+            return future.result(timeout_s)
         except CancelledError:
             raise RuntimeError("these books were closed meanwhile") from None
-        except TimeoutError:
+        except BaseException:
+            # A time-out, or an interruption of who waits.
             future.cancel()
-            raise DepthcastError(f"the books' thread did not answer within {timeout_s:g} s") from None
+            raise
+
+
+class ThreadChanges(Iterator[Change[Number]]):
+    """The changes of one book for one reader without an event loop; :meth:`BooksThread.changes` makes it.
+
+    It ends when the book is kept no longer, and when the books are closed.
+    """
+
+    def __init__(
+        self,
+        changes: Changes[Number],
+        wait_for: Callable[[Coroutine[Any, Any, Change[Number]], float | None], Change[Number]],
+        timeout_s: float | None,
+    ) -> None:
+        self.symbol = changes.symbol
+        self._changes = changes
+        self._wait_for = wait_for
+        self._timeout_s = timeout_s
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Change[Number]:
+        """The next change; waits for it."""
+        try:
+            return self._wait_for(self._changes.__anext__(), self._timeout_s)
+        except (StopAsyncIteration, RuntimeError):  # the latter: the books were closed
+            raise StopIteration from None

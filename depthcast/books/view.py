@@ -8,9 +8,10 @@ from weakref import WeakSet
 
 from depthcast.book import Book, Certainty
 from depthcast.books.changes import MAX_LEVELS, Changes, Number
-from depthcast.errors import BookNotReady, DepthcastError, ExtraMissing, NotDeepEnough
-from depthcast.events import Diff
+from depthcast.errors import BookNotReady, DepthcastError, ExtraMissing, NotByOrder, NotDeepEnough
+from depthcast.events import Diff, Level
 from depthcast.keeper import LiveBook, Source
+from depthcast.orders.messages import AnyDiff
 from depthcast.side import Numbers
 from depthcast.sync import Guard
 
@@ -31,6 +32,19 @@ class Top(NamedTuple, Generic[Number]):
     event_time_ms: int
     bids: list[list[Number]]
     asks: list[list[Number]]
+
+
+class Orders(NamedTuple, Generic[Number]):
+    """The best orders of both sides at one update id, in price-time priority: price, size and order id.
+
+    Times as in :class:`Top`. The lists are the caller's own.
+    """
+
+    symbol: str
+    update_id: int
+    event_time_ms: int
+    bids: list[tuple[Number, Number, str]]
+    asks: list[tuple[Number, Number, str]]
 
 
 class BookView:
@@ -61,6 +75,8 @@ class BookView:
         self._live: LiveBook | None = None
         self._ended: DepthcastError | None = None
         self._known_at = -math.inf
+        # Since when it broke nothing was heard that would make it younger, whoever asks meanwhile.
+        self._broken = False
         self._audit: object = None
         # The numbers given out last: of which update id and limit, and the two sides. Dropped at each change.
         self._numbers: tuple[tuple[int, int | None], Numbers, Numbers] | None = None
@@ -86,8 +102,9 @@ class BookView:
         About zero while its connection is heard, also where nothing changes: frames come in order, so what
         was sent before has arrived. It grows while the connection is lost and while the book is built anew.
         """
-        self.note_heard()
-        return max(0.0, self._clock() - self._known_at) * 1000
+        with self._guard:
+            self._note_heard()
+            return max(0.0, self._clock() - self._known_at) * 1000
 
     def age_at_most_ms(self, enough_ms: float) -> float:
         """An upper bound of :attr:`age_ms`, at half the cost; :attr:`age_ms` itself where it is not within
@@ -209,6 +226,36 @@ class BookView:
         )
         return top, made_ms
 
+    @property
+    def by_order(self) -> bool:
+        """Whether the exchange tells of every order, and :meth:`orders` may be asked for."""
+        return hasattr(self._kept(), "orders")
+
+    @overload
+    def orders(self, limit: int | None = ..., *, strings: Literal[False] = ...) -> Orders[float]: ...
+    @overload
+    def orders(self, limit: int | None = ..., *, strings: Literal[True]) -> Orders[str]: ...
+    def orders(self, limit: int | None = None, *, strings: bool = False) -> Orders[float] | Orders[str]:
+        """The best ``limit`` orders of each side, or all there are. O(orders given).
+
+        Raises as :meth:`top`, and :class:`~depthcast.errors.NotByOrder` for a book by price.
+        """
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit is at least 1, not {limit}")
+        with self._guard:
+            book: Any = self._book()
+            if not hasattr(book, "orders"):
+                raise NotByOrder(self.symbol)
+            bids, asks = book.orders(limit)
+            read = str if strings else float
+            return Orders(
+                self.symbol,
+                book.update_id,
+                book.event_time_ms,
+                [(read(price), read(size), order_id) for price, size, order_id in bids],
+                [(read(price), read(size), order_id) for price, size, order_id in asks],
+            )
+
     def body(self, limit: int) -> bytes:
         """What the exchange's REST interface would answer, byte for byte. Raises as :meth:`top` does."""
         if limit < 1:
@@ -253,33 +300,43 @@ class BookView:
         for reader in list(self._readers):
             reader.end()
 
-    def changed(self, live: LiveBook, diffs: Sequence[Diff]) -> None:
+    def changed(self, live: LiveBook, diffs: Sequence[AnyDiff]) -> None:
         """The book changed: by those of ``diffs`` that it has reached, or as a whole where there are none."""
-        self._numbers = None
-        self._known_at = live.changed_at
+        with self._guard:
+            self._numbers = None
+            self._known_at, self._broken = live.changed_at, False
         # A diff may have brought the book to where a second snapshot waited for it.
         whole = not diffs or live.last_audit is not self._audit
         self._audit = live.last_audit
         if self._readers:
             book = live.sync.book
             assert book is not None
-            for reader in list(self._readers):
-                if whole:
+            if whole:
+                self._choose()
+                for reader in list(self._readers):
                     reader.rebuilt(book)
-                else:
-                    for diff in diffs:
-                        if diff.last <= book.update_id:
-                            reader.changed(diff)
+                return
+            for diff in diffs:
+                if diff.last <= book.update_id:
+                    levels = _levels_of(diff, book)
+                    for reader in list(self._readers):
+                        reader.changed(diff, *levels)
 
     def broke(self, live: LiveBook) -> None:
         """The book has to be built anew: what showed it may have been missing since the last diff."""
-        if live.suspect_at is None:
-            self._known_at = min(self._known_at, live.changed_at)
+        with self._guard:
+            self._broken = True
+            if live.suspect_at is None:
+                self._known_at = min(self._known_at, live.changed_at)
 
     def note_heard(self) -> None:
         """Note that the connection which keeps the book up to date was heard."""
+        with self._guard:
+            self._note_heard()
+
+    def _note_heard(self) -> None:
         live = self._live
-        if live is None or not live.live or live.book is None or live.suspect_at is not None:
+        if live is None or not live.live or live.book is None or live.suspect_at is not None or self._broken:
             return
         self._choose()
         heard_age_s = self._heard_age_s(self.symbol)
@@ -325,9 +382,15 @@ class BookView:
     # Within
 
     def _choose(self) -> None:
-        """Have each diff written as it comes where readers of changes look at each, and else when read."""
-        if self._live is not None:
-            self._live.sync.deferring = not self._readers
+        """Have each diff written as it comes where readers of changes look at each, and else when read; and
+        have a book whose messages do not tell levels note which of them change."""
+        if self._live is None:
+            return
+        readers = bool(self._readers)
+        self._live.sync.deferring = not readers
+        watch = getattr(self._live.sync.book, "watch", None)
+        if watch is not None:
+            watch(readers)
 
     def _kept(self) -> Book:
         """The book, whose levels may have to be written before they are read."""
@@ -357,6 +420,15 @@ class BookView:
             book = self._book()
             bid, ask = book.best_bid, book.best_ask
         return None if bid is None or ask is None else (Decimal(bid[0]), Decimal(ask[0]))
+
+
+def _levels_of(diff: AnyDiff, book: Any) -> tuple[Sequence[Level], Sequence[Level]]:
+    """What stands now at the prices that a diff changed: bids and asks."""
+    if isinstance(diff, Diff):
+        return diff.bids, diff.asks
+    # What a message about an order does to the level of its price, its book alone knows.
+    bids, asks = book.take_moved()
+    return bids, asks
 
 
 def _as_floats(level: tuple[str, str] | None) -> tuple[float, float] | None:

@@ -19,9 +19,11 @@ What it leaves to others: which message may follow which (:mod:`depthcast.sync`)
 A level keeps its rendered bytes until one of its orders changes. Pure: no I/O, no clock.
 """
 
+from array import array
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, DecimalException, Inexact
-from typing import Any, Final, Self
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 from sortedcontainers import SortedDict
@@ -30,7 +32,10 @@ from depthcast.book import Audit, Certainty
 from depthcast.errors import BadLevel, BookSpoiled
 from depthcast.orders.anomalies import Anomaly, Slate, Tolerance
 from depthcast.orders.messages import Changed, Done, Matched, Message, Opened, OrderSnapshot, time_ms
-from depthcast.side import MAX_DIGITS
+from depthcast.side import MAX_DIGITS, Numbers
+
+if TYPE_CHECKING:
+    from depthcast.side import Columns
 
 LEVELS: Final = (1, 2, 3)
 """*"1: the best bid, ask and auction info; 2: full order book (aggregated); 3: full order book (non
@@ -114,7 +119,7 @@ class OrderBook:
     b'{"bids":[["2.0","0.6",2]],"asks":[["2.1","3",1]],"sequence":'
     """
 
-    __slots__ = ("_asks", "_bids", "_orders", "_slate", "time", "update_id")
+    __slots__ = ("_asks", "_bids", "_moved", "_orders", "_slate", "time", "update_id")
 
     unsettled: Final = 0
     """Nothing of it waits to be written."""
@@ -128,6 +133,8 @@ class OrderBook:
         self._bids = _Side(buy=True)
         self._asks = _Side(buy=False)
         self._orders: dict[str, _Order] = {}
+        # While it is watched, the levels that changed: their sides and prices.
+        self._moved: dict[tuple[bool, str], None] | None = None
 
     @classmethod
     def of(cls, snapshot: OrderSnapshot, tolerance: Tolerance | None = None) -> Self:
@@ -293,21 +300,34 @@ class OrderBook:
         self._orders[order_id] = level.orders[order_id] = order
         level.total = _EXACT.add(level.total, size)
         level.by_price = level.by_order = None
+        if self._moved is not None:
+            self._note(level)
 
     def _resize(self, order: _Order, size: Decimal) -> None:
         level = order.level
         level.total = _EXACT.add(_EXACT.subtract(level.total, order.size), size)
         order.size = size
         level.by_price = level.by_order = None
+        if self._moved is not None:
+            self._note(level)
 
     def _remove(self, order_id: str, order: _Order) -> None:
         level = order.level
         del self._orders[order_id], level.orders[order_id]
+        if self._moved is not None:
+            self._note(level)
         if level.orders:
             level.total = _EXACT.subtract(level.total, order.size)
             level.by_price = level.by_order = None
         else:
             level.side.remove(level)
+
+    def _note(self, level: _Level) -> None:
+        """Note that a level changed, behind all others: a price may have had another spelling meanwhile."""
+        assert self._moved is not None
+        moved = level.side.buy, level.price
+        self._moved.pop(moved, None)
+        self._moved[moved] = None
 
     # Reading
 
@@ -350,17 +370,63 @@ class OrderBook:
         )
         return bids, asks
 
-    def orders(self) -> tuple[list[list[str]], list[list[str]]]:
-        """Bids and asks by order, in price-time priority: ``[price, size, order id]``."""
+    strings = levels
+    """What books by price call it."""
+
+    def numbers(self, limit: int | None = None) -> tuple[Numbers, Numbers]:
+        """The same as numbers: the prices of a side and its sizes, each the float nearest to its string."""
+        bids, asks = (
+            (
+                [float(level.price) for level in levels],
+                [float(level.total) for level in levels],
+            )
+            for levels in (side.levels.values()[:limit] for side in (self._bids, self._asks))
+        )
+        return bids, asks
+
+    def columns(self, limit: int | None = None) -> "tuple[Columns, Columns]":
+        """The same as arrays: the prices of a side and its sizes. Prices of bids are *negative*."""
+        (bid_prices, bid_sizes), (ask_prices, ask_sizes) = self.numbers(limit)
+        bids = array("d", [-price for price in bid_prices]), array("d", bid_sizes)
+        return bids, (array("d", ask_prices), array("d", ask_sizes))
+
+    def orders(self, limit: int | None = None) -> tuple[list[list[str]], list[list[str]]]:
+        """Bids and asks by order, in price-time priority: ``[price, size, order id]``, at most ``limit`` of
+        each side."""
         bids, asks = (
             [
                 [level.price, _plain(order.size), order_id]
-                for level in side.levels.values()
-                for order_id, order in level.orders.items()
+                for level, order_id, order in islice(
+                    (
+                        (level, order_id, order)
+                        for level in side.levels.values()
+                        for order_id, order in level.orders.items()
+                    ),
+                    limit,
+                )
             ]
             for side in (self._bids, self._asks)
         )
         return bids, asks
+
+    def watch(self, watched: bool) -> None:
+        """Note from now on which levels change, or do not."""
+        if not watched:
+            self._moved = None
+        elif self._moved is None:
+            self._moved = {}
+
+    def take_moved(self) -> tuple[list[list[str]], list[list[str]]]:
+        """Bids and asks that changed while they were watched, and were not taken yet: ``[price, size]`` as
+        they stand now, size 0 where a level is gone. O(levels that changed)."""
+        moved = self._moved or {}
+        if self._moved is not None:
+            self._moved = {}
+        sides: dict[bool, list[list[str]]] = {True: [], False: []}
+        for buy, price in moved:
+            level = (self._bids if buy else self._asks).spelled.get(price)
+            sides[buy].append([price, _plain(_ZERO if level is None else level.total)])
+        return sides[True], sides[False]
 
     def body(self, level: int) -> bytes:
         """What ``GET /products/<id>/book?level=…`` answers; see :meth:`bodies`."""

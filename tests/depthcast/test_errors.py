@@ -21,6 +21,7 @@ from depthcast.errors import (
     KeyRefused,
     MalformedAnswer,
     MalformedFrame,
+    NotByOrder,
     NotDeepEnough,
     NotOnTape,
     RateLimited,
@@ -55,6 +56,7 @@ EXAMPLES: dict[str, DepthcastError] = {
     ),
     "no book that is ready of A (a), B (b), C (c) and 2 more; await wait(), and give it as long as the"
     " exchange takes": BookNotReady({name: name.lower() for name in "ABCDE"}),
+    "A: its exchange does not tell of every order; read its levels: top(), body()": NotByOrder("A"),
     "A: 50 levels were asked for, and 9 bids and 60 asks are certain; ask for fewer, or keep deeper books;"
     " they are completed in the background": NotDeepEnough("A", 50, bids=9, asks=60),
     "'api/v3/depth?symbol=a' names no file: the symbol is misspelled": BadKey(
@@ -140,6 +142,7 @@ def test_errors_carry_what_they_are_about() -> None:
     assert spoiled.anomalies == ["crossed"]
     waiting = BookNotReady({"A": "gap", "B": "bad"})
     assert (waiting.symbols, waiting.why) == (["A", "B"], {"A": "gap", "B": "bad"})
+    assert NotByOrder("A").symbol == "A"
     shallow = NotDeepEnough("A", 50, bids=9, asks=60)
     assert (shallow.symbol, shallow.limit, shallow.bids, shallow.asks) == ("A", 50, 9, 60)
     assert (BadKey("k", "why").key, BadFile("k", "why").key, FileMissing("k", "why").key) == ("k", "k", "k")

@@ -22,6 +22,10 @@ def diff(last: int, bids: Levels, asks: Levels | None = None) -> Diff:
     return Diff("X", last, last, last * 100, bids, asks or [])
 
 
+def told(changes: Changes[str], diff: Diff) -> None:
+    changes.changed(diff, diff.bids, diff.asks)
+
+
 async def taken(changes: Changes[str]) -> Change[str]:
     return await asyncio.wait_for(anext(changes), 5)
 
@@ -33,7 +37,7 @@ async def test_the_first_change_says_that_there_is_a_book() -> None:
 async def test_a_reader_that_keeps_up_gets_each_diff() -> None:
     changes = Changes("X", str)
     for last in (8, 9):
-        changes.changed(diff(last, [["2.0", str(last)]], [["3.0", "0"]]))
+        told(changes, diff(last, [["2.0", str(last)]], [["3.0", "0"]]))
         assert await taken(changes) == (
             "X",
             last,
@@ -48,7 +52,7 @@ async def test_a_reader_that_keeps_up_gets_each_diff() -> None:
 
 async def test_numbers_are_floats_where_they_are_asked_for() -> None:
     changes = Changes("X", float)
-    changes.changed(diff(8, [["2", "3"]]))
+    told(changes, diff(8, [["2", "3"]]))
     (level,) = (await asyncio.wait_for(anext(changes), 5)).bids
     assert [type(number) for number in level] == [float, float]
     assert level == [2.0, 3.0]
@@ -56,8 +60,8 @@ async def test_numbers_are_floats_where_they_are_asked_for() -> None:
 
 async def test_a_slow_reader_gets_what_stands_now() -> None:
     changes = Changes("X", str)
-    changes.changed(diff(8, [["2.0", "1"], ["1.0", "1"]]))
-    changes.changed(diff(9, [["2.0", "0"]]))
+    told(changes, diff(8, [["2.0", "1"], ["1.0", "1"]]))
+    told(changes, diff(9, [["2.0", "0"]]))
     change = await taken(changes)
     assert (change.update_id, change.event_time_ms, change.diffs) == (9, 900, 2)
     assert change.bids == [["1.0", "1"], ["2.0", "0"]]
@@ -66,22 +70,22 @@ async def test_a_slow_reader_gets_what_stands_now() -> None:
 async def test_too_many_levels_are_not_kept_and_said_to_be_skipped() -> None:
     changes = Changes("X", str, max_levels=3)
     for last in range(8, 30):
-        changes.changed(diff(last, [[f"{last}", "1"], [f"{last}.5", "1"]]))
+        told(changes, diff(last, [[f"{last}", "1"], [f"{last}.5", "1"]]))
         changes.check()
     change = await taken(changes)
     assert (change.update_id, change.bids, change.asks, change.diffs) == (29, [], [], 22)
     assert change.skipped
     assert not change.rebuilt
-    changes.changed(diff(30, [["2", "1"]]))
+    told(changes, diff(30, [["2", "1"]]))
     assert not (await taken(changes)).skipped
 
 
 async def test_a_book_built_anew_makes_what_came_before_void() -> None:
     changes = Changes("X", str, max_levels=1)
-    changes.changed(diff(9, [["2", "1"], ["3", "1"]]))
+    told(changes, diff(9, [["2", "1"], ["3", "1"]]))
     changes.rebuilt(book_of(("2", "1")))
     changes.check()
-    changes.changed(diff(8, [["2", "5"]]))
+    told(changes, diff(8, [["2", "5"]]))
     change = await taken(changes)
     assert change[1:] == (8, 800, [], [], 2, True, False)
 
@@ -92,7 +96,7 @@ async def test_a_reader_waits_until_something_changes() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
     assert not waiting.done()
-    changes.changed(diff(8, []))
+    told(changes, diff(8, []))
     assert (await asyncio.wait_for(waiting, 5)).update_id == 8
 
 
@@ -127,7 +131,7 @@ def test_merged_changes_lead_to_the_same_levels_as_single_diffs(
     async def follow() -> None:
         changes, mine, theirs = Changes("X", str), dict[Decimal, str](), dict[Decimal, str]()
         for number, levels in enumerate(all_levels, 8):
-            changes.changed(diff(number, levels))
+            told(changes, diff(number, levels))
             changes.check()
             apply(theirs, levels)
             if data.draw(st.booleans()) or number == len(all_levels) + 7:

@@ -134,3 +134,53 @@ def test_what_ends_the_thread_at_once_is_raised_by_start() -> None:
     books = BooksThread("binance", ["ETHUSDT"], loop_factory=broken)
     with pytest.raises(OSError, match="too many open files"):
         books.start()
+
+
+async def test_changes_are_read_without_an_event_loop_and_lead_from_one_book_to_the_next(
+    sim: Simulator,
+) -> None:
+    def use() -> tuple[dict[str, dict[str, str]], int]:
+        with books_of(sim, SYMBOL) as books:
+            changes = books.changes(SYMBOL, strings=True, timeout_s=20)
+            assert next(changes).rebuilt
+            books.wait(timeout_s=20)
+            top = books[SYMBOL].top(strings=True)
+            known = {"bids": dict(map(tuple, top.bids)), "asks": dict(map(tuple, top.asks))}
+            at = top.update_id
+            while True:
+                change = next(changes)
+                # A change may tell what the book had when it was read already; quantities are absolute.
+                assert not change.rebuilt
+                for side, levels in (("bids", change.bids), ("asks", change.asks)):
+                    known[side].update(map(tuple, levels))
+                if change.update_id > at:
+                    return known, change.update_id
+
+    known, update_id = await elsewhere(use)
+    for side, true in zip(("bids", "asks"), sim.truth.levels(SYMBOL, update_id), strict=True):
+        shown = {price: quantity for price, quantity in known[side].items() if float(quantity)}
+        assert {price: quantity for price, quantity in true if price in known[side]} == shown
+        assert len(shown) > 100
+
+
+async def test_changes_end_with_the_books_and_wait_no_longer_than_they_are_told(sim: Simulator) -> None:
+    def use() -> None:
+        books = books_of(sim, SYMBOL)
+        with pytest.raises(RuntimeError, match="not running"):
+            books.changes(SYMBOL)
+        with books:
+            books.subscribe(["NOSUCH"])
+            waiting = books.changes("NOSUCH", timeout_s=0.001)
+            with pytest.raises(TimeoutError):
+                next(waiting)
+            with pytest.raises(KeyError):
+                books.changes("OTHER")
+            changes = books.changes(SYMBOL)
+            assert next(iter(changes)).rebuilt
+            closing = threading.Timer(0.05, books.close)
+            closing.start()
+            assert all(change.symbol == SYMBOL for change in changes)
+            closing.join()
+        assert list(changes) == []
+
+    await elsewhere(use)

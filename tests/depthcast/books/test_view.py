@@ -3,17 +3,21 @@
 import gc
 import math
 import sys
+import threading
 from contextlib import nullcontext
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 
 from depthcast.book import Certainty
 from depthcast.books import BookView
-from depthcast.errors import BookNotReady, ExtraMissing, NotDeepEnough, UnknownSymbol
+from depthcast.errors import BookNotReady, ExtraMissing, NotByOrder, NotDeepEnough, UnknownSymbol
 from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.keeper import LiveBook
+from depthcast.orders import Done, Matched, Message, Opened, OrderSnapshot, Passed, Tolerance
+from depthcast.orders.book import books_of
 from depthcast.sync import Sync
 
 
@@ -277,3 +281,95 @@ def test_a_book_that_reading_shows_to_be_crossed_is_neither_ready_nor_read() -> 
             shown.view.top(1)
         assert not shown.view.ready
         assert shown.live.fault == "crossed"
+
+
+def test_a_book_that_breaks_while_another_thread_asks_for_its_age_does_not_look_young() -> None:
+    shown = Shown(snapshot())
+    guard = threading.Lock()
+    breaking = threading.Thread(target=lambda: shown.view.broke(shown.live))
+
+    def heard_while_it_breaks(_: str) -> float:
+        if not breaking.ident:
+            breaking.start()
+            # It waits for the guard that is held here; without one it is done at once.
+            breaking.join(0.2)
+        return 0.0
+
+    shown.view = BookView(
+        "X", guard=guard, clock=lambda: shown.now, heard_age_s=heard_while_it_breaks, why=lambda _: ""
+    )
+    shown.view.begin(shown.live)
+    shown.view.changed(shown.live, ())
+    shown.now += 3
+    assert shown.view.age_ms == 0
+    breaking.join()
+    # What broke it may have been missing since its last diff, three seconds ago.
+    assert shown.view.age_ms == 3000
+
+
+# Books by order
+
+
+def by_order() -> Shown:
+    shown = Shown()
+    shown.live.sync = Sync("X", book_of=books_of(Tolerance()))
+    bids = [["10.00", "5", "b1"], ["10.00", "2.50", "b2"], ["9.99", "1", "b3"]]
+    shown.live.sync.snapshot(OrderSnapshot(7, bids, [["10.01", "4", "a1"]], "2026-11-21T10:00:00.123456Z"))
+    shown.live.changed_at = shown.now
+    shown.view.changed(shown.live, ())
+    return shown
+
+
+def test_a_book_by_order_is_read_by_price_too() -> None:
+    view = by_order().view
+    at = "X", 7, 1795255200123
+    assert view.top() == (*at, [[10.0, 7.5], [9.99, 1.0]], [[10.01, 4.0]])
+    assert view.top(1, strings=True) == (*at, [["10.00", "7.5"]], [["10.01", "4"]])
+    assert (view.best_bid_strings, view.mid) == (("10.00", "7.5"), 10.005)
+    assert [side.tolist() for side in view.as_numpy(1)] == [[[10.0, 7.5]], [[10.01, 4.0]]]
+    assert view.certainty == (2, 1, True, True)
+    assert view.body(2).startswith(b'{"bids":[["10.00","7.5",2],["9.99","1",1]],"asks":[["10.01","4",1]],')
+    view.check()
+
+
+def test_its_orders_come_in_their_priority() -> None:
+    view = by_order().view
+    assert view.by_order
+    bids = [("10.00", "5", "b1"), ("10.00", "2.5", "b2"), ("9.99", "1", "b3")]
+    asks = [("10.01", "4", "a1")]
+    assert view.orders(strings=True) == ("X", 7, 1795255200123, bids, asks)
+    assert view.orders(2).bids == [(10.0, 5.0, "b1"), (10.0, 2.5, "b2")]
+    with pytest.raises(ValueError, match="at least 1"):
+        view.orders(0)
+    by_price = Shown(snapshot()).view
+    assert not by_price.by_order
+    with pytest.raises(NotByOrder, match="does not tell of every order"):
+        by_price.orders()
+
+
+async def test_changes_of_a_book_by_order_are_of_its_levels() -> None:
+    shown = by_order()
+    changes = shown.view.read_changes(str)
+    assert (await anext(changes)).rebuilt
+    told: list[Message] = [
+        Opened("X", 8, "", "b4", True, "9.98", "3"),
+        Matched("X", 9, "", "a1", False, "10.01", "1.5"),
+        Passed("X", 10, ""),
+        Done("X", 11, "", "b3", False, None),
+    ]
+    for message in told:
+        shown.live.sync.diff(message)
+        shown.view.changed(shown.live, [message])
+    change = await anext(changes)
+    assert (change.update_id, change.diffs, change.rebuilt) == (11, 4, False)
+    assert change.bids == [["9.98", "3"], ["9.99", "0"]]
+    assert change.asks == [["10.01", "2.5"]]
+    shown.view.check()
+    # Nobody reads changes any more: the book notes them no longer.
+    await changes.aclose()
+    del changes
+    gc.collect()
+    shown.view.note_heard()
+    book: Any = shown.live.sync.book
+    shown.live.sync.diff(Done("X", 12, "", "b4", False, None))
+    assert book.take_moved() == ([], [])
