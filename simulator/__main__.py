@@ -1,122 +1,105 @@
-"""``python -m simulator``: the exchange as a process of its own."""
+"""``python -m simulator``: an exchange as a process of its own, whichever is named."""
 
 import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
 from simulator.app import Simulator
+from simulator.bitmex.app import BitmexSimulator
+from simulator.bitmex.settings import Settings as BitmexSettings
+from simulator.coinbase.app import CoinbaseSimulator
+from simulator.coinbase.settings import Settings as CoinbaseSettings
 from simulator.faults import ALL_RATES, Kind
+from simulator.host import Host
 from simulator.settings import Settings
 
-VENUES: Final = ("binance", "binanceusdm")
+AnySettings = Settings | CoinbaseSettings | BitmexSettings
 
-_DEFAULTS: Final = Settings()
+VENUES: Final[Mapping[str, type[AnySettings]]] = {
+    "binance": Settings,
+    "binanceusdm": Settings,
+    "coinbaseexchange": CoinbaseSettings,
+    "bitmex": BitmexSettings,
+}
+
+# What the options of one command are called in the settings of each exchange. An option that is not here is
+# one that the exchange has nothing for; "" takes it and does nothing.
+_COMMON: Final = {name: name for name in ("host", "port", "seed", "symbols", "rate", "rates", "halted")}
+_BINANCE: Final = _COMMON | {
+    **{name: name for name in ("first_id", "depth", "changes", "varied", "accounts", "captures", "speed")},
+    "history": "history_s",
+    **{name: name for name in ("history_changes", "weight_limit")},
+}
+_MEMBERS: Final[Mapping[type[AnySettings], Mapping[str, str]]] = {
+    Settings: _BINANCE,
+    CoinbaseSettings: _COMMON
+    | {
+        "symbols": "products",
+        "first_id": "first_sequence",
+        "depth": "orders",
+        "changes": "actions",
+        "accounts": "keys",
+        "history_changes": "history",
+        "weight_limit": "requests_a_second",
+    },
+    BitmexSettings: _COMMON
+    | {
+        # Its messages have no ids: what they are known by are their times.
+        "first_id": "",
+        "depth": "depth",
+        "changes": "changes",
+        "varied": "varied",
+        "old_rows": "old_rows",
+        "history_changes": "history",
+        "weight_limit": "requests_a_minute",
+    },
+}
 
 
-def parse_arguments(arguments: Sequence[str]) -> Settings:
+def parse_arguments(arguments: Sequence[str]) -> AnySettings:
     """The settings on a command line; exits with one clear line where they make no sense."""
-    parser = argparse.ArgumentParser(
-        prog="python -m simulator", description="A Binance exchange on this machine."
-    )
-    parser.add_argument(
-        "--listen", default="127.0.0.1:9000", metavar="HOST:PORT", help="port 0: any free one"
-    )
-    parser.add_argument(
-        "--venue", choices=VENUES, default=VENUES[0], help="what is spoken: spot, or USD-M futures"
-    )
-    parser.add_argument("--seed", type=int, default=_DEFAULTS.seed, help="settles every market and fault")
-    parser.add_argument(
-        "--first-id", type=int, default=_DEFAULTS.first_id, help="where update ids begin, about (%(default)s)"
-    )
-    parser.add_argument(
-        "--symbols", help="how many synthetic symbols, or their names: A,B,C (20; none beside a capture)"
-    )
-    parser.add_argument("--depth", type=int, default=_DEFAULTS.depth, help="levels a side (%(default)s)")
-    parser.add_argument(
-        "--changes", type=float, default=_DEFAULTS.changes, help="mean number of changes a diff (%(default)s)"
-    )
-    parser.add_argument("--rate", type=float, default=_DEFAULTS.rate, help="diffs a second (%(default)s)")
-    parser.add_argument("--uniform", action="store_true", help="no thin, quiet, one-sided or empty books")
-    parser.add_argument("--halted", default="", help="symbols with status HALT: A,B,C")
-    parser.add_argument(
-        "--account",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="an account: its API key on a line, then its HMAC secret or Ed25519 key; may be repeated",
-    )
-    parser.add_argument("--capture", nargs="+", type=Path, default=[], help="recorded files to play")
-    parser.add_argument(
-        "--speed", type=float, default=_DEFAULTS.speed, help="of a capture; 0: as fast as readers take it"
-    )
-    parser.add_argument(
-        "--history", type=float, default=_DEFAULTS.history_s, help="seconds of truth kept (%(default)s)"
-    )
-    parser.add_argument(
-        "--history-changes",
-        type=int,
-        default=_DEFAULTS.history_changes,
-        help="changes kept at most, over all symbols, 16 bytes each (%(default)s)",
-    )
-    parser.add_argument(
-        "--weight-limit", type=int, default=0, help="request weight a minute (6000, of futures 2400)"
-    )
-    parser.add_argument(
-        "--faults",
-        type=float,
-        default=0.0,
-        metavar="FACTOR",
-        help="all faults at random, at FACTOR times their rates",
-    )
-    parser.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="KIND=RATE",
-        help=f"one of {', '.join(Kind)}; may be repeated",
-    )
-    given = parser.parse_args(arguments)
+    parser = _parser()
+    given = vars(parser.parse_args(arguments))
+    venue = given.pop("venue")
+    made = VENUES[venue]
+    members = _MEMBERS[made]
     try:
-        host, port = _address(given.listen)
-        return Settings(
-            host=host,
-            port=port,
-            futures=given.venue == "binanceusdm",
-            seed=given.seed,
-            first_id=given.first_id,
-            symbols=_symbols(given.symbols),
-            depth=given.depth,
-            changes=given.changes,
-            varied=not given.uniform,
-            rate=given.rate,
-            halted=tuple(filter(None, given.halted.split(","))),
-            accounts=tuple(given.account),
-            captures=tuple(given.capture),
-            speed=given.speed,
-            history_s=given.history,
-            history_changes=given.history_changes,
-            weight_limit=given.weight_limit,
-            rates=_rates(given.faults, given.fault),
-        )
+        given["host"], given["port"] = _address(given.pop("listen"))
+        given["rates"] = _rates(given.pop("faults"), given.pop("fault"))
+        for option in given.keys() - members.keys():
+            raise ValueError(f"{venue} has nothing for --{_OPTIONS.get(option, option).replace('_', '-')}")
+        given |= {name: tuple(given[name]) for name in ("accounts", "captures") if name in given}
+        named: dict[str, Any] = {members[name]: value for name, value in given.items() if members[name]}
+        if venue == "binanceusdm":
+            named["futures"] = True
+        return made(**named)
     except ValueError as error:
         parser.error(str(error))
 
 
-async def run(settings: Settings) -> None:
+def simulator_of(settings: AnySettings) -> Host:
+    """The exchange that the settings are those of."""
+    if isinstance(settings, CoinbaseSettings):
+        return CoinbaseSimulator(settings)
+    if isinstance(settings, BitmexSettings):
+        return BitmexSimulator(settings)
+    return Simulator(settings)
+
+
+async def run(settings: AnySettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Simulator(settings) as simulator:
-        count = len(simulator.exchange.instruments)
+    async with simulator_of(settings) as simulator:
+        count = len(tuple(simulator.exchange.symbols))
         print(f"simulator ready: rest={simulator.rest_url} ws={simulator.ws_url} symbols={count}", flush=True)
         await simulator.serve_until(stop)
 
@@ -133,6 +116,103 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+# Options whose values are called otherwise.
+_OPTIONS: Final = {"varied": "uniform", "accounts": "account", "captures": "capture"}
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Options have no defaults here: each exchange has its own."""
+    parser = argparse.ArgumentParser(
+        prog="python -m simulator",
+        description="An exchange on this machine.",
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument(
+        "--listen", default="127.0.0.1:9000", metavar="HOST:PORT", help="port 0: any free one"
+    )
+    parser.add_argument(
+        "--venue", choices=VENUES, default="binance", help="which exchange's protocol is spoken (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, help="settles every market and fault (1)")
+    parser.add_argument(
+        "--first-id",
+        type=int,
+        help="about where update ids or sequences begin; nothing to bitmex, which has none",
+    )
+    parser.add_argument(
+        "--symbols",
+        "--products",
+        type=_symbols,
+        help="how many synthetic symbols, or their names: A,B,C (20, none beside a capture; coinbaseexchange "
+        "6, bitmex 8)",
+    )
+    parser.add_argument(
+        "--depth",
+        "--orders",
+        type=int,
+        help="levels a side (6000; of bitmex 1000), of coinbaseexchange orders a side (400)",
+    )
+    parser.add_argument(
+        "--changes",
+        "--actions",
+        type=float,
+        help="mean number of changes a diff (46), of rows a tick (bitmex: 12), of what traders do a tick "
+        "(coinbaseexchange: 5)",
+    )
+    parser.add_argument("--rate", type=float, help="ticks a second: diffs, where there are such (10)")
+    parser.add_argument(
+        "--uniform",
+        dest="varied",
+        action="store_const",
+        const=False,
+        help="no thin, quiet, one-sided or empty books",
+    )
+    parser.add_argument("--halted", type=_names, help="symbols that do not trade: A,B,C")
+    parser.add_argument(
+        "--account",
+        "--key",
+        dest="accounts",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="who may sign requests: an API key on a line, then its HMAC secret or Ed25519 key; of "
+        "coinbaseexchange its passphrase and its secret, a line each; may be repeated",
+    )
+    parser.add_argument("--capture", dest="captures", nargs="+", type=Path, help="recorded files to play")
+    parser.add_argument("--speed", type=float, help="of a capture; 0: as fast as readers take it (1)")
+    parser.add_argument(
+        "--old-rows", action="store_true", help="bitmex: rows as before July 2023, prices told by ids"
+    )
+    parser.add_argument("--history", type=float, help="seconds of truth kept (600)")
+    parser.add_argument(
+        "--history-changes",
+        type=int,
+        help="changes kept at most, over all symbols, 16 bytes each (16000000); of coinbaseexchange messages "
+        "of each product (500000), of bitmex rows of each instrument (200000)",
+    )
+    parser.add_argument(
+        "--weight-limit",
+        type=int,
+        help="request weight a minute (6000, of futures 2400); of coinbaseexchange requests a second (10), "
+        "of bitmex requests a minute (30)",
+    )
+    parser.add_argument(
+        "--faults",
+        type=float,
+        default=0.0,
+        metavar="FACTOR",
+        help="all faults at random, at FACTOR times their rates",
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="KIND=RATE",
+        help=f"one of {', '.join(Kind)}; may be repeated",
+    )
+    return parser
+
+
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
@@ -140,11 +220,11 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _symbols(text: str | None) -> int | tuple[str, ...] | None:
-    if text is None:
-        return None
-    if text.isdecimal():
-        return int(text)
+def _symbols(text: str) -> int | tuple[str, ...]:
+    return int(text) if text.isdecimal() else _names(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, text.split(",")))
 
 

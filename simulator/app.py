@@ -5,27 +5,27 @@ mode nothing moves until the test calls :meth:`Simulator.tick`.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from aiohttp import web
 
 from simulator.accounts import Account
+from simulator.answer import Answer
 from simulator.capture import Player, Run, Source, load
 from simulator.changes import Changes
 from simulator.clock import Clock
 from simulator.exchange import Exchange
-from simulator.faults import Faults
 from simulator.futures_rest import FuturesRest
-from simulator.host import Host
+from simulator.host import Host, Opening
 from simulator.listing import Listing
 from simulator.market import Profile, listing_of, names, profile_of
 from simulator.oracle import Oracle
-from simulator.rest import Answer, Rest
+from simulator.rest import Rest
 from simulator.session import Session, parse_target
 from simulator.settings import Settings
 from simulator.truth import Truth
-from simulator.weight import WeightMeter
+from simulator.weight import AttemptMeter, WeightMeter
 
 
 class Simulator(Host):
@@ -33,6 +33,8 @@ class Simulator(Host):
 
     ``sources`` are played as captures are, and called for a batch at a time.
     """
+
+    exchange: Exchange
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class Simulator(Host):
             port=settings.port,
             manual=manual,
             clock=clock,
-            connections_per_5min=settings.connections_per_5min,
+            attempts=AttemptMeter(settings.connections_per_5min),
             send_timeout_s=settings.send_timeout_s,
             hang_s=settings.hang_s,
         )
@@ -81,11 +83,6 @@ class Simulator(Host):
     def truth(self) -> Truth:
         """The true book at every id."""
         return self.exchange.truth
-
-    @property
-    def faults(self) -> Faults:
-        """What goes wrong."""
-        return self.exchange.faults
 
     @property
     def captures_done(self) -> bool:
@@ -160,11 +157,12 @@ class Simulator(Host):
         """Whether the path is that of streams."""
         return parse_target(path, query) is not None
 
-    def session(self, path: str, query: str, number: int, wake: Callable[[], None]) -> Session:
+    def session(self, opening: Opening) -> Session:
         """A session with the streams that the path names."""
-        target = parse_target(path, query)
+        target = parse_target(opening.path, opening.query)
         assert target is not None
-        return Session(self.exchange, number, target, limits=self.settings.session, wake=wake)
+        limits = self.settings.session
+        return Session(self.exchange, opening.number, target, limits=limits, wake=opening.wake)
 
 
 def _markets(settings: Settings) -> list[tuple[Listing, Profile]]:

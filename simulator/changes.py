@@ -22,9 +22,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from simulator.answer import SPOILED
 from simulator.exchange import Exchange
 from simulator.market import Profile, listing_of
-from simulator.rest import SPOILED
 
 HISTORY: Final = 100_000
 """So many changes are remembered."""

@@ -7,17 +7,18 @@ shows a part of the diff that is still to come.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from random import Random
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from simulator.accounts import Accounts
+from simulator.answer import Answer
 from simulator.depth import DepthUpdate
-from simulator.faults import Fault, Faults, Kind
+from simulator.floor import Floor
 from simulator.listing import STATUSES, Listing
 from simulator.market import Market, Profile
-from simulator.truth import ASK, BID, Change, Journal, Times, TrueBook, Truth
+from simulator.truth import ASK, BID, MAX_DEPTH, Change, Journal, Times, TrueBook, Truth
 from simulator.weight import WeightMeter
 
 FIRST_ID: Final = 10_000_000_000
@@ -68,25 +69,6 @@ class Listener(Protocol):
     def on_tick(self, now_ms: int) -> None: ...
 
 
-class Connection(Protocol):
-    """One websocket connection, as far as the exchange acts on it."""
-
-    @property
-    def id(self) -> int: ...
-
-    def listens_to(self, symbol: str) -> bool: ...
-
-    def on_tick(self, now_ms: int) -> None: ...
-
-    def disconnect(self, form: str) -> None: ...
-
-    def freeze(self) -> None: ...
-
-    def shut_down(self, delay_s: float) -> None: ...
-
-    def silence(self, symbol: str | None) -> None: ...
-
-
 class Instrument:
     """One listed symbol: its journal, and how far the diffs have told it.
 
@@ -112,7 +94,7 @@ class Instrument:
         return self.listing.symbol
 
 
-class Exchange:
+class Exchange(Floor):
     """``seed`` settles every market; ``wall_ms`` is the exchange's clock, milliseconds since 1970.
 
     The update ids of a synthetic market begin up to :data:`FIRST_ID` above ``first_id``.
@@ -132,14 +114,12 @@ class Exchange:
         first_id: int = FIRST_ID,
         futures: bool = False,
     ) -> None:
-        self.wall_ms = wall_ms
+        super().__init__(wall_ms=wall_ms, seed=seed)
         self.futures = futures
         self._shared_id = first_id + FIRST_ID
-        self.seed = seed
         self.first_id = first_id
         self.truth = truth or Truth()
         self.weights = weights or WeightMeter()
-        self.faults = Faults(Random(f"{seed}/faults"), wall_ms, self._act)
         self.partial_share = partial_share
         self.accounts = Accounts()
         self.maintenance = False
@@ -147,9 +127,7 @@ class Exchange:
         self.spoiled: dict[str, deque[str]] = {}
         """How the next answers at a path are damaged (:data:`simulator.rest.SPOILED`)."""
         self.instruments: dict[str, Instrument] = {}
-        self.connections: dict[int, Connection] = {}
         self._by_stream: dict[str, Instrument] = {}
-        self._ticked_ms = wall_ms()
 
     # Symbols
 
@@ -202,19 +180,14 @@ class Exchange:
 
     def tick(self) -> None:
         """100 ms (or what the owner makes of it) have passed: markets move and streams send."""
-        now_ms = self.wall_ms()
-        elapsed_s = max(0, now_ms - self._ticked_ms) / 1000
-        self._ticked_ms = now_ms
-        if self.faults.rates:
-            self._strike(elapsed_s)
+        now_ms = self.strike()
         for instrument in self.instruments.values():
             trades = instrument.listing.status == "TRADING" and not self.maintenance
             if instrument.market is not None and trades:
                 self._trade(instrument, instrument.market, now_ms)
             for listener in tuple(instrument.listeners):
                 listener.on_tick(now_ms)
-        for connection in tuple(self.connections.values()):
-            connection.on_tick(now_ms)
+        self.beat(now_ms)
 
     # Recorded flow
 
@@ -284,7 +257,49 @@ class Exchange:
             instrument.journal.times = times
         instrument.sent_id = base_id
 
-    # Faults that concern the whole exchange
+    # Faults that concern the whole exchange, and what it tells of itself (simulator.floor.Floor)
+
+    @property
+    def symbols(self) -> Iterable[str]:
+        """What is listed."""
+        return self.instruments
+
+    def number_of(self, symbol: str) -> int:
+        """A symbol's present update id."""
+        return self.instruments[symbol].journal.update_id
+
+    def throttle(self, for_ms: int, *, ban: bool) -> None:
+        """Answer 429 to everybody, or 418 where it is a ban."""
+        refuse = self.weights.ban_all if ban else self.weights.throttle_all
+        refuse(for_ms, self.wall_ms())
+
+    def true_answer(self, sent: Mapping[str, str]) -> Answer:
+        """``symbol``, ``id`` and perhaps ``limit`` and ``generation``."""
+        symbol, update_id = sent.get("symbol", ""), int(sent.get("id", ""))
+        limit, generation = int(sent.get("limit", str(MAX_DEPTH))), sent.get("generation")
+        if limit < 1:
+            raise ValueError("limit is at least 1")
+        body = self.truth.body(symbol, update_id, limit, None if generation is None else int(generation))
+        holding = ",".join(str(journal.generation) for journal in self.truth.holding(symbol, update_id))
+        return Answer(200, body, {"Content-Type": "application/json", "X-Sim-Generations": holding})
+
+    def state_of(self, symbol: str) -> dict[str, Any]:
+        """A symbol as ``/sim/state`` tells it."""
+        instrument = self.instruments[symbol]
+        journal = instrument.journal
+        bid, ask = journal.head.best(BID), journal.head.best(ASK)
+        return {
+            "status": instrument.listing.status,
+            "update_id": journal.update_id,
+            "sent_id": instrument.sent_id,
+            "generation": journal.generation,
+            "oldest_id": journal.oldest_id,
+            "event_time_ms": instrument.time_ms,
+            "bids": len(journal.head.sides[BID]),
+            "asks": len(journal.head.sides[ASK]),
+            "best_bid": None if bid is None else journal.scale.price(bid[0]),
+            "best_ask": None if ask is None else journal.scale.price(ask[0]),
+        }
 
     def rebase(self, symbol: str, ids: int) -> int:
         """Let a symbol's ids go on from ``ids`` below the present one; returns the new present id.
@@ -382,58 +397,6 @@ class Exchange:
         instrument.time_ms = update.time_ms
         for listener in tuple(instrument.listeners):
             listener.on_update(update)
-
-    def _strike(self, elapsed_s: float) -> None:
-        for connection_id in tuple(self.connections):
-            self.faults.strike(
-                (Kind.DISCONNECT, Kind.HALF_OPEN, Kind.SHUTDOWN), elapsed_s, connection=connection_id
-            )
-        for symbol in self.instruments:
-            self.faults.strike((Kind.REBASE,), elapsed_s, symbol=symbol)
-        self.faults.strike((Kind.THROTTLE, Kind.BAN), elapsed_s)
-
-    def _act(self, fault: Fault) -> int:
-        """Do a fault that happens at once; returns how many times it did."""
-        now_ms = self.wall_ms()
-        match fault.kind:
-            case Kind.THROTTLE:
-                self.weights.throttle_all(int(fault.delay_s * 1000), now_ms)
-            case Kind.BAN:
-                self.weights.ban_all(int(fault.delay_s * 1000), now_ms)
-            case Kind.REBASE:
-                return self._act_on_ids(fault)
-            case _:
-                return self._act_on_connections(fault)
-        self.faults.record(fault, None, None, f"{fault.delay_s:.3f} s")
-        return 1
-
-    def _act_on_ids(self, fault: Fault) -> int:
-        symbols = [s for s in self.instruments if fault.symbol in (None, s)]
-        for symbol in symbols:
-            old_id = self.instruments[symbol].journal.update_id
-            new_id = self.rebase(symbol, fault.ids)
-            self.faults.record(fault, symbol, None, f"{old_id} -> {new_id}")
-        return len(symbols)
-
-    def _act_on_connections(self, fault: Fault) -> int:
-        happened = 0
-        for connection in tuple(self.connections.values()):
-            if fault.connection not in (None, connection.id):
-                continue
-            if fault.symbol is not None and not connection.listens_to(fault.symbol):
-                continue
-            match fault.kind:
-                case Kind.DISCONNECT:
-                    connection.disconnect(fault.form)
-                case Kind.HALF_OPEN:
-                    connection.freeze()
-                case Kind.SHUTDOWN:
-                    connection.shut_down(fault.delay_s)
-                case _:
-                    connection.silence(fault.symbol)
-            self.faults.record(fault, fault.symbol, connection.id)
-            happened += 1
-        return happened
 
 
 def _ticker(journal: Journal) -> BookTicker:

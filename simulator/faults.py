@@ -20,6 +20,7 @@ failed_snapshot    REST fails (``form``)                          depth answer
 rebase             a symbol's ids go down by ``ids``              symbol and second
 throttle           429 to everybody for ``delay_s``               second
 ban                418 to everybody for ``delay_s``               second
+error              a subscription is refused with an error        subscription of a book
 =================  =============================================  =====================================
 
 Promises: with the same seed and the same opportunities the same faults happen; each that happened is counted
@@ -54,6 +55,7 @@ class Kind(StrEnum):
     REBASE = "rebase"
     THROTTLE = "throttle"
     BAN = "ban"
+    ERROR = "error"
 
 
 DIFF_KINDS: Final = (Kind.GAP, Kind.STRAGGLER, Kind.DUPLICATE, Kind.REORDER, Kind.MALFORMED)
@@ -100,6 +102,7 @@ ALL_RATES: Final[Mapping[Kind, float]] = {
     Kind.REBASE: 1 / 1800,
     Kind.THROTTLE: 1 / 120,
     Kind.BAN: 1 / 600,
+    Kind.ERROR: 0.02,
 }
 """Everything at once, at rates that leave 20 symbols time to recover between two faults."""
 

@@ -7,9 +7,10 @@ As :mod:`simulator.rest`: documents first, then what was seen; what neither tell
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from simulator.answer import Answer
 from simulator.exchange import TAKES_MS, Instrument
 from simulator.parameters import LIMIT, ApiError, checked, symbol_of
-from simulator.rest import JSON, Answer, Endpoint, Rest, SignedEndpoint, compact, content_type_of, rate_limit
+from simulator.rest import JSON, Endpoint, Rest, SignedEndpoint, compact, content_type_of, rate_limit
 from simulator.truth import Times
 
 LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000)

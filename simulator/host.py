@@ -7,39 +7,35 @@ In manual mode nothing moves until the test says so, and each tick ends when the
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from simulator.answer import Answer
 from simulator.clock import Clock, ManualClock, SystemClock
+from simulator.connection import Abort, Close, Connection, Frame, Ping, Pong
 from simulator.faults import Faults, Kind
-from simulator.rest import Answer
-from simulator.session import Abort, Close, Frame, Ping, Pong
+from simulator.floor import Floor
 from simulator.weight import AttemptMeter
 
 
-class Session(Protocol):
-    """One websocket connection, sans-I/O."""
+class Opening(NamedTuple):
+    """A websocket that is being opened: its path (decoded) and raw query, its number, how many more its
+    address may open, and what is to be called whenever something was put into the outbox."""
 
-    id: int
-    frozen: bool
-    outbox: deque[Frame]
-
-    def receive(self, text: str, now_s: float) -> None: ...
-    def receive_binary(self, now_s: float) -> None: ...
-    def receive_ping(self, payload: bytes, now_s: float) -> None: ...
-    def receive_pong(self, payload: bytes, now_s: float) -> None: ...
-    def disconnect(self, form: str) -> None: ...
-    def close(self) -> None: ...
+    path: str
+    query: str
+    number: int
+    left: int
+    wake: Callable[[], None]
 
 
 class _Line:
     """A session's way to its socket: whether something waits, and whether all of it was handed over."""
 
-    session: Session
+    session: Connection
 
     def __init__(self) -> None:
         self.ready = asyncio.Event()
@@ -54,6 +50,9 @@ class _Line:
 class Host(ABC):
     """``manual``: time is a :class:`~simulator.clock.ManualClock` that only ticks move."""
 
+    exchange: Floor
+    """What is on the port; a subclass makes it."""
+
     def __init__(
         self,
         *,
@@ -61,7 +60,7 @@ class Host(ABC):
         port: int,
         manual: bool,
         clock: Clock | None,
-        connections_per_5min: int,
+        attempts: AttemptMeter,
         send_timeout_s: float,
         hang_s: float,
     ) -> None:
@@ -72,7 +71,7 @@ class Host(ABC):
         self._where = (host, port)
         self._send_timeout_s = send_timeout_s
         self._hang_s = hang_s
-        self._attempts = AttemptMeter(connections_per_5min)
+        self._attempts = attempts
         self._lines: dict[int, _Line] = {}
         self._opened = 0
         self._runner: web.AppRunner | None = None
@@ -82,9 +81,9 @@ class Host(ABC):
     # What is served
 
     @property
-    @abstractmethod
     def faults(self) -> Faults:
         """What goes wrong."""
+        return self.exchange.faults
 
     @abstractmethod
     async def answer(self, request: web.Request, path: str, query: str) -> Answer:
@@ -95,8 +94,8 @@ class Host(ABC):
         """Whether a websocket may be opened there."""
 
     @abstractmethod
-    def session(self, path: str, query: str, number: int, wake: Callable[[], None]) -> Session:
-        """A new session; ``wake`` is to be called whenever something was put into its outbox."""
+    def session(self, opening: Opening) -> Connection:
+        """A new connection."""
 
     @abstractmethod
     def work(self) -> list[Coroutine[Any, Any, None]]:
@@ -231,7 +230,8 @@ class Host(ABC):
         self._opened += 1
         line = _Line()
         # The session may have something to say at once.
-        session = line.session = self.session(path, query, self._opened, line.wake)
+        left = self._attempts.left(request.remote or "")
+        session = line.session = self.session(Opening(path, query, self._opened, left, line.wake))
         self._lines[session.id] = line
         writer = asyncio.create_task(self._write(request, socket, line))
         try:
@@ -245,7 +245,7 @@ class Host(ABC):
                 await writer
         return socket
 
-    async def _read(self, request: web.Request, socket: web.WebSocketResponse, session: Session) -> None:
+    async def _read(self, request: web.Request, socket: web.WebSocketResponse, session: Connection) -> None:
         """Hand over what comes until the connection ends."""
         loop = asyncio.get_running_loop()
         while True:

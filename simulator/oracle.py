@@ -1,10 +1,12 @@
-"""The truth and the faults over HTTP, for programs beside this one. Sans-I/O; no part of Binance's scheme.
+"""The truth and the faults over HTTP, for programs beside this one. Sans-I/O; no exchange has such calls.
 
 ``GET /sim/truth?symbol=&id=&limit=[&generation=]``
     the exact bytes REST would have answered at that id, or 404 and why; of the newest generation that has
     the id unless one is named. The header ``X-Sim-Generations`` lists all that have it, newest first.
+    (Coinbase has ``level`` in place of ``limit``, BitMEX ``depth`` and steps or a ``time``:
+    :mod:`simulator.coinbase.app`, :mod:`simulator.bitmex.app`.)
 ``GET /sim/state``
-    every symbol with its present id, generation, event time, number of levels and best prices.
+    every symbol with its status, present id and best prices, and what else its exchange has to say.
 ``GET /sim/faults``
     counts, orders that wait, rates, and what happened (``since=N``: from the N-th on).
 ``POST /sim/faults``
@@ -13,20 +15,19 @@
 ``GET /sim/metadata``
     what was changed of what the exchange says about itself (``since=N``: from the N-th on).
 ``POST /sim/metadata``
-    an order, or a list of them, as :mod:`simulator.changes` has them.
+    an order, or a list of them, as :mod:`simulator.changes` has them; of Binance.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from simulator.answer import Answer
 from simulator.changes import Changes
-from simulator.exchange import Exchange, Instrument
 from simulator.faults import Kind
-from simulator.rest import Answer
-from simulator.truth import ASK, BID, MAX_DEPTH, TruthError
+from simulator.floor import Floor
+from simulator.truth import TruthError
 
 _ORDER: Final = {"kind", "symbol", "connection", "count", "form", "ids", "delay_s"}
 
@@ -34,9 +35,9 @@ _ORDER: Final = {"kind", "symbol", "connection", "count", "form", "ids", "delay_
 class Oracle:
     """Answers ``/sim/…`` for one exchange."""
 
-    def __init__(self, exchange: Exchange, changes: Changes | None = None) -> None:
+    def __init__(self, exchange: Floor, changes: Changes | None = None) -> None:
         self._exchange = exchange
-        self._changes = changes or Changes(exchange)
+        self._changes = changes
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> Answer:
         """The answer to a request; ``query`` is raw."""
@@ -44,39 +45,29 @@ class Oracle:
         try:
             match method, path:
                 case "GET", "/sim/truth":
-                    return self._truth(sent)
+                    return self._exchange.true_answer(sent)
                 case "GET", "/sim/state":
                     return _json(200, self._state())
                 case "GET", "/sim/faults":
                     return _json(200, self._faults(int(sent.get("since", "0"))))
                 case "POST", "/sim/faults":
                     return _json(200, self._order(json.loads(body)))
-                case "GET", "/sim/metadata":
-                    return _json(200, self._changed(int(sent.get("since", "0"))))
-                case "POST", "/sim/metadata":
-                    return _json(200, self._change(json.loads(body)))
+                case "GET", "/sim/metadata" if self._changes is not None:
+                    return _json(200, _changed(self._changes, int(sent.get("since", "0"))))
+                case "POST", "/sim/metadata" if self._changes is not None:
+                    return _json(200, _change(self._changes, json.loads(body)))
         except TruthError as error:
             return _json(404, {"error": str(error)})
         except (ValueError, TypeError) as error:
             return _json(400, {"error": str(error)})
         return _json(404, {"error": f"no {method} {path} here"})
 
-    def _truth(self, sent: Mapping[str, str]) -> Answer:
-        symbol, update_id = sent.get("symbol", ""), int(sent.get("id", ""))
-        limit, generation = int(sent.get("limit", str(MAX_DEPTH))), sent.get("generation")
-        if limit < 1:
-            raise ValueError("limit is at least 1")
-        truth = self._exchange.truth
-        body = truth.body(symbol, update_id, limit, None if generation is None else int(generation))
-        holding = ",".join(str(journal.generation) for journal in truth.holding(symbol, update_id))
-        return Answer(200, body, {"Content-Type": "application/json", "X-Sim-Generations": holding})
-
     def _state(self) -> dict[str, Any]:
         exchange = self._exchange
         return {
             "time_ms": exchange.wall_ms(),
             "connections": len(exchange.connections),
-            "symbols": {symbol: _state_of(i) for symbol, i in exchange.instruments.items()},
+            "symbols": {symbol: exchange.state_of(symbol) for symbol in exchange.symbols},
         }
 
     def _faults(self, since: int) -> dict[str, Any]:
@@ -109,36 +100,20 @@ class Oracle:
             raise ValueError(f"an order has a kind and may have {', '.join(sorted(_ORDER - {'kind'}))}")
         return {"happened": faults.inject(**order)}
 
-    def _changed(self, since: int) -> dict[str, Any]:
-        changes = self._changes
-        forgotten = changes.count - len(changes.happened)
-        happened = list(changes.happened)[max(0, since - forgotten) :]
-        return {"total": changes.count, "happened": [asdict(each) for each in happened]}
 
-    def _change(self, orders: Any) -> dict[str, Any]:
-        orders = orders if isinstance(orders, list) else [orders]
-        if not all(isinstance(order, dict) for order in orders):
-            raise ValueError("a change is a JSON object")
-        for order in orders:
-            self._changes.order(order)
-        return {"total": self._changes.count}
+def _changed(changes: Changes, since: int) -> dict[str, Any]:
+    forgotten = changes.count - len(changes.happened)
+    happened = list(changes.happened)[max(0, since - forgotten) :]
+    return {"total": changes.count, "happened": [asdict(each) for each in happened]}
 
 
-def _state_of(instrument: Instrument) -> dict[str, Any]:
-    journal = instrument.journal
-    bid, ask = journal.head.best(BID), journal.head.best(ASK)
-    return {
-        "status": instrument.listing.status,
-        "update_id": journal.update_id,
-        "sent_id": instrument.sent_id,
-        "generation": journal.generation,
-        "oldest_id": journal.oldest_id,
-        "event_time_ms": instrument.time_ms,
-        "bids": len(journal.head.sides[BID]),
-        "asks": len(journal.head.sides[ASK]),
-        "best_bid": None if bid is None else journal.scale.price(bid[0]),
-        "best_ask": None if ask is None else journal.scale.price(ask[0]),
-    }
+def _change(changes: Changes, orders: Any) -> dict[str, Any]:
+    orders = orders if isinstance(orders, list) else [orders]
+    if not all(isinstance(order, dict) for order in orders):
+        raise ValueError("a change is a JSON object")
+    for order in orders:
+        changes.order(order)
+    return {"total": changes.count}
 
 
 def _json(status: int, content: dict[str, Any]) -> Answer:

@@ -7,13 +7,14 @@ silent what was seen of the live service; what neither tells is marked *chosen*.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, NamedTuple
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from simulator.accounts import Account
+from simulator.answer import Answer, spoiled, troubled
 from simulator.exchange import Exchange, Instrument
-from simulator.faults import Fault, Kind
+from simulator.faults import Kind
 from simulator.listing import Listing
 from simulator.parameters import (
     DEFAULT_LIMIT,
@@ -59,24 +60,6 @@ _EXCHANGE_INFO: Final = ("symbol", "symbols", "permissions", "showPermissionSets
 _SIGNED: Final = ("timestamp", "recvWindow", "signature")
 _ACCOUNT: Final = ("omitZeroBalances", *_SIGNED)
 _COMMISSION: Final = ("symbol", *_SIGNED)
-
-SPOILED: Final = ("500", "503", "html", "page", "truncated", "shrunk", "cut", "hang")
-"""How an answer may be damaged: an error, a web page in its place (with 200: ``page``), half of the body, a
-list of no symbols or an object of no members, half of it and then the end, or nothing at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer, to be sent after ``delay_s``.
-
-    ``fate``: it arrives whole, is cut off in the middle of its body, or never comes.
-    """
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
-    delay_s: float = 0.0
-    fate: Literal["whole", "cut", "never"] = "whole"
 
 
 class Endpoint(NamedTuple):
@@ -152,7 +135,7 @@ class Rest:
             answer = Answer(error.status, error_body(error.code, error.msg), content_type_of(JSON))
         forms = self._exchange.spoiled.get(path)
         if forms:
-            answer = _spoiled(answer, forms.popleft())
+            answer = spoiled(answer, forms.popleft(), _ERRORS)
         return _dressed(replace(answer, headers={**answer.headers, **used}))
 
     def _read(self, sent: Sequence[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
@@ -191,15 +174,7 @@ class Rest:
             faults.record(stale, symbol, None, f"{update_id} of {journal.update_id}")
         body = truth.body(symbol, update_id, limit, journal.generation, times=self._times(instrument))
         answer = Answer(200, body, content_type_of(JSON))
-        slow = faults.take((Kind.SLOW_SNAPSHOT,), symbol)
-        if slow is not None:
-            faults.record(slow, symbol, None, f"{update_id} after {slow.delay_s:.3f} s")
-            answer = replace(answer, delay_s=slow.delay_s)
-        failed = faults.take((Kind.FAILED_SNAPSHOT,), symbol)
-        if failed is not None:
-            faults.record(failed, symbol, None)
-            answer = _failed(answer, failed)
-        return answer
+        return troubled(answer, faults, symbol, number=update_id, errors=_ERRORS)
 
     def _book_ticker(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         time_unit_of(headers)
@@ -316,38 +291,23 @@ def rate_limit(kind: str, interval: str, count: int, limit: int) -> dict[str, An
     return {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit}
 
 
-def _failed(answer: Answer, fault: Fault) -> Answer:
-    return _spoiled(answer, fault.form)
-
-
-def _spoiled(answer: Answer, form: str) -> Answer:
-    match form:
-        case "500":
-            text = "An unknown error occurred while processing the request."
-            return replace(answer, status=500, body=error_body(-1000, text))
-        case "503":
-            text = "Server is currently overloaded with other requests. Please try again in a few minutes."
-            return replace(answer, status=503, body=error_body(-1008, text))
-        case "html":
-            page = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
-            return replace(answer, status=502, body=page, headers=content_type_of("text/html"))
-        case "page":
-            page = b"<html><head><title>Maintenance</title></head><body>Back soon.</body></html>"
-            return replace(answer, body=page, headers=content_type_of("text/html"))
-        case "shrunk":
-            whole = json.loads(answer.body)
-            return replace(answer, body=compact({**whole, "symbols": []} if "symbols" in whole else {}))
-        case "truncated":
-            return replace(answer, body=answer.body[: len(answer.body) // 2])
-        case "cut":
-            return replace(answer, fate="cut")
-        case _:
-            return replace(answer, fate="never")
-
-
 def content_type_of(content_type: str) -> dict[str, str]:
     return {"Content-Type": content_type} if content_type else {}
 
 
 def _dressed(answer: Answer) -> Answer:
     return replace(answer, headers={**_COMMON_HEADERS, **answer.headers})
+
+
+def _error(status: int, code: int, msg: str) -> Answer:
+    return Answer(status, error_body(code, msg), content_type_of(JSON))
+
+
+_ERRORS: Final = {
+    "500": _error(500, -1000, "An unknown error occurred while processing the request."),
+    "503": _error(
+        503,
+        -1008,
+        "Server is currently overloaded with other requests. Please try again in a few minutes.",
+    ),
+}

@@ -5,51 +5,22 @@ Speaks Binance's stream protocol (web-socket-streams.md): ``/ws``, ``/ws/<name>`
 a ping every 20 s and the end for who does not answer it within a minute; the end after 24 h. Of futures the
 same below ``/public``, with limits of their own.
 
-Leaves to others: sockets (:mod:`simulator.app`). :attr:`Session.outbox` holds what is to be sent, in order.
+Leaves to others: sockets (:mod:`simulator.app`).
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
+from simulator.connection import POLICY_VIOLATION, Abort, Close, Connection, Ping
 from simulator.control import Control, Failure, parse_control
 from simulator.exchange import Exchange
 from simulator.faults import Kind
 from simulator.streams import DiffStream, Stream, stream_of
 
-POLICY_VIOLATION: Final = 1008
-
 _TIME_UNITS: Final = {"MICROSECOND": True, "microsecond": True, "MILLISECOND": False, "millisecond": False}
-
-
-class Ping(NamedTuple):
-    """A ping frame to send."""
-
-    payload: bytes
-
-
-class Pong(NamedTuple):
-    """A pong frame to send."""
-
-    payload: bytes
-
-
-class Close(NamedTuple):
-    """A close frame to send; nothing comes after it."""
-
-    code: int
-    reason: str
-
-
-class Abort(NamedTuple):
-    """The TCP connection is to be cut without a word."""
-
-
-Frame = str | bytes | Ping | Pong | Close | Abort
-"""What :attr:`Session.outbox` holds; text and binary data frames are ``str`` and ``bytes``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +74,8 @@ def parse_target(path: str, query: str) -> StreamRequest | None:
     return None
 
 
-class Session:
-    """One connection. ``wake`` is called whenever something was put into :attr:`outbox`."""
+class Session(Connection):
+    """One connection. ``wake`` is called whenever something was put into the outbox."""
 
     def __init__(
         self,
@@ -115,56 +86,40 @@ class Session:
         limits: SessionLimits | None = None,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
-        self.exchange = exchange
-        self.id = connection_id
         self.limits = limits or (FUTURES_LIMITS if exchange.futures else SessionLimits())
+        super().__init__(
+            exchange,
+            connection_id,
+            bound=self.limits.outbox,
+            frames_a_second=self.limits.frames_a_second,
+            wake=wake,
+        )
+        self.exchange = exchange
         self.combined = request.combined
         self.microseconds = request.microseconds
-        self.frozen = False
-        self.outbox: deque[Frame] = deque()
-        self.rng = Random(f"{exchange.seed}/connection/{connection_id}")
-        self._wake = wake
-        self._ended = False
         self._streams: dict[str, Stream | None] = {}
-        self._arrivals: deque[float] = deque(maxlen=self.limits.frames_a_second + 1)
-        opened_ms = exchange.wall_ms()
-        self._pinged_ms = opened_ms
+        self._pinged_ms = self.opened_ms
         self._unanswered: tuple[bytes, int] | None = None
-        self._close_at_ms = opened_ms + int(self.limits.life_s * 1000)
+        self.ends_at_ms = self.opened_ms + int(self.limits.life_s * 1000)
         grouping = exchange.faults.take((Kind.GROUPING,), None, self.id)
         if grouping is not None:
             exchange.faults.record(grouping, None, self.id)
         self._own_cuts = grouping is not None
-        exchange.connections[self.id] = self
         self._subscribe(request.names)
 
-    # What the connection's owner calls
+    # What a protocol says (simulator.connection.Connection)
 
-    def receive(self, text: str, now_s: float) -> None:
-        """A text frame came; ``now_s`` is a monotonic clock."""
-        if self.frozen or not self._allow(now_s):
-            return
+    def read(self, text: str) -> None:
+        """A control message."""
         self.send(self._answer(parse_control(text)))
-
-    def receive_binary(self, now_s: float) -> None:
-        """A binary frame came. The protocol has none: it counts, and says nothing."""
-        if not self.frozen:
-            self._allow(now_s)
-
-    def receive_ping(self, payload: bytes, now_s: float) -> None:
-        """A ping came: it counts, and is answered with its own payload."""
-        if not self.frozen and self._allow(now_s):
-            self.send(Pong(payload))
 
     def receive_pong(self, payload: bytes, now_s: float) -> None:
         """A pong came. One with another payload than the ping's is allowed, but answers nothing."""
-        if not self.frozen and self._allow(now_s) and self._unanswered and self._unanswered[0] == payload:
+        if not self.frozen and self.allow(now_s) and self._unanswered and self._unanswered[0] == payload:
             self._unanswered = None
 
-    def close(self) -> None:
-        """The connection is gone."""
-        self._ended = True
-        self.exchange.connections.pop(self.id, None)
+    def leave(self) -> None:
+        """End every stream."""
         for stream in self._streams.values():
             if stream is not None:
                 stream.instrument.listeners.pop(stream, None)
@@ -175,41 +130,32 @@ class Session:
         """The names of all streams that were acknowledged, real ones or not."""
         return tuple(self._streams)
 
-    # What the exchange calls (simulator.exchange.Connection)
-
     def listens_to(self, symbol: str) -> bool:
         """Whether some stream of this connection delivers ``symbol``."""
         return any(s is not None and s.instrument.symbol == symbol for s in self._streams.values())
 
     def on_tick(self, now_ms: int) -> None:
-        """Send the pings that are due; end what has outlived its time."""
-        if self.frozen:
-            return
-        if self._unanswered and now_ms - self._unanswered[1] >= self.limits.pong_timeout_s * 1000:
-            self._end(Abort())
-        elif now_ms >= self._close_at_ms:
-            self._end(Close(1001, "Going away"))
-        elif now_ms - self._pinged_ms >= self.limits.ping_interval_s * 1000:
+        """As every connection, but a ping that nobody answered comes first."""
+        unanswered = self._unanswered
+        if not self.frozen and unanswered and now_ms - unanswered[1] >= self.limits.pong_timeout_s * 1000:
+            self.end(Abort())
+        else:
+            super().on_tick(now_ms)
+
+    def beat(self, now_ms: int) -> None:
+        """Send the ping that is due."""
+        if now_ms - self._pinged_ms >= self.limits.ping_interval_s * 1000:
             self._pinged_ms = now_ms
             payload = str(now_ms).encode()
             self._unanswered = self._unanswered or (payload, now_ms)
             self.send(Ping(self._unanswered[0]))
-
-    def disconnect(self, form: str) -> None:
-        """End the connection: cut it (``abort``) or say goodbye (``close``)."""
-        self._end(Close(1001, "Going away") if form == "close" else Abort())
-
-    def freeze(self) -> None:
-        """Become a half-open socket: TCP stays, nothing is sent or answered any more."""
-        self.frozen = True
-        self.outbox.clear()
 
     def shut_down(self, delay_s: float) -> None:
         """*serverShutdown*, then the end after ``delay_s``."""
         now_ms = self.exchange.wall_ms()
         data = f'{{"e":"serverShutdown","E":{now_ms * 1000 if self.microseconds else now_ms}}}'
         self.send(f'{{"stream":"!serverShutdown","data":{data}}}' if self.combined else data)
-        self._close_at_ms = min(self._close_at_ms, now_ms + int(delay_s * 1000))
+        super().shut_down(delay_s)
 
     def silence(self, symbol: str | None) -> None:
         """Let the subscriptions to ``symbol`` (``None``: all) deliver nothing any more."""
@@ -228,37 +174,12 @@ class Session:
         """*"Combined stream events are wrapped as follows: {"stream":"<streamName>","data":<rawPayload>}"*"""
         return f'{{"stream":"{stream.name}","data":{data}}}' if self.combined else data
 
-    def send(self, frame: Frame) -> None:
-        """Put a frame into the outbox; a reader that is too slow is cut off."""
-        if self.frozen or self._ended:
-            return
-        if len(self.outbox) >= self.limits.outbox:
-            self.outbox.clear()
-            self._end(Abort())
-            return
-        self.outbox.append(frame)
-        self._wake()
-
-    def _end(self, last: Close | Abort) -> None:
-        self.frozen = False
-        self.send(last)
-        self.close()
-
-    def _allow(self, now_s: float) -> bool:
-        """*"A limit of 5 incoming messages per second"*: ping, pong and JSON frames all count."""
-        arrivals = self._arrivals
-        arrivals.append(now_s)
-        if len(arrivals) > self.limits.frames_a_second and now_s - arrivals[0] < 1:
-            self._end(Close(POLICY_VIOLATION, "Too many requests"))
-            return False
-        return not self._ended
-
     def _subscribe(self, names: Iterable[str]) -> None:
         """Add the streams; more than there may be end the connection."""
         wanted = dict.fromkeys(name for name in names if name not in self._streams)
         if len(self._streams) + len(wanted) > self.limits.streams:
             self.send('{"error":{"code":4,"msg":"Too many subscriptions"}}')
-            self._end(Close(POLICY_VIOLATION, "Too many subscriptions"))
+            self.end(Close(POLICY_VIOLATION, "Too many subscriptions"))
             return
         for name in wanted:
             # A wrong name is acknowledged like a right one and stays silent.

@@ -5,14 +5,13 @@ connection may cut them at ids of its own.
 """
 
 import re
-from collections import deque
 from random import Random
 from typing import TYPE_CHECKING, Final
 
 from simulator.damage import damaged
+from simulator.delivery import Delivery
 from simulator.depth import DepthUpdate, joined
 from simulator.exchange import BookTicker, Exchange, Instrument
-from simulator.faults import DIFF_KINDS, Fault, Kind
 
 if TYPE_CHECKING:
     from simulator.session import Session
@@ -28,9 +27,6 @@ _FUTURES_NAME: Final = re.compile(
 )
 _FUTURES_MS: Final = 250
 """*"250ms, 500ms or 100ms"*: the speed of a name that says none."""
-
-# A straggler is an earlier diff: there has to be one.
-_FIRST_DIFF_KINDS: Final = tuple(kind for kind in DIFF_KINDS if kind is not Kind.STRAGGLER)
 
 
 class Stream:
@@ -103,16 +99,13 @@ class DiffStream(Stream):
         self._sent_ms = 0
         self._idle_tick = True
         self._generation = instrument.journal.generation
-        # What faults need: the frames sent lately, and one that is to come late.
-        self._recent: deque[str] = deque(maxlen=32)
-        self._held: str | None = None
+        self._delivery = Delivery(session, session.exchange.faults, instrument.symbol, damaged)
 
     def on_update(self, update: DepthUpdate) -> None:
         if update.generation != self._generation:
             self._generation = update.generation
             self._waiting.clear()
-            self._recent.clear()
-            self._held = None
+            self._delivery.forget()
         if self._fast and self._cuts is None:
             self._send(update)
             return
@@ -153,37 +146,7 @@ class DiffStream(Stream):
         if self.silent or session.frozen:
             return
         text = session.wrapped(self, update.data(microseconds=session.microseconds))
-        if self._held is not None:
-            session.send(text)
-            session.send(self._held)
-            self._held = None
-            return
-        kinds = DIFF_KINDS if self._recent else _FIRST_DIFF_KINDS
-        fault = session.exchange.faults.take(kinds, update.symbol, session.id)
-        if fault is None:
-            session.send(text)
-        else:
-            self._send_with(fault, text, update)
-        self._recent.append(text)
-
-    def _send_with(self, fault: Fault, text: str, update: DepthUpdate) -> None:
-        session, faults = self.session, self.session.exchange.faults
-        detail = f"{update.first}…{update.last}"
-        match fault.kind:
-            case Kind.GAP:
-                pass
-            case Kind.DUPLICATE:
-                session.send(text)
-                session.send(text)
-            case Kind.STRAGGLER:
-                session.send(text)
-                session.send(session.rng.choice(self._recent))
-            case Kind.REORDER:
-                self._held = text
-            case _:
-                detail += f" {fault.form}"
-                session.send(damaged(text, fault.form, session.rng))
-        faults.record(fault, update.symbol, session.id, detail)
+        self._delivery.send(text, f"{update.first}…{update.last}")
 
 
 def stream_of(session: "Session", exchange: Exchange, name: str, cuts: Random | None) -> Stream | None:

@@ -69,6 +69,10 @@ class AttemptMeter:
         attempts.append(now_ms)
         return True
 
+    def left(self, address: str) -> int:
+        """How many more connections ``address`` may open now."""
+        return self.limit - len(self._attempts.get(address, ()))
+
 
 class WeightMeter:
     """``limit`` weight a minute and address; the request number ``ban_after`` that is refused in one minute

@@ -4,15 +4,17 @@ Every message of a product's engine gets the next sequence of the product, wheth
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any, Final, Protocol
 
+from simulator.answer import Answer
 from simulator.coinbase.engine import BUY, Effect, Engine
 from simulator.coinbase.journal import OrderJournal, rfc3339
-from simulator.coinbase.products import Product
+from simulator.coinbase.products import STATUSES, Product
 from simulator.coinbase.traders import Habits, Traders
-from simulator.faults import Fault, Faults, Kind
+from simulator.floor import Floor
+from simulator.truth import TruthError
 
 FIRST_SEQUENCE: Final = 1_000_000_000
 """Sequences begin above this: they need more than 32 bits before long, as on the real exchange."""
@@ -32,23 +34,6 @@ class Listener(Protocol):
         ...
 
     def on_tick(self, now_ms: int) -> None: ...
-
-
-class Connection(Protocol):
-    """One websocket connection, as far as the exchange acts on it."""
-
-    @property
-    def id(self) -> int: ...
-
-    def listens_to(self, symbol: str) -> bool: ...
-
-    def on_tick(self, now_ms: int) -> None: ...
-
-    def disconnect(self, form: str) -> None: ...
-
-    def freeze(self) -> None: ...
-
-    def silence(self, symbol: str | None) -> None: ...
 
 
 class Market:
@@ -140,7 +125,7 @@ class Market:
         return list(changes.values())
 
 
-class CoinbaseExchange:
+class CoinbaseExchange(Floor):
     """``seed`` settles every market; ``wall_ms`` is the exchange's clock, milliseconds since 1970.
 
     ``actions``: how many things the traders of one product do in a tick, on average. REST answers 10 requests
@@ -156,20 +141,18 @@ class CoinbaseExchange:
         habits: Habits | None = None,
         history: int = 500_000,
         requests_a_second: int = 10,
+        first_sequence: int = FIRST_SEQUENCE,
     ) -> None:
-        self.wall_ms = wall_ms
-        self.seed = seed
+        super().__init__(wall_ms=wall_ms, seed=seed)
         self.actions = actions
         self.habits = habits or Habits()
         self._history = history
         self.requests = Requests(requests_a_second)
-        self.faults = Faults(Random(f"{seed}/faults"), wall_ms, self._act)
+        self.first_sequence = first_sequence
         self.markets: dict[str, Market] = {}
-        self.connections: dict[int, Connection] = {}
         self.keys: dict[str, tuple[str, str]] = {}
         """By API key: its passphrase and its secret in base64."""
         self._rng = Random(f"{seed}/pace")
-        self._ticked_ms = wall_ms()
 
     def add(self, product: Product) -> Market:
         """List a product with a market of its own."""
@@ -179,7 +162,7 @@ class CoinbaseExchange:
         market = self.markets[product.id] = Market(
             product,
             self.habits,
-            sequence=FIRST_SEQUENCE + rng.randrange(FIRST_SEQUENCE),
+            sequence=self.first_sequence + rng.randrange(FIRST_SEQUENCE),
             now_us=lambda: self.wall_ms() * 1000,
             history=self._history,
             rng=Random(f"{self.seed}/{product.id}/traders"),
@@ -188,67 +171,66 @@ class CoinbaseExchange:
 
     def tick(self) -> None:
         """A while has passed: traders act and channels send."""
-        now_ms = self.wall_ms()
-        elapsed_s = max(0, now_ms - self._ticked_ms) / 1000
-        self._ticked_ms = now_ms
-        if self.faults.rates:
-            self._strike(elapsed_s)
+        now_ms = self.strike()
         for market in self.markets.values():
             if market.product.status == "online":
                 for _ in range(min(1000, int(self._rng.expovariate(1 / self.actions)))):
                     market.traders.act()
             for listener in tuple(market.listeners):
                 listener.on_tick(now_ms)
-        for connection in tuple(self.connections.values()):
-            connection.on_tick(now_ms)
+        self.beat(now_ms)
 
-    def rebase(self, product: str, ids: int) -> int:
+    def set_status(self, symbol: str, status: str) -> None:
+        """Change a product's status; its book moves only while it is online. Raises ValueError."""
+        if symbol not in self.markets:
+            raise ValueError(f"no product {symbol!r:.80} is listed")
+        if status not in STATUSES:
+            raise ValueError(f"{status!r:.40} is not a status, only {', '.join(STATUSES)}")
+        self.markets[symbol].product.status = status
+
+    # Faults that concern the whole exchange, and what it tells of itself (simulator.floor.Floor)
+
+    @property
+    def symbols(self) -> Iterable[str]:
+        """What is listed."""
+        return self.markets
+
+    def rebase(self, symbol: str, ids: int) -> int:
         """Let a product's sequences go on from ``ids`` below the present one, with the same book."""
-        market = self.markets[product]
+        market = self.markets[symbol]
         sequence = max(1, market.sequence - ids)
         market.go_on_from(sequence)
         return sequence
 
-    def _strike(self, elapsed_s: float) -> None:
-        for connection_id in tuple(self.connections):
-            self.faults.strike((Kind.DISCONNECT, Kind.HALF_OPEN), elapsed_s, connection=connection_id)
-        for product in self.markets:
-            self.faults.strike((Kind.REBASE,), elapsed_s, symbol=product)
-        self.faults.strike((Kind.THROTTLE,), elapsed_s)
+    def number_of(self, symbol: str) -> int:
+        """The sequence of a product's newest message."""
+        return self.markets[symbol].sequence
 
-    def _act(self, fault: Fault) -> int:
-        """Do a fault that happens at once; returns how many times it did. This exchange bans nobody."""
-        match fault.kind:
-            case Kind.THROTTLE | Kind.BAN:
-                self.requests.throttle_all(int(fault.delay_s * 1000), self.wall_ms())
-                self.faults.record(fault, None, None, f"{fault.delay_s:.3f} s")
-                return 1
-            case Kind.REBASE:
-                chosen = [each for each in self.markets if fault.symbol in (None, each)]
-                for each in chosen:
-                    old = self.markets[each].sequence
-                    self.faults.record(fault, each, None, f"{old} -> {self.rebase(each, fault.ids)}")
-                return len(chosen)
-            case _:
-                return self._act_on_connections(fault)
+    def throttle(self, for_ms: int, *, ban: bool) -> None:
+        """Answer 429 to everybody; this exchange says nothing else to who is banned."""
+        self.requests.throttle_all(for_ms, self.wall_ms())
 
-    def _act_on_connections(self, fault: Fault) -> int:
-        happened = 0
-        for connection in tuple(self.connections.values()):
-            if fault.connection not in (None, connection.id):
-                continue
-            if fault.symbol is not None and not connection.listens_to(fault.symbol):
-                continue
-            match fault.kind:
-                case Kind.DISCONNECT | Kind.SHUTDOWN:
-                    connection.disconnect(fault.form)
-                case Kind.HALF_OPEN:
-                    connection.freeze()
-                case _:
-                    connection.silence(fault.symbol)
-            self.faults.record(fault, fault.symbol, connection.id)
-            happened += 1
-        return happened
+    def true_answer(self, sent: Mapping[str, str]) -> Answer:
+        """``symbol``, ``id`` (a sequence) and perhaps ``level``."""
+        symbol, sequence = sent.get("symbol", ""), int(sent.get("id", ""))
+        if symbol not in self.markets:
+            raise TruthError(f"no product {symbol!r:.80}")
+        bodies = self.markets[symbol].bodies(sequence, int(sent.get("level", "2")))
+        if not bodies:
+            raise TruthError(f"{symbol}: {sequence} is not known")
+        return Answer(200, bodies[0], {"Content-Type": "application/json"})
+
+    def state_of(self, symbol: str) -> dict[str, Any]:
+        """A product as ``/sim/state`` tells it."""
+        market = self.markets[symbol]
+        return {
+            "status": market.product.status,
+            "update_id": market.sequence,
+            "oldest_id": market.journal.oldest,
+            "orders": len(market.engine.orders),
+            "best_bid": next(iter(market.levels("buy", 1)), [None])[0],
+            "best_ask": next(iter(market.levels("sell", 1)), [None])[0],
+        }
 
 
 class Requests:

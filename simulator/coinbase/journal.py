@@ -1,84 +1,66 @@
 """The book by order at every sequence of one product, within a bounded history: the oracle.
 
-Kept plain on purpose: what became of the book (:data:`simulator.coinbase.engine.Effect`) by sequence, whole
-books in between, and lists that are sorted when a body is asked for.
+Kept plain on purpose: what became of the book (:data:`simulator.coinbase.engine.Effect`) by sequence
+(:class:`simulator.history.History`), and lists that are sorted when a body is asked for.
 """
 
 import json
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from simulator.coinbase.engine import BUY, SELL, Effect, Side
 from simulator.coinbase.products import Product
+from simulator.history import History
 from simulator.truth import TruthError
 
-KEYFRAME: Final = 2000
-"""So many messages lie between two whole books."""
-
-Resting = dict[str, tuple[Side, int, int]]
-"""Side, price and size by order id, in the order in which places were given."""
-
-
-class _Segment:
-    __slots__ = ("book", "effects", "start", "times_us")
-
-    def __init__(self, book: Resting, start: int, time_us: int) -> None:
-        self.book = book
-        self.start = start
-        self.effects: list[Sequence[Effect]] = []
-        """Of each sequence after ``start``."""
-        self.times_us = [time_us]
+Resting = tuple[Side, int, int]
+"""Side, price and size of an order."""
 
 
 class OrderJournal:
-    """One product's books from ``sequence`` on. At least ``history`` messages are remembered."""
+    """One product's books from ``sequence`` on: a step is a message. At least ``history`` are remembered."""
 
-    def __init__(self, product: Product, sequence: int, time_us: int, *, history: int = 500_000) -> None:
+    def __init__(
+        self,
+        product: Product,
+        sequence: int,
+        time_us: int,
+        *,
+        history: int = 500_000,
+        resting: Mapping[str, Resting] | None = None,
+    ) -> None:
         self.product = product
-        self.sequence = sequence
-        self._history = history
-        self._head: Resting = {}
-        self._segments = [_Segment({}, sequence, time_us)]
+        self._kept = history
+        # By order id, in the order in which places were given.
+        self._books: History[str, Resting] = History(sequence, time_us, kept=history, entries=resting)
+
+    @property
+    def sequence(self) -> int:
+        """That of the newest message."""
+        return self._books.step
 
     def append(self, effects: Sequence[Effect], time_us: int) -> None:
         """The next sequence: what its message made of the book, if anything."""
-        segment = self._segments[-1]
-        if len(segment.effects) >= KEYFRAME:
-            segment = _Segment(dict(self._head), self.sequence, segment.times_us[-1])
-            self._segments.append(segment)
-            while len(self._segments) > 2 and self.sequence - self._segments[1].start > self._history:
-                del self._segments[0]
-        _carry_out(self._head, effects)
-        segment.effects.append(effects)
-        segment.times_us.append(time_us)
-        self.sequence += 1
+        self._books.append([entry for effect in effects for entry in _entries(effect)], time_us)
 
     def successor(self, sequence: int, time_us: int) -> "OrderJournal":
         """A journal that goes on with the same book from another sequence."""
-        made = OrderJournal(self.product, sequence, time_us, history=self._history)
-        made._head = dict(self._head)
-        made._segments[0].book = dict(self._head)
-        return made
+        return OrderJournal(self.product, sequence, time_us, history=self._kept, resting=self._books.head)
 
     @property
     def oldest(self) -> int:
         """The smallest sequence whose book is still known."""
-        return self._segments[0].start
+        return self._books.oldest
 
     def holds(self, sequence: int) -> bool:
         """Whether the book at that sequence is known."""
-        return self.oldest <= sequence <= self.sequence
+        return self._books.holds(sequence)
 
     def body(self, sequence: int, level: int) -> bytes:
         """What REST would have answered at that sequence. O(orders). Raises TruthError."""
         if not self.holds(sequence):
             raise TruthError(f"{self.product.id}: {sequence} is not within {self.oldest} and {self.sequence}")
-        segment = self._segments[bisect_right(self._segments, sequence, key=lambda each: each.start) - 1]
-        book = dict(segment.book)
-        for effects in segment.effects[: sequence - segment.start]:
-            _carry_out(book, effects)
+        book = self._books.at(sequence)
         bids = self._rows(book, BUY, level)
         asks = self._rows(book, SELL, level)
         answer = {
@@ -87,11 +69,11 @@ class OrderJournal:
             "sequence": sequence,
             "auction_mode": False,
             "auction": None,
-            "time": rfc3339(segment.times_us[sequence - segment.start]),
+            "time": rfc3339(self._books.time_of(sequence)),
         }
         return json.dumps(answer, separators=(",", ":")).encode()
 
-    def _rows(self, book: Resting, side: Side, level: int) -> list[list[str | int]]:
+    def _rows(self, book: Mapping[str, Resting], side: Side, level: int) -> list[list[str | int]]:
         product = self.product
         # Sorting is stable, so orders of one price stay as they got their places.
         orders = sorted(
@@ -119,11 +101,10 @@ def rfc3339(time_us: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_us % 1_000_000:06d}Z"
 
 
-def _carry_out(book: Resting, effects: Iterable[Effect]) -> None:
-    for what, order_id, side, price, size in effects:
-        if what == "size":
-            book[order_id] = (side, price, size)
-        else:
-            book.pop(order_id, None)
-            if what == "put":
-                book[order_id] = (side, price, size)
+def _entries(effect: Effect) -> list[tuple[str, Resting | None]]:
+    what, order_id, side, price, size = effect
+    if what == "drop":
+        return [(order_id, None)]
+    resting = (order_id, (side, price, size))
+    # Who is put gets the last place.
+    return [resting] if what == "size" else [(order_id, None), resting]

@@ -7,6 +7,9 @@ increments and written without zeros at their end.
 from dataclasses import dataclass
 from typing import Any, Final
 
+STATUSES: Final = ("online", "offline", "internal", "delisted")
+"""Only the first has a moving book here."""
+
 
 @dataclass(slots=True)
 class Product:

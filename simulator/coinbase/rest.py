@@ -5,14 +5,13 @@ Statuses and words are those seen of the live service; what nobody saw is marked
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from simulator.answer import Answer, troubled
 from simulator.coinbase.exchange import CoinbaseExchange, Market
 from simulator.coinbase.journal import rfc3339
 from simulator.faults import Kind
-from simulator.rest import Answer
 
 JSON: Final = "application/json; charset=utf-8"
 
@@ -63,32 +62,7 @@ class Rest:
             faults.record(stale, product, None, f"{sequence} of {journal.sequence}")
         body = journal.body(sequence, int(level))
         answer = Answer(200, body, {"Content-Type": JSON, "Cache-Control": f"max-age={_MAX_AGE[int(level)]}"})
-        slow = faults.take((Kind.SLOW_SNAPSHOT,), product)
-        if slow is not None:
-            faults.record(slow, product, None, f"{sequence} after {slow.delay_s:.3f} s")
-            answer = replace(answer, delay_s=slow.delay_s)
-        failed = faults.take((Kind.FAILED_SNAPSHOT,), product)
-        if failed is not None:
-            faults.record(failed, product, None)
-            answer = _failed(answer, failed.form)
-        return answer
-
-
-def _failed(answer: Answer, form: str) -> Answer:
-    match form:
-        case "500":
-            return _message(500, "Internal server error")
-        case "503":
-            return _message(503, "Service Unavailable")
-        case "html":
-            page = b"<html><head><title>502 Bad Gateway</title></head><body></body></html>"
-            return replace(answer, status=502, body=page, headers={"Content-Type": "text/html"})
-        case "truncated":
-            return replace(answer, body=answer.body[: len(answer.body) // 2])
-        case "cut":
-            return replace(answer, fate="cut")
-        case _:
-            return replace(answer, fate="never")
+        return troubled(answer, faults, product, number=sequence, errors=_ERRORS)
 
 
 def _message(status: int, text: str) -> Answer:
@@ -97,3 +71,6 @@ def _message(status: int, text: str) -> Answer:
 
 def _json(status: int, content: Any) -> Answer:
     return Answer(status, json.dumps(content, separators=(",", ":")).encode(), {"Content-Type": JSON})
+
+
+_ERRORS: Final = {"500": _message(500, "Internal server error"), "503": _message(503, "Service Unavailable")}

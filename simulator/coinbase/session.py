@@ -5,7 +5,7 @@ Speaks *exchange websocket*: *"a subscribe message must be sent within 5 seconds
 cannot be done. *full* and *level2* need a signature: HMAC-SHA256 by the key's secret, in base64, of
 ``timestamp + "GET" + "/users/self/verify"``.
 
-Leaves to others: sockets (:mod:`simulator.coinbase.app`). :attr:`Session.outbox` holds what is to be sent.
+Leaves to others: sockets (:mod:`simulator.coinbase.app`).
 """
 
 import base64
@@ -13,15 +13,15 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections import deque
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Final
 
 from simulator.coinbase.exchange import HEARTBEAT_MS, CoinbaseExchange, Market
 from simulator.coinbase.journal import rfc3339
-from simulator.faults import DIFF_KINDS, Fault, Kind
-from simulator.session import Abort, Close, Frame, Pong
+from simulator.connection import POLICY_VIOLATION, Close, Connection
+from simulator.delivery import Delivery
+from simulator.faults import DIFF_KINDS, Kind
 
 SUBSCRIBE_WITHIN_MS: Final = 5000
 BATCH_MS: Final = 50
@@ -30,12 +30,12 @@ CLOCK_MS: Final = 30_000
 
 SIGNED: Final = ("full", "level2", "level3")
 CHANNELS: Final = ("full", "level2", "level2_batch", "heartbeat")
+BOOK_CHANNELS: Final = ("full", "level2", "level2_batch")
 
 _REFUSED: Final = (
     "level2, level3, and full channels now require authentication. "
     "https://docs.cloud.coinbase.com/exchange/docs/websocket-channels"
 )
-_FIRST_KINDS: Final = tuple(kind for kind in DIFF_KINDS if kind is not Kind.STRAGGLER)
 _EMPTY: Final = ("", "{}", "[]", "null", '""', "0")
 _BAD_NUMBERS: Final = ("abc", "-1.5", "NaN", "", "1e5", "1,5", " 1.0")
 
@@ -52,23 +52,30 @@ class Feed:
         self._batch_ms = self._beat_ms
         self._changes: dict[tuple[str, str], str] = {}
         self._time = ""
-        # What faults need: the frames sent lately, and one that is to come late.
-        self._recent: deque[str] = deque(maxlen=32)
-        self._held: str | None = None
-        if channel.startswith("level2"):
+        # *"The level2 channel … guarantees delivery of all updates"*: no number tells of a loss.
+        kinds = DIFF_KINDS if channel == "full" else (Kind.MALFORMED,)
+        self._delivery = Delivery(session, session.exchange.faults, market.product.id, damaged, kinds)
+        self._sequence = market.sequence
+
+    def begin(self) -> None:
+        """Send what the channel begins with."""
+        if self.channel.startswith("level2"):
             self._send(
                 {
                     "type": "snapshot",
-                    "product_id": market.product.id,
-                    "asks": market.levels("sell"),
-                    "bids": market.levels("buy"),
-                    "time": market.time,
+                    "product_id": self.market.product.id,
+                    "asks": self.market.levels("sell"),
+                    "bids": self.market.levels("buy"),
+                    "time": self.market.time,
                 }
             )
 
     def on_message(self, message: dict[str, Any]) -> None:
         if self.channel == "full" and not self.silent and not self.session.frozen:
-            self._send_faulty(message)
+            if message["sequence"] <= self._sequence:
+                self._delivery.forget()
+            self._sequence = message["sequence"]
+            self._delivery.send(_text(message), f"{message['sequence']} {message['type']}")
 
     def on_levels(self, changes: list[list[str]], time: str) -> None:
         if self.channel == "level2":
@@ -95,72 +102,46 @@ class Feed:
             )
 
     def _update(self, changes: list[list[str]], time: str) -> None:
-        self._send(
-            {"type": "l2update", "product_id": self.market.product.id, "changes": changes, "time": time}
-        )
+        product = self.market.product.id
+        update = {"type": "l2update", "product_id": product, "changes": changes, "time": time}
+        if not self.silent and not self.session.frozen:
+            self._delivery.send(_text(update), f"l2update of {time}")
 
     def _send(self, message: Mapping[str, Any]) -> None:
         if not self.silent:
             self.session.send(_text(message))
 
-    def _send_faulty(self, message: dict[str, Any]) -> None:
-        session, text = self.session, _text(message)
-        if self._held is not None:
-            session.send(text)
-            session.send(self._held)
-            self._held = None
-            return
-        product = self.market.product.id
-        kinds = DIFF_KINDS if self._recent else _FIRST_KINDS
-        fault = session.exchange.faults.take(kinds, product, session.id)
-        if fault is None:
-            session.send(text)
-        else:
-            self._send_with(fault, text, message)
-            session.exchange.faults.record(
-                fault, product, session.id, f"{message['sequence']} {message['type']} {fault.form}".rstrip()
-            )
-        self._recent.append(text)
 
-    def _send_with(self, fault: Fault, text: str, message: dict[str, Any]) -> None:
-        session = self.session
-        match fault.kind:
-            case Kind.GAP:
-                pass
-            case Kind.DUPLICATE:
-                session.send(text)
-                session.send(text)
-            case Kind.STRAGGLER:
-                session.send(text)
-                session.send(session.rng.choice(self._recent))
-            case Kind.REORDER:
-                self._held = text
-            case _:
-                session.send(damaged(message, fault.form, session.rng))
-
-
-def damaged(message: dict[str, Any], form: str, rng: Random) -> str | bytes:
-    """A frame that no reader may take for ``message``; the forms are those of :mod:`simulator.damage`."""
-    text = _text(message)
+def damaged(frame: str, form: str, rng: Random) -> str | bytes:
+    """A frame that no reader may take for the one given; the forms are those of :mod:`simulator.damage`."""
+    message: dict[str, Any] = json.loads(frame)
     numbers = [name for name in ("price", "size", "remaining_size", "new_size") if message.get(name)]
     match form:
         case "json":
-            return text[: rng.randrange(1, len(text))]
+            return frame[: rng.randrange(1, len(frame))]
         case "binary":
             return b"\xff" + rng.randbytes(rng.randrange(1, 200))
         case "empty":
             return rng.choice(_EMPTY)
         case "missing":
-            gone = rng.choice(("sequence", "product_id", "type"))
+            gone = rng.choice(("changes" if "changes" in message else "sequence", "product_id", "type"))
             return _text({name: value for name, value in message.items() if name != gone})
+        case "number" if "changes" in message:
+            change = rng.choice(message["changes"])
+            change[1 + rng.randrange(2)] = rng.choice(_BAD_NUMBERS)
+            return _text(message)
         case "number" if numbers and message["type"] in ("open", "match"):
             return _text({**message, rng.choice(numbers): rng.choice(_BAD_NUMBERS)})
+        case _ if "changes" in message:
+            side, price, size = message["changes"][0]
+            worse = [[side, price], ["neither", price, size], [None, price, size], 7]
+            return _text({**message, "changes": rng.choice((None, "", 0, [rng.choice(worse)]))})
         case _:
             return _text({**message, "sequence": rng.choice((str(message["sequence"]), None, 1.5, []))})
 
 
-class Session:
-    """One connection. ``wake`` is called whenever something was put into :attr:`outbox`."""
+class Session(Connection):
+    """One connection. ``wake`` is called whenever something was put into the outbox."""
 
     def __init__(
         self,
@@ -171,26 +152,15 @@ class Session:
         frames_a_second: int = 100,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
+        super().__init__(exchange, connection_id, bound=outbox, frames_a_second=frames_a_second, wake=wake)
         self.exchange = exchange
-        self.id = connection_id
-        self.frozen = False
-        self.outbox: deque[Frame] = deque()
-        self.rng = Random(f"{exchange.seed}/connection/{connection_id}")
-        self._bound = outbox
-        self._wake = wake
-        self._ended = False
         self._feeds: dict[tuple[str, str], Feed] = {}
         self._subscribed = False
-        self._arrivals: deque[float] = deque(maxlen=frames_a_second + 1)
-        self._opened_ms = exchange.wall_ms()
-        exchange.connections[self.id] = self
 
-    # What the connection's owner calls
+    # What a protocol says (simulator.connection.Connection)
 
-    def receive(self, text: str, now_s: float) -> None:
-        """A text frame came; ``now_s`` is a monotonic clock."""
-        if self.frozen or not self._allow(now_s):
-            return
+    def read(self, text: str) -> None:
+        """A request."""
         try:
             request = json.loads(text)
             kind, wanted = request["type"], _wanted(request)
@@ -207,46 +177,20 @@ class Session:
         else:
             self._subscribe(wanted, request)
 
-    def receive_binary(self, now_s: float) -> None:
-        """A binary frame came. The protocol has none: it counts, and says nothing."""
-        if not self.frozen:
-            self._allow(now_s)
-
-    def receive_ping(self, payload: bytes, now_s: float) -> None:
-        """A ping came: it is answered with its own payload."""
-        if not self.frozen and self._allow(now_s):
-            self.send(Pong(payload))
-
-    def receive_pong(self, payload: bytes, now_s: float) -> None:
-        """A pong came; this exchange sends no pings."""
-
-    def close(self) -> None:
-        """The connection is gone."""
-        self._ended = True
-        self.exchange.connections.pop(self.id, None)
+    def leave(self) -> None:
+        """End every feed."""
         for feed in self._feeds.values():
             feed.market.listeners.pop(feed, None)
         self._feeds.clear()
-
-    # What the exchange calls
 
     def listens_to(self, symbol: str) -> bool:
         """Whether some channel of this connection delivers the product."""
         return any(product == symbol for _, product in self._feeds)
 
-    def on_tick(self, now_ms: int) -> None:
+    def beat(self, now_ms: int) -> None:
         """End what never subscribed."""
-        if not self._subscribed and now_ms - self._opened_ms >= SUBSCRIBE_WITHIN_MS:
-            self._end(Close(1008, "no subscribe within 5 seconds"))
-
-    def disconnect(self, form: str) -> None:
-        """End the connection: cut it (``abort``) or say goodbye (``close``)."""
-        self._end(Close(1001, "Going away") if form == "close" else Abort())
-
-    def freeze(self) -> None:
-        """Become a half-open socket: TCP stays, nothing is sent or answered any more."""
-        self.frozen = True
-        self.outbox.clear()
+        if not self._subscribed and now_ms - self.opened_ms >= SUBSCRIBE_WITHIN_MS:
+            self.end(Close(POLICY_VIOLATION, "no subscribe within 5 seconds"))
 
     def silence(self, symbol: str | None) -> None:
         """Let the subscriptions to a product (``None``: all) deliver nothing any more."""
@@ -254,29 +198,7 @@ class Session:
             if symbol in (None, product):
                 feed.silent = True
 
-    def send(self, frame: Frame) -> None:
-        """Put a frame into the outbox; *"slow consumers"* are cut off."""
-        if self.frozen or self._ended:
-            return
-        if len(self.outbox) >= self._bound:
-            self.outbox.clear()
-            self._end(Abort())
-            return
-        self.outbox.append(frame)
-        self._wake()
-
-    def _end(self, last: Close | Abort) -> None:
-        self.frozen = False
-        self.send(last)
-        self.close()
-
-    def _allow(self, now_s: float) -> bool:
-        """*"100 messages per second per IP"*"""
-        self._arrivals.append(now_s)
-        if len(self._arrivals) == self._arrivals.maxlen and now_s - self._arrivals[0] < 1:
-            self._end(Close(1008, "Too many messages"))
-            return False
-        return not self._ended
+    # Requests
 
     def _subscribe(self, wanted: list[tuple[str, str]], request: Mapping[str, Any]) -> None:
         for _, product in wanted:
@@ -286,17 +208,25 @@ class Session:
         if any(name in SIGNED for name, _ in wanted) and not self._signed(request):
             return
         self._subscribed = True
-        for channel, product in wanted:
-            if (channel, product) in self._feeds:
-                continue
+        faults = self.exchange.faults
+        new = [each for each in dict.fromkeys(wanted) if each not in self._feeds]
+        books = [product for channel, product in new if channel in BOOK_CHANNELS]
+        for product in books:
+            refusal = faults.take((Kind.ERROR,), product, self.id)
+            if refusal is not None:
+                faults.record(refusal, product, self.id)
+                self.send(_error("Failed to subscribe", "Internal server error"))  # chosen
+                return
+        for channel, product in new:
             market = self.exchange.markets[product]
             feed = self._feeds[channel, product] = Feed(self, channel, market)
             market.listeners[feed] = None
-            if channel == "full":
-                silence = self.exchange.faults.take((Kind.SILENT,), product, self.id)
+            if channel in BOOK_CHANNELS:
+                silence = faults.take((Kind.SILENT,), product, self.id)
                 if silence is not None:
                     feed.silent = True
-                    self.exchange.faults.record(silence, product, self.id)
+                    faults.record(silence, product, self.id)
+            feed.begin()
         self._acknowledge()
 
     def _unsubscribe(self, wanted: list[tuple[str, str]]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simulator.coinbase.exchange import FIRST_SEQUENCE
 from simulator.faults import Kind
 
 
@@ -24,6 +25,8 @@ class Settings:
     orders: int = 400
     actions: float = 5
     rate: float = 10
+    first_sequence: int = FIRST_SEQUENCE
+    halted: tuple[str, ...] = ()
 
     # Who may sign requests
     keys: tuple[Path, ...] = ()
@@ -49,6 +52,8 @@ class Settings:
             raise ValueError("orders is at least 1 and actions more than 0")
         if self.products in (0, ()):
             raise ValueError("an exchange needs products")
+        if self.first_sequence < 1:
+            raise ValueError(f"first_sequence is at least 1, not {self.first_sequence}")
 
     @property
     def tick_ms(self) -> int:

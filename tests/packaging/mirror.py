@@ -148,6 +148,20 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     "server.push.counts": _in("server/push/test_hub.py", why="plain numbers that the hub counts up"),
     "server.push.stream": _in("server/push/test_events.py", why="what a stream of a book is made on"),
     # The simulator
+    "simulator.answer": _in("simulator/test_rest.py", "simulator/test_app.py", why="answers that fail"),
+    "simulator.bitmex": _in("simulator/bitmex/test_app.py", why="a map, no code"),
+    "simulator.bitmex.exchange": _in("simulator/bitmex/test_market.py", why="it holds the markets"),
+    "simulator.bitmex.instruments": _in("simulator/bitmex/test_market.py", why="how what it says is spelled"),
+    "simulator.bitmex.rest": _in("simulator/bitmex/test_app.py", why="seen from its socket"),
+    "simulator.bitmex.rows": _in("simulator/bitmex/test_market.py", why="a market's messages, as written"),
+    "simulator.bitmex.settings": _in("simulator/bitmex/test_app.py", why="settings of a simulator"),
+    "simulator.connection": _in(
+        "simulator/test_session.py", "simulator/bitmex/test_session.py", why="what sessions have alike"
+    ),
+    "simulator.delivery": _in(
+        "simulator/test_streams.py", "simulator/bitmex/test_session.py", why="diffs of every protocol"
+    ),
+    "simulator.floor": _in("simulator/test_exchange.py", why="what exchanges have alike"),
     "simulator.coinbase": _in("simulator/coinbase/test_app.py", why="a map, no code"),
     "simulator.coinbase.exchange": _in("simulator/coinbase/test_app.py", why="seen from its socket"),
     "simulator.coinbase.journal": _in(

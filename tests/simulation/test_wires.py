@@ -10,9 +10,10 @@ from websockets.asyncio.server import ServerConnection, serve
 from depthcast.events import Diff
 from depthcast.feed import Feed, websocket
 from depthcast.venues.binance import Binance
+from simulator.connection import Abort, Close, Ping, Pong
 from simulator.exchange import Exchange
 from simulator.market import Profile, listing_of
-from simulator.session import Abort, Close, Ping, Pong, Session, parse_target
+from simulator.session import Session, parse_target
 from tests.simulation.replicas import FEED_LIMITS
 from tests.simulation.wires import Network
 from tests.simulation.world import START_S, Process, World

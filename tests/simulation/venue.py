@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 from depthcast.errors import RateLimited, VenueUnavailable
 from depthcast.feed.websocket import Connect
 from depthcast.http_client import NO_HEADERS, HttpAnswer
+from simulator.answer import Answer
+from simulator.connection import Abort, Close, Frame, Ping, Pong
 from simulator.exchange import Exchange
 from simulator.faults import Kind
-from simulator.rest import Answer, Rest
-from simulator.session import Abort, Close, Frame, Ping, Pong, Session, parse_target
+from simulator.rest import Rest
+from simulator.session import Session, parse_target
 from tests.simulation.history import History
 from tests.simulation.world import Process, World
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from simulator.clock import ManualClock
+from simulator.connection import Frame
 from simulator.exchange import Exchange
 from simulator.market import Profile, listing_of
-from simulator.session import Frame, Session, SessionLimits, parse_target
+from simulator.session import Session, SessionLimits, parse_target
 
 
 @dataclass

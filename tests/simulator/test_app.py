@@ -399,7 +399,7 @@ async def test_a_reader_that_blocks_is_cut_off_and_the_others_go_on() -> None:
         writer.write(UPGRADE % b"/ws/btcusdt@depth20@100ms")
         await eventually(lambda: len(sim.exchange.connections) == 2)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        sim.exchange.connections[2].send("x" * 20_000_000)  # type: ignore[attr-defined]
+        sim.exchange.connections[2].send("x" * 20_000_000)
         await sim.drain()
         assert list(sim.exchange.connections) == [1]
         await sim.tick(3)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from simulator.answer import Answer
 from simulator.clock import ManualClock
 from simulator.exchange import Exchange
 from simulator.futures_rest import LIMITS, FuturesRest
 from simulator.market import Profile, listing_of
-from simulator.rest import Answer
 from simulator.session import Session, parse_target
 
 

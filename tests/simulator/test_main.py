@@ -11,18 +11,26 @@ from time import monotonic
 import pytest
 
 from simulator.__main__ import main, parse_arguments
+from simulator.bitmex.settings import Settings as BitmexSettings
+from simulator.coinbase.settings import Settings as CoinbaseSettings
 from simulator.faults import ALL_RATES, Kind
+from simulator.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
 
+def binance(*arguments: str) -> Settings:
+    """The settings of one of Binance's exchanges."""
+    settings = parse_arguments(arguments)
+    assert isinstance(settings, Settings)
+    return settings
+
+
 def test_the_arguments_become_settings() -> None:
-    settings = parse_arguments(
-        [
-            *("--listen", "127.0.0.1:9001", "--seed", "3", "--symbols", "5", "--depth", "70", "--rate", "20"),
-            *("--capture", "a", "b.gz", "--speed", "0", "--halted", "ETHUSDT,BTCUSDT", "--uniform"),
-            *("--fault", "gap=0.5", "--faults", "0.1", "--first-id", "7"),
-        ]
+    settings = binance(
+        *("--listen", "127.0.0.1:9001", "--seed", "3", "--symbols", "5", "--depth", "70", "--rate", "20"),
+        *("--capture", "a", "b.gz", "--speed", "0", "--halted", "ETHUSDT,BTCUSDT", "--uniform"),
+        *("--fault", "gap=0.5", "--faults", "0.1", "--first-id", "7"),
     )
     assert (settings.host, settings.port, settings.seed) == ("127.0.0.1", 9001, 3)
     assert (settings.symbols, settings.depth, settings.rate, settings.varied) == (5, 70, 20, False)
@@ -34,21 +42,38 @@ def test_the_arguments_become_settings() -> None:
 
 
 def test_a_venue_brings_its_own_request_weight_unless_another_is_given() -> None:
-    spot, futures = parse_arguments([]), parse_arguments(["--venue", "binanceusdm"])
+    spot, futures = binance(), binance("--venue", "binanceusdm")
     assert (spot.futures, spot.weight_limit) == (False, 6000)
     assert (futures.futures, futures.weight_limit) == (True, 2400)
-    assert parse_arguments(["--weight-limit", "7"]).weight_limit == 7
+    assert binance("--weight-limit", "7").weight_limit == 7
 
 
 def test_symbols_are_a_number_or_names_and_faults_are_off_unless_asked_for() -> None:
-    assert parse_arguments(["--symbols", "ETHUSDT,BTCUSDT"]).symbols == ("ETHUSDT", "BTCUSDT")
-    assert parse_arguments([]).symbols is None
-    assert not any(parse_arguments([]).rates.values())
+    assert binance("--symbols", "ETHUSDT,BTCUSDT").symbols == ("ETHUSDT", "BTCUSDT")
+    assert binance().symbols is None
+    assert not any(binance().rates.values())
+
+
+def test_one_command_starts_every_venue() -> None:
+    common = ["--seed=3", "--first-id=7", "--depth=40", "--changes=9", "--rate=20", "--faults=2"]
+    common.append("--halted=A-B,AB")
+    coinbase = parse_arguments([*common, "--venue=coinbaseexchange", "--symbols=A-B,C-D", "--key=k"])
+    assert isinstance(coinbase, CoinbaseSettings)
+    assert (coinbase.products, coinbase.orders, coinbase.actions) == (("A-B", "C-D"), 40, 9)
+    assert (coinbase.first_sequence, coinbase.keys, coinbase.seed) == (7, (Path("k"),), 3)
+    bitmex = parse_arguments([*common, "--venue=bitmex", "--symbols=3", "--old-rows", "--uniform"])
+    assert isinstance(bitmex, BitmexSettings)
+    assert (bitmex.symbols, bitmex.depth, bitmex.changes, bitmex.rate) == (3, 40, 9, 20)
+    assert (bitmex.old_rows, bitmex.varied, bitmex.halted) == (True, False, ("A-B", "AB"))
+    assert bitmex.rates == coinbase.rates == {kind: min(1, 2 * rate) for kind, rate in ALL_RATES.items()}
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
+        ("--venue bitmex --capture a", "bitmex has nothing for --capture"),
+        ("--venue coinbaseexchange --uniform", "coinbaseexchange has nothing for --uniform"),
+        ("--venue bitmex --depth 1", "depth is at least 2"),
         ("--listen nowhere", "--listen is HOST:PORT"),
         ("--listen 127.0.0.1:70000", "--listen is HOST:PORT"),
         ("--fault gap", "--fault is KIND=RATE"),

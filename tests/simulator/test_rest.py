@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from simulator.answer import Answer
 from simulator.faults import Kind
 from simulator.market import Profile, listing_of
-from simulator.rest import Answer, Rest
+from simulator.rest import Rest
 from simulator.truth import BID
 
 SYMBOL_RANGE = r"^[\w\-._&&[^a-z]]{1,50}$"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from simulator.session import Abort, Close, Ping, Pong, SessionLimits, StreamRequest, parse_target
+from simulator.connection import Abort, Close, Ping, Pong
+from simulator.session import SessionLimits, StreamRequest, parse_target
 
 Take = Callable[[Any], list[Any]]
 

@@ -7,28 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from simulator.coinbase.__main__ import main, parse_arguments
-from simulator.faults import ALL_RATES, Kind
+from simulator.__main__ import main, parse_arguments
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def test_arguments_become_settings() -> None:
-    settings = parse_arguments(["--listen", "127.0.0.1:0", "--products", "A-B,C-D", "--faults", "2"])
-    assert (settings.port, settings.products) == (0, ("A-B", "C-D"))
-    assert settings.rates[Kind.GAP] == 2 * ALL_RATES[Kind.GAP]
-    assert parse_arguments(["--products", "3"]).products == 3
 
 
 @pytest.mark.parametrize("wrong", [["--listen", "here"], ["--products", "0"], ["--rate", "0"]])
 def test_arguments_that_make_no_sense_end_it(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        parse_arguments(wrong)
+        parse_arguments(["--venue", "coinbaseexchange", *wrong])
     assert ended.value.code == 2
 
 
 def test_a_key_that_is_not_there_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--listen", "127.0.0.1:0", "--key", "/nowhere/key"]) == 1
+    assert main(["--venue", "coinbaseexchange", "--listen", "127.0.0.1:0", "--key", "/nowhere/key"]) == 1
     assert capsys.readouterr().err.startswith("simulator: ")
 
 
