@@ -23,6 +23,8 @@ AnySettings = Settings | CoinbaseSettings | BitmexSettings
 
 VENUES: Final[Mapping[str, type[AnySettings]]] = {
     "binance": Settings,
+    # It runs the same engine.
+    "binanceus": Settings,
     "binanceusdm": Settings,
     "coinbaseexchange": CoinbaseSettings,
     "bitmex": BitmexSettings,

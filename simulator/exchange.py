@@ -125,7 +125,7 @@ class Exchange(Floor):
         self.maintenance = False
         """Nothing trades, and the system status says so."""
         self.spoiled: dict[str, deque[str]] = {}
-        """How the next answers at a path are damaged (:data:`simulator.rest.SPOILED`)."""
+        """How the next answers at a path are damaged (:data:`simulator.answer.SPOILED`)."""
         self.instruments: dict[str, Instrument] = {}
         self._by_stream: dict[str, Instrument] = {}
 
