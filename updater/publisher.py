@@ -15,6 +15,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from depthcast.backoff import Backoff
+from depthcast.dispatch import Dispatcher, Work
 from depthcast.errors import VenueError
 from depthcast.files import BINANCE, LIMITS, OPERATOR, TRADING, Scheme, Version, depth_key
 from depthcast.heartbeat import Role
@@ -50,12 +51,12 @@ class FileState(NamedTuple):
 class Publisher:
     """One symbol's files. :meth:`run` is its task; :meth:`wake` tells it that the book changed.
 
-    ``limits`` are the files written, ``scheme`` is the venue's. The caller shares ``slots`` and ``outage``
-    among all its publishers. ``on_newer_epoch`` is called with the symbol and an epoch greater than the
-    book's: the book is to be taken anew from the venue, in this epoch or a later one. ``confirm`` returns the
-    update id of a snapshot that the venue makes now, or raises :class:`~depthcast.errors.VenueError`.
-    ``rank`` is the replica's among those that hold the symbol (:meth:`set_rank`), ``status`` the venue's word
-    for what the symbol does.
+    ``limits`` are the files written, ``scheme`` is the venue's. The caller shares ``slots``, ``outage`` and
+    ``dispatcher``, in whose turns files are rendered, among all its publishers. ``on_newer_epoch`` is called
+    with the symbol and an epoch greater than the book's: the book is to be taken anew from the venue, in this
+    epoch or a later one. ``confirm`` returns the update id of a snapshot that the venue makes now, or raises
+    :class:`~depthcast.errors.VenueError`. ``rank`` is the replica's among those that hold the symbol
+    (:meth:`set_rank`), ``status`` the venue's word for what the symbol does.
     Raises :class:`~depthcast.errors.BadKey` where there is no key for a symbol and a limit.
     """
 
@@ -81,6 +82,7 @@ class Publisher:
         # Limits
         slots: Slots | None = None,
         outage: Outage | None = None,
+        dispatcher: Dispatcher | None = None,
         # Waits
         same_levels_s: float = 1.0,
         watch_s: float = 1.0,
@@ -101,6 +103,7 @@ class Publisher:
         self._ask_venue = confirm
         self._slots = slots or Slots(64)
         self._outage = outage or Outage(clock=clock)
+        self._dispatcher = dispatcher or Dispatcher(clock=clock)
         self._clock = clock
 
         cadence = cadence or Cadence()
@@ -189,8 +192,7 @@ class Publisher:
         try:
             async with TaskGroup() as group:
                 while not self._stopping:
-                    self._awake.clear()
-                    self._round(group)
+                    await self._dispatcher.run(Work.RENDER, self, self._take_turn, group)
                     await self._awake.wait()
         finally:
             self._set_alarm(NEVER)
@@ -284,6 +286,12 @@ class Publisher:
         assert self._duty.writes or self._claims.claiming is None, "a standby claims no epoch"
 
     # One round: begin what is due
+
+    def _take_turn(self, group: TaskGroup) -> None:
+        """A round, unless it has become too late for one. What woke the publisher meanwhile is in it."""
+        if not self._stopping:
+            self._awake.clear()
+            self._round(group)
 
     def _round(self, group: TaskGroup) -> None:
         """Begin what is due: of all files after a change, else of those whose request has just ended."""

@@ -18,6 +18,7 @@ from random import Random
 from typing import Final
 
 from depthcast.backoff import Backoff
+from depthcast.dispatch import Dispatcher
 from depthcast.errors import StoreError, StoreUnavailable
 from depthcast.events import Diff
 from depthcast.feed import Feed, FeedLimits
@@ -65,7 +66,8 @@ class Replica:
     ``prove`` shows that a store honours conditions or raises what is wrong with it; ``key`` is that of the
     account in the settings. ``feed_limits`` are the websockets' bounds; how many symbols go on one of them is
     the settings' to say. ``connect`` and ``http`` are the ways to the exchange, the network's by default.
-    ``aside`` does what takes long elsewhere than in the event loop.
+    ``aside`` does what takes long elsewhere than in the event loop; ``dispatcher`` gives turns to what is
+    done in it.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Replica:
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         rng: Random | None = None,
         aside: Aside = asyncio.to_thread,
+        dispatcher: Dispatcher | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -107,6 +110,7 @@ class Replica:
         self._wall_ms = wall_ms
         self._rng = rng or Random()
         self._aside = aside
+        self._dispatcher = dispatcher or Dispatcher(clock=clock)
 
         self.metrics = Metrics(clock=clock)
         self._slots = Slots(settings.writes_at_once)
@@ -140,6 +144,7 @@ class Replica:
             refill_below=settings.refill_below,
             refill_urgent_below=settings.refill_urgent_below,
             audit_every_s=settings.audit_every_s,
+            dispatcher=self._dispatcher,
             clock=clock,
             rng=self._rng,
         )
@@ -224,6 +229,7 @@ class Replica:
             on_connection_lost=lost,
             limits=self._feed_limits,
             connect=self._connect,
+            dispatcher=self._dispatcher,
             clock=self._clock,
             rng=self._rng,
         )
@@ -451,6 +457,7 @@ class Replica:
             takeover_after_s=settings.takeover_after_ms / 1000,
             slots=self._slots,
             outage=self._outage,
+            dispatcher=self._dispatcher,
             same_levels_s=settings.same_levels_ms / 1000,
             watch_s=settings.watch_ms / 1000,
             patrol_s=settings.patrol_s,

@@ -1,6 +1,7 @@
 """One websocket: its reader, its control messages at their pace, its signs of life.
 
-The reader hands diffs on as they come. Everything else is decided in :meth:`Connection.tick`, which does not
+The reader hands diffs on as they come, or, where many come at once, leaves them to their symbols' turns
+(:mod:`depthcast.dispatch`). Everything else is decided in :meth:`Connection.tick`, which does not
 wait: it looks at the time and at what the reader saw. A connection never repairs itself; it says what is
 wrong (``fault``) and its line replaces it.
 """
@@ -11,6 +12,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
+from depthcast.dispatch import Work
 from depthcast.errors import MalformedFrame, VenueError, VenueUnavailable
 from depthcast.events import Diff
 from depthcast.feed.limits import FeedLimits
@@ -59,6 +61,9 @@ class Connection:
         self._shutdown = False
         self._retire_at = now + limits.max_age_s * rng.uniform(1 - limits.age_jitter, 1)
         self._pace = Pace(1, limits.control_interval_s)
+        # What was read and waits for its turn, in bytes of frames.
+        self._waiting = 0
+        self._room = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
         self._sending: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
@@ -111,6 +116,8 @@ class Connection:
         """Hand diffs on until the socket fails. The hot path: one pass a frame, no task, no copy."""
         recv, clock, parse = self._socket.recv, self._clock, self._venue.parse_frame
         streams, deliver = self.subscriptions.streams, self._outlet.diff
+        dispatcher, key_of = self._outlet.dispatcher, self._outlet.key
+        may, apply = dispatcher.may, Work.APPLY
         malformed_in_a_row = 0
         while True:
             frame = await recv()
@@ -138,10 +145,38 @@ class Connection:
             if stream is None:
                 continue  # a stray of a subscription that was given up
             stream.heard_at = now
+            if not may(apply, now=now):
+                size = len(frame)
+                self._waiting += size
+                dispatcher.put(
+                    apply, key_of(event.symbol), self._deliver_late, (event, size), cost=size, now=now
+                )
+                if self._waiting >= self._limits.max_waiting_bytes:
+                    await self._until_room()
+                continue
             try:
                 deliver(event)
             except Exception as error:
                 self._outlet.error(event.symbol, error)
+
+    def _deliver_late(self, waited: tuple[Any, int]) -> None:
+        """Hand on a diff whose turn it is: of a symbol that is subscribed still, on whatever connection."""
+        event, size = waited
+        self._waiting -= size
+        if self._waiting < self._limits.max_waiting_bytes // 2:
+            self._room.set()
+        if not self._outlet.wanted(event.symbol):
+            return
+        try:
+            self._outlet.diff(event)
+        except Exception as error:
+            self._outlet.error(event.symbol, error)
+
+    async def _until_room(self) -> None:
+        """Leave the socket unread while half of what waits is applied, which takes a fraction of a second."""
+        self._room.clear()
+        await self._room.wait()
+        self.heard_at = self._clock()
 
     def _control(self, event: Event, now: float) -> None:
         match event:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from random import Random
 
+from depthcast.dispatch import Dispatcher
 from depthcast.events import Diff
 from depthcast.feed.limits import FeedLimits
 from depthcast.feed.line import Line, Shared
@@ -19,8 +20,10 @@ from depthcast.venues import Venue
 class Feed:
     """The diff streams of many symbols of one venue. For use in one event loop, not from other threads.
 
-    ``on_diff(diff)`` is called for every diff of a subscribed symbol, by the reader of its connection: it
-    does not wait. While a connection hands over to its successor the same diff may come twice.
+    ``on_diff(diff)`` is called for every diff of a subscribed symbol, and does not wait: by the reader of its
+    connection, or, where more come at once than may be applied in a turn of the loop, by ``dispatcher``,
+    which feeds may share: fairly among symbols, in order within each. While a connection hands over to its
+    successor the same diff may come twice.
     ``on_error(symbol, error)`` tells what went wrong (``symbol``: ``None`` where no single one is meant); the
     feed goes on by itself. ``on_connection_lost(symbols)``: diffs of these may be missing from here on.
     ``proxy``: the url of one that sockets go through; ``None``: that of the environment, if any.
@@ -37,15 +40,23 @@ class Feed:
         limits: FeedLimits | None = None,
         connect: Connect | None = None,
         proxy: str | None = None,
+        dispatcher: Dispatcher | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Random | None = None,
     ) -> None:
         limits = limits or FeedLimits.of(venue)
+        self._line_of: dict[str, Line] = {}
         self._shared = Shared(
             venue=venue,
             limits=limits,
-            outlet=Outlet(on_diff, on_error, on_connection_lost),
+            outlet=Outlet(
+                on_diff,
+                on_error,
+                on_connection_lost,
+                dispatcher or Dispatcher(clock=clock),
+                self._wants,
+            ),
             connect=connect or connector(venue, limits, proxy=proxy),
             clock=clock,
             rng=rng or Random(),
@@ -55,7 +66,6 @@ class Feed:
         self._numbers = count(1)
         self._lines: list[Line] = []
         self._ended: list[Line] = []
-        self._line_of: dict[str, Line] = {}
         self._running = False
 
     def subscribe(self, symbols: Iterable[str]) -> None:
@@ -104,11 +114,15 @@ class Feed:
     def heard_age_s(self, symbol: str) -> float | None:
         """How long ago the connection that delivers ``symbol`` was heard; ``None`` where it is not delivered.
 
-        Frames come in order: whatever the venue sent of the symbol before then has arrived.
+        Frames come in order: whatever the venue sent of the symbol before then has arrived, and was handed
+        on. Where a diff waits for its turn, that is what came before it.
         """
         line = self._line_of.get(symbol)
         heard_at = line.heard_at(symbol) if line is not None else None
-        return None if heard_at is None else max(0.0, self._shared.clock() - heard_at)
+        if heard_at is None:
+            return None
+        waits = self._shared.outlet.waits(symbol)
+        return max(0.0, self._shared.clock() - (heard_at if waits is None else min(heard_at, waits)))
 
     def status(self) -> FeedStatus:
         """How it stands; O(symbols)."""
@@ -126,6 +140,9 @@ class Feed:
             lost=totals.lost,
             rotations=totals.rotations,
         )
+
+    def _wants(self, symbol: str) -> bool:
+        return self._running and symbol in self._line_of
 
     def _tick(self, now: float) -> None:
         self._ended = [line for line in self._ended if line.closing]

@@ -773,3 +773,129 @@ async def test_a_cancelled_attempt_to_connect_leaves_no_socket_behind() -> None:
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
     assert [socket.open for socket in made] == [False]
+
+
+# Turns: more at once than may be applied at once
+
+
+class BusyRig(Rig):
+    """Every diff takes 3 ms of the feed's clock to apply, so that two are as many as a turn takes."""
+
+    def busy(self) -> None:
+        self.on_diff = self.apply
+        self.applied: list[tuple[float, Diff]] = []
+
+    def apply(self, diff: Diff) -> None:
+        self.now += 0.003
+        self.applied.append((self.now, diff))
+
+
+@asynccontextmanager
+async def busy(*symbols: str, **limits: Any) -> AsyncIterator[BusyRig]:
+    rig = BusyRig(FeedLimits(**limits))
+    rig.busy()
+    rig.feed.subscribe(symbols)
+    run = asyncio.create_task(rig.feed.run())
+    try:
+        await rig.pass_s(2.0)
+        yield rig
+    finally:
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+
+
+async def test_a_burst_of_one_symbol_does_not_hold_up_another_one() -> None:
+    async with busy("BUSY", "QUIET") as rig:
+        socket, began = rig.sockets[0], rig.now
+        for update_id in range(1, 61):
+            socket.deliver("BUSY", update_id)
+        socket.deliver("QUIET", 1)
+        await rig.pass_s(1.0)
+        applied = [(diff.symbol, diff.last) for _, diff in rig.applied]
+        assert [last for symbol, last in applied if symbol == "BUSY"] == list(range(1, 61))
+        assert applied.index(("QUIET", 1)) < 40, "read behind all, and among the first to be applied"
+        assert began + 0.18 <= rig.applied[-1][0] < began + 1.0
+
+
+async def test_what_waits_is_not_yet_heard() -> None:
+    async with busy("BUSY", "QUIET") as rig:
+        socket, ages = rig.sockets[0], []
+
+        def apply(diff: Diff) -> None:
+            rig.apply(diff)
+            if diff.last == 20:
+                socket.say({"stream": "other@trade", "data": {"e": "trade", "s": "OTHER"}})
+            ages.append((rig.feed.heard_age_s("BUSY"), rig.feed.heard_age_s("QUIET")))
+
+        rig.on_diff = apply
+        for update_id in range(1, 41):
+            socket.deliver("BUSY", update_id)
+        await rig.pass_s(1.0)
+        busy_s, quiet_s = ages[30]
+        assert busy_s is not None
+        assert quiet_s is not None
+        assert busy_s > quiet_s + 0.05, "its book is as old as what it lacks, whatever else was heard"
+        assert ages[-1][0] == ages[-1][1], "all was handed on"
+
+
+async def test_a_loss_is_told_behind_the_diffs_that_were_read_before_it() -> None:
+    async with busy("BUSY", "QUIET") as rig:
+        lost_after: list[tuple[str, int]] = []
+
+        def apply(diff: Diff) -> None:
+            rig.apply(diff)
+            told = [symbol for symbols in rig.lost for symbol in symbols]
+            lost_after.extend((symbol, diff.last) for symbol in told if symbol not in dict(lost_after))
+
+        rig.on_diff = apply
+        for update_id in range(1, 101):
+            rig.sockets[0].deliver("BUSY", update_id)
+        rig.sockets[0].cut()
+        await rig.pass_s(2.0)
+        assert [diff.last for _, diff in rig.applied] == list(range(1, 101))
+        assert dict(lost_after)["QUIET"] < 100, "of a symbol of which nothing waits it is told at once"
+        assert "BUSY" not in dict(lost_after)
+        assert ["BUSY"] in rig.lost
+
+
+async def test_a_connection_with_too_much_waiting_is_not_read_and_loses_nothing() -> None:
+    async with busy("BUSY", "QUIET", max_waiting_bytes=1000) as rig:
+        socket = rig.sockets[0]
+        for update_id in range(1, 101):
+            socket.deliver("BUSY", update_id)
+        most = unread = 0
+        while len(rig.applied) < 100:
+            await asyncio.sleep(0)
+            (connection,) = rig.feed._lines[0].connections()
+            most, unread = max(most, connection._waiting), max(unread, socket.frames.qsize())
+        assert 1000 <= most < 1200, "one frame beyond the bound"
+        assert unread > 50
+        assert [diff.last for _, diff in rig.applied] == list(range(1, 101))
+        assert connection._waiting == 0
+
+
+async def test_what_waits_of_a_symbol_that_is_given_up_is_not_delivered() -> None:
+    async with busy("BUSY", "QUIET") as rig:
+        for update_id in range(1, 31):
+            rig.sockets[0].deliver("BUSY", update_id)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        rig.feed.unsubscribe(["BUSY"])
+        applied = len(rig.applied)
+        await rig.pass_s(0.5)
+        assert len(rig.applied) == applied < 30
+        assert rig.messages() == []
+
+
+async def test_an_error_of_a_diff_that_waited_is_reported() -> None:
+    async with busy("BUSY") as rig:
+
+        def fail(diff: Diff) -> None:
+            rig.apply(diff)
+            raise RuntimeError(f"no {diff.last}")
+
+        rig.on_diff = fail
+        for update_id in range(1, 11):
+            rig.sockets[0].deliver("BUSY", update_id)
+        await rig.pass_s(0.5)
+        assert rig.messages() == [f"no {update_id}" for update_id in range(1, 11)]

@@ -1,0 +1,243 @@
+"""Turns: what may be done at once, what waits, and for how much of the others' work at most.
+
+Times are whole seconds, so that sums of them are exact.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from depthcast.dispatch import BUCKETS_S, MAX_COST, Dispatcher, Slices, Work
+from tests import virtual
+
+SLICES = Slices(4.0, 3.0, 2.0)
+
+
+class Rig:
+    """A dispatcher, a clock that moves by as much as work takes, and a loop that turns when it is told to."""
+
+    def __init__(self, *, slices: Slices = SLICES, quantum: int = 10) -> None:
+        self.now = 100.0
+        self.soon: list[Callable[[], None]] = []
+        self.done: list[tuple[object, object]] = []
+        self.dispatcher = Dispatcher(
+            slices=slices, quantum=quantum, clock=lambda: self.now, call_soon=self.soon.append
+        )
+
+    def offer(self, work: Work, key: object, what: object, *, takes_s: float = 0.0, cost: int = 10) -> bool:
+        """Bring a piece of work, as a reader does; whether it was done at once."""
+        if self.dispatcher.may(work):
+            self.work((key, what, takes_s))
+            return True
+        self.dispatcher.put(work, key, self.work, (key, what, takes_s), cost=cost)
+        return False
+
+    def work(self, piece: tuple[object, object, float]) -> None:
+        key, what, takes_s = piece
+        self.done.append((key, what))
+        self.now += takes_s
+
+    def turn(self) -> None:
+        """One turn of the loop."""
+        coming, self.soon[:] = list(self.soon), []
+        for call in coming:
+            call()
+        self.dispatcher.check()
+
+    def turns(self) -> int:
+        """Turn until nothing is left; how often."""
+        count = 0
+        while self.soon:
+            self.turn()
+            count += 1
+        return count
+
+
+def test_what_comes_within_a_slice_is_done_where_it_comes_up() -> None:
+    rig = Rig()
+    assert all(rig.offer(Work.APPLY, "A", number, takes_s=1) for number in range(4))
+    assert not rig.offer(Work.APPLY, "A", 4, takes_s=1)
+    assert [what for _, what in rig.done] == [0, 1, 2, 3]
+    rig.turn()
+    assert rig.done[-1] == ("A", 4)
+
+
+def test_every_turn_of_the_loop_has_a_slice_of_its_own() -> None:
+    rig = Rig()
+    for _ in range(3):
+        assert rig.offer(Work.APPLY, "A", "x", takes_s=9)
+        assert rig.turns() == 1
+    told = rig.dispatcher.told(Work.APPLY)
+    assert (told.done, told.queued) == (3, 0)
+
+
+def test_what_comes_while_others_wait_does_not_go_before_them() -> None:
+    rig = Rig()
+    rig.offer(Work.APPLY, "A", 0, takes_s=4)
+    rig.offer(Work.APPLY, "A", 1)
+    rig.now += 99
+    assert not rig.offer(Work.APPLY, "A", 2)
+    rig.turns()
+    assert [what for _, what in rig.done] == [0, 1, 2]
+
+
+def test_a_kind_of_work_does_not_use_up_the_time_of_another() -> None:
+    rig = Rig()
+    assert rig.offer(Work.APPLY, "A", 0, takes_s=9)
+    assert rig.offer(Work.RENDER, "A", 0)
+    assert rig.offer(Work.LATER, "A", 0)
+
+
+def test_more_urgent_work_goes_first_and_the_rest_goes_on_all_the_same() -> None:
+    rig = Rig()
+    for work in Work:
+        for number in range(6):
+            rig.offer(work, work.name, number, takes_s=5)
+    assert [key for key, _ in rig.done] == ["APPLY", "RENDER", "LATER"]
+    rig.turn()
+    assert [key for key, _ in rig.done[3:]] == ["APPLY", "RENDER", "LATER"], "one piece at least of each"
+
+
+def test_a_turn_ends_with_its_slice() -> None:
+    rig = Rig()
+    for number in range(9):
+        rig.offer(Work.APPLY, "A", number, takes_s=2)
+    assert len(rig.done) == 2
+    assert rig.turns() == 4
+    assert [what for _, what in rig.done] == list(range(9))
+
+
+def test_a_small_diff_does_not_wait_for_a_burst_of_large_ones_that_came_before_it() -> None:
+    rig = Rig(slices=Slices(), quantum=4096)
+    for number in range(200):
+        rig.offer(Work.APPLY, "BUSY", number, takes_s=0.0006, cost=20_000)
+    came = rig.now
+    rig.offer(Work.APPLY, "QUIET", "x", takes_s=0.00004, cost=1000)
+    while ("QUIET", "x") not in rig.done:
+        rig.turn()
+    assert rig.now - came < 0.005
+    rig.turns()
+    assert [what for key, what in rig.done if key == "BUSY"] == list(range(200))
+
+
+def test_slices_without_an_end_let_everything_be_done_at_once() -> None:
+    rig = Rig(slices=Slices(float("inf"), float("inf"), float("inf")))
+    assert all(rig.offer(Work.APPLY, "A", number, takes_s=1.0) for number in range(50))
+
+
+SYMBOLS = "ABCD"
+
+
+@given(
+    quantum=st.integers(1, 40),
+    pieces=st.lists(st.tuples(st.sampled_from(SYMBOLS), st.integers(0, 200), st.booleans()), max_size=60),
+)
+def test_in_any_interleaving_order_is_kept_nothing_is_lost_and_waits_are_bounded(
+    quantum: int, pieces: list[tuple[str, int, bool]]
+) -> None:
+    """The bound: while a piece is first of its symbol's and its bytes take k rounds, each other symbol does
+    no more than k quanta and one piece of the largest size (Shreedhar and Varghese, 1995)."""
+    rig = Rig(slices=Slices(apply_s=0.0), quantum=quantum)
+    dispatcher = rig.dispatcher
+    dispatcher.may(Work.APPLY)  # this turn's slice is over
+    sizes = {number: min(cost, MAX_COST * quantum) for number, (_, cost, _) in enumerate(pieces)}
+    largest = max(sizes.values(), default=0)
+    brought: dict[str, list[int]] = defaultdict(list)
+    others: dict[int, dict[str, int]] = {}
+    first: dict[str, int] = {}
+
+    def head(symbol: str) -> None:
+        """Begin to count for the piece that is now first of its symbol's."""
+        left = [number for number in brought[symbol] if number not in served]
+        if left and first.get(symbol) != left[0]:
+            first[symbol] = left[0]
+            others[left[0]] = defaultdict(int)
+
+    served: dict[int, str] = {}
+
+    def serve(number: int) -> None:
+        symbol = pieces[number][0]
+        served[number] = symbol
+        for other, at in first.items():
+            if other != symbol and at not in served:
+                others[at][symbol] += sizes[number]
+        rounds = -(-sizes[number] // quantum) or 1
+        for count in others[number].values():
+            assert count <= rounds * quantum + largest
+        head(symbol)
+
+    for number, (symbol, cost, turns) in enumerate(pieces):
+        dispatcher.put(Work.APPLY, symbol, serve, number, cost=cost)
+        brought[symbol].append(number)
+        head(symbol)
+        if turns:
+            rig.turn()
+    rig.turns()
+    for symbol, numbers in brought.items():
+        assert [number for number, of in served.items() if of == symbol] == numbers
+
+
+def test_it_tells_how_long_work_had_to_wait() -> None:
+    rig = Rig()
+    rig.offer(Work.APPLY, "A", 0, takes_s=4)
+    rig.offer(Work.APPLY, "A", 1)
+    rig.now += 0.5
+    rig.offer(Work.APPLY, "B", 2)
+    told = rig.dispatcher.told(Work.APPLY)
+    assert (told.done, told.queued, told.waiting) == (1, 0, 2)
+    assert told.oldest_s == 0.5
+    assert rig.dispatcher.waits(Work.APPLY, "A") == 104.0
+    assert rig.dispatcher.waits(Work.APPLY, "C") is None
+    rig.turns()
+    told = rig.dispatcher.told(Work.APPLY)
+    assert (told.done, told.queued, told.waiting, told.oldest_s) == (3, 2, 0, 0.0)
+    assert told.longest_s == told.total_s == 0.5
+    by_bound = dict(zip((*BUCKETS_S, float("inf")), told.buckets, strict=True))
+    assert by_bound.pop(0.5) == by_bound.pop(0.001) == 1
+    assert not any(by_bound.values())
+    assert rig.dispatcher.told(Work.APPLY).longest_s == 0.0, "the longest since it was asked for last"
+
+
+def test_a_task_waits_for_its_turn_and_hears_what_its_work_raises() -> None:
+    async def main() -> None:
+        dispatcher = Dispatcher(slices=Slices(render_s=0.0), clock=virtual.clock)
+        done: list[Any] = []
+
+        def fail(what: object) -> None:
+            raise ValueError(what)
+
+        await dispatcher.run(Work.RENDER, "A", done.append, 1)
+        waiting = [
+            asyncio.ensure_future(dispatcher.run(Work.RENDER, "A", done.append, 2)),
+            asyncio.ensure_future(dispatcher.run(Work.RENDER, "A", fail, "no")),
+            asyncio.ensure_future(dispatcher.run(Work.RENDER, "A", done.append, 3)),
+        ]
+        await asyncio.sleep(0)
+        waiting[2].cancel()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert done == [1, 2], "work whose task is cancelled is not done"
+        assert isinstance(results[1], ValueError)
+        assert isinstance(results[2], asyncio.CancelledError)
+
+    virtual.run(main())
+
+
+def test_work_that_fails_does_not_end_the_turns() -> None:
+    rig = Rig()
+    rig.offer(Work.APPLY, "A", 0, takes_s=1.0)
+    rig.dispatcher.put(Work.APPLY, "B", {}.__getitem__, "nothing")
+    rig.offer(Work.APPLY, "C", 1)
+    with pytest.raises(KeyError):
+        rig.turn()
+    rig.turns()
+    assert rig.done == [("A", 0), ("C", 1)]
+
+
+def test_there_is_no_round_without_a_step() -> None:
+    with pytest.raises(ValueError, match="quantum"):
+        Dispatcher(quantum=0)
