@@ -193,6 +193,8 @@ class Sync:
         "_last_audit",
         "_on_began",
         "_recorded",
+        "_replayed",
+        "_rising",
         "_run",
         "_too_old",
         "_waiting_refill",
@@ -227,6 +229,9 @@ class Sync:
         # Since the buffer grew last: diffs that lie behind it, and snapshots of the venue's that do.
         self._behind = 0
         self._too_old = 0
+        # The book that replay() is to make of a snapshot, that snapshot, and what was taken from the buffer.
+        self._rising: tuple[Book, AnySnapshot] | None = None
+        self._replayed: list[AnyDiff] = []
         # Diffs applied since begin_refill(), or None; and a snapshot that is ahead of the book.
         self._recorded: deque[AnyDiff] | None = None
         self._waiting_refill: Book | None = None
@@ -281,6 +286,14 @@ class Sync:
         :class:`~depthcast.errors.BadLevel` for a snapshot that is not a book; nothing has changed then.
         Only while WAITING: a LIVE book takes a second snapshot by :meth:`refill`.
         """
+        verdict = self.begin_from(snapshot, proven=proven)
+        return self.replay() if verdict is Verdict.BUFFERED else verdict
+
+    def begin_from(self, snapshot: AnySnapshot, *, proven: bool = True) -> Verdict:
+        """As :meth:`snapshot`, except that what is buffered is left to :meth:`replay`: then BUFFERED.
+
+        Diffs may be taken in between; another snapshot takes the place of the first.
+        """
         if self.state is State.LIVE:
             raise ValueError(f"{self.symbol} is live; it needs no first snapshot")
         if not proven and (not self._buffer or self._outlived(snapshot)):
@@ -290,22 +303,45 @@ class Sync:
             if self._too_old >= UNREACHED_AFTER and self._behind >= REBASED_AFTER:
                 self._wait([])
             return Verdict.TOO_OLD
-        book = self._book_of(snapshot)
-        # The buffer has no hole inside, so every diff in it is old or next.
-        for at, diff in enumerate(self._buffer, 1):
-            if _relation(diff, book.update_id) is _Relation.NEXT:
-                try:
-                    book.apply(diff)  # type: ignore[arg-type]
-                except BookError:
-                    # What was buffered after it, in whatever pieces, still follows one on the other.
-                    self._wait(list(self._buffer)[at:])
-                    raise
+        self._rising = self._book_of(snapshot), snapshot
+        self._replayed = []
+        return Verdict.BUFFERED
+
+    def replay(self, changes: int | None = None) -> Verdict:
+        """Apply what is buffered to the book begun, in pieces of about so many changes (``None``: all).
+
+        BUFFERED: some of it is left. SYNCED: the book is LIVE. TOO_OLD: what came meanwhile does not follow
+        on it, take another snapshot. Raises :class:`~depthcast.errors.BookError` where no book can be made.
+        """
+        if self._rising is None:
+            return Verdict.TOO_OLD
+        book, snapshot = self._rising
+        buffer, left = self._buffer, changes
+        while buffer:
+            relation = _relation(buffer[0], book.update_id)
+            if relation is _Relation.HOLE:
+                self._rising = None
+                return Verdict.TOO_OLD
+            diff = buffer.popleft()
+            self._replayed.append(diff)
+            if relation is _Relation.OLD:
+                continue
+            try:
+                book.apply(diff)  # type: ignore[arg-type]
+            except BookError:
+                # What was buffered after it, in whatever pieces, still follows one on the other.
+                self._wait(list(buffer))
+                raise
+            if left is not None:
+                left -= len(diff.bids) + len(diff.asks) if isinstance(diff, Diff) else 1
+                if left <= 0 and buffer:
+                    return Verdict.BUFFERED
         self.book = book
         self.state = State.LIVE
+        replayed, self._replayed, self._rising = tuple(self._replayed), [], None
         if self._on_began is not None:
             # Who listens so keeps books by price.
-            self._on_began(snapshot, tuple(self._buffer))  # type: ignore[arg-type]
-        self._buffer.clear()
+            self._on_began(snapshot, replayed)  # type: ignore[arg-type]
         self._run.clear()
         self.cancel_refill()
         return Verdict.SYNCED
@@ -451,6 +487,7 @@ class Sync:
     def _wait(self, buffer: list[AnyDiff]) -> None:
         self.state = State.WAITING
         self._buffer = deque(buffer, maxlen=self._buffer.maxlen)
+        self._rising, self._replayed = None, []
         self._run = []
         self._behind = self._too_old = 0
         self.cancel_refill()
@@ -460,6 +497,8 @@ class Sync:
         assert self.state is State.WAITING or self.book is not None, "LIVE without a book"
         assert self.state is State.WAITING or not self._buffer, "LIVE with a buffer"
         assert self.state is State.LIVE or self._recorded is None, "recording while WAITING"
+        assert self.state is State.WAITING or self._rising is None, "LIVE, and another book is being made"
+        assert self._rising is not None or not self._replayed, "diffs were taken for a book that is not made"
         assert self._waiting_refill is None or self._recorded is not None, "a refill that nothing leads to"
         assert len(self._run) < REBASED_AFTER, "a run of stragglers that was not acted on"
         for chain in (list(self._buffer), self._run, list(self._recorded or ())):

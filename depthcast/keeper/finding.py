@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any, Final
 
+from depthcast.dispatch import Dispatcher, Work
 from depthcast.errors import BookError, DepthcastError
 from depthcast.keeper.live import LiveBook
 from depthcast.keeper.observer import Observer, tell_failure
@@ -26,6 +27,10 @@ from depthcast.unsequenced import StreamSync
 
 LOOK_EVERY_S: Final = 0.05
 """How often it is looked whether a stream has begun a book. Two changes are waited for, or quiet."""
+
+REPLAYED_CHANGES: Final = 2000
+"""Changes of buffered diffs that are applied in one piece, a millisecond's work: a minute of a busy symbol's
+takes a third of a second, in which other books go on."""
 
 
 class Trust(Enum):
@@ -57,11 +62,13 @@ class Finder:
         look_again_s: float,
         settled_after_s: float,
         # Surroundings
+        dispatcher: Dispatcher,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._sources = sources
         self._observer = observer
+        self._dispatcher = dispatcher
         self._streams = streams
         self._renew = renew
         self._begin_within_s = begin_within_s
@@ -132,7 +139,7 @@ class Finder:
                 return "file"
             if snapshot is not None:
                 break
-        if live.sync.snapshot(snapshot) is not Verdict.SYNCED:
+        if await self._begin(live, snapshot, proven=True) is not Verdict.SYNCED:
             return None
         live.epoch = epoch
         return "rest"
@@ -200,7 +207,7 @@ class Finder:
             version = (stored.epoch, stored.update_id) if stored is not None else None
             if stored is not None and version != damaged:
                 try:
-                    if self._begin_from(live, stored, trust):
+                    if await self._begin_from(live, stored, trust):
                         return stored
                 except BookError as error:
                     self._observer.failed(live.symbol, error)
@@ -254,7 +261,7 @@ class Finder:
         try:
             async with self._sources.turns:
                 stored = await self._sources.file(live.symbol, live.sync.wanted_id)
-            if stored is None or not self._begin_from(live, stored, trust):
+            if stored is None or not await self._begin_from(live, stored, trust):
                 return False
         except DepthcastError as error:
             self._observer.failed(live.symbol, error)
@@ -262,14 +269,26 @@ class Finder:
         live.epoch = stored.epoch
         return True
 
-    def _begin_from(self, live: LiveBook, stored: WarmStart, trust: Trust) -> bool:
+    async def _begin_from(self, live: LiveBook, stored: WarmStart, trust: Trust) -> bool:
         """Make the book live from a file, where that will do. Raises BookError for what is not a book."""
         if stored.snapshot is None or (trust is not Trust.ANY and stored.epoch <= live.epoch):
             return False
-        if live.sync.snapshot(stored.snapshot, proven=False) is not Verdict.SYNCED:
+        if await self._begin(live, stored.snapshot, proven=False) is not Verdict.SYNCED:
             return False
         live.file_levels = self._sources.levels(stored.snapshot)
         return True
+
+    async def _begin(self, live: LiveBook, snapshot: AnySnapshot, *, proven: bool) -> Verdict:
+        """Make the book live in pieces, between which others have their turns.
+
+        The last piece is done here: nothing comes between it and what the caller notes of a live book.
+        """
+        await self._dispatcher.turn(Work.LATER, live)
+        verdict = live.sync.begin_from(snapshot, proven=proven)
+        while verdict is Verdict.BUFFERED:
+            await self._dispatcher.turn(Work.LATER, live)
+            verdict = live.sync.replay(REPLAYED_CHANGES)
+        return verdict
 
     async def _ended(self, task: asyncio.Future[AnySnapshot], bound_s: float) -> bool:
         """Wait for ``task``, ``bound_s`` at most; whether it is done."""

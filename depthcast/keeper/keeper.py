@@ -10,6 +10,7 @@ from typing import Protocol
 
 from depthcast.backoff import Backoff
 from depthcast.book import Book
+from depthcast.dispatch import Dispatcher
 from depthcast.events import Diff
 from depthcast.keeper.finding import Finder, Trust
 from depthcast.keeper.live import LiveBook
@@ -54,7 +55,8 @@ class Keeper:
     than ``refill_urgent_below`` (``None``: the same), at once. ``guard`` and ``deferring``: see
     :class:`~depthcast.sync.Sync`; what is deferred is written after ``settle_after_s`` at the latest, and
     only then, or when somebody reads the book, is it seen whether the book is crossed. ``tap`` is shown every
-    diff. ``book_of`` makes a symbol's books of its venue's snapshots.
+    diff. ``book_of`` makes a symbol's books of its venue's snapshots. ``dispatcher`` is whose turns books are
+    built in, piece by piece.
 
     ``sync_of`` makes what keeps a symbol's book unbroken: a :class:`~depthcast.sync.Sync`, or, where the
     stream itself begins books, a :class:`~depthcast.unsequenced.StreamSync`. Such a book is begun
@@ -103,6 +105,7 @@ class Keeper:
         deferring: bool = False,
         book_of: Callable[[str], BookOf] = lambda _: Book.of,
         sync_of: Callable[..., Sync] = Sync,
+        dispatcher: Dispatcher | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Random | None = None,
@@ -117,6 +120,7 @@ class Keeper:
         self._sync_of = sync_of
         self._disagree_for_s = disagree_for_s
         self._settle_after_s = settle_after_s
+        self._dispatcher = dispatcher or Dispatcher(clock=clock)
         self._check_every_s = check_every_s
         self._suspect_after_s = suspect_after_s
         self._retry_s = (retry_initial_s, retry_maximum_s)
@@ -143,6 +147,7 @@ class Keeper:
             warm_poll_maximum_s=warm_poll_maximum_s,
             look_again_s=look_again_s,
             settled_after_s=settled_after_s,
+            dispatcher=self._dispatcher,
             clock=clock,
             sleep=sleep,
         )

@@ -683,3 +683,85 @@ def test_whoever_wants_to_know_is_told_from_what_a_book_began() -> None:
     assert sync.snapshot(Snapshot(8, [], [], True, True)) is Verdict.SYNCED
     # All that was buffered is told, with what is in the snapshot already.
     assert told == [(8, [8, 9, 10])]
+
+
+# In pieces
+
+
+def begun(*changes: Diff, at: int = 4, buffer: int = 600) -> Sync:
+    sync = Sync("X", buffer=buffer)
+    for change in changes:
+        sync.diff(change)
+    assert sync.begin_from(snapshot(at)) is Verdict.BUFFERED
+    return sync
+
+
+def test_what_is_buffered_may_be_applied_in_pieces_while_more_comes() -> None:
+    sync = begun(diff(1, 3), diff(4, 5), diff(6, 7), diff(8, 9))
+    assert sync.state is State.WAITING
+    assert sync.replay(1) is Verdict.BUFFERED
+    assert sync.buffered == 2
+    sync.check()
+    assert sync.diff(diff(10, 11)) is Verdict.BUFFERED
+    assert sync.replay(2) is Verdict.BUFFERED
+    assert sync.book is None, "not before all is applied"
+    assert sync.replay(1) is Verdict.SYNCED
+    assert shown(sync) == body(11)
+    assert sync.diff(diff(12, 12)) is Verdict.APPLIED
+
+
+def test_whoever_wants_to_know_is_told_of_all_pieces() -> None:
+    told: list[tuple[int, list[int]]] = []
+    sync = Sync("X", on_began=lambda first, diffs: told.append((first.update_id, [d.last for d in diffs])))
+    for change in (diff(1, 3), diff(4, 5), diff(6, 7)):
+        sync.diff(change)
+    sync.begin_from(snapshot(4))
+    while sync.replay(1) is Verdict.BUFFERED:
+        assert not told
+    assert told == [(4, [3, 5, 7])]
+
+
+def test_a_hole_that_comes_between_pieces_wants_another_snapshot() -> None:
+    sync = begun(diff(4, 5), diff(6, 7), diff(8, 9))
+    assert sync.replay(1) is Verdict.BUFFERED
+    sync.diff(diff(20, 21))
+    assert sync.replay(1) is Verdict.TOO_OLD
+    assert sync.replay(1) is Verdict.TOO_OLD, "nothing is begun any more"
+    assert sync.snapshot(snapshot(19)) is Verdict.SYNCED
+    assert shown(sync) == body(21)
+
+
+def test_a_buffer_that_overflows_between_pieces_wants_another_snapshot() -> None:
+    sync = begun(diff(5, 5), diff(6, 6), buffer=2)
+    sync.diff(diff(7, 7))
+    assert sync.replay(1) is Verdict.TOO_OLD
+    assert sync.snapshot(snapshot(5)) is Verdict.SYNCED
+    assert shown(sync) == body(7)
+
+
+def test_ids_that_go_down_between_pieces_end_what_is_being_made() -> None:
+    sync = begun(diff(1004, 1005), diff(1006, 1007), diff(1008, 1009), at=1004)
+    assert sync.replay(1) is Verdict.BUFFERED
+    verdicts = [sync.diff(diff(n, n, time=200_000 + n)) for n in range(1, REBASED_AFTER + 1)]
+    assert Verdict.REBASED in verdicts
+    assert sync.replay(1) is Verdict.TOO_OLD
+    assert sync.book is None
+
+
+def test_a_bad_level_in_a_later_piece_leaves_what_follows_it() -> None:
+    sync = begun(diff(4, 5), diff(6, 7, bid="x"), diff(8, 9))
+    assert sync.replay(1) is Verdict.BUFFERED
+    with pytest.raises(BadLevel):
+        sync.replay(1)
+    assert sync.wanted_id == 7
+    assert sync.snapshot(snapshot(7)) is Verdict.SYNCED
+    assert shown(sync) == body(9)
+
+
+def test_another_snapshot_takes_the_place_of_the_first() -> None:
+    sync = begun(diff(4, 5), diff(6, 7), diff(8, 9))
+    assert sync.replay(1) is Verdict.BUFFERED
+    assert sync.begin_from(snapshot(4)) is Verdict.TOO_OLD, "its diffs were taken from the buffer"
+    assert sync.begin_from(snapshot(8)) is Verdict.BUFFERED
+    assert sync.replay() is Verdict.SYNCED
+    assert shown(sync) == body(9)
