@@ -10,7 +10,7 @@ reaches the store.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from starlette.requests import Request
@@ -52,7 +52,8 @@ class _Kept(NamedTuple):
 
 
 class HeatFiles:
-    """The endpoint. ``clock`` is monotonic, in seconds; ``wall_ms`` is milliseconds since 1970.
+    """The endpoint. ``catalogues`` are those of the venues that are served, by their names; ``clock`` is
+    monotonic, in seconds, ``wall_ms`` milliseconds since 1970.
 
     At most ``max_waiting`` requests wait for the store; who is one too many is answered 503.
     """
@@ -60,7 +61,7 @@ class HeatFiles:
     def __init__(
         self,
         store: Store,
-        catalogue: Catalogue,
+        catalogues: Mapping[str, Catalogue],
         *,
         on_read: OnRead = lambda *_: None,
         hold_s: float = DEFAULT_HOLD_S,
@@ -71,7 +72,7 @@ class HeatFiles:
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._store = store
-        self._catalogue = catalogue
+        self._catalogues = catalogues
         self._on_read = on_read
         self._hold_s = hold_s
         self._memory_bytes = memory_bytes
@@ -118,7 +119,8 @@ class HeatFiles:
             return False
         if isinstance(name, TileName) and name.start_ms > self._wall_ms():
             return False
-        return self._catalogue.limits(name.symbol) is not None
+        catalogue = self._catalogues.get(name.venue)
+        return catalogue is not None and catalogue.limits(name.symbol) is not None
 
     async def _read(self, key: str) -> StoredObject | None:
         """The file, read once for all that wait for it. Raises :class:`~depthcast.errors.StoreError`."""

@@ -23,6 +23,7 @@ from server.hot import HotFiles, OnRead
 from server.listener import Hearing, Listener
 from server.ping import ping_endpoint, time_endpoint
 from server.pulse import Pulse
+from server.push.requests import parse_stream
 from server.settings import ServerSettings
 from server.tickers import Tickers
 from server.travel import Travel, travel_weight
@@ -67,9 +68,9 @@ class Mirror:
         stale_after_s = settings.stale_after_ms / 1000
         unavailable = settings.stale_policy == "unavailable"
         pulse = Pulse(trust_s=stale_after_s)
-        freshness = Freshness(pulse, stale_after_s=stale_after_s)
+        self.freshness = freshness = Freshness(pulse, stale_after_s=stale_after_s)
         self.catalogue = Catalogue(store, scheme=scheme)
-        self._listener = Listener(
+        self.listener = Listener(
             store,
             pulse,
             scheme=scheme,
@@ -77,6 +78,18 @@ class Mirror:
             every_s=settings.heartbeats_ms / 1000,
             timeout_s=settings.read_timeout_ms / 1000,
         )
+        self.books = Depth(
+            self.catalogue,
+            hot,
+            freshness,
+            scheme=scheme,
+            parse=parse_stream(scheme),
+            units=False,
+            refusals=words.refusals,
+            unavailable_when_stale=unavailable,
+        )
+        """The venue's books as streams of them are asked for."""
+        self.stream_weight = words.books[0].weight
         self._endpoints: dict[str, Weighed] = {}
         self._closing: list[Callable[[], Awaitable[None]]] = []
         for book in words.books:
@@ -97,11 +110,17 @@ class Mirror:
                     self.catalogue,
                     venue=scheme.venue,
                     parse=book.parse,
+                    placed="{" in book.path,
+                    units=words.units,
+                    refusals=words.refusals,
                     on_read=on_read,
                     memory_bytes=tape_bytes,
                     read_timeout_s=settings.read_timeout_ms / 1000,
                 )
-                answer, weight = travel.depth(answer), partial(travel_weight, weight=weight)
+                answer, weight = (
+                    travel.depth(answer),
+                    partial(travel_weight, weight=weight, placed="{" in book.path),
+                )
                 self._closing.append(travel.close)
             self._endpoints[book.path] = Weighed(answer, weight)
         if words.ticker is not None:
@@ -142,7 +161,7 @@ class Mirror:
 
     async def run(self) -> None:
         """Hear the venue's fleet until cancelled."""
-        await self._listener.run()
+        await self.listener.run()
 
     async def close(self) -> None:
         """End the reads that are under way."""

@@ -45,6 +45,7 @@ from server.mirror import Mirror
 from server.page import boards as page_boards
 from server.page.boards import Boards
 from server.page.fleet import FleetView
+from server.page.markets import Freshnesses, Market, Markets, stream_path
 from server.page.pages import Pages
 from server.past import Past
 from server.ping import ping, time_endpoint
@@ -160,9 +161,10 @@ class Service:
             unavailable_when_stale=settings.stale_policy == "unavailable",
             upstream=self._upstream,
         )
+        of_venues = {mirror.scheme.venue: mirror.freshness for mirror in self.mirrors}
         self.hub = Hub(
             self.hot,
-            freshness,
+            Freshnesses(lambda venue: of_venues.get(venue, freshness)),
             max_streams=settings.max_streams,
             max_streams_per_client=settings.max_streams_per_client,
             max_subscriptions=settings.max_subscriptions,
@@ -172,6 +174,15 @@ class Service:
         self.metrics.stream(self.hub)
         self.channels = Channels(self.hub, self.catalogue)
         self.events = Events(depth, self.hot, self.hub, self.clients)
+        self.markets = Markets(
+            [
+                Market(BINANCE, self.catalogue, freshness, self._listener),
+                *(
+                    Market(mirror.scheme, mirror.catalogue, mirror.freshness, mirror.listener)
+                    for mirror in self.mirrors
+                ),
+            ]
+        )
         self.tickers = Tickers(
             self.catalogue,
             self.hot,
@@ -194,24 +205,17 @@ class Service:
             wall_ms=lambda: round(wall_s() * 1000),
         )
         self.boards = Boards(
-            self.catalogue,
+            self.markets,
             self.tops,
-            freshness,
             self.hub,
             read_timeout_s=settings.read_timeout_ms / 1000,
             sleep=sleep,
         )
         self.pages = Pages(
-            self.catalogue,
+            self.markets,
             self.hot,
-            freshness,
             self.boards,
-            FleetView(
-                self._listener.members,
-                denied=lambda: self._listener.denied,
-                clock=time.monotonic,
-                shown=settings.page_fleet,
-            ),
+            FleetView(self.markets, clock=time.monotonic, shown=settings.page_fleet),
         )
         self.travel = Travel(
             store,
@@ -222,7 +226,7 @@ class Service:
         )
         self.heat = HeatFiles(
             store,
-            self.catalogue,
+            {market.venue: market.catalogue for market in self.markets},
             on_read=self._note_read,
             read_timeout_s=settings.read_timeout_ms / 1000,
             wall_ms=lambda: round(wall_s() * 1000),
@@ -311,6 +315,13 @@ class Service:
             **{
                 path: weigh(endpoint, partial(_always, weight))
                 for path, (endpoint, weight) in self.past.endpoints().items()
+            },
+            **{
+                stream_path(mirror.scheme.venue): weigh(
+                    Events(mirror.books, self.hot, self.hub, self.clients).answer,
+                    partial(stream_weight, weight=mirror.stream_weight),
+                )
+                for mirror in self.mirrors
             },
             **{
                 path: endpoint

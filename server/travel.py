@@ -25,10 +25,9 @@ from depthcast.errors import BadFile, DepthcastError, ExtraMissing, NotOnTape, S
 from depthcast.files import BINANCE
 from depthcast.store import Store
 from depthcast.tape.asked import FORMS, Asked, parse_asked
+from depthcast.venues.answering import BINANCE_REFUSALS, Refusals
 from depthcast.venues.binance_lists import BAD_COMBINATION, depth_weight
 from depthcast.venues.binance_rest import (
-    UNAVAILABLE,
-    UNKNOWN_SYMBOL,
     ApiError,
     DepthRequest,
     empty,
@@ -77,7 +76,9 @@ class TravelRequest(NamedTuple):
 
 
 class Travel:
-    """One venue's endpoint. ``parse`` reads its requests; ``clock`` is monotonic, in seconds.
+    """One venue's endpoint. ``parse`` reads its requests, which begin with a part of the path and a question
+    mark where they are ``placed``; ``units`` and ``refusals`` are the venue's, too
+    (:mod:`depthcast.venues.answering`). ``clock`` is monotonic, in seconds.
 
     ``memory_bytes``: for segments that were asked for; 0: no tape is read, and who asks is answered 501. At
     most ``max_waiting`` requests wait at a time; who is one too many is answered 503.
@@ -90,6 +91,9 @@ class Travel:
         *,
         venue: str = BINANCE.venue,
         parse: Callable[[bytes], DepthRequest | ApiError] = parse_depth,
+        placed: bool = False,
+        units: bool = True,
+        refusals: Refusals = BINANCE_REFUSALS,
         on_read: OnRead = lambda *_: None,
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
         read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
@@ -100,6 +104,9 @@ class Travel:
         self._catalogue = catalogue
         self._venue = venue
         self._parse = parse
+        self._placed = placed
+        self._units = units
+        self._refusals = refusals
         self._on_read = on_read
         self._memory_bytes = memory_bytes
         self._read_timeout_s = read_timeout_s
@@ -115,16 +122,17 @@ class Travel:
         def answer(asked: answers.Asked) -> Answer | Awaitable[Answer]:
             if b"at=" not in asked.query or len(asked.query) > MAX_QUERY_BYTES:
                 return now(asked)
-            request = parse_travel(asked.query, self._parse)
+            request = parse_travel(asked.query, self._parse, placed=self._placed)
             if request is None:
                 return now(asked)
             unit = parse_time_unit(asked.time_unit)
-            if isinstance(unit, ApiError):
+            if self._units and isinstance(unit, ApiError):
                 return refusal(unit)
             if isinstance(request, ApiError):
                 return refusal(request)
             if self._catalogue.limits(request.depth.symbol) is None:
-                return refusal(UNKNOWN_SYMBOL if self._catalogue.known else UNAVAILABLE)
+                known = self._catalogue.known
+                return refusal(self._refusals.unknown_symbol if known else self._refusals.unavailable)
             return self._bounded(self._answer(request, asked))
 
         return answer
@@ -148,7 +156,7 @@ class Travel:
     async def _bounded(self, answering: Coroutine[Any, Any, Answer]) -> Answer:
         if self._waiting >= self._max_waiting:
             answering.close()
-            return refusal(UNAVAILABLE)
+            return refusal(self._refusals.unavailable)
         self._waiting += 1
         try:
             return await answering
@@ -166,7 +174,7 @@ class Travel:
             extent = await self._read(symbol, tape.extent(symbol))
             return absent(missing, extent)
         if moment is None:
-            return refusal(UNAVAILABLE)
+            return refusal(self._refusals.unavailable)
         stem = _stem(moment, limit)
         headers = _headers(request.at, moment)
         has = _had(stem, asked)
@@ -215,18 +223,18 @@ class Travel:
 
 
 def parse_travel(
-    query: bytes, parse: Callable[[bytes], DepthRequest | ApiError] = parse_depth
+    query: bytes, parse: Callable[[bytes], DepthRequest | ApiError] = parse_depth, *, placed: bool = False
 ) -> TravelRequest | ApiError | None:
     """The request of a raw query string, or its refusal; ``None`` where it has no parameter ``at``.
 
-    ``parse`` reads what is not ``at``.
+    ``parse`` reads what is not ``at``; ``placed``: before the query stand a part of the path and a ``?``.
 
     >>> parse_travel(b"symbol=ETHUSDT&at=id:7&limit=5").at
     Asked(time_ms=None, update_id=7, epoch=None)
     >>> parse_travel(b"symbol=ETHUSDT") is None
     True
     """
-    moments, others = _apart(query)
+    moments, others = _apart(query, placed=placed)
     if not moments:
         return None
     sent = parameters(moments, ("at",))
@@ -245,13 +253,15 @@ def parse_travel(
     return TravelRequest(depth, at) if depth.symbol_status is None else BAD_COMBINATION
 
 
-def travel_weight(query: bytes, weight: Callable[[bytes], int] = depth_weight) -> int:
+def travel_weight(
+    query: bytes, weight: Callable[[bytes], int] = depth_weight, *, placed: bool = False
+) -> int:
     """What a request weighs, with ``at`` or without: as one for a book of now, which ``weight`` tells.
 
     >>> travel_weight(b"symbol=ETHUSDT&limit=5000&at=7"), travel_weight(b"symbol=ETHUSDT&limit=5000")
     (250, 250)
     """
-    return weight(_apart(query)[1] if b"at=" in query else query)
+    return weight(_apart(query, placed=placed)[1] if b"at=" in query else query)
 
 
 def absent(missing: NotOnTape, extent: "Extent | None") -> Answer:
@@ -269,11 +279,13 @@ def absent(missing: NotOnTape, extent: "Extent | None") -> Answer:
     return refused._replace(headers=headers, body=body)
 
 
-def _apart(query: bytes) -> tuple[bytes, bytes]:
-    """The parts of a query that are the parameter ``at``, and the others."""
+def _apart(query: bytes, *, placed: bool) -> tuple[bytes, bytes]:
+    """The parts of a query that are the parameter ``at``, and the others, behind the part of the path."""
+    place, mark, query = query.partition(b"?") if placed else (b"", b"", query)
     parts = query.split(b"&")
     of_moment = [part for part in parts if part.partition(b"=")[0] == b"at"]
-    return b"&".join(of_moment), b"&".join(part for part in parts if part not in of_moment)
+    others = b"&".join(part for part in parts if part not in of_moment)
+    return b"&".join(of_moment), place + mark + others
 
 
 def _stem(moment: "Moment", limit: int) -> bytes:

@@ -21,11 +21,10 @@ from urllib.parse import parse_qsl
 from depthcast.errors import BadFile, StoreError
 from depthcast.files import depth_key
 from server.answers import Answer, Asked, Connection, Endpoint, refusal
-from server.catalogue import Catalogue
 from server.clients import Clients
-from server.freshness import Freshness
 from server.hot import HotFile, HotFiles
 from server.page.board import NOTHING, Board, Row, spread
+from server.page.markets import Market, Markets
 from server.push.counts import Begin, End, Kind
 from server.push.events import OVERLOADED
 from server.push.hub import Hub
@@ -74,16 +73,15 @@ class Listed(NamedTuple):
 
 
 class Boards:
-    """The boards of one server, over what is published and the files kept for lists.
+    """The boards of one server, over what is published and the files kept for lists. Symbols are addresses.
 
     ``wall_ms`` is our clock, in ms since 1970; ``clock`` that of ``tops``, monotonic, in seconds.
     """
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        markets: Markets,
         tops: HotFiles,
-        freshness: Freshness,
         hub: Hub,
         *,
         max_boards: int = MAX_BOARDS,
@@ -95,9 +93,8 @@ class Boards:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         name: Callable[[], str] = lambda: f"{random.getrandbits(32):08x}",
     ) -> None:
-        self._catalogue = catalogue
+        self._markets = markets
         self._tops = tops
-        self._freshness = freshness
         self._hub = hub
         self._max_boards = max_boards
         self._every_s = every_s
@@ -173,7 +170,7 @@ class Boards:
 
     def _slice(self, view: View) -> tuple[View, tuple[str, ...], int, int]:
         """The view that there is, its symbols, and how many pages and symbols there are. O(symbols)."""
-        found = [symbol for symbol in self._catalogue.symbols if view.wanted in symbol]
+        found = [address for address in self._markets.addresses if view.wanted in address.upper()]
         pages = max(1, -(-len(found) // PAGE_ROWS))
         page = min(view.page, pages)
         return View(view.wanted, page), tuple(found[(page - 1) * PAGE_ROWS :][:PAGE_ROWS]), pages, len(found)
@@ -226,33 +223,36 @@ class Boards:
         missing = []
         rows: dict[str, Row] = {}
         now, wall_ms = self._clock(), self._wall_ms()
-        for symbol in board.symbols:
-            limits = self._catalogue.limits(symbol)
-            if not limits:
+        for address in board.symbols:
+            found = self._markets.find(address)
+            limits = None if found is None else found.market.catalogue.limits(found.symbol)
+            if found is None or not limits:
                 continue
-            key = depth_key(symbol, limits[0])
+            key = depth_key(found.symbol, limits[0], found.market.scheme)
             file = self._tops.get(key)
             if file is None:
                 missing.append(key)
             else:
-                rows[symbol] = self._row(board, symbol, file, now, wall_ms)
+                rows[address] = self._row(board, found.market, address, file, now, wall_ms)
         if board.put(rows):
             self._hub.spreader.spread(board)
         return missing
 
-    def _row(self, board: Board, symbol: str, file: HotFile, now: float, wall_ms: int) -> Row:
+    def _row(
+        self, board: Board, market: Market, address: str, file: HotFile, now: float, wall_ms: int
+    ) -> Row:
         edition = file.edition
         assert edition is not None  # what HotFiles hands out has been read
-        currency = self._freshness.of(file, now)
+        currency = market.freshness.of(file, now)
         age = NOTHING
         if currency.current_ms is not None:
             age = str(max(0, wall_ms - currency.current_ms) // 1000)
         freshness = (age, currency.state.value.decode(), edition.info.status)
         try:
-            bid, ask = best(symbol, edition.body)
+            bid, ask = best(address, edition.body, edition.layout)
         except BadFile:
             return Row(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, *freshness)
-        bid, ask = board.shorten(symbol, bid, ask)
+        bid, ask = board.shorten(address, bid, ask)
         return Row(*bid, *ask, spread(bid[0], ask[0]), *freshness)
 
 

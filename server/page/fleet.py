@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from depthcast.fleet import Member, Members
 from depthcast.heartbeat import Role, State, SymbolBeat
+from server.page.markets import Market, Markets
 
 
 class Sight(Enum):
@@ -72,62 +73,74 @@ FORGET_AFTER_S = 600.0
 
 
 class FleetView:
-    """Reads :class:`Fleet` off what was heard last. ``denied`` tells whether the store refuses heartbeats;
-    ``clock`` is that of ``members``."""
+    """Reads :class:`Fleet` off what was heard last of each venue's replicas; ``clock`` is that of members."""
 
-    def __init__(
-        self, members: Members, *, denied: Callable[[], bool], clock: Callable[[], float], shown: bool = True
-    ) -> None:
-        self._members = members
-        self._denied = denied
+    def __init__(self, markets: Markets, *, clock: Callable[[], float], shown: bool = True) -> None:
+        self._markets = markets
         self._clock = clock
         self._shown = shown
 
-    def read(self, symbol: str | None = None) -> Fleet:
-        """The fleet now, and who holds ``symbol``. O(replicas)."""
+    def read(self, address: str | None = None) -> Fleet:
+        """The fleets of all venues now; or that of the venue whose symbol has this address, and who holds it.
+        O(replicas)."""
         if not self._shown:
             return Fleet(Sight.HIDDEN)
-        if self._denied():
+        found = None if address is None else self._markets.find(address)
+        markets = [*self._markets] if found is None else [found.market]
+        fleets = [self._of(market, None if found is None else found.symbol) for market in markets]
+        shown = [fleet for fleet in fleets if fleet.sight is Sight.SHOWN]
+        if not shown:
+            denied = any(fleet.sight is Sight.DENIED for fleet in fleets)
+            return Fleet(Sight.DENIED if denied else Sight.NONE)
+        replicas = [replica for fleet in shown for replica in fleet.replicas]
+        return Fleet(Sight.SHOWN, tuple(replicas[:MAX_REPLICAS]), shown[0].holders if found else ())
+
+    def _of(self, market: Market, symbol: str | None) -> Fleet:
+        if market.heard is None:
+            return Fleet(Sight.NONE)
+        if market.heard.denied:
             return Fleet(Sight.DENIED)
-        now = self._clock()
-        members = [member for member in self._members if self._of_use(member, now)]
+        heard, now = market.heard.members, self._clock()
+        members = [member for member in heard if _of_use(heard, member, now)]
         if not members:
             return Fleet(Sight.NONE)
-        replicas = [self._replica(member, now) for member in members]
+        replicas = [_replica(heard, member, now) for member in members]
         replicas.sort(key=lambda each: (each.state not in ("live", "leaving"), each.name))
         holders: list[Holder] = []
         for member in members:
             beat = member.heartbeat
             held = beat.symbols.get(symbol) if symbol is not None else None
-            if held is not None and self._members.lives(member, now):
+            if held is not None and heard.lives(member, now):
                 holders.append(_holder(beat.replica, held))
         holders.sort(key=lambda each: (each.rank, each.replica))
         return Fleet(Sight.SHOWN, tuple(replicas[:MAX_REPLICAS]), tuple(holders[:MAX_REPLICAS]))
 
-    def _of_use(self, member: Member, now: float) -> bool:
-        # One that was found dead when the server came is of no use to anybody who looks now.
-        lives = self._members.lives(member, now)
-        return lives or (member.seen_alive and now - member.moved_at < FORGET_AFTER_S)
 
-    def _replica(self, member: Member, now: float) -> Replica:
-        beat = member.heartbeat
-        state = beat.state.value
-        if beat.state is not State.GONE and not self._members.lives(member, now):
-            state = "silent"
-        p99 = beat.writes.p99_ms
-        return Replica(
-            name=beat.replica,
-            state=state,
-            heard_s=max(0, int(now - member.moved_at)),
-            version=beat.version,
-            holds=len(beat.symbols),
-            writes=sum(held.role is not Role.STANDBY for held in beat.symbols.values()),
-            feeds=f"{beat.feed.live}/{beat.feed.symbols}",
-            weight=f"{beat.rest.weight_used}/{beat.rest.weight_limit}" if beat.rest.weight_limit else "",
-            p99_ms="" if p99 is None else f"{p99:.0f}",
-            lost=beat.writes.lost,
-            takeovers=beat.writes.takeovers,
-        )
+def _of_use(members: Members, member: Member, now: float) -> bool:
+    # One that was found dead when the server came is of no use to anybody who looks now.
+    lives = members.lives(member, now)
+    return lives or (member.seen_alive and now - member.moved_at < FORGET_AFTER_S)
+
+
+def _replica(members: Members, member: Member, now: float) -> Replica:
+    beat = member.heartbeat
+    state = beat.state.value
+    if beat.state is not State.GONE and not members.lives(member, now):
+        state = "silent"
+    p99 = beat.writes.p99_ms
+    return Replica(
+        name=beat.replica,
+        state=state,
+        heard_s=max(0, int(now - member.moved_at)),
+        version=beat.version,
+        holds=len(beat.symbols),
+        writes=sum(held.role is not Role.STANDBY for held in beat.symbols.values()),
+        feeds=f"{beat.feed.live}/{beat.feed.symbols}",
+        weight=f"{beat.rest.weight_used}/{beat.rest.weight_limit}" if beat.rest.weight_limit else "",
+        p99_ms="" if p99 is None else f"{p99:.0f}",
+        lost=beat.writes.lost,
+        takeovers=beat.writes.takeovers,
+    )
 
 
 def _holder(replica: str, held: SymbolBeat) -> Holder:

@@ -63,10 +63,10 @@ class Html:
         )
 
 
-def book_path(symbol: str) -> str:
-    """The page of a symbol.
+def book_path(address: str) -> str:
+    """The page of a symbol, by its address.
 
-    >>> book_path("币安人生USDT")
-    '/book/%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT'
+    >>> book_path("币安人生USDT"), book_path("binanceusdm/BTCUSDT")
+    ('/book/%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT', '/book/binanceusdm/BTCUSDT')
     """
-    return "/book/" + quote(symbol, safe="")
+    return "/book/" + quote(address)

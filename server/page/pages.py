@@ -1,4 +1,4 @@
-"""The pages and their parts: ``/``, ``/book/ETHUSDT``, and what is put into them later.
+"""The pages and their parts: ``/``, ``/book/ETHUSDT`` and ``/book/binanceusdm/ETHUSDT``, what comes later.
 
 A page is whole when it is sent: the rows of the list and the first levels of a book are in it. What is asked
 for again, the rows for another text and the fleet, is a part of the same templates.
@@ -8,18 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from depthcast.errors import BadFile, StoreError
-from depthcast.files import covering_limit, cut, depth_key
-from depthcast.scheme import Level
-from server.catalogue import Catalogue
-from server.freshness import Currency, Freshness, State
+from depthcast.files import depth_key
+from depthcast.scheme import ALL, Level, Scheme
+from server.freshness import Currency, State
 from server.hot import HotFile, HotFiles
 from server.page import assets
 from server.page.assets import Assets
@@ -27,9 +25,10 @@ from server.page.board import digits, shorten
 from server.page.boards import PAGE_ROWS, Boards, Listed, View
 from server.page.fleet import FleetView
 from server.page.html import Html, book_path
+from server.page.markets import Markets
 
 LIST_PATH: Final = "/"
-BOOK_PATH: Final = "/book/{symbol}"
+BOOK_PATH: Final = "/book/{address:path}"
 ROWS_PATH: Final = "/page/board"
 FLEET_PATH: Final = "/page/fleet"
 
@@ -39,29 +38,23 @@ LADDER_LEVELS: Final = 20
 CHART_LEVELS: Final = 1000
 """So many levels of each side are drawn, where so many are published."""
 
-SIDES: Final = ("bids", "asks")
-
 
 class Pages:
-    """The pages of one server. ``venue`` is the exchange's name in the keys of its heatmap."""
+    """The pages of one server."""
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        markets: Markets,
         hot: HotFiles,
-        freshness: Freshness,
         boards: Boards,
         fleet: FleetView,
         *,
-        venue: str = "binance",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._catalogue = catalogue
+        self._markets = markets
         self._hot = hot
-        self._freshness = freshness
         self._boards = boards
         self._fleet = fleet
-        self._venue = venue
         self._clock = clock
         self.assets = Assets()
         self._html = Html(self.assets)
@@ -85,7 +78,7 @@ class Pages:
             return listed
         pager, fleet = _pager(listed, view), self._fleet.read()
         return self._html.answer(
-            "list.html", listed=listed, wanted=view.wanted, pager=pager, fleet=fleet, symbol=None
+            "list.html", listed=listed, wanted=view.wanted, pager=pager, fleet=fleet, address=None
         )
 
     async def rows(self, request: Request) -> Response:
@@ -100,41 +93,50 @@ class Pages:
 
     async def book(self, request: Request) -> Response:
         """``GET /book/ETHUSDT``: a book."""
-        symbol = request.path_params["symbol"]
-        if not self._catalogue.known:
+        address = request.path_params["address"]
+        if not self._markets.known:
             return self._not_ready()
-        limits = self._catalogue.limits(symbol)
-        if not limits:
-            if self._catalogue.limits(symbol.upper()):
-                return RedirectResponse(book_path(symbol.upper()), 307)
-            return self._html.answer("missing.html", 404, symbol=symbol)
-        ladder = min(LADDER_LEVELS, limits[-1])
-        covering = covering_limit(ladder, limits)
-        assert covering is not None  # no more levels are asked for than the largest file has
-        file = await self._read(depth_key(symbol, covering))
-        shown = _first_levels(file, ladder)
-        currency = Currency(State.STALE) if file is None else self._freshness.of(file, self._clock())
+        found = self._markets.find(address)
+        limits = None if found is None else found.market.catalogue.limits(found.symbol)
+        if found is None or not limits:
+            upper = None if found is None else found._replace(symbol=found.symbol.upper())
+            if upper is not None and upper.market.catalogue.limits(upper.symbol):
+                return RedirectResponse(book_path(upper.address), 307)
+            return self._html.answer("missing.html", 404, symbol=address)
+        market, symbol = found
+        ladder, chart = (_asked(market.scheme, limits, levels) for levels in (LADDER_LEVELS, CHART_LEVELS))
+        covering = market.scheme.covering(ladder, limits)
+        assert covering is not None  # no more is asked for than there is
+        file = await self._read(depth_key(symbol, covering, market.scheme))
+        shown = _first_levels(file, LADDER_LEVELS)
+        currency = Currency(State.STALE) if file is None else market.freshness.of(file, self._clock())
         status = file.edition.info.status if file is not None and file.edition is not None else ""
         return self._html.answer(
             "book.html",
             symbol=symbol,
-            venue=self._venue,
+            address=address,
+            venue=market.venue,
+            several=len(self._markets) > 1,
+            stream=f"{market.stream_path}?symbol={quote(symbol, safe='')}",
+            past=market.book_url(symbol, chart),
+            levels=min(LADDER_LEVELS, market.scheme.depth(ladder)),
             ladder=ladder,
-            chart=min(CHART_LEVELS, limits[-1]),
+            chart=chart,
+            charted=_charted(market.scheme.depth(chart)),
             shown=shown,
             state=currency.state.value.decode(),
             trading_status=status,
-            fleet=self._fleet.read(symbol),
+            fleet=self._fleet.read(address),
         )
 
     async def fleet(self, request: Request) -> Response:
         """``GET /page/fleet?symbol=…``: the replicas, for who has the rest of a page."""
-        symbol = request.query_params.get("symbol") or None
-        return self._html.answer("fleet.html", fleet=self._fleet.read(symbol), symbol=symbol)
+        address = request.query_params.get("symbol") or None
+        return self._html.answer("fleet.html", fleet=self._fleet.read(address), address=address)
 
     async def _listed(self, view: View) -> Listed | Response:
         """The rows of a view, or the answer in their place."""
-        if not self._catalogue.known:
+        if not self._markets.known:
             return self._not_ready()
         listed = await self._boards.filled(view)
         return listed or self._html.answer("busy.html", 503, {"retry-after": "5"}, full=True)
@@ -147,6 +149,19 @@ class Pages:
             return self._hot.get(key) or await self._hot.read(key)
         except (StoreError, BadFile):
             return None
+
+
+def _asked(scheme: Scheme, limits: tuple[int, ...], levels: int) -> int:
+    """The limit to ask for, to be shown so many levels a side where that many are published."""
+    if scheme.refusal(levels) is None and scheme.depth(levels) == levels:
+        deepest = scheme.depth(limits[-1])
+        return levels if levels <= deepest else limits[-1]
+    deep = [limit for limit in limits if scheme.depth(limit) >= levels]
+    return min(deep, key=lambda limit: (scheme.depth(limit), scheme.size(limit))) if deep else limits[-1]
+
+
+def _charted(levels: int) -> str:
+    return "All" if levels == ALL else str(levels)
 
 
 class _Line(NamedTuple):
@@ -180,10 +195,9 @@ def _first_levels(file: HotFile | None, limit: int) -> _Shown:
     try:
         assert file is not None
         assert file.edition is not None  # what HotFiles hands out has been read
-        book = orjson.loads(cut(file.edition.body, limit))
-        bids, asks = ([(str(price), str(quantity)) for price, quantity in book[side]] for side in SIDES)
-        update_id = int(book["lastUpdateId"])
-    except (AssertionError, ValueError, TypeError, LookupError):
+        bids, asks = file.edition.layout.levels(file.key, file.edition.body, limit)
+        update_id = file.edition.version.update_id
+    except (AssertionError, BadFile):
         return _Shown(None, (), (), 0, 0)
     prices = [level[0] for level in (*bids, *asks)]
     quantities = [level[1] for level in (*bids, *asks)]

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Final
 
 from depthcast.errors import BadFile, StoreError
-from depthcast.files import cut
 from depthcast.venues.binance_lists import depth_weight
 from depthcast.venues.binance_rest import STATUS_MISMATCH, UNAVAILABLE, ApiError
 from server.answers import Answer, Asked, Connection, refusal
@@ -161,7 +160,7 @@ class EventReader(EventStream):
             counts.skipped[self.kind] += newest.number - has.number - 1
             wire = self._watched.wires.get((self._limit, has.number))
             if wire is None:
-                diff = changes(has, newest, self._limit)
+                diff = changes(has, newest, self._limit, self._watched.layout)
                 if diff is not None:
                     wire = chunk(b"id: %d\nevent: diff\ndata: %b\n\n" % (newest.version.update_id, diff))
                     self._watched.keep((self._limit, has.number), wire)
@@ -171,7 +170,7 @@ class EventReader(EventStream):
         wire = self._watched.wires.get((self._limit, 0))
         if wire is None:
             assert newest.body is not None  # the newest version is never forgotten
-            body = cut(newest.body, self._limit)
+            body = self._watched.layout.cut(newest.body, self._limit)
             wire = chunk(b"id: %d\nevent: snapshot\ndata: %b\n\n" % (newest.version.update_id, body))
             self._watched.keep((self._limit, 0), wire)
         counts.sent[self.kind, "snapshot"] += 1
@@ -182,13 +181,13 @@ class EventReader(EventStream):
         return chunk(b"event: %b\ndata: %b\n\n" % (name.encode(), data))
 
 
-def stream_weight(query: bytes) -> int:
-    """What opening a stream weighs: as much as the book.
+def stream_weight(query: bytes, weight: Callable[[bytes], int] = depth_weight) -> int:
+    """What opening a stream weighs: as much as the book, which ``weight`` tells.
 
     >>> stream_weight(b"symbol=ETHUSDT&limit=5000&lastEventId=7")
     250
     """
-    return depth_weight(_divided(query)[0])
+    return weight(_divided(query)[0])
 
 
 def _resumed(asked: Asked) -> tuple[Asked, int | None]:

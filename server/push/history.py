@@ -10,7 +10,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from depthcast.files import Version, cut
+from depthcast.errors import BadFile
+from depthcast.files import Version
+from depthcast.scheme import Layout, Level
+from depthcast.venues.binance_files import BINANCE
 
 DEFAULT_MAX_VERSIONS: Final = 64
 FIRST_EPOCH: Final = 0
@@ -18,6 +21,10 @@ FIRST_EPOCH: Final = 0
 
 _ASKS: Final = b'],"asks":['
 _BETWEEN: Final = b"],["
+_PAIRS: Final = b'{"lastUpdateId":'
+"""Bodies that begin so have nothing in a level but a price and a quantity."""
+
+_FIRST: Final = BINANCE.layout(BINANCE.limits[0])
 
 
 class Shown:
@@ -105,9 +112,9 @@ class History:
         shown.body = None
 
 
-def changes(before: Shown, after: Shown, limit: int) -> bytes | None:
+def changes(before: Shown, after: Shown, limit: int, layout: Layout = _FIRST) -> bytes | None:
     """What turns the first ``limit`` levels a side of ``before`` into those of ``after``; ``None`` where only
-    the whole book is sure to be right. O(levels).
+    the whole book is sure to be right. O(levels). ``layout`` is how the bodies read.
 
     >>> old = Shown(Version(0, 7), b'{"lastUpdateId":7,"bids":[["3.1","2.0"]],"asks":[]}', 1)
     >>> new = Shown(Version(0, 9), b'{"lastUpdateId":9,"bids":[["3.0","2.0"]],"asks":[]}', 2)
@@ -119,8 +126,12 @@ def changes(before: Shown, after: Shown, limit: int) -> bytes | None:
     if before.version.epoch != after.version.epoch or before.version.update_id >= after.version.update_id:
         return None
     sides = []
-    for old, new in zip(_sides(before.body, limit), _sides(after.body, limit), strict=True):
-        changed = _changed(old, new)
+    try:
+        books = [_sides(body, limit, layout) for body in (before.body, after.body)]
+    except BadFile:
+        return None
+    for old, new in zip(*books, strict=True):
+        changed = _changed(old, new, padded=after.body.startswith(_PAIRS))
         if changed is None:
             return None
         sides.append(b",".join(b"[%b]" % level for level in changed))
@@ -129,9 +140,12 @@ def changes(before: Shown, after: Shown, limit: int) -> bytes | None:
     return b'{"U":%d,"u":%d,"b":[%b],"a":[%b]}' % (first, last, bids, asks)
 
 
-def _sides(body: bytes, limit: int) -> tuple[list[bytes], list[bytes]]:
+def _sides(body: bytes, limit: int, layout: Layout) -> tuple[list[bytes], list[bytes]]:
     """The levels of each side as they are written, ``"price","quantity"``, best first."""
-    body = cut(body, limit)
+    body = layout.cut(body, limit)
+    if not body.startswith(_PAIRS):
+        bids, asks = layout.levels("?", body)
+        return [_pair(level) for level in bids], [_pair(level) for level in asks]
     asks_at = body.index(_ASKS)
     return (
         _levels(body[body.index(b"[") + 1 : asks_at]),
@@ -139,13 +153,18 @@ def _sides(body: bytes, limit: int) -> tuple[list[bytes], list[bytes]]:
     )
 
 
+def _pair(level: Level) -> bytes:
+    return b'"%b","%b"' % (level[0].encode(), level[1].encode())
+
+
 def _levels(side: bytes) -> list[bytes]:
     return side[1:-1].split(_BETWEEN) if side else []
 
 
-def _changed(old: Sequence[bytes], new: Sequence[bytes]) -> list[bytes] | None:
-    """New and changed levels in the book's order, then those that are gone, in theirs."""
-    if old and new and _digits(old[0]) != _digits(new[0]):
+def _changed(old: Sequence[bytes], new: Sequence[bytes], *, padded: bool) -> list[bytes] | None:
+    """New and changed levels in the book's order, then those that are gone, in theirs. ``padded``: quantities
+    have all the same number of digits, too."""
+    if old and new and _digits(old[0])[: 1 + padded] != _digits(new[0])[: 1 + padded]:
         # One price would have two spellings, and it is not for us to say how a reader compares them.
         return None
     had = set(old)

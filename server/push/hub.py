@@ -13,12 +13,13 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 
 from depthcast.errors import BadFile, StoreError
-from server.freshness import Currency, Freshness
+from depthcast.files import layout_of
+from server.freshness import Currency
 from server.hot import HotFile, HotFiles
 from server.push.counts import Counts, End, Kind
 from server.push.history import DEFAULT_MAX_VERSIONS, History
@@ -37,6 +38,14 @@ LEAST_KEPT_BYTES: Final = 2**16
 
 DEFAULT_LINGER_S: Final = 30.0
 DEFAULT_SLOW_AFTER_S: Final = 30.0
+
+
+class Judge(Protocol):
+    """Tells how fresh a file is."""
+
+    def of(self, file: HotFile, now: float) -> Currency:
+        """As :meth:`server.freshness.Freshness.of`."""
+        ...
 
 
 class Source:
@@ -132,6 +141,7 @@ class Watched(Source):
     def __init__(self, key: str, max_versions: int, idle_since: float) -> None:
         super().__init__()
         self.key = key
+        self.layout = layout_of(key)
         self.history = History(max_versions)
         self.file: HotFile | None = None
         self.listeners: dict[Callable[[], None], None] = {}
@@ -207,7 +217,7 @@ class Hub:
     def __init__(
         self,
         hot: HotFiles,
-        freshness: Freshness,
+        freshness: Judge,
         counts: Counts | None = None,
         *,
         # Limits

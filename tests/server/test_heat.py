@@ -35,7 +35,7 @@ class World:
     ) -> HeatFiles:
         return HeatFiles(
             self.store,
-            self.catalogue,
+            {"binance": self.catalogue},
             on_read=lambda key, outcome, seconds, error: self.reads.append((key, outcome, error)),
             hold_s=2.0,
             memory_bytes=memory_bytes,

@@ -18,7 +18,7 @@ const symbol = page.dataset.symbol;
 const ladder = new Ladder(element("ladder"));
 const chart = new DepthChart(element("depth"));
 const heatmap = new Heatmap(element("heat"), page.dataset.venue, symbol);
-const past = new Past(page, symbol, Number(page.dataset.chart), heatmap, showPast, showLive);
+const past = new Past(page, heatmap, showPast, showLive);
 
 const live = { ladder: new Book(), chart: new Book(), state: null, changedAt: 0 };
 let toldAt = 0;
@@ -27,10 +27,9 @@ let chartTimer = 0;
 let due = false;
 
 function follow(limit, key, changed, link) {
-  const query = `symbol=${encodeURIComponent(symbol)}&limit=${limit}`;
-  const stream = new Stream(`/stream/depth?${query}`, (name, data) => {
+  const stream = new Stream(`${page.dataset.stream}&limit=${limit}`, (name, data, id) => {
     if (name === "state") showState(data);
-    else if (name === "snapshot") changed((live[key] = Book.of(data)));
+    else if (name === "snapshot") changed((live[key] = Book.of(data, id)));
     else if (live[key].apply(data)) changed(live[key]);
     else stream.restart();
   }, link);

@@ -7,10 +7,10 @@ export class Book {
     this.asks = [];
   }
 
-  /** The body of /api/v3/depth. */
-  static of(body) {
+  /** The body of a book as its venue answers it, and its id. */
+  static of(body, id) {
     const book = new Book();
-    book.id = body.lastUpdateId;
+    book.id = Number(id);
     book.bids = body.bids.map(level);
     book.asks = body.asks.map(level);
     return book;

@@ -1,4 +1,4 @@
-// The time slider: a moment of the past on the same ladder and charts, by /api/v3/depth?…&at=.
+// The time slider: a moment of the past on the same ladder and charts, by the book's own address with &at=.
 
 import { Book } from "./book.js";
 import { moment } from "./figures.js";
@@ -10,10 +10,9 @@ const RETRY_MS = 30000;
 
 export class Past {
   /** Calls `onPast({book, time})` with a moment and `onLive()` when it is over. */
-  constructor(page, symbol, limit, heatmap, onPast, onLive) {
+  constructor(page, heatmap, onPast, onLive) {
     const part = (id) => page.querySelector(`#${id}`);
-    this.symbol = symbol;
-    this.limit = limit;
+    this.path = page.dataset.past;
     this.heatmap = heatmap;
     this.onPast = onPast;
     this.onLive = onLive;
@@ -69,7 +68,7 @@ export class Past {
     this.askedAt = now;
     if (this.heatmap.tiles.firstMs !== null) return this.learn();
     try {
-      const answer = await fetch(this.url(now - 120000, 5));
+      const answer = await fetch(this.url(now - 120000));
       if (answer.ok) this.enable("The past of this symbol is on tape.");
       else write(this.note, "There is no tape of this symbol: the picture begins when the page was opened.");
     } catch {
@@ -170,8 +169,8 @@ export class Past {
     write(this.note, complaint || this.ground || "");
   }
 
-  url(at, limit) {
-    return `/api/v3/depth?symbol=${encodeURIComponent(this.symbol)}&limit=${limit}&at=${at}`;
+  url(at) {
+    return `${this.path}&at=${at}`;
   }
 
   /** One request at a time, always for the moment that is wanted last. */
@@ -180,7 +179,7 @@ export class Past {
     this.busy = true;
     const at = this.at;
     try {
-      const answer = await fetch(this.url(at, this.limit));
+      const answer = await fetch(this.url(at));
       if (this.at === null) return;
       if (answer.ok) this.take(at, answer, await answer.json());
       else this.refuse(at, await answer.json().catch(() => ({})));
@@ -197,7 +196,8 @@ export class Past {
     this.say("");
     write(this.text, `${moment(at).slice(0, 19)} UTC`);
     const changed = Number(answer.headers.get("Depthcast-Event-Time"));
-    this.shown = { book: Book.of(body), at, time: moment(changed || at).slice(11) };
+    const id = answer.headers.get("Depthcast-Version").split(":")[1];
+    this.shown = { book: Book.of(body, id), at, time: moment(changed || at).slice(11) };
     this.onPast(this.shown);
   }
 

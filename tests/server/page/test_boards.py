@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from depthcast.errors import StoreUnavailable
-from depthcast.files import depth_key
+from depthcast.files import BINANCE, depth_key
 from server.answers import Answer, Asked
 from server.catalogue import Catalogue
 from server.clients import Clients
@@ -16,6 +16,7 @@ from server.freshness import Freshness
 from server.hot import HotFiles
 from server.page import boards as page_boards
 from server.page.boards import LINGER_S, MAX_WANTED, PAGE_ROWS, Boards, View
+from server.page.markets import Market, Markets
 from server.push.counts import Begin, End, Kind
 from server.push.hub import Hub
 from server.tickers import Top
@@ -56,9 +57,8 @@ class Site:
         self.hub = Hub(hot, freshness, clock=clock, sleep=clock.sleep, max_streams=5)
         names = iter(f"{number:08x}" for number in range(1000))
         self.boards = Boards(
-            self.catalogue,
+            Markets([Market(BINANCE, self.catalogue, freshness)]),
             self.tops,
-            freshness,
             self.hub,
             clock=clock,
             wall_ms=clock.wall_ms,

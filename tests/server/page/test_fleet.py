@@ -1,10 +1,23 @@
 """The fleet as people see it, and when they do not."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+from depthcast.files import BINANCE, BINANCE_USDM
 from depthcast.fleet import Members
 from depthcast.heartbeat import FeedBeat, Heartbeat, RestBeat, Role, State, SymbolBeat, WriteBeat
+from depthcast.store.memory import MemoryStore
+from server.catalogue import Catalogue
+from server.freshness import Freshness
 from server.page.fleet import FORGET_AFTER_S, MAX_REPLICAS, FleetView, Sight
+from server.page.markets import Market, Markets
+
+
+class Ears(NamedTuple):
+    """What is heard of a venue."""
+
+    members: Members
+    denied: bool = False
 
 
 def beat(name: str, number: int = 1, *, state: State = State.LIVE, rank: int = 0) -> Heartbeat:
@@ -27,8 +40,9 @@ def view(
     members: Members, now: float, *, denied: bool = False, shown: bool = True
 ) -> tuple[FleetView, Callable[[float], None]]:
     at = [now]
+    market = Market(BINANCE, Catalogue(MemoryStore()), Freshness(), Ears(members, denied))
     return (
-        FleetView(members, denied=lambda: denied, clock=lambda: at[0], shown=shown),
+        FleetView(Markets([market]), clock=lambda: at[0], shown=shown),
         lambda later: at.__setitem__(0, later),
     )
 
@@ -107,3 +121,24 @@ def test_a_fleet_without_end_is_cut() -> None:
     saw(members, *(beat(f"r{number}") for number in range(200)), now=1.0)
     fleet = view(members, 1.0)[0].read("ETHUSDT")
     assert len(fleet.replicas) == len(fleet.holders) == MAX_REPLICAS
+
+
+def test_each_venue_has_a_fleet_and_the_list_shows_all_of_them() -> None:
+    spot, futures = Members(), Members()
+    saw(spot, beat("a"), now=10.0)
+    saw(futures, beat("b"), now=10.0)
+    view = FleetView(
+        Markets(
+            [
+                Market(scheme, Catalogue(MemoryStore()), Freshness(), Ears(members))
+                for scheme, members in ((BINANCE, spot), (BINANCE_USDM, futures))
+            ]
+        ),
+        clock=lambda: 11.0,
+    )
+    assert [replica.name for replica in view.read().replicas] == ["a", "b"]
+    for address, name in (("ETHUSDT", "a"), ("binanceusdm/ETHUSDT", "b")):
+        fleet = view.read(address)
+        assert [replica.name for replica in fleet.replicas] == [name]
+        assert [holder.replica for holder in fleet.holders] == [name]
+    assert [replica.name for replica in view.read("nowhere/ETHUSDT").replicas] == ["a", "b"]

@@ -39,5 +39,5 @@ def test_a_value_that_is_forgotten_is_an_error() -> None:
         Html(Assets()).answer("missing.html")
 
 
-def test_a_symbol_is_one_part_of_a_path() -> None:
-    assert book_path("A/B?C#D") == "/book/A%2FB%3FC%23D"
+def test_an_address_is_parts_of_a_path_and_nothing_else() -> None:
+    assert book_path("A/B?C#D") == "/book/A/B%3FC%23D"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from depthcast.errors import StoreUnavailable
-from depthcast.files import depth_key
+from depthcast.files import BINANCE_USDM, depth_key
 from server.page.pages import LADDER_LEVELS
 from server.service import Service
 from server.settings import ServerSettings
@@ -197,3 +197,37 @@ async def test_the_fleet_is_shown_where_it_may_be(service: Service, store: "Watc
     assert "<b>" not in text
     Tree(text)
     await hidden.close()
+
+
+async def test_the_symbols_of_other_venues_are_at_addresses_of_their_own(
+    service: Service, store: "WatchedStore"
+) -> None:
+    body = b'{"lastUpdateId":7,"E":9,"T":8,"bids":[["99.5","2"]],"asks":[["100.5","3"]]}'
+    for symbol in ("ETHUSDT", "BTCUSDT_260327"):
+        for limit in (20, 500):
+            await store.put(depth_key(symbol, limit, BINANCE_USDM), body, store.metadata())
+    several = Service(ServerSettings(venues=("binance", "binanceusdm")), store)
+    await several.catalogue.refresh()
+    async with client(several) as asking:
+        assert (await asking.get("/")).status_code == 503
+        await several.mirrors[0].catalogue.refresh()
+        listed, found = (await asking.get("/")).text, (await asking.get("/?q=usdm/eth")).text
+        futures, spot = (
+            (await asking.get("/book/binanceusdm/ETHUSDT")).text,
+            (await asking.get("/book/ETHUSDT")).text,
+        )
+        lower = await asking.get("/book/binanceusdm/ethusdt")
+        missing = [await asking.get(f"/book/{address}") for address in ("binanceusdm/NOUSDT", "no/ETHUSDT")]
+    assert 'data-symbol="ETHUSDT"' in listed
+    assert 'href="/book/binanceusdm/ETHUSDT">ETHUSDT</a> <small>binanceusdm</small>' in listed
+    assert re.findall('data-symbol="([^"]*)"', found) == ["binanceusdm/ETHUSDT"]
+    assert 'data-stream="/binanceusdm/stream/depth?symbol=ETHUSDT"' in futures
+    assert 'data-past="/fapi/v1/depth?symbol=ETHUSDT&amp;limit=500"' in futures
+    assert 'data-ladder="20" data-chart="500"' in futures
+    assert '<td class="n p">100.5</td>' in futures
+    assert "<h1>ETHUSDT <small>binanceusdm</small></h1>" in futures
+    assert 'data-past="/api/v3/depth?symbol=ETHUSDT&amp;limit=20"' in spot
+    assert lower.headers["location"] == "/book/binanceusdm/ETHUSDT"
+    assert [answer.status_code for answer in missing] == [404, 404]
+    Tree(futures)
+    await several.close()
