@@ -26,9 +26,16 @@ VENUES: Final[Mapping[str, type[AnySettings]]] = {
     # It runs the same engine.
     "binanceus": Settings,
     "binanceusdm": Settings,
+    "binancecoinm": Settings,
     "coinbaseexchange": CoinbaseSettings,
     "bitmex": BitmexSettings,
 }
+
+_SPOKEN: Final[Mapping[str, Mapping[str, bool]]] = {
+    "binanceusdm": {"futures": True},
+    "binancecoinm": {"coin_margined": True},
+}
+"""What tells Binance's exchanges apart in their settings."""
 
 # What the options of one command are called in the settings of each exchange. An option that is not here is
 # one that the exchange has nothing for; "" takes it and does nothing.
@@ -78,9 +85,7 @@ def parse_arguments(arguments: Sequence[str]) -> AnySettings:
             raise ValueError(f"{venue} has nothing for --{_OPTIONS.get(option, option).replace('_', '-')}")
         given |= {name: tuple(given[name]) for name in ("accounts", "captures") if name in given}
         named: dict[str, Any] = {members[name]: value for name, value in given.items() if members[name]}
-        if venue == "binanceusdm":
-            named["futures"] = True
-        return made(**named)
+        return made(**named, **_SPOKEN.get(venue, {}))
     except ValueError as error:
         parser.error(str(error))
 

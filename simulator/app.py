@@ -16,7 +16,7 @@ from simulator.capture import Player, Run, Source, load
 from simulator.changes import Changes
 from simulator.clock import Clock
 from simulator.exchange import Exchange
-from simulator.futures_rest import FuturesRest
+from simulator.futures_rest import CoinFuturesRest, FuturesRest
 from simulator.host import Host, Opening
 from simulator.listing import Listing
 from simulator.market import Profile, listing_of, names, profile_of
@@ -62,6 +62,7 @@ class Simulator(Host):
             weights=WeightMeter(settings.weight_limit, ban_after=settings.ban_after, ban_s=settings.ban_s),
             partial_share=settings.partial_share,
             futures=settings.futures,
+            coin_margined=settings.coin_margined,
         )
         played: list[Run | Source] = [*load(settings.captures), *sources]
         self._players = [Player(each, self.exchange) for each in played]
@@ -72,7 +73,7 @@ class Simulator(Host):
         for path in settings.accounts:
             self.exchange.accounts.add(Account.read(path))
         self.exchange.faults.set_rates(settings.rates)
-        self._rest = FuturesRest(self.exchange) if settings.futures else Rest(self.exchange)
+        self._rest = _rest(settings)(self.exchange)
         self.changes = Changes(self.exchange)
         """Changes of what the exchange says about itself, to be ordered."""
         self._oracle = Oracle(self.exchange, self.changes)
@@ -165,15 +166,22 @@ class Simulator(Host):
         return Session(self.exchange, opening.number, target, limits=limits, wake=opening.wake)
 
 
+def _rest(settings: Settings) -> type[Rest]:
+    if settings.coin_margined:
+        return CoinFuturesRest
+    return FuturesRest if settings.futures else Rest
+
+
 def _markets(settings: Settings) -> list[tuple[Listing, Profile]]:
     symbols = settings.symbols
     if symbols is None:
         symbols = 0 if settings.captures else 20
-    chosen = names(symbols) if isinstance(symbols, int) else symbols
+    coin = settings.coin_margined
+    chosen = names(symbols, coin_margined=coin) if isinstance(symbols, int) else symbols
     plain = Profile(bids=settings.depth, asks=settings.depth, changes=settings.changes)
     return [
         (
-            listing_of(symbol, futures=settings.futures),
+            listing_of(symbol, futures=settings.futures, coin_margined=coin),
             profile_of(index, settings.depth, settings.changes) if settings.varied else plain,
         )
         for index, symbol in enumerate(chosen)

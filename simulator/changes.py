@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from simulator.answer import SPOILED
 from simulator.exchange import Exchange
+from simulator.listing import Listing
 from simulator.market import Profile, listing_of
 
 HISTORY: Final = 100_000
@@ -74,11 +75,15 @@ class Changes:
         self.count += 1
         self.happened.append(Changed(self._exchange.wall_ms(), dict(order)))
 
+    def _listing_of(self, symbol: str) -> Listing:
+        exchange = self._exchange
+        return listing_of(symbol, futures=exchange.futures, coin_margined=exchange.coin_margined)
+
     def _carry_out(self, order: Mapping[str, Any]) -> None:
         exchange, now_ms = self._exchange, self._exchange.wall_ms()
         match order["change"]:
             case "list":
-                exchange.add_market(listing_of(order["symbol"]), self._profile)
+                exchange.add_market(self._listing_of(order["symbol"]), self._profile)
             case "delist":
                 exchange.delist(order["symbol"])
             case "rename":

@@ -17,7 +17,7 @@ class DepthUpdate:
 
     ``divisible``: ``changes[k]`` is the change with id ``first + k``. ``generation`` is the one of the
     symbol's journal (:mod:`simulator.truth`). Futures updates have the id ``previous`` to them, and when
-    their last change was made.
+    their last change was made; those of COIN-M name the ``pair``.
     """
 
     __slots__ = (
@@ -27,6 +27,7 @@ class DepthUpdate:
         "first",
         "generation",
         "last",
+        "pair",
         "previous",
         "scale",
         "symbol",
@@ -47,6 +48,7 @@ class DepthUpdate:
         divisible: bool,
         previous: int | None = None,
         transaction_ms: int = 0,
+        pair: str | None = None,
     ) -> None:
         if not first <= last or (divisible and len(changes) != last - first + 1):
             raise ValueError(f"{symbol}: {len(changes)} changes cannot be the ids {first} to {last}")
@@ -60,6 +62,7 @@ class DepthUpdate:
         self.divisible = divisible
         self.previous = previous
         self.transaction_ms = transaction_ms
+        self.pair = pair
         self._data: str | None = None
 
     def data(self, *, microseconds: bool = False) -> str:
@@ -78,8 +81,9 @@ class DepthUpdate:
         bids = self.scale.levels(sorted(levels[BID].items(), reverse=self.previous is None))
         asks = self.scale.levels(sorted(levels[ASK].items()))
         if self.previous is not None:
+            pair = "" if self.pair is None else f'"ps":"{self.pair}",'
             return (
-                f'{{"e":"depthUpdate","E":{event_time},"T":{self.transaction_ms},"s":"{self.symbol}",'
+                f'{{"e":"depthUpdate","E":{event_time},"T":{self.transaction_ms},"s":"{self.symbol}",{pair}'
                 f'"U":{self.first},"u":{self.last},"pu":{self.previous},"b":{bids},"a":{asks}}}'
             )
         return (
@@ -130,4 +134,5 @@ def joined(updates: Sequence[DepthUpdate]) -> DepthUpdate:
         divisible=all(update.divisible for update in updates),
         previous=opening.previous,
         transaction_ms=closing.transaction_ms,
+        pair=opening.pair,
     )

@@ -45,11 +45,13 @@ class BookTicker(NamedTuple):
     ask: str
     ask_quantity: str
     times: Times | None = None
+    pair: str | None = None
 
     def data(self) -> str:
         if self.times is not None:
+            pair = "" if self.pair is None else f'"ps":"{self.pair}",'
             return (
-                f'{{"e":"bookTicker","u":{self.update_id},"s":"{self.symbol}","b":"{self.bid}",'
+                f'{{"e":"bookTicker","u":{self.update_id},"s":"{self.symbol}",{pair}"b":"{self.bid}",'
                 f'"B":"{self.bid_quantity}","a":"{self.ask}","A":"{self.ask_quantity}",'
                 f'"T":{self.times.transaction_ms},"E":{self.times.event_ms}}}'
             )
@@ -93,6 +95,11 @@ class Instrument:
     def symbol(self) -> str:
         return self.listing.symbol
 
+    @property
+    def pair(self) -> str | None:
+        """Of COIN-M: what the contract is about."""
+        return self.listing.pair
+
 
 class Exchange(Floor):
     """``seed`` settles every market; ``wall_ms`` is the exchange's clock, milliseconds since 1970.
@@ -100,7 +107,8 @@ class Exchange(Floor):
     The update ids of a synthetic market begin up to :data:`FIRST_ID` above ``first_id``.
 
     ``futures``: all symbols count their ids together, so that those of one have holes, and messages tell the
-    id before them and when their last change was made.
+    id before them and when their last change was made. ``coin_margined``: futures of COIN-M, which name the
+    pair beside the symbol.
     """
 
     def __init__(
@@ -113,9 +121,11 @@ class Exchange(Floor):
         partial_share: float = PARTIAL_SHARE,
         first_id: int = FIRST_ID,
         futures: bool = False,
+        coin_margined: bool = False,
     ) -> None:
         super().__init__(wall_ms=wall_ms, seed=seed)
-        self.futures = futures
+        self.futures = futures or coin_margined
+        self.coin_margined = coin_margined
         self._shared_id = first_id + FIRST_ID
         self.first_id = first_id
         self.truth = truth or Truth()
@@ -171,10 +181,9 @@ class Exchange(Floor):
         """A symbol is listed under another name, with a market of its own. Raises ValueError."""
         if to in self.instruments:
             raise ValueError(f"{to} is listed already")
-        listing = replace(self.instruments[symbol].listing, symbol=to) if symbol in self.instruments else None
-        self.delist(symbol)
-        assert listing is not None
-        self.add_market(listing, profile)
+        listing = self.delist(symbol)
+        pair = None if listing.pair is None else to.partition("_")[0]
+        self.add_market(replace(listing, symbol=to, pair=pair), profile)
 
     # The clock
 
@@ -234,6 +243,7 @@ class Exchange(Floor):
                 divisible=False,
                 previous=previous,
                 transaction_ms=transaction_ms,
+                pair=instrument.pair,
             ),
         )
 
@@ -330,6 +340,8 @@ class Exchange(Floor):
         )
         if self.futures:
             journal.times = Times(self.wall_ms(), self.wall_ms())
+        if listing.pair is not None:
+            journal.names = f'"symbol":"{symbol}","pair":"{listing.pair}",'
         instrument = Instrument(listing, journal, market, self._rng(symbol, "diffs"))
         self.instruments[symbol] = self._by_stream[symbol.lower()] = instrument
         return instrument
@@ -376,12 +388,13 @@ class Exchange(Floor):
                 divisible=not self.futures,
                 previous=previous,
                 transaction_ms=now_ms - TAKES_MS,
+                pair=instrument.pair,
             ),
         )
 
     @staticmethod
     def _tell_top(instrument: Instrument) -> None:
-        ticker = _ticker(instrument.journal)
+        ticker = _ticker(instrument.journal, instrument.pair)
         for listener in tuple(instrument.listeners):
             listener.on_ticker(ticker)
 
@@ -399,7 +412,7 @@ class Exchange(Floor):
             listener.on_update(update)
 
 
-def _ticker(journal: Journal) -> BookTicker:
+def _ticker(journal: Journal, pair: str | None) -> BookTicker:
     scale = journal.scale
     bid, ask = (journal.head.best(side) or (0, 0) for side in (BID, ASK))
     return BookTicker(
@@ -410,4 +423,5 @@ def _ticker(journal: Journal) -> BookTicker:
         scale.price(ask[0]),
         scale.quantity(ask[1]),
         journal.times,
+        pair,
     )

@@ -1,5 +1,5 @@
-"""Binance USD-M futures' REST scheme for market data: ``depth``, ``ticker/bookTicker``, ``exchangeInfo``,
-``ping`` and ``time`` below ``/fapi/v1``. Sans-I/O.
+"""Binance futures' REST scheme for market data: ``depth``, ``ticker/bookTicker``, ``exchangeInfo``, ``ping``
+and ``time`` below ``/fapi/v1`` (USD-M) or ``/dapi/v1`` (COIN-M). Sans-I/O.
 
 As :mod:`simulator.rest`: documents first, then what was seen; what neither tells is marked *chosen*.
 """
@@ -20,15 +20,19 @@ DEFAULT_LIMIT: Final = 500
 class FuturesRest(Rest):
     """Answers requests for one :class:`~simulator.exchange.Exchange` of futures."""
 
+    root = "/fapi/v1"
+    kind = "U_MARGINED"
+
     def _make_endpoints(self) -> dict[str, Endpoint | SignedEndpoint]:
+        root = self.root
         return {
-            "/fapi/v1/ping": Endpoint((), _one, self._ping),
-            "/fapi/v1/time": Endpoint((), _one, self._time),
-            "/fapi/v1/depth": Endpoint((), depth_weight, self._depth),
-            "/fapi/v1/ticker/bookTicker": Endpoint(
+            f"{root}/ping": Endpoint((), _one, self._ping),
+            f"{root}/time": Endpoint((), _one, self._time),
+            f"{root}/depth": Endpoint((), depth_weight, self._depth),
+            f"{root}/ticker/bookTicker": Endpoint(
                 (), lambda sent: 2 if "symbol" in sent else 5, self._book_ticker
             ),
-            "/fapi/v1/exchangeInfo": Endpoint((), _one, self._exchange_info),
+            f"{root}/exchangeInfo": Endpoint((), _one, self._exchange_info),
         }
 
     def _read(self, sent: Sequence[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
@@ -65,7 +69,7 @@ class FuturesRest(Rest):
         body = {
             "timezone": "UTC",
             "serverTime": self._exchange.wall_ms(),
-            "futuresType": "U_MARGINED",
+            "futuresType": self.kind,
             "rateLimits": [
                 rate_limit("REQUEST_WEIGHT", "MINUTE", 1, self._exchange.weights.limit),
                 rate_limit("ORDERS", "MINUTE", 1, 1200),
@@ -75,6 +79,28 @@ class FuturesRest(Rest):
             "symbols": [each.listing.futures_info() for each in self._exchange.instruments.values()],
         }
         return Answer(200, compact(body), content_type_of(JSON))
+
+
+class CoinFuturesRest(FuturesRest):
+    """The same of COIN-M: at another path, and each answer names the pair, too."""
+
+    root = "/dapi/v1"
+    kind = "COIN_MARGINED"
+
+    def _book_ticker(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+        """*"If neither is sent, tickers for all symbols of all pairs will be returned in an array"*."""
+        if "symbol" in sent and "pair" in sent:
+            raise ApiError(-4084, "Method is not allowed currently. Coming soon.")  # chosen
+        chosen = list(self._exchange.instruments.values())
+        if "symbol" in sent:
+            chosen = [self._instrument(_symbol_of(sent))]
+        elif "pair" in sent:
+            chosen = [each for each in chosen if each.pair == sent["pair"].upper()]
+        return Answer(200, compact([self._futures_top(each) for each in chosen]), content_type_of(JSON))
+
+    def _futures_top(self, instrument: Instrument) -> dict[str, Any]:
+        symbol, *rest = super()._futures_top(instrument).items()
+        return dict([symbol, ("pair", instrument.pair), *rest])
 
 
 def limit_of(sent: Mapping[str, str]) -> int:

@@ -70,6 +70,8 @@ class Listing:
     lot: int = 1
     status: str = "TRADING"
     permissions: tuple[str, ...] = ("SPOT",)
+    pair: str | None = None
+    """Of COIN-M futures: what the contract is about."""
     filter_members: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the filters are said to be, in place of what they are: by type and member. The market goes on."""
 
@@ -114,16 +116,20 @@ class Listing:
 
     def futures_info(self) -> dict[str, Any]:
         """This symbol's entry in the ``exchangeInfo`` of futures: a perpetual contract."""
+        # COIN-M calls the status otherwise, and trades contracts of some dollars.
+        status = "status" if self.pair is None else "contractStatus"
+        contract = {} if self.pair is None else {"contractSize": 100 if self.base == "BTC" else 10}
         return {
             "symbol": self.symbol,
-            "pair": self.symbol,
+            "pair": self.pair or self.symbol,
             "contractType": "PERPETUAL",
             "deliveryDate": 4_133_404_800_000,
             "onboardDate": 1_569_398_400_000,
-            "status": self.status,
+            status: self.status,
+            **contract,
             "baseAsset": self.base,
             "quoteAsset": self.quote,
-            "marginAsset": self.quote,
+            "marginAsset": self.quote if self.pair is None else self.base,
             "pricePrecision": self.scale.price_digits,
             "quantityPrecision": self.scale.quantity_digits,
             "baseAssetPrecision": 8,

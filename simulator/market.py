@@ -82,23 +82,38 @@ _NAMES: Final = [
 # fmt: on
 
 
+_COIN_BASES: Final = ("BTC", "ETH", "BNB", "SOL", "XRP", "ADA", "DOGE", "LTC", "LINK", "DOT")
+
 # Futures write prices and quantities with the digits of their steps: ("61800.20", "0.008").
 _FUTURES_GRID: Final = (Scale(2, 3), 10, 1)
 
 
-def listing_of(symbol: str, *, futures: bool = False) -> Listing:
+# Contracts of COIN-M are counted whole: ("61800.2", "1403").
+_COIN_GRID: Final = (Scale(1, 0), 1, 1)
+
+
+def listing_of(symbol: str, *, futures: bool = False, coin_margined: bool = False) -> Listing:
     """A listing for any name; the quote asset settles precision, tick and lot."""
+    if coin_margined:
+        pair = symbol.partition("_")[0]
+        return Listing(symbol, *split_assets(pair), *_COIN_GRID, pair=pair)
     base, quote = split_assets(symbol)
     scale, tick, lot = _FUTURES_GRID if futures else _GRIDS.get(quote, _GRIDS["USDT"])
     return Listing(symbol, base, quote, scale, tick, lot)
 
 
-def names(count: int) -> list[str]:
+def names(count: int, *, coin_margined: bool = False) -> list[str]:
     """The first ``count`` symbols of the synthetic exchange.
 
     >>> names(22)[-3:]
     ['UNIUSDT', 'COIN20USDT', 'COIN21USDT']
+    >>> names(3, coin_margined=True)
+    ['BTCUSD_PERP', 'BTCUSD_261225', 'ETHUSD_PERP']
     """
+    if coin_margined:
+        kinds = ("PERP", "261225")
+        bases = [*_COIN_BASES, *(f"COIN{index}" for index in range(len(_COIN_BASES), count))]
+        return [f"{base}USD_{kind}" for base in bases for kind in kinds][:count]
     return [*_NAMES[:count], *(f"COIN{index}USDT" for index in range(len(_NAMES), count))]
 
 

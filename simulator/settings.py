@@ -11,8 +11,8 @@ from simulator.session import SessionLimits
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``futures``: Binance's USD-M futures are spoken in place of spot. ``symbols``: how many synthetic ones,
-    or which (default: 20, or none where there is a capture).
+    """``futures``: Binance's USD-M futures are spoken in place of spot; ``coin_margined``: COIN-M.
+    ``symbols``: how many synthetic ones, or which (default: 20, or none where there is a capture).
 
     ``speed`` plays a capture so many times as fast as it was recorded; 0: as fast as its readers take it.
     ``accounts`` are files, each with an account's key (:meth:`simulator.accounts.Account.of`).
@@ -23,6 +23,7 @@ class Settings:
 
     # What it speaks
     futures: bool = False
+    coin_margined: bool = False
 
     # Where
     host: str = "127.0.0.1"
@@ -68,6 +69,8 @@ class Settings:
     hang_s: float = 60
 
     def __post_init__(self) -> None:
+        if self.coin_margined:
+            object.__setattr__(self, "futures", True)
         if not self.weight_limit:
             object.__setattr__(self, "weight_limit", 2400 if self.futures else 6000)
         if not 0 < self.rate <= 1000:

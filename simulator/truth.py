@@ -84,12 +84,16 @@ class TrueBook:
         prices = reversed(book_side) if side == BID else iter(book_side)
         return [(price, book_side[price]) for price in islice(prices, limit)]
 
-    def body(self, update_id: int, limit: int, scale: Scale, times: Times | None = None) -> bytes:
-        """What ``GET /api/v3/depth`` answers for this book, or with ``times`` ``GET /fapi/v1/depth``."""
+    def body(
+        self, update_id: int, limit: int, scale: Scale, times: Times | None = None, names: str = ""
+    ) -> bytes:
+        """What ``GET /api/v3/depth`` answers for this book, with ``times`` ``GET /fapi/v1/depth``, and with
+        ``names`` besides, JSON members, ``GET /dapi/v1/depth``.
+        """
         bids = scale.levels(self.levels(BID, min(limit, MAX_DEPTH)))
         asks = scale.levels(self.levels(ASK, min(limit, MAX_DEPTH)))
         told = "" if times is None else f'"E":{times.event_ms},"T":{times.transaction_ms},'
-        return f'{{"lastUpdateId":{update_id},{told}"bids":{bids},"asks":{asks}}}'.encode()
+        return f'{{"lastUpdateId":{update_id},{names}{told}"bids":{bids},"asks":{asks}}}'.encode()
 
     def check(self) -> None:
         """Raise AssertionError where a level has no quantity or the book is crossed. O(levels)."""
@@ -154,6 +158,8 @@ class Journal:
         self.head = book
         self.times: Times | None = None
         """Of futures: those of the newest change; an earlier diff's are in :meth:`times_at`."""
+        self.names = ""
+        """Of COIN-M: the members of its bodies that name it."""
         self._told_times: dict[int, Times] = {}
         self._keyframe_changes = keyframe_changes
         self._segments = [_Segment(book, update_id, 0, time_ms)]
@@ -320,6 +326,8 @@ class Truth:
             time_ms=time_ms,
             keyframe_changes=self.keyframe_changes,
         )
+        if generations:
+            journal.names = generations[-1].names
         generations.append(journal)
         self._forget(journal, time_ms)
         return journal
@@ -366,12 +374,14 @@ class Truth:
         """
         journal = self._journal(symbol, update_id, generation)
         told = times or journal.times_at(update_id)
-        return self._book(journal, update_id).body(update_id, limit, journal.scale, told)
+        return self._book(journal, update_id).body(update_id, limit, journal.scale, told, journal.names)
 
     def bodies(self, symbol: str, update_id: int, limit: int) -> list[bytes]:
         """The REST bodies of all generations that have the id, newest first; empty where none has."""
         return [
-            self._book(journal, update_id).body(update_id, limit, journal.scale, journal.times_at(update_id))
+            self._book(journal, update_id).body(
+                update_id, limit, journal.scale, journal.times_at(update_id), journal.names
+            )
             for journal in self.holding(symbol, update_id)
         ]
 

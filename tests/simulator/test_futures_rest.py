@@ -9,7 +9,7 @@ import pytest
 from simulator.answer import Answer
 from simulator.clock import ManualClock
 from simulator.exchange import Exchange
-from simulator.futures_rest import LIMITS, FuturesRest
+from simulator.futures_rest import LIMITS, CoinFuturesRest, FuturesRest
 from simulator.market import Profile, listing_of
 from simulator.session import Session, parse_target
 
@@ -17,13 +17,13 @@ from simulator.session import Session, parse_target
 class Futures:
     """A small exchange of two contracts in manual time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *symbols: str, coin: bool = False) -> None:
         self.clock = ManualClock()
-        self.exchange = Exchange(wall_ms=self.clock.wall_ms, seed=7, futures=True)
-        for symbol in ("ETHUSDT", "BTCUSDT"):
+        self.exchange = Exchange(wall_ms=self.clock.wall_ms, seed=7, futures=True, coin_margined=coin)
+        for symbol in symbols or ("ETHUSDT", "BTCUSDT"):
             profile = Profile(bids=60, asks=60, changes=8, quiet=0)
-            self.exchange.add_market(listing_of(symbol, futures=True), profile)
-        self.rest = FuturesRest(self.exchange)
+            self.exchange.add_market(listing_of(symbol, futures=True, coin_margined=coin), profile)
+        self.rest = CoinFuturesRest(self.exchange) if coin else FuturesRest(self.exchange)
 
     def tick(self, count: int = 1) -> None:
         for _ in range(count):
@@ -172,3 +172,42 @@ def test_book_tickers_are_sent_with_their_times_and_other_names_stay_silent(futu
     frames = diffs_of(session)
     assert {frame["stream"] for frame in frames} == {"ethusdt@bookTicker"}
     assert list(frames[0]["data"]) == ["e", "u", "s", "b", "B", "a", "A", "T", "E"]
+
+
+def test_coin_margined_futures_name_the_pair_in_all_they_say() -> None:
+    coin = Futures("BTCUSD_PERP", "BTCUSD_261225", "ETHUSD_PERP", coin=True)
+    session = coin.listen("/ws/btcusd_perp@depth@100ms/btcusd_perp@bookTicker")
+    coin.tick(5)
+    told = diffs_of(session)
+    diffs = [each for each in told if each["e"] == "depthUpdate"]
+    assert list(diffs[0]) == ["e", "E", "T", "s", "ps", "U", "u", "pu", "b", "a"]
+    assert {(each["s"], each["ps"]) for each in told} == {("BTCUSD_PERP", "BTCUSD")}
+    assert all(last["u"] == after["pu"] for last, after in pairwise(diffs))
+    book = coin.json("/dapi/v1/depth", "symbol=btcusd_perp&limit=5")
+    assert list(book) == ["lastUpdateId", "symbol", "pair", "E", "T", "bids", "asks"]
+    assert (book["symbol"], book["pair"], len(book["asks"])) == ("BTCUSD_PERP", "BTCUSD", 5)
+    # Contracts are whole, and prices have a decimal.
+    assert all(quantity.isdecimal() and price[-2] == "." for price, quantity in book["bids"])
+    truth = json.loads(coin.exchange.truth.body("BTCUSD_PERP", diffs[-1]["u"], 5))
+    assert (list(truth), truth["pair"], truth["E"]) == (list(book), "BTCUSD", diffs[-1]["E"])
+    coin.exchange.rebase("BTCUSD_PERP", 1000)
+    assert coin.json("/dapi/v1/depth", "symbol=BTCUSD_PERP")["pair"] == "BTCUSD"
+
+
+def test_coin_margined_lists_are_by_symbol_or_by_pair() -> None:
+    coin = Futures("BTCUSD_PERP", "BTCUSD_261225", "ETHUSD_PERP", coin=True)
+    path = "/dapi/v1/ticker/bookTicker"
+    assert list(coin.json(path, "symbol=ETHUSD_PERP")[0])[:3] == ["symbol", "pair", "bidPrice"]
+    of_pair = coin.json(path, "pair=BTCUSD")
+    assert [each["symbol"] for each in of_pair] == ["BTCUSD_PERP", "BTCUSD_261225"]
+    assert len(coin.json(path)) == 3
+    both = coin.get(path, "pair=BTCUSD&symbol=BTCUSD_PERP")
+    assert (both.status, json.loads(both.body)["code"]) == (400, -4084)
+    listed = coin.json("/dapi/v1/exchangeInfo")["symbols"]
+    assert [(each["symbol"], each["pair"], each["contractStatus"]) for each in listed][2] == (
+        *("ETHUSD_PERP", "ETHUSD", "TRADING"),
+    )
+    assert [each["contractSize"] for each in listed] == [100, 100, 10]
+    assert (listed[0]["marginAsset"], listed[0]["quoteAsset"]) == ("BTC", "USD")
+    bad = coin.get("/dapi/v1/depth", "symbol=BTCUSD_PERP&limit=7")
+    assert json.loads(bad.body)["code"] == -4021

@@ -45,6 +45,8 @@ def test_a_venue_brings_its_own_request_weight_unless_another_is_given() -> None
     spot, futures = binance(), binance("--venue", "binanceusdm")
     assert (spot.futures, spot.weight_limit) == (False, 6000)
     assert (futures.futures, futures.weight_limit) == (True, 2400)
+    coin = binance("--venue", "binancecoinm")
+    assert (coin.futures, coin.coin_margined, coin.weight_limit) == (True, True, 2400)
     assert binance("--weight-limit", "7").weight_limit == 7
 
 
