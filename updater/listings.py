@@ -9,12 +9,13 @@ dropped; those that stand still are kept, for their books are wanted again when 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
-from depthcast.errors import SettingsError, StoreError, VenueError
+from depthcast.errors import BadFile, SettingsError, StoreError, VenueError
 from depthcast.logs import Seldom, get_logger
 from depthcast.metadata.kinds import EXCHANGE_INFO, Kind
+from depthcast.metadata.record import HeadInfo
 from depthcast.rest import parsed
 from depthcast.store import UNCHANGED, Store
 from depthcast.venues import ExchangeInfo
@@ -97,7 +98,7 @@ class Listings:
         if found is None or found is UNCHANGED:
             return
         try:
-            await self.offer(found.body)
+            await self.offer(found.body, _observed_ms(self._kind.key, found.metadata))
         except VenueError as error:
             if self._seldom.held_back("damaged") is not None:
                 _log.warning("the stored list of symbols cannot be read", why=str(error))
@@ -108,15 +109,17 @@ class Listings:
             self._ask()
         self._etag = found.etag
 
-    async def offer(self, body: bytes) -> None:
+    async def offer(self, body: bytes, observed_ms: int = 0) -> None:
         """A list, from the store or from the exchange. Nothing happens where it is older, or says the same.
+
+        ``observed_ms`` is when it was answered, where the list itself does not tell.
 
         Raises :class:`~depthcast.errors.VenueError` for what is no list, and
         :class:`~depthcast.errors.SettingsError` where the first one does not name what the settings mean.
         """
         async with self._turn:
             read = self._kind.read(body)
-            mark = (read.server_time_ms or 0, read.fingerprint)
+            mark = (read.server_time_ms or observed_ms, read.fingerprint)
             if self._seen is not None and (mark[0] < self._seen[0] or mark[1] == self._seen[1]):
                 return
             info = await parsed(self._parse, body)
@@ -142,6 +145,14 @@ class Listings:
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken."""
         assert (self._seen is None) == (not self.selected), "symbols of no list"
+
+
+def _observed_ms(key: str, metadata: Mapping[str, str]) -> int:
+    """When the stored list was answered; 0 where its writer did not say."""
+    try:
+        return HeadInfo.from_metadata(key, metadata).observed_ms
+    except BadFile:
+        return 0
 
 
 def still_meant(patterns: Sequence[str], info: ExchangeInfo, before: Collection[str]) -> set[str]:

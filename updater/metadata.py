@@ -3,7 +3,8 @@
 =============  ============================================  ==============================================
 kind           asked                                         needs
 =============  ============================================  ==============================================
-exchangeInfo   every ``symbols_every_s``                     nothing
+exchangeInfo   every ``symbols_every_s``                     nothing; it is the venue's list, whatever the
+                                                             venue calls it (:mod:`depthcast.venues.lists`)
 systemStatus   every ``system_status_every_s``               ``api_url``: hosts of market data alone
                                                              have no ``/sapi``
 account        every ``account_every_s``                     the same, and ``account`` with its key
@@ -32,11 +33,13 @@ from depthcast.logs import get_logger
 from depthcast.metadata import kinds
 from depthcast.metadata.kinds import Kind
 from depthcast.metadata.record import Record
-from depthcast.metadata.recorder import Aside
-from depthcast.rest import Request, Rest
+from depthcast.metadata.recorder import Aside, check_time
+from depthcast.rest import LONG_BYTES, Request, Rest
 from depthcast.store import Store
+from depthcast.symbol_list import Layout
 from depthcast.venues.binance import Binance
 from depthcast.venues.binance_signing import ApiKey
+from depthcast.venues.lists import list_of
 from updater.account import (
     ACCOUNT_PATH,
     ACCOUNT_WEIGHT,
@@ -114,6 +117,7 @@ class Metadata:
         self._writers: dict[str, DocumentWriter] = {}
         venue = settings.make_venue()
         self._list_kind = kinds.exchange_info(venue.scheme)
+        self._list = list_of(venue.scheme.venue)
         self._list_writer = self._writer(EXCHANGE_INFO, self._list_kind, lambda _: self.listings.look())
         self.listings = Listings(
             store,
@@ -234,7 +238,7 @@ class Metadata:
         if not statuses or not self.polls.beats()[EXCHANGE_INFO].active:
             self._trading = None
             return
-        body = compose(statuses, living.values())
+        body = compose(statuses, living.values(), listed_by=self._list.name)
         if body != self._trading:
             self._trading = body
             self._trading_writer.offer(body, self._exchange_ms())
@@ -242,11 +246,31 @@ class Metadata:
     # Questions
 
     async def _ask_for_list(self) -> None:
-        info = await self._rest.exchange_info(background=bool(self.listings.selected))
+        background = bool(self.listings.selected)
+        ahead_ms = await self._ahead_ms(background)
+        info = await self._rest.exchange_info(background=background)
+        observed_ms = self._exchange_ms() if ahead_ms is None else self._wall_ms() + ahead_ms
+        body = await kept(self._list.layout, info.body)
         if not self.listings.selected or not self._settings.symbols_every_s:
             # Books are not to wait for the store. Later on the stored list counts, which was looked at twice.
-            await self.listings.offer(info.body)
-        self._list_writer.offer(info.body)
+            await self.listings.offer(body, observed_ms)
+        self._list_writer.offer(body, observed_ms)
+
+    async def _ahead_ms(self, background: bool) -> int | None:
+        """By how much the exchange's clock is ahead; ``None`` where its list tells the time itself.
+
+        To half of the way there and back: how late a list is seen is known no better.
+        """
+        clock = self._list.clock
+        if clock is None:
+            return None
+        asked_ms = self._wall_ms()
+        told_ms = clock.read(
+            await self._rest.ask(lambda: Request(clock.path), clock.weight, background=background)
+        )
+        answered_ms = self._wall_ms()
+        check_time(self._list_kind, told_ms, answered_ms)
+        return told_ms - (asked_ms + answered_ms) // 2
 
     async def _ask_for_status(self) -> None:
         assert self._api is not None
@@ -283,6 +307,13 @@ class Metadata:
         self.listings.check()
         for writer in self.writers:
             writer.check()
+
+
+async def kept(layout: Layout, body: bytes) -> bytes:
+    """A list as it is kept. One that is long has a thread."""
+    if len(body) < LONG_BYTES:
+        return layout.kept(body)
+    return await asyncio.to_thread(layout.kept, body)
 
 
 def system_status(body: bytes) -> bool:

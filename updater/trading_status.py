@@ -13,6 +13,8 @@ It is composed of three sources, the first that has something to say counts:
 ``exchangeInfo``  ``TRADING``                             the exchange, and nothing speaks against it
 ================  ======================================  ================================================
 
+In place of ``exchangeInfo`` stands the name of the venue's own list: ``products``, ``instrument``.
+
 ::
 
     {"symbols":[{"symbol":"ETHUSDT","status":"SILENT","source":"feed","sinceMs":…,"listed":"TRADING"},…]}
@@ -32,8 +34,11 @@ from depthcast.heartbeat import Heartbeat, Role, SymbolBeat
 MAINTENANCE: Final = "MAINTENANCE"
 
 
-def compose(statuses: Mapping[str, str], beats: Iterable[Heartbeat]) -> bytes:
+def compose(
+    statuses: Mapping[str, str], beats: Iterable[Heartbeat], *, listed_by: str = "exchangeInfo"
+) -> bytes:
     """The document: ``statuses`` is the exchange's word by symbol, ``beats`` are those of all who live.
+    ``listed_by`` is the name of the exchange's list.
 
     Equal for all who know the same; symbols in alphabetical order.
     """
@@ -43,7 +48,7 @@ def compose(statuses: Mapping[str, str], beats: Iterable[Heartbeat]) -> bytes:
     entries = []
     for symbol in sorted(statuses):
         listed, held = statuses[symbol], suspected.get(symbol)
-        entry: dict[str, Any] = {"symbol": symbol, "status": listed, "source": "exchangeInfo"}
+        entry: dict[str, Any] = {"symbol": symbol, "status": listed, "source": listed_by}
         if listed == TRADING and maintenance:
             entry.update(status=MAINTENANCE, source="systemStatus")
         elif listed == TRADING and held is not None:

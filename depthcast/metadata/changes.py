@@ -26,6 +26,7 @@ _NAMES: Final = (
     ("rateLimitType", "interval"),
     ("asset",),
     ("baseAsset",),
+    ("id",),
 )
 """What names the elements of a list, the first that does so for all of them."""
 

@@ -1,9 +1,9 @@
 """``Cuts``: a file of its own for each published symbol, cut from the list of symbols.
 
-``api/v3/exchangeInfo?symbol=ETHUSDT`` holds what the exchange would answer that request: the whole list with
-one entry, the exchange's own bytes. It is written by compare-and-swap where its entry, or what stands around
-all entries, changed, and never over the cut of a later change. A symbol that is listed no more is left with a
-list without entries: keys are never deleted.
+``api/v3/exchangeInfo?symbol=ETHUSDT`` holds what the exchange would answer that request, in its own bytes:
+the whole list with one entry, or that entry alone. It is written by compare-and-swap where its entry, or what
+stands around all entries, changed, and never over the cut of a later change. A symbol that is listed no more
+is left with a list without entries, or with the exchange's refusal: keys are never deleted.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from depthcast.files import CONTENT_TYPE
 from depthcast.metadata.kinds import Kind, keeps_by_itself
 from depthcast.metadata.record import HeadInfo, Recorded, digest_of
 from depthcast.store import Outcome, Store
-from depthcast.symbol_list import SymbolList
+from depthcast.symbol_list import LAYOUT, SymbolList
 from depthcast.uncollected import uncollected
 
 if TYPE_CHECKING:
@@ -100,17 +100,20 @@ class Cuts:
 
     def _divide(self, recorded: Recorded, wanted: Set[str], known: Mapping[str, str]) -> list[Cut] | None:
         try:
-            listing = SymbolList.of(recorded.document)
+            layout = self._kind.layout or LAYOUT
+            listing = SymbolList.of(recorded.document, layout)
             divided = listing.divide()
         except BadFile:
             return None
         entries = {entry.symbol: entry.body for entry in divided.entries}
-        before = b"%s%d%s" % (listing.before, listing.server_time_ms, divided.between)
+        before, behind = listing.before_entries + divided.between, divided.behind
+        if layout.alone:
+            before = behind = b""
         gone = {symbol for symbol in (*known, *recorded.record.symbols) if symbol not in entries}
         cuts = []
         for symbol in sorted(wanted | set(filter(keeps_by_itself, gone))):
-            body = b"".join((before, entries.get(symbol, b""), divided.behind))
-            fingerprint = self._kind.read(body).fingerprint
+            body = b"".join((before, entries.get(symbol, layout.absent), behind))
+            fingerprint = digest_of(body) if layout.alone else self._kind.read(body).fingerprint
             if known.get(symbol) != fingerprint:
                 cuts.append(Cut(symbol, body, digest_of(body), fingerprint, symbol not in wanted))
         return cuts

@@ -20,7 +20,9 @@ from typing import Final, NamedTuple
 
 from depthcast.errors import BadKey, MalformedAnswer
 from depthcast.files import BINANCE, BOOK_PREFIXES, Scheme, valid_symbol
-from depthcast.metadata.document import Json, read_json
+from depthcast.metadata.document import Json, read_json, write_json
+from depthcast.symbol_list import Layout
+from depthcast.venues.lists import list_of
 
 METADATA_PREFIX: Final = "metadata/"
 """Where heads are: never expired."""
@@ -65,16 +67,29 @@ class Kind:
     """One kind of document.
 
     ``name`` is its name in keys (of a private one below the account's), ``key`` the published file,
-    ``path`` what the exchange is asked for. ``has_symbols``: it is a list of symbols, which is never empty;
-    ``timed``: it tells ``serverTime``.
+    ``path`` what the exchange is asked for. ``layout``: it is a list of symbols, which is never empty, and is
+    written so.
     """
 
     name: str
     key: str
     path: str
     private: bool = False
-    has_symbols: bool = False
-    timed: bool = False
+    layout: Layout | None = None
+
+    @property
+    def has_symbols(self) -> bool:
+        """Whether it is a list of symbols."""
+        return self.layout is not None
+
+    @property
+    def timed(self) -> bool:
+        """Whether it tells ``serverTime``."""
+        return self.layout is not None and self.layout.timed
+
+    @property
+    def _bare(self) -> bool:
+        return self.layout is not None and self.layout.bare
 
     @property
     def head_key(self) -> str:
@@ -110,15 +125,16 @@ class Kind:
     def read(self, body: bytes) -> Reading:
         """Look at a document without parsing it.
 
-        Raises :class:`~depthcast.errors.MalformedAnswer` for what is no whole JSON object: HTML, nothing at
-        all, a body that was cut off.
+        Raises :class:`~depthcast.errors.MalformedAnswer` for what is no whole JSON object, or list where that
+        is to be one: HTML, nothing at all, a body that was cut off.
         """
         if len(body) > MAX_DOCUMENT_BYTES:
             raise MalformedAnswer(self.path, f"it has more than {MAX_DOCUMENT_BYTES} bytes")
-        if not (body.startswith(b"{") and body.endswith(b"}")):
-            what = "empty" if not body else f"no whole JSON object: {body[:40]!r}"
+        opening, closing, word = (b"[", b"]", "list") if self._bare else (b"{", b"}", "object")
+        if not (body.startswith(opening) and body.endswith(closing)):
+            what = "empty" if not body else f"no whole JSON {word}: {body[:40]!r}"
             raise MalformedAnswer(self.path, f"it is {what}")
-        found = _SERVER_TIME.search(body, 0, _SEARCHED_BYTES)
+        found = None if self._bare else _SERVER_TIME.search(body, 0, _SEARCHED_BYTES)
         if found is None and self.timed:
             raise MalformedAnswer(self.path, "it tells no serverTime in milliseconds")
         digest = hashlib.sha256(body[: found.start(1)] if found else body)
@@ -127,45 +143,64 @@ class Kind:
         return Reading(int(found[1]) if found else None, digest.hexdigest())
 
     def parse(self, body: bytes) -> Json:
-        """A document's members, but for those that are no news (``serverTime``).
+        """A document's members, but for those that are no news (``serverTime``); as :meth:`members`.
 
         Raises :class:`~depthcast.errors.MalformedAnswer` for what is no JSON object, and for a list of
         symbols that is empty, or names one twice, or does not tell each one's status.
         """
         self.read(body)
-        try:
-            members = read_json(body)
-        except ValueError as error:
-            raise MalformedAnswer(self.path, f"it is no JSON: {error!s:.100}") from None
-        if self.has_symbols:
-            self._check_symbols(members)
+        members = self.members(body)
+        if self.layout is not None:
+            self._check_symbols(members, self.layout)
         elif not members:
             raise MalformedAnswer(self.path, "it says nothing")
         return {name: value for name, value in members.items() if name != "serverTime"}
 
-    def _check_symbols(self, members: Json) -> None:
+    def members(self, body: bytes) -> Json:
+        """A document's members. A bare list is the member ``symbols``, as others have it.
+
+        Raises :class:`~depthcast.errors.MalformedAnswer` for what is no JSON.
+        """
+        try:
+            told = read_json(body)
+        except ValueError as error:
+            raise MalformedAnswer(self.path, f"it is no JSON: {error!s:.100}") from None
+        return {"symbols": told} if self._bare else told
+
+    def written(self, members: Json) -> bytes:
+        """The reverse of :meth:`members`, compact."""
+        return write_json(members["symbols"] if self._bare else members)
+
+    def symbol_of(self, entry: Json) -> str:
+        """The name of an entry in a list of symbols."""
+        return str(entry[self.layout.name if self.layout else "symbol"])
+
+    def _check_symbols(self, members: Json, layout: Layout) -> None:
         symbols = members.get("symbols")
         if not isinstance(symbols, list) or not symbols:
             raise MalformedAnswer(self.path, "it lists no symbols")
         names = set()
         for each in symbols:
-            known = isinstance(each, dict) and isinstance(each.get("status"), str)
-            if not known or not isinstance(each.get("symbol"), str) or not each["symbol"]:
+            known = isinstance(each, dict) and isinstance(each.get(layout.status), str)
+            if not known or not isinstance(each.get(layout.name), str) or not each[layout.name]:
                 raise MalformedAnswer(self.path, f"a symbol has no name or no status: {each!r:.60}")
-            names.add(each["symbol"])
+            names.add(each[layout.name])
         if len(names) < len(symbols):
             raise MalformedAnswer(self.path, "it lists a symbol twice")
 
 
 def exchange_info(scheme: Scheme) -> Kind:
-    """A venue's list of symbols. What is kept of it beside the current one is in the venue's own room.
+    """A venue's list of symbols, whatever the venue calls it. What is kept of it beside the current one is in
+    the venue's own room.
 
-    >>> from depthcast.files import BINANCE_USDM
+    >>> from depthcast.files import BINANCE_USDM, COINBASE
     >>> exchange_info(BINANCE_USDM).key, exchange_info(BINANCE_USDM).head_key
     ('fapi/v1/exchangeInfo', 'metadata/binanceusdm/exchangeInfo')
+    >>> exchange_info(COINBASE).name, exchange_info(COINBASE).path
+    ('coinbaseexchange/products', '/products')
     """
-    key = scheme.exchange_info_key
-    return Kind(f"{scheme.room}exchangeInfo", key, f"/{key}", has_symbols=True, timed=True)
+    told = list_of(scheme.venue)
+    return Kind(f"{scheme.room}{told.name}", scheme.exchange_info_key, told.path, layout=told.layout)
 
 
 def trading_status(scheme: Scheme) -> Kind:
@@ -175,8 +210,10 @@ def trading_status(scheme: Scheme) -> Kind:
     'metadata/current/tradingStatus'
     """
     key = f"{CURRENT_PREFIX}{scheme.room}tradingStatus"
-    return Kind(f"{scheme.room}tradingStatus", key, key, has_symbols=True)
+    return Kind(f"{scheme.room}tradingStatus", key, key, layout=_DERIVED)
 
+
+_DERIVED: Final = Layout(timed=False)
 
 EXCHANGE_INFO: Final = exchange_info(BINANCE)
 """``GET /api/v3/exchangeInfo``: rate limits, and each symbol's status, sizes and permissions."""
@@ -188,7 +225,17 @@ TRADING_STATUS: Final = trading_status(BINANCE)
 """What each symbol does, derived by the updaters from what they are told and what they see."""
 
 PUBLIC: Final = (EXCHANGE_INFO, SYSTEM_STATUS, TRADING_STATUS)
-"""The kinds that anybody may read."""
+"""The kinds that anybody may read, of the first venue."""
+
+
+def public(scheme: Scheme) -> tuple[Kind, ...]:
+    """The kinds of a venue that anybody may read, its list of symbols first.
+
+    >>> from depthcast.files import COINBASE
+    >>> [kind.name for kind in public(COINBASE)]
+    ['coinbaseexchange/products', 'coinbaseexchange/tradingStatus']
+    """
+    return PUBLIC if scheme.venue == BINANCE.venue else (exchange_info(scheme), trading_status(scheme))
 
 
 def keeps_by_itself(symbol: str) -> bool:

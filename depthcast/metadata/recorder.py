@@ -105,14 +105,19 @@ def seen_at(kind: Kind, reading: Reading, wall_ms: int, observed_ms: int) -> int
     """
     if reading.server_time_ms is None:
         return observed_ms
-    ahead_ms = reading.server_time_ms - wall_ms
+    check_time(kind, reading.server_time_ms, wall_ms)
+    return reading.server_time_ms
+
+
+def check_time(kind: Kind, told_ms: int, wall_ms: int) -> None:
+    """Raise MalformedAnswer where the exchange's clock is more than a day ahead of this machine's."""
+    ahead_ms = told_ms - wall_ms
     if ahead_ms > MAX_SERVER_AHEAD_MS:
         raise MalformedAnswer(
             kind.path,
             f"its serverTime is {ahead_ms / 3_600_000:.0f} hours ahead of this machine",
             hint="one of the two clocks is wrong: if it is this machine's, set it (NTP)",
         )
-    return reading.server_time_ms
 
 
 class Recorder:
@@ -275,7 +280,7 @@ class Recorder:
         """Refuse a list that lost most of its symbols, until it was offered several times."""
         if not self._kind.has_symbols:
             return
-        names, left = map(_symbols_of, (before, after))
+        names, left = map(self._symbols_of, (before, after))
         if len(names) < DOUBTED_FROM or len(names & left) * 2 >= len(names):
             self._doubted = None
             return
@@ -287,6 +292,9 @@ class Recorder:
                 f"it lacks {len(names - left)} of {len(names)} symbols; believed when it was answered "
                 f"{self._confirmations} times",
             )
+
+    def _symbols_of(self, members: Json) -> set[str]:
+        return set(map(self._kind.symbol_of, members["symbols"]))
 
     async def _look(self) -> tuple[HeadInfo | None, str | None]:
         """What the head is of, and its ETag where there is an object at all."""
@@ -420,10 +428,6 @@ class Recorder:
         if self._cuts is not None:
             self._cuts.check()
         assert self._doubted is None or self._doubted[1] > 0
-
-
-def _symbols_of(members: Json) -> set[str]:
-    return {each["symbol"] for each in members["symbols"]}
 
 
 def _info(record: Record, reading: Reading) -> HeadInfo:

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from depthcast.cli.metadata.settings import MetadataSettings
 from depthcast.errors import FileMissing, UnknownSymbol
 from depthcast.metadata.history import Found, History
+from depthcast.metadata.kinds import Kind
 from depthcast.metadata.moments import moment_text
 
 T = TypeVar("T")
@@ -41,12 +42,12 @@ async def in_force(history: History, time_ms: int | None) -> Found:
     return found
 
 
-def parts_of(history: History, members: dict[str, Any], symbols: Sequence[str]) -> dict[str, Any]:
+def parts_of(kind: Kind, members: dict[str, Any], symbols: Sequence[str]) -> dict[str, Any]:
     """The members with only these symbols (none: all). Raises :class:`~depthcast.errors.UnknownSymbol`."""
     if not symbols:
         return members
-    by_name = {each["symbol"]: each for each in members.get("symbols", ())}
+    by_name = {kind.symbol_of(each): each for each in members.get("symbols", ())}
     for symbol in symbols:
         if symbol not in by_name:
-            raise UnknownSymbol(symbol, f"{history.kind.name} at that time")
+            raise UnknownSymbol(symbol, f"{kind.name} at that time")
     return {**members, "symbols": [by_name[symbol] for symbol in symbols]}

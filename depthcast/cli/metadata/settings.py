@@ -2,18 +2,20 @@
 
 import os
 import warnings
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from depthcast.cli.settings import own_variables
 from depthcast.errors import BadKey, SettingsError
-from depthcast.files import valid_symbol
+from depthcast.files import BINANCE, SCHEMES, valid_symbol
 from depthcast.metadata.history import MAX_PAGE
-from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS, TRADING_STATUS, Kind, account, commission
+from depthcast.metadata.kinds import Kind, account, commission, public
 from depthcast.metadata.moments import parse_moment
 from depthcast.settings import StoreSettings
+from depthcast.venues.lists import list_of
+from depthcast.venues.rows import Row, binance_row
 
 with warnings.catch_warnings():
     # pydantic warns that ``json`` hides its long deprecated method of that name, which nobody here calls.
@@ -28,8 +30,11 @@ with warnings.catch_warnings():
         json: bool = Field(  # type: ignore[assignment]
             False, description="JSON for machines; of at and show the document itself"
         )
-        kind: Literal["exchangeInfo", "systemStatus", "tradingStatus"] = Field(
-            "exchangeInfo", description="which document"
+        venue: str = Field(BINANCE.venue, description="the exchange: binance, binanceusdm, …")
+        kind: str = Field(
+            "list",
+            description="which document: the exchange's list of symbols (list, or its own name, as "
+            "exchangeInfo or products), tradingStatus, systemStatus",
         )
         account: str = Field("", description="an account by the name that the updaters have for it")
         commission: str = Field(
@@ -52,7 +57,28 @@ with warnings.catch_warnings():
                     raise SettingsError(
                         f"{'--commission' if self.commission else '--account'}: {error}"
                     ) from None
-            return {each.name: each for each in (EXCHANGE_INFO, SYSTEM_STATUS, TRADING_STATUS)}[self.kind]
+            return self._public()
+
+        def row(self, entry: Mapping[str, Any]) -> Row:
+            """An entry of the document that is asked for, if it is a list of symbols."""
+            derived = self.kind == "tradingStatus"
+            return (binance_row if derived else list_of(self.venue).row)(entry)
+
+        def _public(self) -> Kind:
+            scheme = SCHEMES.get(self.venue)
+            if scheme is None:
+                raise SettingsError(
+                    f"--venue: no exchange is called {self.venue!r:.60} here",
+                    hint=f"known are {', '.join(SCHEMES)}",
+                )
+            kinds = public(scheme)
+            named = {"list": kinds[0], **{each.name.removeprefix(scheme.room): each for each in kinds}}
+            if self.kind not in named:
+                raise SettingsError(
+                    f"--kind: {self.venue} has no document {self.kind!r:.60}",
+                    hint=f"it has {', '.join(named)}",
+                )
+            return named[self.kind]
 
 
 def read(argv: Sequence[str], *, program: str, about: str) -> tuple[list[str], MetadataSettings]:

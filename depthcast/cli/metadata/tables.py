@@ -4,7 +4,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from enum import Enum
 from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
@@ -13,9 +12,9 @@ from rich.text import Text
 
 from depthcast.metadata.changes import Change, What
 from depthcast.metadata.document import write_json
-from depthcast.metadata.models import Symbol
 from depthcast.metadata.moments import moment_text
 from depthcast.metadata.record import Record
+from depthcast.venues.rows import Row
 
 _STYLES = {
     What.LISTED: "green",
@@ -44,27 +43,20 @@ def headline(record: Record) -> Text:
     )
 
 
-def symbols_table(symbols: Iterable[Symbol]) -> Table:
+def symbols_table(symbols: Sequence[Row]) -> Table:
     """Symbols with their sizes."""
-    table = _table(
-        "symbol", "status", "tick", "price from", "to", "step", "quantity from", "to", "notional from"
-    )
+    noted = any(each.note for each in symbols)
+    sizes = ("tick", "price from", "to", "step", "quantity from", "to", "notional from")
+    table = _table("symbol", "status", *(["what it is"] if noted else ()), *sizes)
     for each in symbols:
-        price, lot, notional = each.price, each.lot, each.notional
-        sizes: list[Decimal | None] = [None] * 7
-        if price is not None:
-            sizes[:3] = price.tick_size, price.min_price, price.max_price
-        if lot is not None:
-            sizes[3:6] = lot.step_size, lot.min_qty, lot.max_qty
-        if notional is not None:
-            sizes[6] = notional.min_notional
-        table.add_row(Text(each.symbol), _word(each.status), *map(_size, sizes))
+        symbol, status, note, *told = each
+        table.add_row(Text(symbol), Text(status), *([Text(note)] if noted else ()), *map(_size, told))
     return table
 
 
-def counts(symbols: Sequence[Symbol]) -> Text:
+def counts(symbols: Sequence[Row]) -> Text:
     """How many symbols have which status."""
-    found = Counter(_word(each.status) for each in symbols)
+    found = Counter(each.status for each in symbols)
     told = ", ".join(f"{number} {status}" for status, number in found.most_common())
     return Text(f"{len(symbols)} symbols: {told}")
 
@@ -126,10 +118,6 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
-
-
-def _word(value: Any) -> str:
-    return "" if value is None else str(value.value if isinstance(value, Enum) else value)
 
 
 def _size(value: Decimal | None) -> str:
