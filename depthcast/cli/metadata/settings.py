@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from depthcast.cli.settings import own_variables
+from depthcast.cli.settings import VenueName, own_variables
 from depthcast.errors import BadKey, SettingsError
-from depthcast.files import BINANCE, SCHEMES, valid_symbol
+from depthcast.files import SCHEMES, valid_symbol
 from depthcast.metadata.history import MAX_PAGE
 from depthcast.metadata.kinds import Kind, account, commission, public
 from depthcast.metadata.moments import parse_moment
@@ -30,7 +30,7 @@ with warnings.catch_warnings():
         json: bool = Field(  # type: ignore[assignment]
             False, description="JSON for machines; of at and show the document itself"
         )
-        venue: str = Field(BINANCE.venue, description="the exchange: binance, binanceusdm, …")
+        venue: VenueName = Field("binance", description="whose documents")
         kind: str = Field(
             "list",
             description="which document: the exchange's list of symbols (list, or its own name, as "
@@ -65,12 +65,7 @@ with warnings.catch_warnings():
             return (binance_row if derived else list_of(self.venue).row)(entry)
 
         def _public(self) -> Kind:
-            scheme = SCHEMES.get(self.venue)
-            if scheme is None:
-                raise SettingsError(
-                    f"--venue: no exchange is called {self.venue!r:.60} here",
-                    hint=f"known are {', '.join(SCHEMES)}",
-                )
+            scheme = SCHEMES[self.venue]
             kinds = public(scheme)
             named = {"list": kinds[0], **{each.name.removeprefix(scheme.room): each for each in kinds}}
             if self.kind not in named:
