@@ -6,6 +6,7 @@ is compact and spelled plainly, as exchanges write it, comes back byte for byte.
 
 import json
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
@@ -81,6 +82,23 @@ def _after_blanks(text: str, at: int) -> int:
     found = _BLANKS.match(text, at)
     assert found is not None
     return found.end()
+
+
+def let_go(members: Mapping[str, Any]) -> None:
+    """Empty the lists that are members of a document, element by element; what others hold of them stays.
+
+    A list of thousands of symbols as Python values is a million objects. Where they end at once, that is one
+    step of the interpreter: 25 ms of Binance's, for which no other thread runs.
+
+    >>> members = {"symbols": [{"symbol": "A"}], "timezone": "UTC"}
+    >>> let_go(members)
+    >>> members
+    {'symbols': [], 'timezone': 'UTC'}
+    """
+    for held in members.values():
+        if isinstance(held, list):
+            while held:
+                held.pop()
 
 
 def write_json(value: Any) -> bytes:

@@ -26,7 +26,7 @@ from depthcast.errors import BadFile, MalformedAnswer, StoreUnavailable
 from depthcast.files import CONTENT_TYPE as JSON_TYPE
 from depthcast.metadata.changes import changes
 from depthcast.metadata.cuts import Cuts, Wanted
-from depthcast.metadata.document import Json
+from depthcast.metadata.document import Json, let_go
 from depthcast.metadata.kinds import Kind, Reading, keeps_by_itself
 from depthcast.metadata.record import (
     CONTENT_TYPE,
@@ -180,7 +180,7 @@ class Recorder:
         :class:`~depthcast.errors.StoreError` where the store cannot be read, and
         :class:`~depthcast.errors.BadFile` where what it holds is damaged and cannot be mended from here.
         """
-        reading = self._kind.read(body)
+        reading = await self._aside(self._kind.read, body)
         observed_ms = seen_at(self._kind, reading, max(self._wall_ms(), observed_ms), observed_ms)
         async with self._one_at_a_time:
             for _ in range(self._tries):
@@ -256,12 +256,19 @@ class Recorder:
         if head is not None:
             before = head.recorded
             members = self._kind.parse(before.document)
-            told = changes(members, after)
+            try:
+                told = changes(members, after)
+                if told:
+                    self._doubt(members, after, fingerprint)
+            finally:
+                let_go(members)
+                let_go(after)
             if not told:
                 return None
-            self._doubt(members, after, fingerprint)
             sequence, previous = before.record.sequence + 1, before.record.sha256
             observed_ms = max(observed_ms, before.record.observed_ms + 1)
+        else:
+            let_go(after)
         record = Record(
             self._kind.name,
             sequence,

@@ -31,7 +31,7 @@ from depthcast.errors import (
 )
 from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.files import BINANCE, MAX_NUMBER, Scheme, valid_symbol
-from depthcast.metadata.document import LONG_CHARACTERS, read_json
+from depthcast.metadata.document import LONG_CHARACTERS, let_go, read_json
 from depthcast.venues import Ack, Event, ExchangeInfo, Ignored, RequestFailed, Shutdown, SymbolInfo
 
 REST_URL: Final = "https://data-api.binance.vision"
@@ -292,7 +292,7 @@ event_time_ms=0, transaction_time_ms=0)
     def parse_exchange_info(self, body: bytes) -> ExchangeInfo:
         """``{"rateLimits":[…],"symbols":[…],…}``. Raises :class:`~depthcast.errors.MalformedAnswer`."""
         url = f"{self.rest_url}/api/v3/exchangeInfo"
-        answer = json_object(url, body) if len(body) < LONG_CHARACTERS else _long_object(url, body)
+        answer = listing_object(url, body)
         try:
             symbols = {
                 entry["symbol"]: SymbolInfo(
@@ -308,6 +308,8 @@ event_time_ms=0, transaction_time_ms=0)
             weight = weight_per_minute(answer["rateLimits"], REQUEST_WEIGHT_PER_MINUTE)
         except (KeyError, TypeError, ZeroDivisionError) as error:
             raise MalformedAnswer(url, f"{type(error).__name__} at {error!s:.200}") from None
+        finally:
+            let_go(answer)
         return ExchangeInfo(symbols, weight, body)
 
 
@@ -510,8 +512,10 @@ def json_object(url: str, body: bytes) -> dict[str, Any]:
     return answer
 
 
-def _long_object(url: str, body: bytes) -> dict[str, Any]:
-    """As :func:`json_object`, in pieces between which other threads have their turn."""
+def listing_object(url: str, body: bytes) -> dict[str, Any]:
+    """As :func:`json_object`; a long body in pieces, between which other threads have their turn."""
+    if len(body) < LONG_CHARACTERS:
+        return json_object(url, body)
     try:
         answer = read_json(body)
     except ValueError:

@@ -19,10 +19,12 @@ import orjson
 from depthcast.errors import MalformedAnswer, MalformedFrame
 from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.files import BINANCE_USDM, MAX_NUMBER, Scheme, covering_limit
+from depthcast.metadata.document import let_go
 from depthcast.venues import Event, ExchangeInfo, SymbolInfo
 from depthcast.venues.binance import (
     Binance,
     json_object,
+    listing_object,
     other_frame,
     plain,
     symbol_of,
@@ -191,7 +193,7 @@ event_time_ms=9, transaction_time_ms=8)
         Prices and quantities were seen to be padded as the steps of their filters are written.
         """
         url = f"{self.rest_url}{self._root}exchangeInfo"
-        answer = json_object(url, body)
+        answer = listing_object(url, body)
         try:
             symbols = {
                 entry["symbol"]: SymbolInfo(
@@ -207,6 +209,8 @@ event_time_ms=9, transaction_time_ms=8)
             weight = weight_per_minute(answer["rateLimits"], REQUEST_WEIGHT_PER_MINUTE)
         except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
             raise MalformedAnswer(url, f"{type(error).__name__} at {error!s:.200}") from None
+        finally:
+            let_go(answer)
         return ExchangeInfo(symbols, weight, body)
 
 
