@@ -145,6 +145,8 @@ def test_a_module_that_no_one_imports_is_an_entry_point() -> None:
         and name not in PACKAGES
         and not name.startswith("depthcast.cli.")
         and name != "depthcast.ccxt.aio"
+        # Typed values of a venue's documents are there for programs.
+        and not name.endswith("_models")
     }
     assert orphans == set()
 
