@@ -13,9 +13,11 @@ from rich.table import Table
 
 from depthcast.errors import SettingsError
 from depthcast.files import LIMITS, MAX_LIMIT
+from depthcast.heat.zooms import suits
 from depthcast.plan import Bill, Prices, Workload, bill, load_prices
 from depthcast.plan.workload import LEVEL_BYTES, Kind, Purpose
 from depthcast.settings import Counts, Settings
+from depthcast.tape.keys import LENGTH_S
 
 _ABOUT: Final = (
     "Reckon what symbols, limits, cadence and replicas make of requests, storage and traffic, and what "
@@ -102,6 +104,13 @@ with warnings.catch_warnings():
         )
         list_bytes: float = Field(4_000_000.0, ge=0, description="bytes of the exchange's list of symbols")
         history_days: float = Field(400.0, ge=0, description="how many days changes are kept")
+        tape: Annotated[int, BeforeValidator(_counted)] = Field(
+            0, ge=0, description="how many of the symbols are taped, or their names"
+        )
+        tape_segment_s: int = Field(LENGTH_S, ge=1, description="as of the updater")
+        tape_days: float = Field(30.0, ge=0, description="how many days the tape is kept")
+        heatmap: bool = Field(True, description="as of the updater: tiles are made of what is taped")
+        heat_days: float = Field(30.0, ge=0, description="how many days the heatmap's tiles are kept")
         readers: int = Field(0, ge=0, description="clients on the internet")
         reads_per_s: float = Field(1.0, ge=0, description="books that each client asks for a second")
         read_limit: int = Field(100, ge=1, le=MAX_LIMIT, description="levels of the books they ask for")
@@ -179,6 +188,11 @@ def workload(settings: PlanSettings, *, floor_ms: int = 0) -> Workload:
         change_bytes=settings.change_bytes,
         list_bytes=settings.list_bytes,
         history_days=settings.history_days,
+        taped=min(settings.tape, settings.symbols),
+        segment_s=settings.tape_segment_s,
+        heatmap=settings.heatmap and suits(settings.tape_segment_s),
+        tape_days=settings.tape_days,
+        heat_days=settings.heat_days,
         readers=settings.readers,
         reads_per_s=settings.reads_per_s,
         read_limit=settings.read_limit,

@@ -66,9 +66,18 @@ def _bytes(prices: Prices, workload: Workload, flows: list[Flow], outside: bool)
     def month_gb(*kinds: Kind) -> float:
         return sum(flow.bytes_per_s for flow in flows if flow.kind in kinds) * MONTH_S / GB
 
-    stored_gb, read_gb = workload.stored_bytes / GB, month_gb(Kind.GET)
-    charged_gb = max(0.0, stored_gb - prices.free_storage_gb)
-    yield Item("kept", stored_gb, "GB", charged_gb * prices.storage_per_gb)
+    read_gb = month_gb(Kind.GET)
+    kept = {
+        "kept": workload.stored_bytes,
+        "tape kept": workload.tape_bytes,
+        "heatmap kept": workload.heat_bytes,
+    }
+    stored_gb = sum(kept.values()) / GB
+    # What is free is shared here, too.
+    part = max(0.0, 1 - prices.free_storage_gb / stored_gb)
+    for what, count in kept.items():
+        if count or what == "kept":
+            yield Item(what, count / GB, "GB", part * count / GB * prices.storage_per_gb)
     yield Item("written", month_gb(Kind.PUT), "GB", month_gb(Kind.PUT) * prices.upload_per_gb)
     yield Item("read", read_gb, "GB", read_gb * prices.retrieval_per_gb)
     internet_gb = workload.served_bytes_per_s * MONTH_S / GB + (read_gb if outside else 0.0)

@@ -14,7 +14,9 @@ formulas rest on:
   however often (:mod:`server.hot`);
 * one replica compares each answer about the exchange with the newest change, by two small reads
   (:mod:`depthcast.metadata.recorder`), and every replica looks at the stored list
-  (:mod:`updater.listings`), as every server does while somebody asks for it.
+  (:mod:`updater.listings`), as every server does while somebody asks for it;
+* of a symbol that is taped one replica writes each segment and enters it into its day's index, each of the
+  others looks once, and the heatmap's tiles are made of what was written (:mod:`depthcast.plan.recording`).
 
 Left out, as less than a hundredth of the rest: lost writes and the looks that follow them, patrols, marks,
 what a change of the exchange's rules makes of reads.
@@ -27,6 +29,8 @@ from enum import Enum
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from depthcast.plan.recording import KEYFRAME_BYTES, UPDATE_BYTES, Recording
 
 BEAT_EVERY_S: Final = 1.0
 FLEET_READ_EVERY_S: Final = 0.5
@@ -96,6 +100,10 @@ class Purpose(Enum):
     LISTS = "list of symbols looked at"
     POLLS = "polls compared"
     CHANGES = "changes recorded"
+    TAPE = "tape written"
+    TAPE_READ = "tape looked at"
+    HEAT = "heatmap written"
+    HEAT_READ = "heatmap's tape and tiles read"
     STARTS = "replicas start"
 
 
@@ -115,7 +123,8 @@ class Workload:
     ``redundancy`` 0 means all replicas. ``hot_files`` are those that each server is asked for all the time,
     ``None``: all; ``starts`` are those of each replica in a month. ``readers`` ask ``reads_per_s`` times a
     second for ``read_limit`` levels and are on the internet. ``symbols_every_s`` 0 means that the exchange's
-    list is not followed, ``system_status_every_s`` 0 that its status is not asked for; ``changes_per_day``
+    list is not followed, ``system_status_every_s`` 0 that its status is not asked for; ``taped`` symbols are
+    recorded, in segments of ``segment_s``, with a heatmap or not; ``changes_per_day``
     are those of all documents together, of ``change_bytes`` each as they are kept, and of ``list_bytes`` as
     a whole. Raises ``ValueError`` for what makes no sense.
     """
@@ -144,6 +153,14 @@ class Workload:
     change_bytes: float = 150_000.0
     list_bytes: float = 4_000_000.0
     history_days: float = 400.0
+    # The tape
+    taped: int = 0
+    segment_s: float = 60.0
+    keyframe_bytes: float = KEYFRAME_BYTES
+    update_bytes: float = UPDATE_BYTES
+    heatmap: bool = True
+    tape_days: float = 30.0
+    heat_days: float = 30.0
     # The readers
     readers: int = 0
     reads_per_s: float = 1.0
@@ -162,6 +179,10 @@ class Workload:
         kept = (self.symbols_every_s, self.system_status_every_s, self.changes_per_day, self.history_days)
         if min(*kept, self.change_bytes, self.list_bytes) < 0:
             raise ValueError("what the exchange says of itself should not be less than 0")
+        if not 0 <= self.taped <= self.symbols or self.segment_s <= 0:
+            raise ValueError("no more symbols are taped than there are, in segments that have a length")
+        if min(self.tape_days, self.heat_days, self.keyframe_bytes, self.update_bytes) < 0:
+            raise ValueError("what is taped should not be less than 0")
         if not all(0 < share <= 1 for share in self.changes.values()):
             raise ValueError("shares of updates should be greater than 0 and at most 1")
 
@@ -181,6 +202,21 @@ class Workload:
         """What is kept: every file once, the heartbeats, and the history of as many days as it is kept."""
         files = self.symbols * sum(map(self.file_bytes, self.every_s)) + self.replicas * self._beat_bytes
         return files + self.history_bytes
+
+    @property
+    def recording(self) -> Recording:
+        """What is recorded of one symbol."""
+        return Recording(self.updates_per_s, self.segment_s, self.keyframe_bytes, self.update_bytes)
+
+    @property
+    def tape_bytes(self) -> float:
+        """Bytes of the tape, of as many days as it is kept."""
+        return self.taped * self.tape_days * self.recording.day_bytes
+
+    @property
+    def heat_bytes(self) -> float:
+        """Bytes of the heatmap, of as many days as it is kept."""
+        return self.taped * self.heat_days * self.recording.heat_day_bytes if self.heatmap else 0.0
 
     @property
     def history_bytes(self) -> float:
@@ -268,6 +304,8 @@ class Workload:
         listed_per_s = self.replicas / SYMBOLS_LISTED_EVERY_S + self.servers / SERVER_LISTS_EVERY_S
         yield Flow(Purpose.LISTINGS, Kind.LIST, pages * listed_per_s, 0.0)
         yield from self._metadata()
+        if self.taped:
+            yield from self._tape()
         yield self._starts()
 
     def _writes(self) -> Flow:
@@ -313,6 +351,17 @@ class Workload:
             CHANGE_WRITES * changes_per_s,
             changes_per_s * (2 * self.change_bytes + self.list_bytes),
         )
+
+    def _tape(self) -> Iterator[Flow]:
+        each = self.recording
+        puts, gets = self.taped * each.puts_per_s, self.taped * each.gets_per_s
+        looks = self.taped * (self.holders - 1) / self.segment_s
+        yield Flow(Purpose.TAPE, Kind.PUT, puts, self.taped * each.written_per_s)
+        yield Flow(Purpose.TAPE_READ, Kind.GET, gets + looks, self.taped * each.read_per_s + looks)
+        if self.heatmap:
+            puts, gets = self.taped * each.heat_puts_per_s, self.taped * each.heat_gets_per_s
+            yield Flow(Purpose.HEAT, Kind.PUT, puts, self.taped * each.heat_written_per_s)
+            yield Flow(Purpose.HEAT_READ, Kind.GET, gets, self.taped * each.heat_read_per_s)
 
     def _starts(self) -> Flow:
         starts_per_s = self.replicas * self.starts / MONTH_S
