@@ -17,7 +17,7 @@ from depthcast.heat.zooms import suits
 from depthcast.plan import Bill, Prices, Workload, bill, load_prices
 from depthcast.plan.workload import LEVEL_BYTES, Kind, Purpose
 from depthcast.settings import Counts, Settings
-from depthcast.tape.keys import LENGTH_S
+from depthcast.tape.keys import LENGTH_S, valid_length
 
 _ABOUT: Final = (
     "Reckon what symbols, limits, cadence and replicas make of requests, storage and traffic, and what "
@@ -127,6 +127,13 @@ with warnings.catch_warnings():
             if not all(1 <= limit <= MAX_LIMIT for limit in limits):
                 raise ValueError(f"should be limits from 1 to {MAX_LIMIT}")
             return tuple(sorted(set(limits)))
+
+        @field_validator("tape_segment_s")
+        @classmethod
+        def _divides_a_day(cls, length_s: int) -> int:
+            if not valid_length(length_s):
+                raise ValueError("should divide a day")
+            return length_s
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """``Recording``: what the tape and the heatmap of one symbol make of requests and bytes. Pure.
 
-* A segment is written once, when it is finished, and entered into its day's index, which is read before, as is
-  the index of days (:mod:`updater.tape.writing`).
-* Of a segment that was written the tile of its minute is made, and the tile of its hour again with that minute
-  in it; with each hour that of its day (:mod:`depthcast.heat.album`). The segment is read for it, and the tile
-  that is made again.
+* A segment is written once, when it is finished, and entered into its day's index, which is read before, as
+  is the index of days (:mod:`updater.tape.writing`).
+* Of a segment that was written the tile of its minute is made, and the tile of its hour again with that
+  minute in it; with each hour that of its day (:mod:`depthcast.heat.album`). The segment is read for it, and
+  the tile that is made again.
 
 Bytes are those of ETHUSDT as recorded on 2024-08-08, ten updates a second and 5,300 levels a side; of a tile
 that is made again and grows meanwhile half of its size is reckoned.
@@ -87,14 +87,19 @@ class Recording:
 
     @property
     def heat_puts_per_s(self) -> float:
-        """Writes a second: with each minute its tile and the hour's, with each hour the day's and the list."""
+        """Writes a second: with each minute its tile and the hour's, with each hour the day's and the
+        list."""
         return 2 / _MINUTE_S + 2 / _HOUR_S
 
     @property
     def heat_gets_per_s(self) -> float:
-        """Reads a second: each segment, with each minute the hour's tile, with each hour the day's and the
-        list."""
-        return 1 / self.segment_s + 1 / _MINUTE_S + 2 / _HOUR_S
+        """Reads a second: with each segment all of its minute, with each minute the hour's tile, with each
+        hour the day's and the list."""
+        return self._segments_read_per_s + 1 / _MINUTE_S + 2 / _HOUR_S
+
+    @property
+    def _segments_read_per_s(self) -> float:
+        return max(1.0, _MINUTE_S / self.segment_s) / self.segment_s
 
     @property
     def heat_written_per_s(self) -> float:
@@ -106,4 +111,4 @@ class Recording:
     def heat_read_per_s(self) -> float:
         """Bytes of the reads."""
         tiles = HOUR_TILE_BYTES / 2 / _MINUTE_S + DAY_TILE_BYTES / 2 / _HOUR_S
-        return self.segment_bytes / self.segment_s + tiles
+        return self.segment_bytes * self._segments_read_per_s + tiles

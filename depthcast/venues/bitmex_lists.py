@@ -18,7 +18,7 @@ import orjson
 
 from depthcast.errors import MalformedAnswer
 from depthcast.symbol_list import Layout
-from depthcast.venues.rows import Row, size_of, text_of
+from depthcast.venues.shown import Shown, size_of, text_of
 
 LIST_PATH: Final = "/api/v1/instrument/active"
 TIME_PATH: Final = "/api/v1"
@@ -103,7 +103,7 @@ def parse_time(body: bytes) -> int:
     return time_ms
 
 
-def row(entry: Mapping[str, Any]) -> Row:
+def row(entry: Mapping[str, Any]) -> Shown:
     """An instrument; its note is its type, its currency and when it expires. Quantities are contracts.
 
     >>> row({"symbol": "XBTZ26", "state": "Open", "typ": "FFCCSX", "settlCurrency": "XBt", "lotSize": 100,
@@ -112,7 +112,7 @@ def row(entry: Mapping[str, Any]) -> Row:
     """
     expiry = text_of(entry, "expiry")[:10]
     note = (text_of(entry, "typ"), text_of(entry, "settlCurrency"), f"until {expiry}" if expiry else "")
-    return Row(
+    return Shown(
         text_of(entry, "symbol"),
         text_of(entry, "state"),
         " ".join(filter(None, note)),

@@ -19,7 +19,7 @@ import orjson
 
 from depthcast.errors import MalformedAnswer
 from depthcast.symbol_list import Layout
-from depthcast.venues.rows import Row, size_of, text_of
+from depthcast.venues.shown import Shown, size_of, text_of
 
 LIST_PATH: Final = "/products"
 TIME_PATH: Final = "/time"
@@ -49,14 +49,14 @@ def parse_time(body: bytes) -> int:
     return round(epoch_s * 1000)
 
 
-def row(entry: Mapping[str, Any]) -> Row:
+def row(entry: Mapping[str, Any]) -> Shown:
     """A product; its note is what is restricted of it.
 
     >>> row({"id": "A-B", "status": "online", "quote_increment": "0.01", "post_only": True})[:4]
     ('A-B', 'online', 'post_only', Decimal('0.01'))
     """
     tick: Decimal | None = size_of(entry, "quote_increment")
-    return Row(
+    return Shown(
         text_of(entry, "id"),
         text_of(entry, "status"),
         " ".join(name for name in _FLAGS if entry.get(name) is True),

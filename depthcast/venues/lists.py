@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, COINBASE
 from depthcast.symbol_list import LAYOUT, Layout
 from depthcast.venues import bitmex_lists, coinbase_lists
-from depthcast.venues.rows import Row, binance_row
+from depthcast.venues.shown import Shown, binance_row
 
 
 class Clock(NamedTuple):
@@ -35,7 +35,7 @@ class VenueList(NamedTuple):
     path: str
     layout: Layout
     clock: Clock | None
-    row: Callable[[Mapping[str, Any]], Row]
+    row: Callable[[Mapping[str, Any]], Shown]
 
 
 _SPOT: Final = VenueList("exchangeInfo", "/api/v3/exchangeInfo", LAYOUT, None, binance_row)

@@ -15,7 +15,7 @@ from depthcast.metadata.kinds import Kind, account, commission, public
 from depthcast.metadata.moments import parse_moment
 from depthcast.settings import StoreSettings
 from depthcast.venues.lists import list_of
-from depthcast.venues.rows import Row, binance_row
+from depthcast.venues.shown import Shown, binance_row
 
 with warnings.catch_warnings():
     # pydantic warns that ``json`` hides its long deprecated method of that name, which nobody here calls.
@@ -59,7 +59,7 @@ with warnings.catch_warnings():
                     ) from None
             return self._public()
 
-        def row(self, entry: Mapping[str, Any]) -> Row:
+        def row(self, entry: Mapping[str, Any]) -> Shown:
             """An entry of the document that is asked for, if it is a list of symbols."""
             derived = self.kind == "tradingStatus"
             return (binance_row if derived else list_of(self.venue).row)(entry)

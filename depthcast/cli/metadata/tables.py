@@ -14,7 +14,7 @@ from depthcast.metadata.changes import Change, What
 from depthcast.metadata.document import write_json
 from depthcast.metadata.moments import moment_text
 from depthcast.metadata.record import Record
-from depthcast.venues.rows import Row
+from depthcast.venues.shown import Shown
 
 _STYLES = {
     What.LISTED: "green",
@@ -43,7 +43,7 @@ def headline(record: Record) -> Text:
     )
 
 
-def symbols_table(symbols: Sequence[Row]) -> Table:
+def symbols_table(symbols: Sequence[Shown]) -> Table:
     """Symbols with their sizes."""
     noted = any(each.note for each in symbols)
     sizes = ("tick", "price from", "to", "step", "quantity from", "to", "notional from")
@@ -54,7 +54,7 @@ def symbols_table(symbols: Sequence[Row]) -> Table:
     return table
 
 
-def counts(symbols: Sequence[Row]) -> Text:
+def counts(symbols: Sequence[Shown]) -> Text:
     """How many symbols have which status."""
     found = Counter(each.status for each in symbols)
     told = ", ".join(f"{number} {status}" for status, number in found.most_common())

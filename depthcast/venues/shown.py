@@ -1,11 +1,11 @@
-"""``Row``: one symbol of a venue's list as people are shown it, in the same columns for all venues. Pure."""
+"""``Shown``: one symbol of a venue's list as people are shown it, in the same columns for all. Pure."""
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 
-class Row(NamedTuple):
+class Shown(NamedTuple):
     """One symbol. ``note``: what else is to be known of it, in a few words; sizes are ``None`` where none are
     told."""
 
@@ -43,7 +43,7 @@ def text_of(entry: Mapping[str, Any], name: str) -> str:
     return held if isinstance(held, str) else ""
 
 
-def binance_row(entry: Mapping[str, Any]) -> Row:
+def binance_row(entry: Mapping[str, Any]) -> Shown:
     """An entry of any of Binance's lists: of futures its note is the kind of contract.
 
     >>> filters = [{"filterType": "PRICE_FILTER", "tickSize": "0.10"}]
@@ -58,7 +58,7 @@ def binance_row(entry: Mapping[str, Any]) -> Row:
     }
     price, lot = filters.get("PRICE_FILTER", {}), filters.get("LOT_SIZE", {})
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}
-    return Row(
+    return Shown(
         text_of(entry, "symbol"),
         text_of(entry, "status") or text_of(entry, "contractStatus"),
         text_of(entry, "contractType"),

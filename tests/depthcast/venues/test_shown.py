@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from depthcast.venues.rows import Row, binance_row, size_of, text_of
+from depthcast.venues.shown import Shown, binance_row, size_of, text_of
 
 
 @pytest.mark.parametrize(
@@ -32,15 +32,15 @@ def test_a_symbol_of_spot_and_a_contract_have_the_same_columns() -> None:
     sizes = tuple(map(Decimal, ("0.01", "0.1", "9", "0.5", "2", "8", "5")))
     spot = {"symbol": "A", "status": "HALT"}
     notional = {"filterType": "NOTIONAL", "minNotional": "5"}
-    assert binance_row({**spot, "filters": [price, lot, notional]}) == Row("A", "HALT", "", *sizes)
+    assert binance_row({**spot, "filters": [price, lot, notional]}) == Shown("A", "HALT", "", *sizes)
     contract = {"symbol": "A_PERP", "contractStatus": "TRADING", "contractType": "PERPETUAL"}
     least = {"filterType": "MIN_NOTIONAL", "notional": "5"}
-    assert binance_row({**contract, "filters": [price, lot, least]}) == Row(
+    assert binance_row({**contract, "filters": [price, lot, least]}) == Shown(
         "A_PERP", "TRADING", "PERPETUAL", *sizes
     )
 
 
 @pytest.mark.parametrize("filters", [None, {}, [5], [{"filterType": "LOT_SIZE", "minQty": {}}]])
 def test_filters_that_are_none_leave_cells_empty(filters: Any) -> None:
-    assert binance_row({"symbol": 5, "filters": filters}) == Row("", "")
+    assert binance_row({"symbol": 5, "filters": filters}) == Shown("", "")
     assert text_of({"x": 5}, "x") == ""
