@@ -18,9 +18,13 @@ class SystemClock:
 
 
 class ManualClock:
-    """Stands still until it is advanced."""
+    """Stands still until it is advanced.
 
-    def __init__(self, start_ms: int = 1_800_000_000_000) -> None:
+    It begins in September 2026: whoever compares the exchange's time with the machine's finds it behind, as
+    of a list that was kept, and not ahead, which is taken for a clock that is wrong.
+    """
+
+    def __init__(self, start_ms: int = 1_790_000_000_000) -> None:
         self._now_ms = start_ms
 
     def wall_ms(self) -> int:

@@ -56,7 +56,7 @@ async def at_once(work: Any, /, *given: Any) -> Any:
     return work(*given)
 
 
-@pytest.mark.parametrize("segment_s", [60, 20])
+@pytest.mark.parametrize("segment_s", [60, 30])
 async def test_an_hour_of_real_writers_asks_what_is_planned(segment_s: int) -> None:
     store = Counting()
     writer = SegmentWriter(store, "binance", replica="a", aside=at_once)
