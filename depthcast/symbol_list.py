@@ -118,10 +118,15 @@ class SymbolList:
             raise BadFile(EXCHANGE_INFO_KEY, "it has no serverTime")
         return cls(body[: found.start(1)], int(found[1]), body[found.end(1) :], layout)
 
-    @property
-    def before_entries(self) -> bytes:
-        """What stands before the rest, with the digits of the time in it."""
-        return self.before if self.server_time_ms is None else b"%s%d" % (self.before, self.server_time_ms)
+    def beginning(self, *, in_us: bool = False) -> bytes:
+        """What stands before ``after``, the digits of the time at its end; ``in_us``: in microseconds.
+
+        >>> SymbolList.of(b'{"serverTime":17,"symbols":[]}').beginning(in_us=True)
+        b'{"serverTime":17000'
+        """
+        if self.server_time_ms is None:
+            return self.before
+        return b"%s%d%s" % (self.before, self.server_time_ms, b"000" * in_us)
 
     def divide(self) -> "Divided":
         """Parse the symbols: O(bytes), about 20 ms for each 1,000 of Binance's.

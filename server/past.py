@@ -217,7 +217,7 @@ class Past:
         if after is None:
             return refusal(UNKNOWN_SYMBOL)
         whole = opened.listing.whole
-        body = b"%s%d%s%s" % (whole.before, whole.server_time_ms, b"000" * in_us, after)
+        body = whole.beginning(in_us=in_us) + after
         return await _given(body, opened.found, accept_encoding)
 
     async def _document_at(self, kind: Kind, at_ms: int | None, accept_encoding: bytes | None) -> Answer:

@@ -106,7 +106,7 @@ class Cuts:
         except BadFile:
             return None
         entries = {entry.symbol: entry.body for entry in divided.entries}
-        before, behind = listing.before_entries + divided.between, divided.behind
+        before, behind = listing.beginning() + divided.between, divided.behind
         if layout.alone:
             before = behind = b""
         gone = {symbol for symbol in (*known, *recorded.record.symbols) if symbol not in entries}

@@ -77,7 +77,7 @@ def test_a_contract_reads_as_documented() -> None:
 def test_a_contract_of_which_little_is_told_says_so() -> None:
     contract = Contract({"symbol": "A", "status": "ON_THE_MOON", "contractType": ""})
     assert (contract.status, contract.contract_type) == ("ON_THE_MOON", "")
-    assert contract.price is contract.lot is contract.market_lot is contract.min_notional is None
+    assert [contract.price, contract.lot, contract.market_lot, contract.min_notional] == [None] * 4
     assert contract.delivery_date is None
 
 
@@ -123,8 +123,12 @@ def test_an_instrument_reads_as_documented() -> None:
     assert (one.underlying, one.quote_currency, one.settlement_currency) == ("XBT", "USD", "XBt")
     assert one.listing == datetime(2026, 6, 26, 12, tzinfo=UTC)
     assert one.expiry == one.settle == datetime(2026, 12, 25, 12, tzinfo=UTC)
-    assert (one.tick_size, one.lot_size, one.max_order_qty) == (Decimal("0.5"), 100, 10_000_000)
-    assert (one.max_price, one.multiplier) == (1_000_000, -100_000_000)
+    assert (one.tick_size, one.lot_size, one.max_order_qty) == (
+        Decimal("0.5"),
+        Decimal(100),
+        Decimal(10_000_000),
+    )
+    assert (one.max_price, one.multiplier) == (Decimal(1_000_000), -100_000_000)
     assert (one.is_inverse, one.is_quanto) == (True, False)
     assert (one.initial_margin, one.maintenance_margin) == (Decimal("0.01"), Decimal("0.005"))
     assert (one.maker_fee, one.taker_fee, one.settlement_fee) == tuple(
