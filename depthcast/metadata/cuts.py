@@ -109,9 +109,10 @@ class Cuts:
         before, behind = listing.beginning() + divided.between, divided.behind
         if layout.alone:
             before = behind = b""
-        gone = {symbol for symbol in (*known, *recorded.record.symbols) if symbol not in entries}
+        # What is not published (any more) may have a file from when it was: that is not left behind.
+        touched = set(filter(keeps_by_itself, (*known, *recorded.record.symbols)))
         cuts = []
-        for symbol in sorted(wanted | set(filter(keeps_by_itself, gone))):
+        for symbol in sorted(wanted | touched):
             body = b"".join((before, entries.get(symbol, layout.absent), behind))
             fingerprint = digest_of(body) if layout.alone else self._kind.read(body).fingerprint
             if known.get(symbol) != fingerprint:

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from depthcast.errors import StoreError
+from depthcast.files import COINBASE
 from depthcast.metadata.cuts import Cuts
-from depthcast.metadata.kinds import EXCHANGE_INFO
+from depthcast.metadata.kinds import EXCHANGE_INFO, exchange_info
 from depthcast.metadata.record import HeadInfo, Recorded
 from depthcast.metadata.recorder import Offering, Recorder
 from depthcast.store import Outcome, PutResult
 from depthcast.store.memory import MemoryStore
 from depthcast.symbol_list import Divided, SymbolList
-from tests.depthcast.metadata.documents import listing, symbol
+from tests.depthcast.metadata.documents import compact, listing, symbol
 from tests.depthcast.metadata.test_recorder import NOW, Shelf, offer, recorder_on
 
 ETH, BTC, CHINESE = symbol("ETHUSDT"), symbol("BTCUSDT"), symbol("币安人生USDT")
@@ -131,3 +132,38 @@ async def test_the_list_is_divided_beside_the_event_loop(
     assert await cut_of(store, "ETHUSDT") == listing(NOW, ETH)
     assert len(where) == 1
     assert threading.main_thread() not in where
+
+
+async def test_the_file_of_a_symbol_that_is_published_no_more_is_not_left_behind(store: Shelf) -> None:
+    await offer(cutting(store, "ETHUSDT", "BTCUSDT"), listing(NOW, ETH, BTC, CHINESE))
+    # Another replica, begun while it was halted, does not publish it.
+    halted = symbol("ETHUSDT", "HALT")
+    later = cutting(store, "BTCUSDT")
+    await offer(later, listing(NOW + 1, halted, BTC, CHINESE))
+    assert await cut_of(store, "ETHUSDT") == listing(NOW + 1, halted)
+    await offer(later, listing(NOW + 2, halted, BTC, symbol("币安人生USDT", "HALT")))
+    assert await cut_of(store, "币安人生USDT") is None
+
+
+async def test_where_the_exchange_answers_an_entry_alone_the_file_is_that(store: Shelf) -> None:
+    kind = exchange_info(COINBASE)
+    btc, eth = ({"id": name, "status": "online", "base_increment": "0.1"} for name in ("BTC-USD", "ETH-USD"))
+    recorder = recorder_on(store, kind, cuts=lambda: {"BTC-USD", "ETH-USD"})
+    await offer(recorder, compact([btc, eth]))
+    for entry in (btc, eth):
+        found = await store.get(kind.cut_key(str(entry["id"])))
+        assert found is not None
+        assert found.body == compact(entry)
+    assert (await recorder.offer(compact([eth, btc]), NOW + 1)).offering is Offering.UNCHANGED
+    gone = await recorder.offer(compact([eth | {"base_increment": "0.01"}]), NOW + 2)
+    assert gone.record is not None
+    assert [change.path for change in gone.record.changes] == [
+        "symbols/BTC-USD",
+        "symbols/ETH-USD/base_increment",
+    ]
+    found = await store.get(kind.cut_key("BTC-USD"))
+    assert found is not None
+    assert found.body == b'{"message":"NotFound"}'
+    assert [key for key in store.writes if "changes/" in key][-1].startswith(
+        "history/coinbaseexchange/products/"
+    )
