@@ -12,8 +12,9 @@ What it promises:
   that something was lost: :class:`~depthcast.errors.BookSpoiled`.
 * **All or nothing.** A message that is refused changes nothing.
 
-Rows of a side share no price at the venue. Where some did, they would stand in the order of their ids, and as
-one level whose size is their sum.
+Rows of a side share no price at the venue. Where some do, they stand in the order of their ids, and as one
+level whose size is their sum; that is borne while the engine's time stands, which may tell what comes before
+what goes, and is a fault of the book beyond: most likely a deletion was lost.
 
 What it leaves to others: which message may follow which (:mod:`depthcast.unsequenced`), and where files go.
 
@@ -76,13 +77,15 @@ class _Side:
     The key is the price, of asks with its sign turned round, so that the greatest is the best on both sides.
     """
 
-    __slots__ = ("buy", "by_id", "keys", "order")
+    __slots__ = ("buy", "by_id", "doubles", "keys", "order")
 
     def __init__(self, *, buy: bool) -> None:
         self.buy = buy
         self.by_id: dict[int, _Row] = {}
         self.keys: list[float] = []
         self.order: list[_Row] = []
+        self.doubles: int = 0
+        """How many rows have the price of another one beside them."""
 
     def made(self, row: Row) -> _Row:
         """A row that is not there yet. Raises BadLevel."""
@@ -108,8 +111,10 @@ class _Side:
         self.by_id[row.id] = row
         at = bisect_left(self.keys, row.key)
         order = self.order
-        while at < len(order) and self.keys[at] == row.key and order[at].id > row.id:
-            at += 1
+        if at < len(order) and self.keys[at] == row.key:
+            self.doubles += 1
+            while at < len(order) and self.keys[at] == row.key and order[at].id > row.id:
+                at += 1
         self.keys.insert(at, row.key)
         order.insert(at, row)
         return len(order) - at
@@ -123,6 +128,8 @@ class _Side:
             at += 1
         away = len(order) - at
         del self.keys[at], order[at]
+        if self.doubles:
+            self.doubles -= row.key in self.keys[max(0, at - 1) : at + 1]
         return away
 
     def load(self, rows: list[_Row]) -> None:
@@ -131,6 +138,7 @@ class _Side:
         self.order = rows
         self.keys = [row.key for row in rows]
         self.by_id = {row.id: row for row in rows}
+        self.doubles = len(rows) - len(set(self.keys))
 
     def top(self, count: int) -> list[tuple[float, int]]:
         """The best ``count`` levels, best first, as numbers: price and size."""
@@ -168,6 +176,7 @@ class _Side:
         assert self.keys == sorted(self.keys), "rows are not ordered by price"
         assert {row.id: row for row in self.order} == self.by_id, "a row is in one place and not in the other"
         assert len(self.order) == len(self.by_id), "a row stands twice"
+        assert self.doubles == len(self.keys) - len(set(self.keys)), "rows that share a price are miscounted"
         for row in self.order:
             assert row.key == self.key(row.price), "a key is not its price"
             assert row.size > 0, "a row of nothing"
@@ -183,7 +192,16 @@ class RowBook:
     ([['2.55', '4'], ['2.5', '5']], [['2.6', '8']])
     """
 
-    __slots__ = ("_asks", "_bids", "event_time_ms", "symbol", "touched", "update_id")
+    __slots__ = (
+        "_asks",
+        "_bids",
+        "_complete",
+        "_doubled_at_ms",
+        "event_time_ms",
+        "symbol",
+        "touched",
+        "update_id",
+    )
 
     unsettled: Final = 0
     """Nothing of it waits to be written."""
@@ -198,6 +216,9 @@ class RowBook:
         """The venue's clock of the last change in it, in ms since 1970; 0 where that is not known."""
         self.touched: bool = True
         """Whether something among the best :data:`TOP` rows changed since somebody set it to false."""
+        self._complete = True
+        # The time at which rows came to share a price.
+        self._doubled_at_ms: int | None = None
         self._bids = _Side(buy=True)
         self._asks = _Side(buy=False)
 
@@ -210,6 +231,7 @@ class RowBook:
         book = cls(snapshot.symbol)
         book.update_id = snapshot.update_id
         book.event_time_ms = snapshot.event_time_ms
+        book._complete = snapshot.complete
         for side in (book._bids, book._asks):
             rows = [row for row in snapshot.rows if row[1] is side.buy]
             made = []
@@ -240,6 +262,10 @@ class RowBook:
             self._insert(change.symbol, rows)
         self.update_id = change.last
         self.event_time_ms = change.event_time_ms
+        if not (self._bids.doubles or self._asks.doubles):
+            self._doubled_at_ms = None
+        elif self._doubled_at_ms is None:
+            self._doubled_at_ms = change.event_time_ms
 
     defer = apply
     """Nothing is gained by waiting."""
@@ -305,8 +331,9 @@ class RowBook:
 
     @property
     def certainty(self) -> Certainty:
-        """It is the whole book: all of it may be published, and nothing exists beyond."""
-        return Certainty(len(self._bids.order), len(self._asks.order), True, True)
+        """All of it may be published; where it is the whole table, nothing exists beyond."""
+        complete = self._complete
+        return Certainty(len(self._bids.order), len(self._asks.order), complete, complete)
 
     @property
     def best_bid(self) -> tuple[str, str] | None:
@@ -326,8 +353,11 @@ class RowBook:
 
     @property
     def fault(self) -> str | None:
-        """Why it cannot be right: ``crossed``; ``None``: it can."""
-        return "crossed" if self.crossed else None
+        """Why it cannot be right: ``crossed``, ``doubled``; ``None``: it can."""
+        if self.crossed:
+            return "crossed"
+        since = self._doubled_at_ms
+        return "doubled" if since is not None and self.event_time_ms > since else None
 
     def top(self, count: int = TOP) -> tuple[list[tuple[float, int]], list[tuple[float, int]]]:
         """The best bids and asks, best first, as numbers: price and size."""

@@ -67,6 +67,8 @@ class RowSnapshot(NamedTuple):
     update_id: int
     rows: Sequence[Row]
     event_time_ms: int = 0
+    complete: bool = True
+    """Whether no other rows exist; a table of the best 25 a side does not say."""
 
     @property
     def bids(self) -> list[Row]:
@@ -80,13 +82,13 @@ class RowSnapshot(NamedTuple):
 
     @property
     def bids_complete(self) -> bool:
-        """It is the whole table."""
-        return True
+        """Whether there are no other bids."""
+        return self.complete
 
     @property
     def asks_complete(self) -> bool:
         """Likewise."""
-        return True
+        return self.complete
 
     @property
     def transaction_time_ms(self) -> int:

@@ -14,11 +14,13 @@ from depthcast.venues import (
     binance_futures_rest,
     binance_lists,
     binance_rest,
+    bitmex_rest,
     coinbase_rest,
 )
 from depthcast.venues.binance_files import BINANCE, BINANCE_US, BINANCE_USDM
 from depthcast.venues.binance_lists import ExchangeInfoRequest, TickerRequest
 from depthcast.venues.binance_rest import ApiError, DepthRequest
+from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.coinbase_files import COINBASE
 
 Weight = Callable[[bytes], int]
@@ -140,10 +142,17 @@ _COINBASE: Final = Answering(
     [PlainCall("/time", coinbase_rest.refuse_nothing, _always(1), coinbase_rest.time_body)],
 )
 
+_BITMEX: Final = Answering(
+    Refusals(bitmex_rest.NOT_FOUND, bitmex_rest.NOT_FOUND, bitmex_rest.UNAVAILABLE, bitmex_rest.UNAVAILABLE),
+    [BookCall(f"/{BITMEX.root}L2", bitmex_rest.parse_depth, _always(1))],
+    [PlainCall("/api/v1", bitmex_rest.refuse_nothing, _always(1), bitmex_rest.about_body)],
+)
+
 ANSWERING: Final[Mapping[str, Answering]] = {
     BINANCE.venue: _spot(BINANCE),
     BINANCE_US.venue: _spot(BINANCE_US),
     BINANCE_USDM.venue: _futures(BINANCE_USDM),
     COINBASE.venue: _COINBASE,
+    BITMEX.venue: _BITMEX,
 }
 """By the venue's name."""

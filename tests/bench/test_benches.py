@@ -123,6 +123,12 @@ def test_metadata_answers_what_was_in_force_in_three_reads() -> None:
     assert {figures[f"reads_{place}"] for place in ("memory", "memory_large", "seaweedfs")} <= {2, 3}
 
 
+def test_rows_ends_with_its_ratios() -> None:
+    figures = figures_of("rows")
+    assert {"ratio_unread", "ratio_read_top", "parse_us", "body_whole_us"} <= figures.keys()
+    assert figures["ratio_unread"] > 1
+
+
 def test_orders_ends_with_its_ratios() -> None:
     figures = figures_of("orders")
     assert {"ratio_read_every_1", "ratio_read_every_1000", "apply_us", "parse_us"} <= figures.keys()

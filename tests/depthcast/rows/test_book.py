@@ -177,6 +177,26 @@ def test_sides_that_meet_are_crossed() -> None:
     assert mine.fault == "crossed"
 
 
+def test_rows_share_a_price_for_a_moment_at_most() -> None:
+    mine = book()
+    mine.apply(change(Action.INSERT, (50, True, 1, "2.5", "")))
+    assert mine.fault is None
+    mine.apply(change(Action.DELETE, (11, True, None, None, "")))
+    later = 1_684_486_304_001
+    mine.apply(change(Action.UPDATE, (50, True, 2, None, ""))._replace(event_time_ms=later))
+    assert mine.fault is None
+    mine.apply(change(Action.INSERT, (51, True, 1, "2.50", ""))._replace(event_time_ms=later))
+    assert mine.fault is None
+    mine.apply(change(Action.UPDATE, (3, False, 1, None, ""))._replace(event_time_ms=later + 1))
+    assert mine.fault == "doubled"
+    mine.check()
+
+
+def test_of_a_table_of_the_best_rows_nobody_knows_what_is_beyond() -> None:
+    shown = RowBook.of(RowSnapshot("X", 7, ROWS, complete=False))
+    assert shown.certainty == (2, 2, False, False)
+
+
 def test_two_books_of_one_id_are_compared_row_by_row() -> None:
     other = book([*ROWS[:2], (12, True, 7, "2.40", "c"), (99, False, 1, "3", "")])
     assert book().audit(other) == Audit(matching=2, different=1, ghost=1, missing=1)
