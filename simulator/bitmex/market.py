@@ -128,21 +128,26 @@ class Market:
 
     def book_at(self, step: int) -> RowBook:
         """The book at a step. O(rows). Raises TruthError."""
+        return RowBook(self._history_of(step).at(step).values())
+
+    def _history_of(self, step: int) -> History[int, Row]:
         for history in (self.history, *reversed(self.past)):
             if history.holds(step):
-                return RowBook(history.at(step).values())
+                return history
         raise TruthError(
             f"{self.instrument.symbol}: {step} is not within {self.history.oldest} and {self.step}"
         )
 
     def body(self, step: int, depth: int) -> bytes:
-        """What ``GET /api/v1/orderBook/L2`` would have answered at a step. Raises TruthError."""
-        return self.writer.rows(self.book_at(step).rows(depth)).encode()
+        """What ``GET /api/v1/orderBook/L2`` would have answered at a step, in its very millisecond. Raises
+        TruthError."""
+        time_ms = self._history_of(step).time_of(step)
+        return self.writer.whole(self.book_at(step).rows(depth), time_ms).encode()
 
     def bodies_at(self, time_ms: int, depth: int) -> list[bytes]:
         """The same at each step of a time, newest first; of every count of time that has it."""
         return [
-            self.writer.rows(RowBook(history.at(step).values()).rows(depth)).encode()
+            self.writer.whole(RowBook(history.at(step).values()).rows(depth), time_ms).encode()
             for history in (self.history, *reversed(self.past))
             for step in reversed(history.steps_of(time_ms))
             if history.holds(step)

@@ -86,7 +86,7 @@ class Rest:
             faults.record(stale, symbol, None, f"{step} of {market.step}")
             body = market.body(step, int(depth))
         else:
-            body = market.writer.rows(market.book.rows(int(depth))).encode()
+            body = market.writer.whole(market.book.rows(int(depth)), market.time_ms).encode()
         return troubled(_body(body), faults, symbol, number=step, errors=_ERRORS)
 
 

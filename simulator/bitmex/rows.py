@@ -94,8 +94,15 @@ class Writer(NamedTuple):
         return "{" + ",".join(members) + "}"
 
     def rows(self, rows: Iterable[Row], action: Action = "partial") -> str:
-        """A JSON array of rows: the data of a message, and the body of ``GET /api/v1/orderBook/L2``."""
+        """A JSON array of rows: the data of a message."""
         return f"[{','.join(self.row(row, action) for row in rows)}]"
+
+    def whole(self, rows: Iterable[Row], time_ms: int) -> str:
+        """The same of a book: the data of a partial, and the body of ``GET /api/v1/orderBook/L2``.
+
+        *"The timestamp for partials will be the time that the partial was generated at"*, in all rows.
+        """
+        return self.rows(row._replace(time_ms=time_ms) for row in rows)
 
     def top(self, book: RowBook, time_ms: int, *, partial: bool) -> str:
         """The row of *orderBook10*. Updates were seen to tell the time before the asks."""

@@ -81,7 +81,8 @@ class Topic:
         writer, symbol = market.writer, market.instrument.symbol
         match self.table:
             case "orderBookL2":
-                return [writer.row(row) for row in market.book.rows()]
+                # One text, which is as good as its rows.
+                return [writer.whole(market.book.rows(), market.time_ms)[1:-1]]
             case "orderBookL2_25":
                 self._told_rows[symbol] = market.book.rows(TOP_25)
                 return [writer.row(row) for row in self._told_rows[symbol]]
