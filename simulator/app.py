@@ -8,10 +8,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from aiohttp import web
-
 from simulator.accounts import Account
-from simulator.answer import Answer
 from simulator.capture import Player, Run, Source, load
 from simulator.changes import Changes
 from simulator.clock import Clock
@@ -20,7 +17,6 @@ from simulator.futures_rest import CoinFuturesRest, FuturesRest
 from simulator.host import Host, Opening
 from simulator.listing import Listing
 from simulator.market import Profile, listing_of, names, profile_of
-from simulator.oracle import Oracle
 from simulator.rest import Rest
 from simulator.session import Session, parse_target
 from simulator.settings import Settings
@@ -45,15 +41,8 @@ class Simulator(Host):
         sources: Iterable[Source] = (),
     ) -> None:
         self.settings = settings = settings or Settings()
-        super().__init__(
-            host=settings.host,
-            port=settings.port,
-            manual=manual,
-            clock=clock,
-            attempts=AttemptMeter(settings.connections_per_5min),
-            send_timeout_s=settings.send_timeout_s,
-            hang_s=settings.hang_s,
-        )
+        attempts = AttemptMeter(settings.connections_per_5min)
+        super().__init__(settings, manual=manual, clock=clock, attempts=attempts)
         self.exchange = Exchange(
             wall_ms=self._clock.wall_ms,
             seed=settings.seed,
@@ -68,15 +57,11 @@ class Simulator(Host):
         self._players = [Player(each, self.exchange) for each in played]
         for listing, profile in _markets(settings):
             self.exchange.add_market(listing, profile)
-        for symbol in settings.halted:
-            self.exchange.set_status(symbol, "HALT")
         for path in settings.accounts:
             self.exchange.accounts.add(Account.read(path))
-        self.exchange.faults.set_rates(settings.rates)
-        self._rest = _rest(settings)(self.exchange)
         self.changes = Changes(self.exchange)
         """Changes of what the exchange says about itself, to be ordered."""
-        self._oracle = Oracle(self.exchange, self.changes)
+        self._open(_rest(settings)(self.exchange), changes=self.changes, halted=settings.halted)
 
     # What it knows
 
@@ -92,16 +77,13 @@ class Simulator(Host):
 
     # Manual mode
 
-    async def tick(self, count: int = 1) -> None:
-        """Let ``count`` ticks pass; returns when everything they sent was handed to the sockets."""
-        for _ in range(count):
-            self.advance(self.settings.tick_ms)
-            for player in self._players:
-                await player.advance(
-                    player.position_s + (self.settings.speed or 1) * self.settings.tick_ms / 1000
-                )
-            self.exchange.tick()
-            await self.drain()
+    async def step(self) -> None:
+        """Captures play up to the clock, then it is a tick as any other."""
+        for player in self._players:
+            await player.advance(
+                player.position_s + (self.settings.speed or 1) * self.settings.tick_ms / 1000
+            )
+        await super().step()
 
     async def play_next(self) -> None:
         """Play the next message of each capture, and return as :meth:`tick` does; the clock stands still."""
@@ -114,9 +96,6 @@ class Simulator(Host):
         await self.drain()
 
     # Running mode
-
-    async def _run(self) -> None:
-        await self.pace(self.settings.rate, self.exchange.tick)
 
     async def _play(self, player: Player) -> None:
         loop = asyncio.get_running_loop()
@@ -145,14 +124,7 @@ class Simulator(Host):
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """The market's ticks, and each capture."""
-        return [self._run(), *map(self._play, self._players)]
-
-    async def answer(self, request: web.Request, path: str, query: str) -> Answer:
-        """REST's answer, or the oracle's."""
-        if path.startswith("/sim/"):
-            return self._oracle.answer(request.method, path, query, await request.read())
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        return self._rest.answer(request.method, path, query, headers=headers, address=request.remote or "")
+        return [*super().work(), *map(self._play, self._players)]
 
     def wants_socket(self, path: str, query: str) -> bool:
         """Whether the path is that of streams."""

@@ -21,11 +21,20 @@ def damaged(frame: str, form: str, rng: Random) -> str | bytes:
     empty       nothing, or JSON that says nothing
     ==========  ====================================================================
     """
-    return _FORMS[form](frame, rng)
+    broken = unreadable(frame, form, rng)
+    return _FORMS[form](frame, rng) if broken is None else broken
 
 
-def _broken_json(frame: str, rng: Random) -> str:
-    return frame[: rng.randrange(1, len(frame))]
+def unreadable(frame: str, form: str, rng: Random) -> str | bytes | None:
+    """The same for the forms that need not know the protocol; ``None`` for the others."""
+    match form:
+        case "json":
+            return frame[: rng.randrange(1, len(frame))]
+        case "binary":
+            return b"\xff" + rng.randbytes(rng.randrange(1, 200))
+        case "empty":
+            return rng.choice(_EMPTY)
+    return None
 
 
 def _missing(frame: str, rng: Random) -> str:
@@ -55,21 +64,10 @@ def _type(frame: str, rng: Random) -> str:
     return _written(message)
 
 
-def _binary(frame: str, rng: Random) -> bytes:
-    return rng.randbytes(rng.randrange(1, 200))
-
-
-def _empty(frame: str, rng: Random) -> str:
-    return rng.choice(_EMPTY)
-
-
 _FORMS: Final[Mapping[str, Callable[[str, Random], str | bytes]]] = {
-    "json": _broken_json,
     "missing": _missing,
     "number": _number,
     "type": _type,
-    "binary": _binary,
-    "empty": _empty,
 }
 
 

@@ -27,6 +27,9 @@ class Floor(ABC):
         self.faults = Faults(Random(f"{seed}/faults"), wall_ms, self._act)
         self._ticked_ms = wall_ms()
 
+    halted_status = "HALT"
+    """The status of a symbol that does not trade."""
+
     # What an exchange says
 
     @property
@@ -60,6 +63,10 @@ class Floor(ABC):
     @abstractmethod
     def set_status(self, symbol: str, status: str) -> None:
         """Change a symbol's status. Raises ValueError."""
+
+    @abstractmethod
+    def tick(self) -> None:
+        """A while has passed: markets move, sessions send, faults strike."""
 
     # The clock
 

@@ -1,23 +1,27 @@
 """An exchange's port: its HTTP answers and websocket sessions, whatever protocol they speak, and its life.
 
-What is served is a subclass's to say: :meth:`Host.answer`, :meth:`Host.wants_socket`, :meth:`Host.session`.
+What is served is a subclass's to say: its exchange and REST interface, :meth:`Host.wants_socket`,
+:meth:`Host.session`.
 In manual mode nothing moves until the test says so, and each tick ends when the sockets have all it sent.
 """
 
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from simulator.answer import Answer
+from simulator.changes import Changes
 from simulator.clock import Clock, ManualClock, SystemClock
 from simulator.connection import Abort, Close, Connection, Frame, Ping, Pong
 from simulator.faults import Faults, Kind
 from simulator.floor import Floor
+from simulator.hosting import HostSettings
+from simulator.oracle import Oracle
 from simulator.weight import AttemptMeter
 
 
@@ -47,36 +51,47 @@ class _Line:
         self.idle.clear()
 
 
+class Answers(Protocol):
+    """An exchange's REST interface, sans-I/O."""
+
+    def answer(
+        self, method: str, path: str, query: str, *, headers: Mapping[str, str], address: str
+    ) -> Answer: ...
+
+
 class Host(ABC):
     """``manual``: time is a :class:`~simulator.clock.ManualClock` that only ticks move."""
 
     exchange: Floor
-    """What is on the port; a subclass makes it."""
+    """What is on the port; a subclass makes it and its REST interface, and calls :meth:`_open`."""
 
     def __init__(
-        self,
-        *,
-        host: str,
-        port: int,
-        manual: bool,
-        clock: Clock | None,
-        attempts: AttemptMeter,
-        send_timeout_s: float,
-        hang_s: float,
+        self, settings: HostSettings, *, manual: bool, clock: Clock | None, attempts: AttemptMeter
     ) -> None:
+        self._paced = settings
         self._manual = manual
         self._clock: Clock = clock or (ManualClock() if manual else SystemClock())
         if manual and not isinstance(self._clock, ManualClock):
             raise ValueError("in manual mode the clock is a ManualClock")
-        self._where = (host, port)
-        self._send_timeout_s = send_timeout_s
-        self._hang_s = hang_s
+        self._where = (settings.host, settings.port)
+        self._send_timeout_s = settings.send_timeout_s
+        self._hang_s = settings.hang_s
         self._attempts = attempts
         self._lines: dict[int, _Line] = {}
         self._opened = 0
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._address = ("", 0)
+        self._rest: Answers
+        self._oracle: Oracle
+
+    def _open(self, rest: Answers, *, changes: Changes | None = None, halted: Iterable[str] = ()) -> None:
+        """The exchange is there: what is said of it over HTTP, which of its symbols do not trade."""
+        self._rest = rest
+        self._oracle = Oracle(self.exchange, changes)
+        for symbol in halted:
+            self.exchange.set_status(symbol, self.exchange.halted_status)
+        self.exchange.faults.set_rates(self._paced.rates)
 
     # What is served
 
@@ -86,10 +101,6 @@ class Host(ABC):
         return self.exchange.faults
 
     @abstractmethod
-    async def answer(self, request: web.Request, path: str, query: str) -> Answer:
-        """The answer to an HTTP request. ``path`` is decoded, ``query`` raw."""
-
-    @abstractmethod
     def wants_socket(self, path: str, query: str) -> bool:
         """Whether a websocket may be opened there."""
 
@@ -97,9 +108,29 @@ class Host(ABC):
     def session(self, opening: Opening) -> Connection:
         """A new connection."""
 
-    @abstractmethod
+    async def answer(self, request: web.Request, path: str, query: str) -> Answer:
+        """REST's answer, or the oracle's. ``path`` is decoded, ``query`` raw."""
+        if path.startswith("/sim/"):
+            return self._oracle.answer(request.method, path, query, await request.read())
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        return self._rest.answer(request.method, path, query, headers=headers, address=request.remote or "")
+
     def work(self) -> list[Coroutine[Any, Any, None]]:
-        """What lets time pass while nobody does it by hand."""
+        """What lets time pass while nobody does it by hand: the markets' ticks."""
+        return [self.pace(self._paced.rate, self.exchange.tick)]
+
+    # Manual mode
+
+    async def tick(self, count: int = 1) -> None:
+        """Let ``count`` ticks pass; returns when everything they sent was handed to the sockets."""
+        for _ in range(count):
+            self.advance(self._paced.tick_ms)
+            await self.step()
+
+    async def step(self) -> None:
+        """What a tick is, once the clock was moved."""
+        self.exchange.tick()
+        await self.drain()
 
     # Where it is
 

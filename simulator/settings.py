@@ -1,16 +1,15 @@
 """What a simulated exchange is made of: sizes, pace, captures, limits, faults. Plain values, checked."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.exchange import FIRST_ID
-from simulator.faults import Kind
+from simulator.hosting import HostSettings
 from simulator.session import SessionLimits
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(HostSettings):
     """``futures``: Binance's USD-M futures are spoken in place of spot; ``coin_margined``: COIN-M.
     ``symbols``: how many synthetic ones, or which (default: 20, or none where there is a capture).
 
@@ -25,20 +24,13 @@ class Settings:
     futures: bool = False
     coin_margined: bool = False
 
-    # Where
-    host: str = "127.0.0.1"
-    port: int = 0
-
     # The synthetic market
-    seed: int = 1
     first_id: int = FIRST_ID
     symbols: int | tuple[str, ...] | None = None
     depth: int = 6000
     changes: float = 46
     varied: bool = True
-    rate: float = 10
     partial_share: float = 0.1
-    halted: tuple[str, ...] = ()
 
     # Who may sign requests
     accounts: tuple[Path, ...] = ()
@@ -61,20 +53,12 @@ class Settings:
     session: SessionLimits | None = None
     """``None``: the exchange's own."""
 
-    # Faults
-    rates: Mapping[Kind, float] = field(default_factory=dict)
-
-    # Waits
-    send_timeout_s: float = 30
-    hang_s: float = 60
-
     def __post_init__(self) -> None:
+        HostSettings.__post_init__(self)
         if self.coin_margined:
             object.__setattr__(self, "futures", True)
         if not self.weight_limit:
             object.__setattr__(self, "weight_limit", 2400 if self.futures else 6000)
-        if not 0 < self.rate <= 1000:
-            raise ValueError(f"rate is a number of ticks a second up to 1000, not {self.rate}")
         if self.first_id < 1:
             raise ValueError(f"first_id is at least 1, not {self.first_id}")
         if self.depth < 2 or self.changes < 1:
@@ -87,8 +71,3 @@ class Settings:
             raise ValueError(f"partial_share is a share between 0 and 1, not {self.partial_share}")
         if self.symbols == 0 and not self.captures:
             raise ValueError("an exchange needs symbols or a capture")
-
-    @property
-    def tick_ms(self) -> int:
-        """What one tick adds to the clock."""
-        return max(1, round(1000 / self.rate))

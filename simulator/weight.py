@@ -74,6 +74,35 @@ class AttemptMeter:
         return self.limit - len(self._attempts.get(address, ()))
 
 
+class RequestMeter(AttemptMeter):
+    """Requests in a window, by address; and nobody's for a while, where that was ordered."""
+
+    def __init__(self, limit: int, *, window_ms: int, max_addresses: int = 10_000) -> None:
+        super().__init__(limit, window_ms=window_ms, max_addresses=max_addresses)
+        self._refused_until_ms = 0
+        self._banned_until_ms = 0
+
+    def allow(self, address: str, now_ms: int) -> bool:
+        """Whether a request of ``address`` may be answered now; if so it is counted."""
+        return now_ms >= self._refused_until_ms and super().allow(address, now_ms)
+
+    def banned(self, now_ms: int) -> bool:
+        """Whether nobody is answered at all."""
+        return now_ms < self._banned_until_ms
+
+    def retry_after_s(self, address: str, now_ms: int) -> int:
+        """When a refused request may come again."""
+        oldest_ms = next(iter(self._attempts.get(address, ())), now_ms)
+        until_ms = max(self._refused_until_ms, oldest_ms + self.window_ms)
+        return max(1, -(-(until_ms - now_ms) // 1000))
+
+    def refuse_all(self, for_ms: int, now_ms: int, *, ban: bool = False) -> None:
+        """Refuse everybody for ``for_ms`` from now."""
+        self._refused_until_ms = now_ms + for_ms
+        if ban:
+            self._banned_until_ms = now_ms + for_ms
+
+
 class WeightMeter:
     """``limit`` weight a minute and address; the request number ``ban_after`` that is refused in one minute
     bans the address, for ``ban_s`` seconds at first, twice as long each further time, at most

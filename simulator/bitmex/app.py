@@ -8,12 +8,8 @@ rows, :mod:`simulator.bitmex.market`); with ``time=`` in place of ``id=``, in mi
 told that was published by then. ``/sim/state`` and ``/sim/faults`` as :mod:`simulator.oracle` says.
 """
 
-from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Final
 
-from aiohttp import web
-
-from simulator.answer import Answer
 from simulator.bitmex.exchange import BitmexExchange
 from simulator.bitmex.instruments import instrument_of, instruments
 from simulator.bitmex.rest import Rest
@@ -22,7 +18,6 @@ from simulator.bitmex.settings import Settings
 from simulator.clock import Clock
 from simulator.host import Host, Opening
 from simulator.market import Profile, profile_of
-from simulator.oracle import Oracle
 from simulator.weight import AttemptMeter
 
 HOUR_MS: Final = 3_600_000
@@ -37,15 +32,8 @@ class BitmexSimulator(Host):
         self, settings: Settings | None = None, *, manual: bool = False, clock: Clock | None = None
     ) -> None:
         self.settings = settings = settings or Settings()
-        super().__init__(
-            host=settings.host,
-            port=settings.port,
-            manual=manual,
-            clock=clock,
-            attempts=AttemptMeter(settings.connections_an_hour, window_ms=HOUR_MS),
-            send_timeout_s=settings.send_timeout_s,
-            hang_s=settings.hang_s,
-        )
+        attempts = AttemptMeter(settings.connections_an_hour, window_ms=HOUR_MS)
+        super().__init__(settings, manual=manual, clock=clock, attempts=attempts)
         self.exchange = BitmexExchange(
             wall_ms=self._clock.wall_ms,
             seed=settings.seed,
@@ -59,31 +47,9 @@ class BitmexSimulator(Host):
         for index, each in enumerate(listed):
             varied = profile_of(index, settings.depth, settings.changes)
             self.exchange.add(each, varied if settings.varied else plain)
-        for symbol in settings.halted:
-            self.exchange.set_status(symbol, "Closed")
-        self.exchange.faults.set_rates(settings.rates)
-        self._rest = Rest(self.exchange)
-        self._oracle = Oracle(self.exchange)
-
-    async def tick(self, count: int = 1) -> None:
-        """Let ``count`` ticks pass; returns when everything they sent was handed to the sockets."""
-        for _ in range(count):
-            self.advance(self.settings.tick_ms)
-            self.exchange.tick()
-            await self.drain()
+        self._open(Rest(self.exchange), halted=settings.halted)
 
     # What is served
-
-    def work(self) -> list[Coroutine[Any, Any, None]]:
-        """The markets' ticks."""
-        return [self.pace(self.settings.rate, self.exchange.tick)]
-
-    async def answer(self, request: web.Request, path: str, query: str) -> Answer:
-        """REST's answer, or the oracle's."""
-        if path.startswith("/sim/"):
-            return self._oracle.answer(request.method, path, query, await request.read())
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        return self._rest.answer(request.method, path, query, headers=headers, address=request.remote or "")
 
     def wants_socket(self, path: str, query: str) -> bool:
         """There is one place."""

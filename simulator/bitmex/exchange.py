@@ -1,6 +1,5 @@
 """The exchange: its instruments and their markets, who listens, and its clock's ticks. Sans-I/O."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any, Final
@@ -12,14 +11,17 @@ from simulator.bitmex.rows import SIDES
 from simulator.floor import Floor
 from simulator.market import DEEP, Profile
 from simulator.truth import TruthError
+from simulator.weight import RequestMeter
 
 ANONYMOUS_A_MINUTE: Final = 30
 """*"Requests to our REST API are rate limited to 120 requests per minute … If you are not logged in, your
-ratelimit is 30/minute"*."""
+ratelimit is 30/minute … This counter refills continuously"*."""
 
 
 class BitmexExchange(Floor):
     """``old``: rows as before July 2023. ``history`` steps of each instrument are remembered at least."""
+
+    halted_status = "Closed"
 
     def __init__(
         self,
@@ -32,7 +34,7 @@ class BitmexExchange(Floor):
     ) -> None:
         super().__init__(wall_ms=wall_ms, seed=seed)
         self.old = old
-        self.requests = Requests(requests_a_minute)
+        self.requests = RequestMeter(requests_a_minute, window_ms=60_000)
         self.markets: dict[str, Market] = {}
         self._history = history
         self._moved_ms = wall_ms()
@@ -110,44 +112,3 @@ class BitmexExchange(Floor):
             "best_bid": market.instrument.price(bid[0].price) if bid else None,
             "best_ask": market.instrument.price(ask[0].price) if ask else None,
         }
-
-
-class Requests:
-    """Requests a minute by address: *"This counter refills continuously"*. The oldest address goes first."""
-
-    def __init__(self, a_minute: int, *, addresses: int = 10_000) -> None:
-        self.a_minute = a_minute
-        self._addresses = addresses
-        self._sent: dict[str, deque[int]] = {}
-        self._refused_until_ms = 0
-        self._banned_until_ms = 0
-
-    def left(self, address: str, now_ms: int) -> int:
-        """Count a request; how many are left behind it, and less than nothing where it is refused."""
-        if now_ms < self._refused_until_ms:
-            return -1
-        if address not in self._sent and len(self._sent) >= self._addresses:
-            del self._sent[next(iter(self._sent))]
-        sent = self._sent.setdefault(address, deque())
-        while sent and sent[0] <= now_ms - 60_000:
-            sent.popleft()
-        left = self.a_minute - len(sent) - 1
-        if left >= 0:
-            sent.append(now_ms)
-        return left
-
-    def banned(self, now_ms: int) -> bool:
-        """Whether nobody is answered at all."""
-        return now_ms < self._banned_until_ms
-
-    def retry_after_s(self, address: str, now_ms: int) -> int:
-        """When a refused request may come again."""
-        sent = self._sent.get(address)
-        until_ms = max(self._refused_until_ms, sent[0] + 60_000 if sent else 0)
-        return max(1, -(-(until_ms - now_ms) // 1000))
-
-    def refuse_all(self, for_ms: int, now_ms: int, *, ban: bool) -> None:
-        """Refuse everybody for ``for_ms`` from now."""
-        self._refused_until_ms = now_ms + for_ms
-        if ban:
-            self._banned_until_ms = now_ms + for_ms

@@ -38,14 +38,14 @@ class Rest:
         requests, now_ms = self._exchange.requests, self._exchange.wall_ms()
         if requests.banned(now_ms):
             return _error(403, "This IP address has been blocked.")  # chosen
-        left = requests.left(address, now_ms)
-        wait_s = requests.retry_after_s(address, now_ms) if left < 0 else 0
+        allowed = requests.allow(address, now_ms)
+        wait_s = 0 if allowed else requests.retry_after_s(address, now_ms)
         limits = {
-            "X-RateLimit-Limit": str(requests.a_minute),
-            "X-RateLimit-Remaining": str(max(0, left)),
+            "X-RateLimit-Limit": str(requests.limit),
+            "X-RateLimit-Remaining": str(requests.left(address)),
             "X-RateLimit-Reset": str(now_ms // 1000 + max(1, wait_s)),
         }
-        if left < 0:
+        if not allowed:
             text = f"Rate limit exceeded, retry in {wait_s} seconds."
             answer = _error(429, text, name="RateLimitError", headers={"Retry-After": str(wait_s)})
         elif method not in ("GET", "HEAD"):

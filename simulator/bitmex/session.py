@@ -21,6 +21,7 @@ from simulator.bitmex.instruments import moment
 from simulator.bitmex.market import Market, Trade
 from simulator.bitmex.rows import L2_TABLES, SIDES, TOP_TABLE, Action, Row, changes, message, partial
 from simulator.connection import Connection
+from simulator.damage import unreadable
 from simulator.delivery import Delivery
 from simulator.faults import Kind
 
@@ -39,7 +40,6 @@ SUBSCRIPTIONS_AN_HOUR: Final = 720
 """Of one connection (unverified)."""
 
 _BAD_NUMBERS: Final = ('"abc"', "-1", "null", "[]", '"NaN"', "true")
-_EMPTY: Final = ("", "{}", "[]", "null", '""', "0")
 
 
 class Topic:
@@ -313,13 +313,9 @@ class Session(Connection):
 
 def damaged(frame: str, form: str, rng: Random) -> str | bytes:
     """A frame that no reader may take for the one given; the forms are those of :mod:`simulator.damage`."""
-    match form:
-        case "json":
-            return frame[: rng.randrange(1, len(frame))]
-        case "binary":
-            return b"\xff" + rng.randbytes(rng.randrange(1, 200))
-        case "empty":
-            return rng.choice(_EMPTY)
+    broken = unreadable(frame, form, rng)
+    if broken is not None:
+        return broken
     text: dict[str, Any] = json.loads(frame)
     row = rng.choice(text["data"])
     match form:

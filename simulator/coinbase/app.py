@@ -7,13 +7,8 @@ manual mode nothing moves until the test calls :meth:`CoinbaseSimulator.tick`.
 is not known), ``/sim/state`` and ``/sim/faults`` as :mod:`simulator.oracle` says.
 """
 
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
-from aiohttp import web
-
-from simulator.answer import Answer
 from simulator.clock import Clock
 from simulator.coinbase.exchange import CoinbaseExchange
 from simulator.coinbase.products import product_of, products
@@ -22,7 +17,6 @@ from simulator.coinbase.session import Session
 from simulator.coinbase.settings import Settings
 from simulator.coinbase.traders import Habits
 from simulator.host import Host, Opening
-from simulator.oracle import Oracle
 from simulator.weight import AttemptMeter
 
 
@@ -35,15 +29,8 @@ class CoinbaseSimulator(Host):
         self, settings: Settings | None = None, *, manual: bool = False, clock: Clock | None = None
     ) -> None:
         self.settings = settings = settings or Settings()
-        super().__init__(
-            host=settings.host,
-            port=settings.port,
-            manual=manual,
-            clock=clock,
-            attempts=AttemptMeter(settings.connections_per_5min),
-            send_timeout_s=settings.send_timeout_s,
-            hang_s=settings.hang_s,
-        )
+        attempts = AttemptMeter(settings.connections_per_5min)
+        super().__init__(settings, manual=manual, clock=clock, attempts=attempts)
         self.exchange = CoinbaseExchange(
             wall_ms=self._clock.wall_ms,
             seed=settings.seed,
@@ -60,31 +47,9 @@ class CoinbaseSimulator(Host):
         for path in settings.keys:
             key, *secrets = _key(path)
             self.exchange.keys[key] = (secrets[0], secrets[1])
-        self.exchange.faults.set_rates(settings.rates)
-        for symbol in settings.halted:
-            self.exchange.set_status(symbol, "offline")
-        self._rest = Rest(self.exchange)
-        self._oracle = Oracle(self.exchange)
-
-    async def tick(self, count: int = 1) -> None:
-        """Let ``count`` ticks pass; returns when everything they sent was handed to the sockets."""
-        for _ in range(count):
-            self.advance(self.settings.tick_ms)
-            self.exchange.tick()
-            await self.drain()
+        self._open(Rest(self.exchange), halted=settings.halted)
 
     # What is served
-
-    def work(self) -> list[Coroutine[Any, Any, None]]:
-        """The markets' ticks."""
-        return [self.pace(self.settings.rate, self.exchange.tick)]
-
-    async def answer(self, request: web.Request, path: str, query: str) -> Answer:
-        """REST's answer, or the oracle's."""
-        if path.startswith("/sim/"):
-            return self._oracle.answer(request.method, path, query, await request.read())
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        return self._rest.answer(request.method, path, query, headers=headers, address=request.remote or "")
 
     def wants_socket(self, path: str, query: str) -> bool:
         """There is one place."""

@@ -15,6 +15,7 @@ from simulator.coinbase.products import STATUSES, Product
 from simulator.coinbase.traders import Habits, Traders
 from simulator.floor import Floor
 from simulator.truth import TruthError
+from simulator.weight import RequestMeter
 
 FIRST_SEQUENCE: Final = 1_000_000_000
 """Sequences begin above this: they need more than 32 bits before long, as on the real exchange."""
@@ -132,6 +133,8 @@ class CoinbaseExchange(Floor):
     a second and address (*"Public endpoints: 10 requests per second, up to 15 in bursts"*), in bursts of 15.
     """
 
+    halted_status = "offline"
+
     def __init__(
         self,
         *,
@@ -147,7 +150,8 @@ class CoinbaseExchange(Floor):
         self.actions = actions
         self.habits = habits or Habits()
         self._history = history
-        self.requests = Requests(requests_a_second)
+        # So many in one and a half times the time: that allows a burst of half as many again.
+        self.requests = RequestMeter(requests_a_second * 3 // 2, window_ms=1500)
         self.first_sequence = first_sequence
         self.markets: dict[str, Market] = {}
         self.keys: dict[str, tuple[str, str]] = {}
@@ -208,7 +212,7 @@ class CoinbaseExchange(Floor):
 
     def throttle(self, for_ms: int, *, ban: bool) -> None:
         """Answer 429 to everybody; this exchange says nothing else to who is banned."""
-        self.requests.throttle_all(for_ms, self.wall_ms())
+        self.requests.refuse_all(for_ms, self.wall_ms())
 
     def true_answer(self, sent: Mapping[str, str]) -> Answer:
         """``symbol``, ``id`` (a sequence) and perhaps ``level``."""
@@ -231,31 +235,3 @@ class CoinbaseExchange(Floor):
             "best_bid": next(iter(market.levels("buy", 1)), [None])[0],
             "best_ask": next(iter(market.levels("sell", 1)), [None])[0],
         }
-
-
-class Requests:
-    """Requests a second by address, with bursts of half as many again. The oldest address goes first."""
-
-    def __init__(self, a_second: int, *, addresses: int = 10_000) -> None:
-        self.a_second = a_second
-        self._addresses = addresses
-        self._sent: dict[str, deque[int]] = {}
-        self._throttled_until_ms = 0
-
-    def allow(self, address: str, now_ms: int) -> bool:
-        """Whether a request may be answered now; if so it is counted."""
-        if now_ms < self._throttled_until_ms:
-            return False
-        if address not in self._sent and len(self._sent) >= self._addresses:
-            del self._sent[next(iter(self._sent))]
-        sent = self._sent.setdefault(address, deque())
-        while sent and sent[0] <= now_ms - 1500:
-            sent.popleft()
-        if len(sent) >= self.a_second * 3 // 2:
-            return False
-        sent.append(now_ms)
-        return True
-
-    def throttle_all(self, for_ms: int, now_ms: int) -> None:
-        """Answer 429 to everybody for ``for_ms`` from now."""
-        self._throttled_until_ms = now_ms + for_ms

@@ -20,6 +20,7 @@ from typing import Any, Final
 from simulator.coinbase.exchange import HEARTBEAT_MS, CoinbaseExchange, Market
 from simulator.coinbase.journal import rfc3339
 from simulator.connection import POLICY_VIOLATION, Close, Connection
+from simulator.damage import unreadable
 from simulator.delivery import Delivery
 from simulator.faults import DIFF_KINDS, Kind
 
@@ -36,7 +37,6 @@ _REFUSED: Final = (
     "level2, level3, and full channels now require authentication. "
     "https://docs.cloud.coinbase.com/exchange/docs/websocket-channels"
 )
-_EMPTY: Final = ("", "{}", "[]", "null", '""', "0")
 _BAD_NUMBERS: Final = ("abc", "-1.5", "NaN", "", "1e5", "1,5", " 1.0")
 
 
@@ -114,15 +114,12 @@ class Feed:
 
 def damaged(frame: str, form: str, rng: Random) -> str | bytes:
     """A frame that no reader may take for the one given; the forms are those of :mod:`simulator.damage`."""
+    broken = unreadable(frame, form, rng)
+    if broken is not None:
+        return broken
     message: dict[str, Any] = json.loads(frame)
     numbers = [name for name in ("price", "size", "remaining_size", "new_size") if message.get(name)]
     match form:
-        case "json":
-            return frame[: rng.randrange(1, len(frame))]
-        case "binary":
-            return b"\xff" + rng.randbytes(rng.randrange(1, 200))
-        case "empty":
-            return rng.choice(_EMPTY)
         case "missing":
             gone = rng.choice(("changes" if "changes" in message else "sequence", "product_id", "type"))
             return _text({name: value for name, value in message.items() if name != gone})

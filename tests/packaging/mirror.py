@@ -178,6 +178,7 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     "simulator.coinbase.session": _in("simulator/coinbase/test_app.py", why="seen from its socket"),
     "simulator.coinbase.settings": _in("simulator/coinbase/test_app.py", why="settings of a simulator"),
     "simulator.coinbase.traders": _in("simulator/coinbase/test_engine.py", why="they act on an engine"),
+    "simulator.hosting": _in("simulator/test_main.py", why="what all settings have"),
     "simulator.host": _in("simulator/test_app.py", why="a port, seen from outside"),
     "simulator.clock": _in("simulator/test_app.py", why="two clocks that others are given"),
     "simulator.listing": _in("simulator/test_exchange.py", "simulator/test_rest.py", why="what is listed"),

@@ -54,7 +54,7 @@ class Site:
         self.sim._tasks[0].cancel()
 
     def go_on(self) -> None:
-        self.sim._tasks[0] = asyncio.ensure_future(self.sim._run())
+        self.sim._tasks[0] = asyncio.ensure_future(self.sim.work()[0])
 
     async def crash(self, name: str) -> None:
         """As kill -9 does: nothing is said, and nothing is finished."""

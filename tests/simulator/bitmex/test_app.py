@@ -81,7 +81,7 @@ async def test_rest_answers_as_documented(sim: BitmexSimulator, http: aiohttp.Cl
 
 
 async def test_requests_are_counted_by_the_minute(sim: BitmexSimulator, http: aiohttp.ClientSession) -> None:
-    sim.exchange.requests.a_minute = 2
+    sim.exchange.requests.limit = 2
     left = []
     for _ in range(3):
         async with http.get(f"{sim.rest_url}/api/v1") as answer:

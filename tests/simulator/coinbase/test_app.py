@@ -160,7 +160,7 @@ async def test_rest_answers_as_seen_of_the_live_service(
     assert one["sequence"] == market.sequence
     assert (await get("/time"))[1]["epoch"] == sim.exchange.wall_ms() / 1000
     assert (await get("/nothing"))[0] == 404
-    sim.exchange.requests.a_second = 1
+    sim.exchange.requests.limit = 1
     assert (await get("/time"))[0] == 429
 
 
