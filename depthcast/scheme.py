@@ -55,6 +55,11 @@ class Layout(Protocol):
         """Whether the first :data:`PEEK_BYTES` tell the update id; else the metadata do."""
         ...
 
+    @property
+    def begins_books(self) -> bool:
+        """Whether a book can begin from such a file."""
+        ...
+
     def update_id(self, key: str, body: bytes) -> int | None:
         """The update id that a body tells, which may be its first :data:`PEEK_BYTES` where those tell it;
         ``None`` where no body of this layout tells one."""

@@ -22,6 +22,7 @@ from updater.account import read_key
 from updater.health import Health
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
+from updater.stream_key import read_stream_key
 
 ABOUT: Final = "Keep the order books of many symbols and write their files to object storage."
 STOP_WITHIN_S: Final = 4.0
@@ -52,7 +53,14 @@ async def serve(settings: UpdaterSettings, store: Store) -> None:
             await probe(store)
 
     key = read_key(settings.account_key_file, os.environ) if settings.account else None
-    replica = Replica(settings, store, prove=prove, key=key, stop_within_s=STOP_WITHIN_S)
+    replica = Replica(
+        settings,
+        store,
+        prove=prove,
+        key=key,
+        stream_key=read_stream_key(settings, os.environ),
+        stop_within_s=STOP_WITHIN_S,
+    )
     health = Health(
         settings.listen,
         status=replica.report.status,

@@ -2,10 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
-STEPS_MS: Final = ((100, 0), (1000, 250), (5000, 1000))
-"""Up to 100 levels at every update, up to 1,000 four times a second, deeper ones once a second."""
+from depthcast.venues.keeping import STEPS_MS
 
 _STEP = re.compile(r"([1-9][0-9]{0,3}):([0-9]{1,6})")
 

@@ -11,8 +11,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.registry import Collector
 
 from depthcast import keeper
@@ -431,7 +430,7 @@ class Metrics(keeper.Observer):
         worst, self._worst_lag_s = self._worst_lag_s, 0.0
         return worst
 
-    def read_at_scrape(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
+    def read_at_scrape(self, read: Callable[[], Iterator[Metric]]) -> None:
         """Add gauges whose values ``read`` finds out when they are scraped."""
         self.registry.register(_AtScrape(read))
 
@@ -445,12 +444,12 @@ class Metrics(keeper.Observer):
 
 
 class _AtScrape(Collector):
-    def __init__(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
+    def __init__(self, read: Callable[[], Iterator[Metric]]) -> None:
         self._read = read
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         yield from self._read()
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
+    def describe(self) -> Iterator[Metric]:
         # Without this the registry would call collect() to learn the names, before there is anything to read.
         return iter(())

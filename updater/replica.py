@@ -10,6 +10,7 @@ bucket, ignored conditions, a symbol that does not exist) ends :meth:`Replica.ru
 import asyncio
 import time
 from asyncio import TaskGroup
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -27,10 +28,12 @@ from depthcast.heartbeat import State
 from depthcast.http_client import HttpClient
 from depthcast.keeper import Keeper, LiveBook
 from depthcast.logs import get_logger
+from depthcast.orders import Anomaly, Tolerance
 from depthcast.rest import Rest
 from depthcast.store import Store
 from depthcast.venues import ExchangeInfo
 from depthcast.venues.binance_signing import ApiKey
+from depthcast.venues.keeping import StreamKey
 from updater.asking import Asking, sharing
 from updater.assignment import place
 from updater.beat import Beat
@@ -64,7 +67,8 @@ class Replica:
     """One replica. :meth:`run` it once; ``store`` stays the caller's to close.
 
     ``prove`` shows that a store honours conditions or raises what is wrong with it; ``key`` is that of the
-    account in the settings. ``feed_limits`` are the websockets' bounds; how many symbols go on one of them is
+    account in the settings, ``stream_key`` the one that the exchange's stream wants. ``feed_limits`` are the
+    websockets' bounds; how many symbols go on one of them is
     the settings' to say. ``connect`` and ``http`` are the ways to the exchange, the network's by default.
     ``aside`` does what takes long elsewhere than in the event loop; ``dispatcher`` gives turns to what is
     done in it.
@@ -77,6 +81,7 @@ class Replica:
         *,
         prove: Callable[[Store], Awaitable[object]],
         key: ApiKey | None = None,
+        stream_key: StreamKey | None = None,
         # Waits
         stop_within_s: float = 5.0,
         retry_initial_s: float = 1.0,
@@ -100,7 +105,8 @@ class Replica:
         self._retry_s = (retry_initial_s, retry_maximum_s)
         self._lag_every_s = lag_every_s
         self._settle_timeout_s = settle_timeout_s
-        self._venue = settings.make_venue()
+        self._venue = settings.make_venue(key=stream_key, wall_ms=wall_ms)
+        self._tolerances: dict[str, Tolerance] = {}
         self._feed_limits = replace(
             feed_limits or FeedLimits.of(self._venue),
             streams_per_connection=settings.streams_per_connection,
@@ -140,6 +146,9 @@ class Replica:
             leads=self._comes_first,
             tap=self.tape,
             observer=self.metrics,
+            buffer=settings.keeping.buffer,
+            book_of=lambda symbol: settings.keeping.book_of(self._tolerance(symbol)),
+            sync_of=settings.keeping.sync_of,
             snapshot_limit=settings.snapshot_limit,
             refill_below=settings.refill_below,
             refill_urgent_below=settings.refill_urgent_below,
@@ -216,6 +225,7 @@ class Replica:
             metrics=self.metrics,
             tape=self.tape,
             heatmaps=self.heatmaps,
+            anomalies=self._anomalies,
             clock=clock,
             wall_ms=wall_ms,
         )
@@ -234,6 +244,19 @@ class Replica:
             rng=self._rng,
         )
         return self._feed
+
+    def _tolerance(self, symbol: str) -> Tolerance:
+        """What the books of a symbol bear, whichever of them: what they bore is counted together."""
+        found = self._tolerances.get(symbol)
+        if found is None:
+            settings = self._settings
+            found = Tolerance(bears=settings.bears, within=settings.bears_within)
+            self._tolerances[symbol] = found
+        return found
+
+    def _anomalies(self) -> Counter[Anomaly]:
+        """What contradicted the books of all symbols. O(symbols)."""
+        return sum((each.counts for each in self._tolerances.values()), Counter())
 
     def _make_recorder(self) -> Recorder:
         settings = self._settings

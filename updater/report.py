@@ -1,14 +1,16 @@
 """``Report``: one replica's state, read off its parts when somebody asks for ``/status`` or ``/metrics``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 import depthcast
 from depthcast.book import Certainty
 from depthcast.feed import Feed
 from depthcast.heartbeat import Role
 from depthcast.keeper import Keeper, LiveBook
+from depthcast.orders import Anomaly
 from depthcast.rest import Rest
 from updater.fleet import Fleet
 from updater.heat import Heatmaps
@@ -51,6 +53,7 @@ class Report:
         metrics: Metrics,
         tape: Recorder | None,
         heatmaps: Heatmaps | None,
+        anomalies: Callable[[], Mapping[Anomaly, int]],
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
     ) -> None:
@@ -69,6 +72,7 @@ class Report:
         self._metrics = metrics
         self._tape = tape
         self._heatmaps = heatmaps
+        self._anomalies = anomalies
         self._clock = clock
         self._wall_ms = wall_ms
         self._started = clock()
@@ -185,8 +189,15 @@ class Report:
             ],
         )
 
-    def gauges(self) -> Iterator[GaugeMetricFamily]:
+    def gauges(self) -> Iterator[Metric]:
         """The metrics that are read when they are scraped."""
+        contradictions = CounterMetricFamily(
+            "depthcast_anomalies", "What contradicted a book by order, and was borne", labels=["anomaly"]
+        )
+        borne = self._anomalies()
+        for anomaly in Anomaly:
+            contradictions.add_metric([anomaly.value], borne.get(anomaly, 0))
+        yield contradictions
         states = dict.fromkeys(("live", "building", "starting"), 0)
         behind_s = dict.fromkeys(self._settings.limits, 0.0)
         roles = dict.fromkeys((role.value for role in Role), 0)

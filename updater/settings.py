@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from collections.abc import Callable
 from os import getpid
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -11,9 +12,11 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_v
 from depthcast.errors import BadKey
 from depthcast.files import LIMITS, MAX_LIMIT, Scheme, depth_key
 from depthcast.metadata import kinds
+from depthcast.orders.anomalies import BEARS, WITHIN
 from depthcast.settings import Address, Counts, Listen, LogSettings, Names, StoreSettings, VenueSettings
 from depthcast.tape.keys import LENGTH_S, valid_length
 from depthcast.venues import Venue
+from depthcast.venues.keeping import Keeping, StreamKey
 from depthcast.venues.registry import VENUES, venue_named
 from updater.cadence import Cadence
 from updater.publisher import CACHE_CONTROL
@@ -26,9 +29,9 @@ def _some(symbols: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _limits(limits: tuple[int, ...]) -> tuple[int, ...]:
-    if not limits or not all(1 <= limit <= MAX_LIMIT for limit in limits):
+    if not limits or not all(0 <= limit <= MAX_LIMIT for limit in limits):
         raise ValueError(f"should be one or more numbers between 1 and {MAX_LIMIT}")
-    return tuple(sorted(set(limits)))
+    return limits
 
 
 def _venue(name: str) -> str:
@@ -103,7 +106,24 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     weight_share: float = Field(
         0.8, gt=0, le=1, description="the share of the exchange's request weight that may be used"
     )
+    bears: int = Field(
+        BEARS,
+        ge=0,
+        description="weight of contradictions that a book by order bears before it is built anew; 0: none",
+    )
+    bears_within: int = Field(
+        WITHIN, ge=1, description="messages after which what a book by order bore is forgiven"
+    )
     streams_per_connection: int = Field(200, ge=1, le=1024, description="symbols on one websocket connection")
+
+    # The exchange
+
+    venue_key_file: Path | None = Field(
+        None,
+        description="a file with the key of an account, where the exchange's stream wants one "
+        "(coinbaseexchange: API key, passphrase and secret, a line each); without it COINBASE_API_KEY, "
+        "COINBASE_PASSPHRASE and COINBASE_API_SECRET are used",
+    )
 
     # What the exchange says about itself
 
@@ -200,7 +220,10 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     def _of_its_venue(self) -> Self:
         """What is not set is the venue's: its urls, its limits."""
         known = VENUES[self.venue]
-        own: dict[str, object] = {"limits": known.scheme.limits}
+        own: dict[str, object] = {
+            "limits": known.scheme.limits,
+            "cadence": Cadence(known.keeping.steps_ms),
+        }
         if self.exchange != "simulator":
             own |= {"rest_url": known.rest_url, "ws_url": known.ws_url}
         for name, value in own.items():
@@ -209,6 +232,7 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         try:
             for limit in self.limits:
                 depth_key("X", limit, known.scheme)
+            object.__setattr__(self, "limits", known.scheme.ordered(self.limits))
         except BadKey as error:
             raise ValueError(f"limits has one that {self.venue} does not know: {error}") from None
         if not known.accounts and (self.account or self.api_url):
@@ -248,9 +272,15 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         """What the venue's files are called."""
         return VENUES[self.venue].scheme
 
-    def make_venue(self) -> Venue:
-        """The venue, at the urls set. Raises SettingsError for urls that are none."""
-        return venue_named(self.venue, rest_url=self.rest_url, ws_url=self.ws_url)
+    def make_venue(self, *, key: StreamKey | None = None, wall_ms: Callable[[], int] | None = None) -> Venue:
+        """The venue, at the urls set; with ``key`` it signs, at the time that ``wall_ms`` tells. Raises
+        SettingsError for urls that are none."""
+        return venue_named(self.venue, rest_url=self.rest_url, ws_url=self.ws_url, key=key, wall_ms=wall_ms)
+
+    @property
+    def keeping(self) -> Keeping:
+        """How the venue's books are kept."""
+        return VENUES[self.venue].keeping
 
     @property
     def paced(self) -> Cadence:
@@ -266,10 +296,12 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     @property
     def refill_below(self) -> int:
         """A book certain of fewer levels is completed anew, before its largest file gets too short."""
+        if not self.keeping.refills:
+            return 0
         largest, room = self.limits[-1], self.snapshot_limit - self.limits[-1]
         return largest + room // 4 if room else self.refill_urgent_below
 
     @property
     def refill_urgent_below(self) -> int:
         """A book certain of fewer levels makes its largest file short by a twentieth: completed at once."""
-        return self.limits[-1] * 19 // 20
+        return self.limits[-1] * 19 // 20 if self.keeping.refills else 0

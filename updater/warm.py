@@ -62,6 +62,9 @@ class WarmFiles:
 
     async def _read(self, symbol: str, wanted_id: int) -> WarmStart | None:
         key = depth_key(symbol, self._limit, self._scheme)
+        if not layout_of(key).begins_books:
+            # Its version tells the epoch; no content of it will do.
+            wanted_id = NO_FILE
         seen = self._too_old.get(symbol)
         try:
             if seen is None or not seen.start.update_id < wanted_id < NO_FILE:

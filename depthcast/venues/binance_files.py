@@ -43,6 +43,7 @@ class BinanceLayout:
     """``{"lastUpdateId":N,"bids":[["p","q"],…],"asks":[…]}``; see :class:`~depthcast.scheme.Layout`."""
 
     tells_early: Final = True
+    begins_books: Final = True
 
     def update_id(self, key: str, body: bytes) -> int:
         """From the first bytes."""

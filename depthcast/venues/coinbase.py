@@ -13,7 +13,7 @@ Promises and leaves to others as :mod:`depthcast.venues.binance`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -29,6 +29,7 @@ from depthcast.errors import (
 )
 from depthcast.events import Diff, LevelSnapshot, Snapshot
 from depthcast.files import COINBASE, MAX_NUMBER, Scheme
+from depthcast.orders.book import books_of
 from depthcast.orders.messages import (
     Changed,
     Done,
@@ -49,7 +50,9 @@ from depthcast.venues import (
     SymbolInfo,
 )
 from depthcast.venues.binance import base_url, json_object, text_of
+from depthcast.venues.coinbase_files import BEST, ORDERS, PRICES
 from depthcast.venues.coinbase_signing import CoinbaseKey
+from depthcast.venues.keeping import Keeping
 
 REST_URL: Final = "https://api.exchange.coinbase.com"
 WS_URL: Final = "wss://ws-feed.exchange.coinbase.com"
@@ -65,6 +68,17 @@ MAX_PAUSE_MS: Final = 600_000
 TRADING: Final = "TRADING"
 
 _loads = orjson.loads
+
+BY_ORDER: Final = Keeping(
+    book_of=books_of,
+    # A busy product sends a thousand messages a second, and a snapshot of some megabytes takes its time.
+    buffer=50_000,
+    # A snapshot by order is the whole book.
+    refills=False,
+    # The best prices at every change, for they are a hundred bytes; all prices are 300 kB, all orders 3 MB.
+    steps_ms=((BEST, 0), (PRICES, 250), (ORDERS, 1000)),
+)
+"""How its books are kept where there is a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +97,10 @@ class Coinbase:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rest_url", base_url("rest_url", self.rest_url, ("http", "https")))
         object.__setattr__(self, "ws_url", base_url("ws_url", self.ws_url, ("ws", "wss")))
+
+    def signing(self, key: CoinbaseKey, wall_ms: Callable[[], int]) -> "Coinbase":
+        """The same with an account's key."""
+        return replace(self, key=key, wall_ms=wall_ms)
 
     # What is published
 

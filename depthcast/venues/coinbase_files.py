@@ -50,6 +50,11 @@ class CoinbaseLayout:
     def __init__(self, detail: int) -> None:
         self._detail = detail
 
+    @property
+    def begins_books(self) -> bool:
+        """One of all orders does."""
+        return self._detail == ORDERS
+
     def update_id(self, key: str, body: bytes) -> int:
         """From the last bytes."""
         return self._tail(key, body)[1]

@@ -15,6 +15,7 @@ from depthcast.venues.binance_futures import (
     USDM_WS_URL,
     BinanceFutures,
 )
+from depthcast.venues.keeping import Keeping, StreamKey
 
 
 class Known(NamedTuple):
@@ -32,6 +33,9 @@ class Known(NamedTuple):
     title: str
     lively: tuple[str, ...]
     accounts: bool = False
+    keeping: Keeping = Keeping()
+    keys: type[StreamKey] | None = None
+    """Of an account, where the stream wants one."""
 
 
 _LIVELY: Final = tuple(f"{asset}USDT" for asset in ("BTC", "ETH", "BNB", "SOL", "XRP", "DOGE", "ADA", "TRX"))
@@ -51,26 +55,31 @@ VENUES: Final[Mapping[str, Known]] = {
             _LIVELY,
         ),
         Known(BinanceFutures, USDM_REST_URL, USDM_WS_URL, BINANCE_USDM, "Binance USD-M futures", _LIVELY),
+        Known(
+            coinbase.Coinbase,
+            coinbase.REST_URL,
+            coinbase.WS_URL,
+            COINBASE,
+            "Coinbase Exchange",
+            ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD"),
+            keeping=coinbase.BY_ORDER,
+            keys=coinbase.CoinbaseKey,
+        ),
     )
 }
 """By name."""
 
-BY_ORDER: Final[Mapping[str, Known]] = {
-    COINBASE.venue: Known(
-        coinbase.Coinbase,
-        coinbase.REST_URL,
-        coinbase.WS_URL,
-        COINBASE,
-        "Coinbase Exchange",
-        ("BTC-USD", "ETH-USD"),
-    )
-}
-"""Those that tell of every order: a :class:`~depthcast.keeper.Keeper` keeps their books, where it is given
-:func:`~depthcast.orders.book.books_of`; the services publish none of them."""
 
-
-def venue_named(name: str, *, rest_url: str | None = None, ws_url: str | None = None) -> Venue:
-    """The venue called ``name``, at its own urls or at those given.
+def venue_named(
+    name: str,
+    *,
+    rest_url: str | None = None,
+    ws_url: str | None = None,
+    key: object = None,
+    wall_ms: Callable[[], int] | None = None,
+) -> Venue:
+    """The venue called ``name``, at its own urls or at those given. ``key``, of its :attr:`Known.keys`, signs
+    what is subscribed to, at the time that ``wall_ms`` tells.
 
     Raises :class:`~depthcast.errors.SettingsError` for a name that is not known and for urls that are none.
 
@@ -83,4 +92,7 @@ def venue_named(name: str, *, rest_url: str | None = None, ws_url: str | None = 
             f"no exchange is called {name!r:.60} here",
             hint=f"known are {', '.join(VENUES)}; an engine that speaks like one is named by its urls",
         )
-    return known.make(rest_url or known.rest_url, ws_url or known.ws_url, known.scheme)
+    venue = known.make(rest_url or known.rest_url, ws_url or known.ws_url, known.scheme)
+    if key is None or known.keys is None or wall_ms is None:
+        return venue
+    return venue.signing(key, wall_ms)  # type: ignore[attr-defined, no-any-return] # who has keys signs

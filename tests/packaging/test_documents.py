@@ -117,6 +117,8 @@ def test_each_place_of_the_store_is_in_the_table_of_keys() -> None:
         for name, value in vars(module).items()
         if name.endswith(("_PREFIX", "_KEY")) and isinstance(value, str) and not name.startswith("_")
     }
+    for scheme in files.SCHEMES.values():
+        built |= {f"{scheme.venue} {prefix}": prefix for prefix in scheme.depth_prefixes}
     assert len(built) >= 8
     for name, value in built.items():
         assert any(pattern.startswith(value) for pattern in documented), (

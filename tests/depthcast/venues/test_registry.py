@@ -1,10 +1,13 @@
 """Venues by name."""
 
+import json
+
 import pytest
 
 from depthcast.errors import SettingsError
 from depthcast.files import SCHEMES
-from depthcast.venues.registry import BY_ORDER, VENUES, venue_named
+from depthcast.venues.coinbase_signing import CoinbaseKey
+from depthcast.venues.registry import VENUES, venue_named
 
 
 @pytest.mark.parametrize("name", VENUES)
@@ -12,7 +15,7 @@ def test_each_known_venue_has_urls_that_are_urls_and_files_of_its_own(name: str)
     venue = venue_named(name)
     assert venue.rest_url.startswith("https://")
     assert venue.stream_url.startswith("wss://")
-    assert venue.stream_url.endswith("/stream")
+    assert venue.stream_url.endswith("/stream") or VENUES[name].keys is not None
     assert venue.scheme.venue == name
     assert venue.scheme is SCHEMES[name]
 
@@ -37,10 +40,18 @@ def test_an_unknown_venue_is_refused_with_those_that_are_known() -> None:
         venue_named("binanse")
 
 
-def test_venues_by_order_are_apart_for_nobody_publishes_them() -> None:
-    assert not BY_ORDER.keys() & VENUES.keys()
-    for name, known in BY_ORDER.items():
-        venue = known.make(known.rest_url, known.ws_url, known.scheme)
-        assert venue.scheme.venue == name
-        assert venue.rest_url.startswith("https://")
-        assert venue.stream_url.startswith("wss://")
+def test_who_has_keys_signs_with_one_at_the_time_that_is_told() -> None:
+    key = CoinbaseKey("0123456789abcdef", "pass", "c2VjcmV0")
+    venue = venue_named("coinbaseexchange", key=key, wall_ms=lambda: 1_700_000_000_000)
+    message = json.loads(venue.subscribe_message(["BTC-USD"], 1))
+    assert message.items() >= key.members(1_700_000_000_000).items()
+    assert "signature" not in venue_named("coinbaseexchange").subscribe_message(["BTC-USD"], 1)
+    assert venue_named("binance", key=key, wall_ms=lambda: 0) == venue_named("binance")
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_each_file_of_a_venue_has_its_cadence(name: str) -> None:
+    known = VENUES[name]
+    steps = [size for size, _ in known.keeping.steps_ms]
+    assert steps == sorted(set(steps))
+    assert known.scheme.size(known.scheme.limits[0]) <= steps[0] <= steps[-1]

@@ -1,0 +1,278 @@
+"""Coinbase by order as files: the simulated exchange, updaters, a store, the server, and what fails of it.
+
+Each file and each answer is the exchange's own body at its sequence, byte for byte; none goes back; what
+hurts one product's book leaves the files of the others alone.
+"""
+
+import asyncio
+import base64
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from depthcast.feed import FeedLimits
+from depthcast.files import COINBASE, Version, check_file, parse_key
+from depthcast.store import PutResult, Store
+from depthcast.store.memory import MemoryStore
+from depthcast.venues.coinbase_signing import CoinbaseKey
+from server.service import Service
+from server.settings import ServerSettings
+from simulator.coinbase.app import CoinbaseSimulator
+from simulator.coinbase.settings import Settings
+from simulator.faults import Kind
+from updater.replica import Replica
+from updater.settings import UpdaterSettings
+
+HURT: Final = "BTC-USD"
+WELL: Final = "ETH-USD"
+PRODUCTS: Final = (HURT, WELL)
+KEY_TEXT: Final = f"0123456789abcdef\npassphrase\n{base64.b64encode(b'a secret of some length').decode()}\n"
+WAIT_S: Final = 60.0
+
+HASTE: Final = FeedLimits(
+    connects_per_5_min=10_000, reconnect_initial_s=0.05, reconnect_maximum_s=0.2, idle_timeout_s=3
+)
+
+FAULTS: Final = (
+    (Kind.GAP, ""),
+    (Kind.DUPLICATE, ""),
+    (Kind.STRAGGLER, ""),
+    (Kind.REORDER, ""),
+    (Kind.MALFORMED, "json"),
+    (Kind.MALFORMED, "missing"),
+    (Kind.DISCONNECT, "abort"),
+    (Kind.DISCONNECT, "close"),
+    (Kind.HALF_OPEN, ""),
+    (Kind.FAILED_SNAPSHOT, "503"),
+    (Kind.FAILED_SNAPSHOT, "truncated"),
+    (Kind.STALE_SNAPSHOT, ""),
+    (Kind.THROTTLE, ""),
+)
+OF_SNAPSHOTS: Final = (Kind.FAILED_SNAPSHOT, Kind.STALE_SNAPSHOT)
+
+pytestmark = pytest.mark.timeout(180)
+
+
+class Audited:
+    """A store that holds every write it makes against the exchange's books."""
+
+    def __init__(self, sim: CoinbaseSimulator) -> None:
+        self._sim = sim
+        self._store: Store = MemoryStore()
+        self.url = self._store.url
+        self.list, self.list_after, self.close = self._store.list, self._store.list_after, self._store.close
+        self.get, self.peek, self.get_if_changed = (
+            self._store.get,
+            self._store.peek,
+            self._store.get_if_changed,
+        )
+        self.newest: dict[str, Version] = {}
+        self.writers: dict[str, str] = {}
+        self.checked: Counter[str] = Counter()
+        self.wrote_at: dict[str, float] = {}
+
+    async def put_if(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        match: str | None,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> PutResult:
+        result = await self._store.put_if(
+            key, body, match=match, metadata=metadata, content_type=content_type, cache_control=cache_control
+        )
+        if result.etag is not None and key.startswith(COINBASE.depth_prefixes):
+            version, info = check_file(key, body, metadata or {})
+            symbol, level = parse_key(key)
+            assert version >= self.newest.get(key, Version(0, 0)), f"{key} went back"
+            assert body == self._sim.exchange.markets[symbol].journal.body(version.update_id, level)
+            self.newest[key] = version
+            self.writers[symbol] = info.replica
+            self.checked[key] += 1
+            self.wrote_at[key] = asyncio.get_running_loop().time()
+        return result
+
+    def at(self, symbol: str) -> int:
+        """The smallest sequence of a product's files."""
+        return min(
+            self.newest.get(COINBASE.key(symbol, level), Version(0, 0)).update_id for level in COINBASE.limits
+        )
+
+
+async def until(true: Callable[[], object], what: Callable[[], object] = lambda: "") -> None:
+    """Wait until it is, with a bound."""
+    end = asyncio.get_running_loop().time() + WAIT_S
+    while not true():
+        assert asyncio.get_running_loop().time() < end, what()
+        await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def simulated(tmp_path: Path) -> AsyncIterator[CoinbaseSimulator]:
+    path = tmp_path / "key"
+    path.write_text(KEY_TEXT)
+    settings = Settings(
+        products=PRODUCTS, orders=40, actions=4, rate=50, keys=(path,), requests_a_second=1000, hang_s=1
+    )
+    async with CoinbaseSimulator(settings) as sim:
+        yield sim
+
+
+def replica_of(sim: CoinbaseSimulator, store: Store, name: str) -> Replica:
+    argv = ["--venue", "coinbaseexchange", "--symbols", ",".join(PRODUCTS), "--replica", name]
+    argv += ["--rest-url", sim.rest_url, "--ws-url", sim.ws_url]
+    argv += ["--cadence", "1:0,2:50,3:100", "--same-levels-ms", "200", "--watch-ms", "100"]
+    argv += ["--symbols-every-s", "0.5"]
+
+    async def proven(store: Store) -> None:
+        """The conformance suite proves stores."""
+
+    return Replica(
+        UpdaterSettings.load(argv, {}),
+        store,
+        prove=proven,
+        stream_key=CoinbaseKey.parse(KEY_TEXT),
+        wall_ms=sim.exchange.wall_ms,
+        feed_limits=HASTE,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(replica: Replica) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.ensure_future(replica.run())
+    try:
+        yield task
+        assert task.cancelled() or not task.done(), task.exception()
+    finally:
+        replica.stop()
+        replica.give_up()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def resyncs(replica: Replica) -> dict[str, int]:
+    return {each["symbol"]: each["resyncs"] for each in replica.report.status()["symbols"]}
+
+
+async def caught_up(sim: CoinbaseSimulator, store: Audited) -> None:
+    """Wait until each file is at what its market is at now, or beyond it."""
+    targets = {name: sim.exchange.markets[name].sequence for name in PRODUCTS}
+    await until(
+        lambda: all(store.at(name) >= at for name, at in targets.items()),
+        lambda: (targets, store.newest),
+    )
+
+
+async def test_every_file_and_answer_is_the_exchange_s_whatever_goes_wrong(tmp_path: Path) -> None:
+    async with simulated(tmp_path) as sim:
+        store = Audited(sim)
+        replica = replica_of(sim, store, "a")
+        async with running(replica), serving(store) as client:
+            await until(lambda: replica.report.ready)
+            reading = asyncio.ensure_future(read_answers(client, sim))
+            for kind, form in FAULTS:
+                hurt = {} if kind in (Kind.THROTTLE, Kind.DISCONNECT, Kind.HALF_OPEN) else {"symbol": HURT}
+                before, happened = resyncs(replica), sim.faults.counts[kind]
+                sim.faults.inject(kind, form=form, **hurt)
+                if kind in OF_SNAPSHOTS:
+                    sim.faults.inject(Kind.GAP, symbol=HURT)
+                await until(lambda k=kind, n=happened: sim.faults.counts[k] > n)  # type: ignore[misc]
+                await caught_up(sim, store)
+                if kind in (Kind.GAP, Kind.REORDER, Kind.MALFORMED, *OF_SNAPSHOTS):
+                    await until(lambda b=before: resyncs(replica)[HURT] > b[HURT])  # type: ignore[misc]
+                    assert resyncs(replica)[WELL] == before[WELL], f"{kind} of one broke the other"
+                await caught_up(sim, store)
+            assert not reading.done(), reading.exception()
+            reading.cancel()
+            answers = (await asyncio.gather(reading, return_exceptions=True))[0]
+            assert isinstance(answers, asyncio.CancelledError)
+        assert not sim.faults.waiting
+        assert min(store.checked.values()) > 20
+        assert len(store.checked) == len(PRODUCTS) * len(COINBASE.limits)
+        assert (
+            replica.metrics.registry.get_sample_value("depthcast_anomalies_total", {"anomaly": "crossed"})
+            == 0
+        )
+
+
+async def test_a_replica_that_dies_is_followed_by_the_other_from_the_very_files(tmp_path: Path) -> None:
+    async with simulated(tmp_path) as sim:
+        store = Audited(sim)
+        first, second = (replica_of(sim, store, name) for name in "ab")
+        async with running(first) as task, running(second):
+            await until(lambda: first.report.ready and second.report.ready)
+            await caught_up(sim, store)
+            # One of the two got its books from files of the other: of both only so many asked.
+            sources = [each["source"] for each in second.report.status()["symbols"]]
+            assert set(sources) <= {"file", "rest"}
+            task.cancel()
+            await until(lambda: set(store.writers.values()) == {"b"}, lambda: store.writers)
+            await caught_up(sim, store)
+
+
+@contextlib.asynccontextmanager
+async def serving(store: Any) -> AsyncIterator[httpx.AsyncClient]:
+    service = Service(ServerSettings.load(["--venues", "coinbaseexchange"], {}), store)
+    work = asyncio.ensure_future(service.run())
+    await until(lambda: service.catalogue.known)
+    transport = httpx.ASGITransport(service.app)
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            yield client
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await service.close()
+
+
+async def read_answers(client: httpx.AsyncClient, sim: CoinbaseSimulator) -> None:
+    """Ask for every book, over and over: answers are true, never go back, and are 304 to who has them."""
+    seen: Counter[str] = Counter()
+    while True:
+        for symbol in PRODUCTS:
+            for level in COINBASE.limits:
+                path = f"/products/{symbol}/book?level={level}"
+                answer = await client.get(path)
+                if answer.status_code == 404:
+                    continue  # before the first listing of its files
+                assert answer.status_code == 200, answer.text
+                sequence = answer.json()["sequence"]
+                assert answer.content == sim.exchange.markets[symbol].journal.body(sequence, level)
+                assert sequence >= seen[path]
+                seen[path] = sequence
+                assert answer.headers["depthcast-version"].endswith(f":{sequence}")
+                has = {"If-None-Match": answer.headers["etag"]}
+                again = await client.get(f"/coinbaseexchange{path}", headers=has)
+                assert again.status_code in (200, 304)
+        await asyncio.sleep(0.02)
+
+
+async def test_the_server_refuses_in_the_exchange_s_words(tmp_path: Path) -> None:
+    async with simulated(tmp_path) as sim:
+        store = Audited(sim)
+        replica = replica_of(sim, store, "a")
+        async with running(replica), serving(store) as client:
+            await until(lambda: replica.report.ready)
+            end = asyncio.get_running_loop().time() + WAIT_S
+            while (await client.get(f"/products/{HURT}/book")).status_code != 200:
+                assert asyncio.get_running_loop().time() < end
+                await asyncio.sleep(0.1)
+            best = (await client.get(f"/products/{HURT}/book")).json()
+            assert len(best["bids"]) == len(best["asks"]) == 1
+            for path, status, body in (
+                (f"/products/{HURT}/book?level=4", 400, {"message": "unexpected level: _"}),
+                ("/products/NO-SUCH/book", 404, {"message": "NotFound"}),
+                ("/coinbaseexchange/products/no/book", 404, {"message": "NotFound"}),
+            ):
+                answer = await client.get(path)
+                assert (answer.status_code, answer.json()) == (status, body)
+            assert (await client.get(f"/products/{HURT}/x/book")).status_code == 404
+            assert (await client.get("/products/{symbol}/book")).status_code == 404
+            assert "epoch" in (await client.get("/time")).json()
