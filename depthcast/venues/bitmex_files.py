@@ -50,6 +50,7 @@ class RowLayout:
     """A body of rows; see :class:`~depthcast.scheme.Layout`."""
 
     tells_early: Final = False
+    begins_books: Final = False
 
     def update_id(self, key: str, body: bytes) -> None:
         """None is told."""
