@@ -34,6 +34,7 @@ Binance's, from plain values outwards:
 - :mod:`simulator.changes`     changes of what the exchange says about itself
 - :mod:`simulator.app`         sockets and the clock: :class:`~simulator.app.Simulator`
 
-Sizes, pace and limits are in :mod:`simulator.settings`, time is in :mod:`simulator.clock`. Only ``host``, each
-``app`` and ``__main__`` know asyncio and sockets; ``capture`` reads files; all else is values in, values out.
+Sizes, pace and limits are in :mod:`simulator.settings`, time is in :mod:`simulator.clock`. Only ``host``,
+each ``app`` and ``__main__`` know asyncio and sockets; ``capture`` reads files; all else is values in, values
+out.
 """
