@@ -9,7 +9,8 @@ What it promises:
 * **Exact numbers.** A price goes out as the characters of the JSON number that came in, ``8e-7`` included.
   Floats order prices, which is exact for 15 significant digits; a price of more is refused.
 * **Nothing is guessed.** A change of a row that is not there, or a second insertion of one that is, shows
-  that something was lost: :class:`~depthcast.errors.BookSpoiled`.
+  that something was lost, and a change that is older than its row, by their own times, that something was
+  told too late: :class:`~depthcast.errors.BookSpoiled`.
 * **All or nothing.** A message that is refused changes nothing.
 
 Rows of a side share no price at the venue. Where some do, they stand in the order of their ids, and as one
@@ -40,6 +41,9 @@ WHOLE: Final = 0
 
 TOP: Final = 10
 """So many levels a side are watched for changes (:attr:`RowBook.touched`)."""
+
+GONE: Final = 1024
+"""So many deleted rows of a side are remembered, to know an insertion that is told too late."""
 
 MAX_DIGITS: Final = 15
 """An IEEE double tells any two decimals of so many significant digits apart, and keeps their order."""
@@ -77,13 +81,15 @@ class _Side:
     The key is the price, of asks with its sign turned round, so that the greatest is the best on both sides.
     """
 
-    __slots__ = ("buy", "by_id", "doubles", "keys", "order")
+    __slots__ = ("buy", "by_id", "doubles", "gone", "keys", "order")
 
     def __init__(self, *, buy: bool) -> None:
         self.buy = buy
         self.by_id: dict[int, _Row] = {}
         self.keys: list[float] = []
         self.order: list[_Row] = []
+        self.gone: dict[int, str] = {}
+        """When each of the last :data:`GONE` rows was deleted that are not there any more, by id."""
         self.doubles: int = 0
         """How many rows have the price of another one beside them."""
 
@@ -131,6 +137,13 @@ class _Side:
         if self.doubles:
             self.doubles -= row.key in self.keys[max(0, at - 1) : at + 1]
         return away
+
+    def forget(self, row_id: int, time: str) -> None:
+        """Note when a row was deleted."""
+        self.gone.pop(row_id, None)
+        self.gone[row_id] = time
+        if len(self.gone) > GONE:
+            del self.gone[next(iter(self.gone))]
 
     def load(self, rows: list[_Row]) -> None:
         """Take all of these, into a side without any."""
@@ -281,6 +294,8 @@ class RowBook:
             known = side.by_id.get(row_id)
             if known is None:
                 raise BookSpoiled(symbol, ["an update of an unknown id"])
+            if row[4] and row[4] < known.time:
+                raise BookSpoiled(symbol, ["an update that is older than its row"])
             if size is not None:
                 _check_size(row, size)
             key = known.key
@@ -310,10 +325,14 @@ class RowBook:
             known = side.by_id.get(row[0])
             if known is None:
                 raise BookSpoiled(symbol, ["a deletion of an unknown id"])
+            if row[4] and row[4] < known.time:
+                raise BookSpoiled(symbol, ["a deletion that is older than its row"])
             found.append((side, known))
-        for side, known in found:
+        for (side, known), row in zip(found, rows, strict=True):
             if side.take(known) <= TOP:
                 self.touched = True
+            if row[4]:
+                side.forget(known.id, row[4])
 
     def _insert(self, symbol: str, rows: Sequence[Row]) -> None:
         made: list[tuple[_Side, _Row]] = []
@@ -322,6 +341,8 @@ class RowBook:
             side = self._bids if row[1] else self._asks
             if row[0] in side.by_id:
                 raise BookSpoiled(symbol, ["an insertion of an id that is there"])
+            if row[4] and row[4] < side.gone.get(row[0], ""):
+                raise BookSpoiled(symbol, ["an insertion that is older than the deletion of its id"])
             made.append((side, side.made(row)))
         for side, new in made:
             if side.put(new) <= TOP:

@@ -17,7 +17,7 @@ rows = st.tuples(
     st.booleans(),
     st.integers(1, 10**12),
     st.sampled_from(PRICES),
-    st.sampled_from(("", "2024-11-11T00:00:00.001Z")),
+    st.sampled_from(("", "2024-11-11T00:00:00.001Z", "2024-11-11T00:00:00.002Z")),
 )
 actions = st.sampled_from(Action)
 

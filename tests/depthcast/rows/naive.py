@@ -19,12 +19,16 @@ class NaiveRows:
         self.rows: dict[tuple[int, bool], list[object]] = {
             (row_id, buy): [size, price, time] for row_id, buy, size, price, time in rows
         }
+        # When each was changed last, or deleted.
+        self.newest = {key: str(row[2]) for key, row in self.rows.items()}
 
     def apply(self, change: RowsChanged) -> None:
         after = {key: list(row) for key, row in self.rows.items()}
         for row_id, buy, size, price, time in change.rows:
             key = row_id, buy
             if (key in after) is (change.action is Action.INSERT):
+                raise Contradiction
+            if time and time < self.newest.get(key, ""):
                 raise Contradiction
             if change.action is Action.DELETE:
                 del after[key]
@@ -36,6 +40,9 @@ class NaiveRows:
                 row[1] = row[1] if price is None else price
                 row[2] = time or row[2]
         self.rows = after
+        for row_id, buy, _, _, time in change.rows:
+            if time or change.action is Action.INSERT:
+                self.newest[row_id, buy] = time
 
     def side(self, buy: bool) -> list[tuple[Decimal, int, list[object]]]:
         """Best first: (price, id, row)."""

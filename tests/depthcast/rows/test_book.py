@@ -7,7 +7,7 @@ import pytest
 from depthcast.book import Audit
 from depthcast.errors import BadLevel, BookSpoiled
 from depthcast.rows import Action, Row, RowBook, RowsChanged, RowSnapshot
-from depthcast.rows.book import TOP, WHOLE
+from depthcast.rows.book import GONE, TOP, WHOLE
 from tests.depthcast.rows.naive import NaiveRows
 
 ROWS: list[Row] = [
@@ -121,6 +121,40 @@ def test_what_is_not_there_or_there_already_spoils_the_book(action: Action, rows
     assert mine.body(WHOLE) == before
     assert mine.update_id == 7
     mine.check()
+
+
+T1, T2, T3 = (f"2024-11-11T00:00:00.00{ms}Z" for ms in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("action", "row"),
+    [
+        (Action.UPDATE, (60, True, 9, None, T1)),
+        (Action.DELETE, (60, True, None, None, T1)),
+        (Action.INSERT, (61, True, 1, "2.1", T2)),
+    ],
+)
+def test_what_is_told_too_late_spoils_the_book(action: Action, row: Row) -> None:
+    mine = book()
+    mine.apply(change(Action.INSERT, (60, True, 1, "2.2", T2), (61, True, 1, "2.1", T2)))
+    mine.apply(change(Action.DELETE, (61, True, None, None, T3)))
+    before = mine.body(WHOLE)
+    with pytest.raises(BookSpoiled):
+        mine.apply(change(action, row))
+    assert mine.body(WHOLE) == before
+    # At the same time, or without one, it is none of that.
+    mine.apply(change(action, (*row[:4], "")))
+    mine.check()
+
+
+def test_only_so_many_deleted_rows_are_remembered() -> None:
+    mine = book()
+    for row_id in range(100, 101 + GONE):
+        mine.apply(change(Action.INSERT, (row_id, True, 1, "2.2", T2)))
+        mine.apply(change(Action.DELETE, (row_id, True, None, None, T2)))
+    mine.apply(change(Action.INSERT, (100, True, 1, "2.2", T1)))
+    with pytest.raises(BookSpoiled):
+        mine.apply(change(Action.INSERT, (101, True, 1, "2.1", T1)))
 
 
 BAD: list[Row] = [
