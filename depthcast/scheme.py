@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from depthcast.file_info import FileInfo
 from depthcast.orders.messages import AnySnapshot
@@ -80,6 +80,11 @@ class Layout(Protocol):
 
     def levels(self, key: str, body: bytes, depth: int = ALL) -> tuple[list[Level], list[Level]]:
         """Bids and asks by price, best first, at most ``depth`` of each. The strings are the file's own."""
+        ...
+
+    def rows(self, key: str, body: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Bids and asks as the venue's own rows, best first: ``price`` and ``amount``, the very strings of
+        the file, and what else it tells of each."""
         ...
 
     def snapshot(self, key: str, body: bytes, info: FileInfo) -> AnySnapshot:

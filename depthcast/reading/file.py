@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import orjson
-
 from depthcast.errors import BadFile
-from depthcast.files import FileInfo, check_body, depth_key, update_id_of
+from depthcast.files import BINANCE, SCHEMES, FileInfo, Scheme, depth_key
 from depthcast.reading import frames
 from depthcast.side import MAX_DIGITS
 
@@ -24,6 +22,8 @@ _CERTAIN: Final = re.compile(
     r"bids=(?P<bids>[0-9]{1,9})(?P<all_bids>;complete)?, asks=(?P<asks>[0-9]{1,9})(?P<all_asks>;complete)?"
 )
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_VERSION: Final = re.compile(r"[0-9]{1,18}:([0-9]{1,18})")
+_WITH_EXPONENT: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class About:
     """What is known of a file beside its body.
 
     Times are milliseconds since 1970. ``current_time_ms`` is the latest moment at which the book is known to
-    have been the exchange's; ``state`` is a server's judgement (``docs/freshness.md``).
+    have been the exchange's; ``state`` is a server's judgement (``docs/freshness.md``). ``update_id`` is that
+    of the book, where it is not only the body that tells it.
     """
 
     epoch: int | None = None
@@ -45,6 +46,7 @@ class About:
     replica: str | None = None
     status: str | None = None
     state: str | None = None
+    update_id: int | None = None
 
     @classmethod
     def of_metadata(cls, key: str, metadata: Mapping[str, str]) -> Self:
@@ -65,6 +67,7 @@ class About:
             current_time_ms=info.event_time_ms or None,
             replica=info.replica,
             status=info.status,
+            update_id=info.update_id,
         )
 
     @classmethod
@@ -76,6 +79,7 @@ class About:
         About(epoch=2, certain_bids=9, certain_asks=7, bids_complete=True, asks_complete=False, ...)
         """
         certain = _CERTAIN.fullmatch(headers.get("depthcast-certain", ""))
+        version = _VERSION.fullmatch(headers.get("depthcast-version", ""))
         return cls(
             epoch=_number(headers.get("depthcast-epoch")),
             certain_bids=int(certain["bids"]) if certain else None,
@@ -87,17 +91,19 @@ class About:
             current_time_ms=_number(headers.get("depthcast-current-time")) or None,
             status=headers.get("depthcast-status") or None,
             state=headers.get("depthcast-state") or None,
+            update_id=int(version[1]) if version else None,
         )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DepthFile:
-    """The published book of ``symbol``, ``limit`` levels a side or all that are certain and there.
+    """The published book of ``symbol``, ``limit`` levels a side or all that are certain and there; of a
+    ``venue`` whose limits mean something else, what that asks for.
 
     ``bids`` and ``asks`` are ``(price, amount)``, best first, as floats; ``exact_bids`` and ``exact_asks``
-    the same as the strings that the exchange sent. ``body`` is what the exchange's own ``GET
-    /api/v3/depth`` answers. ``about`` is what is known beside it, and its members are also to be had here
-    by name.
+    the same as the strings that the exchange sent. ``body`` is what the exchange's own call, ``GET
+    /api/v3/depth`` or its like, answers. ``about`` is what is known beside it, and its members are also to
+    be had here by name. ``update_id`` is 0 where neither the body nor anything beside it tells one.
     """
 
     symbol: str
@@ -109,11 +115,12 @@ class DepthFile:
     exact_asks: tuple[tuple[str, str], ...]
     body: bytes
     about: About
+    venue: str = BINANCE.venue
 
     @classmethod
-    def of(cls, symbol: str, limit: int, body: bytes, about: About) -> Self:
-        """From a body of at most ``limit`` levels a side. Raises :class:`~depthcast.errors.BadFile` for what
-        is none. O(levels).
+    def of(cls, symbol: str, limit: int, body: bytes, about: About, scheme: Scheme = BINANCE) -> Self:
+        """From a body that answers ``limit``, in ``scheme``. Raises :class:`~depthcast.errors.BadFile` for
+        what is none. O(levels).
 
         >>> body = b'{"lastUpdateId":7,"bids":[["2.50","4"]],"asks":[]}'
         >>> file = DepthFile.of("ETHUSDT", 5, body, About(epoch=1, state="live"))
@@ -122,23 +129,25 @@ class DepthFile:
         >>> file
         DepthFile(ETHUSDT at 7, 1 bids, 0 asks, live)
         """
-        key = depth_key(symbol, limit)
-        check_body(key, body)
+        key = depth_key(symbol, limit, scheme)
+        layout = scheme.layout(limit)
+        update_id = layout.check(key, body)
+        sides = layout.levels(key, body)
         try:
-            members = orjson.loads(body)
-            bids, asks = _levels(members["bids"]), _levels(members["asks"])
+            bids, asks = _checked(sides[0]), _checked(sides[1])
             return cls(
                 symbol=symbol,
                 limit=limit,
-                update_id=update_id_of(key, body),
+                update_id=(about.update_id or 0) if update_id is None else update_id,
                 bids=tuple((float(price), float(amount)) for price, amount in bids),
                 asks=tuple((float(price), float(amount)) for price, amount in asks),
                 exact_bids=bids,
                 exact_asks=asks,
                 body=body,
                 about=about,
+                venue=scheme.venue,
             )
-        except (ValueError, TypeError, KeyError) as error:
+        except ValueError as error:
             raise BadFile(key, f"its levels cannot be read: {error!s:.100}") from None
 
     def __repr__(self) -> str:
@@ -205,31 +214,39 @@ class DepthFile:
         """What a server knows of how fresh it is: ``live``, ``stale``, ``halted`` or ``proxied``."""
         return self.about.state
 
-    def to_records(self, *, strings: bool = False) -> list[dict[str, Any]]:
-        """One dictionary a level, with the members :data:`depthcast.reading.frames.COLUMNS`."""
-        return frames.to_records([self], strings=strings)
+    def rows(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Bids and asks as the exchange's own rows, best first: ``price`` and ``amount`` as sent, and what
+        else it tells of each (Coinbase: ``orders``, how many there are, or ``order_id``, which one; BitMEX:
+        ``id``, ``time``). One row a level, or an order where orders are told. Raises
+        :class:`~depthcast.errors.BadFile`."""
+        scheme = SCHEMES[self.venue]
+        return scheme.layout(self.limit).rows(depth_key(self.symbol, self.limit, scheme), self.body)
 
-    def to_pandas(self, *, strings: bool = False) -> "pandas.DataFrame":
-        """One row a level; ``strings``: prices and amounts as sent. Raises
+    def to_records(self, *, strings: bool = False, rows: bool = False) -> list[dict[str, Any]]:
+        """One dictionary a level, with the members :data:`depthcast.reading.frames.COLUMNS`; ``rows``: one
+        for each of :meth:`rows`, and what else that tells behind them."""
+        return frames.to_records([self], strings=strings, rows=rows)
+
+    def to_pandas(self, *, strings: bool = False, rows: bool = False) -> "pandas.DataFrame":
+        """The same, a row each; ``strings``: prices and amounts as sent. Raises
         :class:`~depthcast.errors.ExtraMissing` without pandas."""
-        return frames.to_pandas([self], strings=strings)
+        return frames.to_pandas([self], strings=strings, rows=rows)
 
-    def to_polars(self, *, strings: bool = False) -> "polars.DataFrame":
-        """One row a level; ``strings``: prices and amounts as sent. Raises
+    def to_polars(self, *, strings: bool = False, rows: bool = False) -> "polars.DataFrame":
+        """The same, a row each; ``strings``: prices and amounts as sent. Raises
         :class:`~depthcast.errors.ExtraMissing` without polars."""
-        return frames.to_polars([self], strings=strings)
+        return frames.to_polars([self], strings=strings, rows=rows)
 
 
-def _levels(side: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
-    """A side as it was sent; raises ``TypeError`` or ``ValueError`` for what is none."""
-    # A text of two characters, too, could be taken apart into a price and an amount.
-    if type(side) is not list or any(type(level) is not list for level in side):
-        raise TypeError("a side is no list of levels")
-    levels = tuple((price, amount) for price, amount in side)
+def _checked(side: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """A side whose texts are numbers. Raises ``ValueError``."""
+    levels = tuple(side)
     texts = [text for level in levels for text in level]
-    # float() alone would let "nan", "1e5", "1_0" and " 1" pass.
+    # float() alone would let "nan", "1_0" and " 1" pass.
     if "".join(texts).encode().translate(None, b"0123456789."):
-        raise ValueError("a price or an amount is no plain number")
+        odd = next((text for text in texts if _WITH_EXPONENT.fullmatch(text) is None), None)
+        if odd is not None:
+            raise ValueError("a price or an amount is no plain number")
     if max(map(len, texts), default=0) > MAX_DIGITS:
         raise ValueError(f"a price or an amount of more than {MAX_DIGITS} characters")
     return levels

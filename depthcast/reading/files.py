@@ -33,16 +33,17 @@ class DepthFiles(Mapping[str, DepthFile]):
     def __repr__(self) -> str:
         return f"DepthFiles({', '.join(f'{file.symbol}@{file.update_id}' for file in self.values())})"
 
-    def to_records(self, *, strings: bool = False) -> list[dict[str, Any]]:
-        """One dictionary a level, with the members :data:`depthcast.reading.frames.COLUMNS`."""
-        return frames.to_records(self.values(), strings=strings)
+    def to_records(self, *, strings: bool = False, rows: bool = False) -> list[dict[str, Any]]:
+        """One dictionary a level, with the members :data:`depthcast.reading.frames.COLUMNS`; ``rows``: one
+        for each of the files' own (:meth:`DepthFile.rows <depthcast.reading.file.DepthFile.rows>`)."""
+        return frames.to_records(self.values(), strings=strings, rows=rows)
 
-    def to_pandas(self, *, strings: bool = False) -> "pandas.DataFrame":
+    def to_pandas(self, *, strings: bool = False, rows: bool = False) -> "pandas.DataFrame":
         """One row a level; ``strings``: prices and amounts as sent. Raises
         :class:`~depthcast.errors.ExtraMissing` without pandas."""
-        return frames.to_pandas(self.values(), strings=strings)
+        return frames.to_pandas(self.values(), strings=strings, rows=rows)
 
-    def to_polars(self, *, strings: bool = False) -> "polars.DataFrame":
+    def to_polars(self, *, strings: bool = False, rows: bool = False) -> "polars.DataFrame":
         """One row a level; ``strings``: prices and amounts as sent. Raises
         :class:`~depthcast.errors.ExtraMissing` without polars."""
-        return frames.to_polars(self.values(), strings=strings)
+        return frames.to_polars(self.values(), strings=strings, rows=rows)

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from depthcast.reading.file import DepthFile
 from depthcast.reading.files import DepthFiles
 from depthcast.reading.reader import DEFAULT_TIMEOUT_S, Reader
-from depthcast.venues.binance_rest import DEFAULT_LIMIT
 
 _T = TypeVar("_T")
 
@@ -18,59 +17,66 @@ _T = TypeVar("_T")
 def read(
     url: str,
     symbol: str,
-    limit: int = DEFAULT_LIMIT,
+    limit: int | None = None,
     *,
+    venue: str = "binance",
     env: Mapping[str, str] | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> DepthFile:
-    """The published book of ``symbol``, ``limit`` levels a side (1 to 5,000).
+    """The published book of ``symbol`` at ``venue`` that answers ``limit``: levels a side (1 to 5,000), or
+    what the venue has in their place; ``None``: what it takes where none is told, Binance 100.
 
     ``url`` is ``s3://BUCKET[/PREFIX]``, with the usual AWS variables in ``env`` (default: this process's),
     or ``http(s)://…`` of a server, an edge, or a bucket that anybody may read. Works in a notebook, too,
     where an event loop runs already. Errors: :meth:`depthcast.reading.Reader.read`.
     """
-    return _run(read_async(url, symbol, limit, env=env, timeout_s=timeout_s))
+    return _run(read_async(url, symbol, limit, venue=venue, env=env, timeout_s=timeout_s))
 
 
 async def read_async(
     url: str,
     symbol: str,
-    limit: int = DEFAULT_LIMIT,
+    limit: int | None = None,
     *,
+    venue: str = "binance",
     env: Mapping[str, str] | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> DepthFile:
     """As :func:`read`, for a program with an event loop."""
-    async with Reader(url, env=env, timeout_s=timeout_s) as reader:
+    async with Reader(url, venue=venue, env=env, timeout_s=timeout_s) as reader:
         return await reader.read(symbol, limit)
 
 
 def read_many(
     url: str,
     symbols: Iterable[str],
-    limit: int = DEFAULT_LIMIT,
+    limit: int | None = None,
     *,
+    venue: str = "binance",
     skip_missing: bool = False,
     env: Mapping[str, str] | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> DepthFiles:
     """The published books of ``symbols``, 16 at a time; ``timeout_s`` holds for each. ``skip_missing``: those
     that are not published are left out rather than an error."""
-    reading = read_many_async(url, symbols, limit, skip_missing=skip_missing, env=env, timeout_s=timeout_s)
+    reading = read_many_async(
+        url, symbols, limit, skip_missing=skip_missing, venue=venue, env=env, timeout_s=timeout_s
+    )
     return _run(reading)
 
 
 async def read_many_async(
     url: str,
     symbols: Iterable[str],
-    limit: int = DEFAULT_LIMIT,
+    limit: int | None = None,
     *,
+    venue: str = "binance",
     skip_missing: bool = False,
     env: Mapping[str, str] | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> DepthFiles:
     """As :func:`read_many`, for a program with an event loop."""
-    async with Reader(url, env=env, timeout_s=timeout_s) as reader:
+    async with Reader(url, venue=venue, env=env, timeout_s=timeout_s) as reader:
         return await reader.read_many(symbols, limit, skip_missing=skip_missing)
 
 

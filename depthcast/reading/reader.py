@@ -7,12 +7,14 @@ from random import Random
 from typing import Final, Protocol, Self
 
 from depthcast.backoff import Backoff
-from depthcast.errors import FileMissing, StoreUnavailable, UnknownSymbol
+from depthcast.errors import FileMissing, SettingsError, StoreUnavailable, UnknownSymbol
+from depthcast.files import SCHEMES
 from depthcast.reading.file import DepthFile
 from depthcast.reading.files import DepthFiles
 from depthcast.reading.stored import StoredFiles
+from depthcast.scheme import Scheme
 from depthcast.store import Store, open_store
-from depthcast.venues.binance_rest import DEFAULT_LIMIT
+from depthcast.venues.answering import default_limit
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 
@@ -36,7 +38,8 @@ class Files(Protocol):
 
 class Reader:
     """Reads from ``url``: ``s3://BUCKET[/PREFIX]`` (the usual AWS variables of ``env`` say where that is and
-    who we are), or ``http(s)://…`` of a server, an edge, or a bucket that anybody may read.
+    who we are), or ``http(s)://…`` of a server, an edge, or a bucket that anybody may read. ``venue`` names
+    the exchange whose books are read there.
 
     An asynchronous context manager, for one event loop. A :class:`~depthcast.store.Store` may be given in
     place of a URL; it stays the caller's to close. A read is given ``timeout_s`` in all; where nobody answers
@@ -50,6 +53,7 @@ class Reader:
         self,
         url: str | Store,
         *,
+        venue: str = "binance",
         env: Mapping[str, str] | None = None,
         # Time-outs
         timeout_s: float = DEFAULT_TIMEOUT_S,
@@ -73,17 +77,19 @@ class Reader:
         self._rng = rng or Random()
         self._slots = asyncio.Semaphore(max_in_flight)
         self._store: Store | None = None
+        scheme = _scheme_of(venue)
+        self._default_limit = default_limit(scheme.venue)
         self._files: Files
         if not isinstance(url, str):
-            self._files = StoredFiles(url)
+            self._files = StoredFiles(url, scheme)
         elif url.startswith(("http://", "https://")):
             from depthcast.reading.web import WebFiles  # aiohttp takes 0.2 s to import
 
-            self._files = WebFiles(url, max_in_flight=max_in_flight)
+            self._files = WebFiles(url, scheme, max_in_flight=max_in_flight)
         else:
             # The reading client leaves no thread behind that could disturb the end of the process.
             self._store = open_store(url, os.environ if env is None else env, for_readers=True)
-            self._files = StoredFiles(self._store)
+            self._files = StoredFiles(self._store, scheme)
 
     @property
     def where(self) -> str:
@@ -96,8 +102,9 @@ class Reader:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def read(self, symbol: str, limit: int = DEFAULT_LIMIT) -> DepthFile:
-        """The published book of ``symbol`` with ``limit`` levels a side, 1 to 5,000; fewer where fewer are
+    async def read(self, symbol: str, limit: int | None = None) -> DepthFile:
+        """The published book of ``symbol`` that answers ``limit``: levels a side, 1 to 5,000, or what the
+        venue has in their place; ``None``: what it takes where none is told. Fewer levels where fewer are
         certain or there.
 
         Raises :class:`~depthcast.errors.UnknownSymbol` where nothing of the symbol is published,
@@ -109,14 +116,14 @@ class Reader:
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._persistently(symbol, limit)
+                return await self._persistently(symbol, self._default_limit if limit is None else limit)
         except TimeoutError:
             raise StoreUnavailable(
                 f"{self.where} gave no file within {self._timeout_s:g} s", hint="check the network"
             ) from None
 
     async def read_many(
-        self, symbols: Iterable[str], limit: int = DEFAULT_LIMIT, *, skip_missing: bool = False
+        self, symbols: Iterable[str], limit: int | None = None, *, skip_missing: bool = False
     ) -> DepthFiles:
         """The books of ``symbols``, several at a time, in their order. The first error ends it.
 
@@ -138,7 +145,7 @@ class Reader:
         if self._store is not None:
             await self._store.close()
 
-    async def _one_of_many(self, symbol: str, limit: int, skip_missing: bool) -> DepthFile | None:
+    async def _one_of_many(self, symbol: str, limit: int | None, skip_missing: bool) -> DepthFile | None:
         async with self._slots:
             try:
                 return await self.read(symbol, limit)
@@ -155,3 +162,12 @@ class Reader:
             except StoreUnavailable:
                 await self._sleep(pauses.next_s())
         return await self._files.file(symbol, limit)
+
+
+def _scheme_of(venue: str) -> Scheme:
+    scheme = SCHEMES.get(venue)
+    if scheme is None:
+        raise SettingsError(
+            f"no exchange is called {venue!r:.60} here", hint=f"known are {', '.join(SCHEMES)}"
+        )
+    return scheme

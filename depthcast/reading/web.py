@@ -1,13 +1,14 @@
 """``WebFiles``: files read over HTTP, from a Depthcast server, an edge, or a bucket that anybody may read.
 
-A server and an edge answer ``GET /api/v3/depth?symbol=…&limit=…``. A bucket has the same request as the
-*name* of an object: there ``?`` is sent as ``%3F``. Which of the two is at an address shows with the first
-answer: a bucket asked as a server has no such object, and says so in no words of the exchange's.
+A server and an edge answer ``GET /api/v3/depth?symbol=…&limit=…``, or what another venue has in its place. A
+bucket has the same request as the *name* of an object: there ``?`` is sent as ``%3F``. Which of the two is at
+an address shows with the first answer: a bucket asked as a server has no such object, and says so in no words
+of the exchange's.
 """
 
 import json
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -23,15 +24,15 @@ from depthcast.errors import (
     StoreUnavailable,
     UnknownSymbol,
 )
-from depthcast.files import LIMITS, check_body, cut, depth_key
+from depthcast.files import BINANCE, Scheme, depth_key
 from depthcast.reading.file import About, DepthFile
+from depthcast.venues.answering import ANSWERING
+from depthcast.venues.binance_rest import ApiError
 
 MAX_BODY_BYTES: Final = 4 * 2**20
 """No file is as long: 10,000 levels take about 300 kB."""
 
 _METADATA: Final = "x-amz-meta-"
-_UNKNOWN_SYMBOL: Final = -1121
-_LIMIT_NOT_THERE: Final = -1130
 
 
 class _Answer(NamedTuple):
@@ -40,17 +41,25 @@ class _Answer(NamedTuple):
     body: bytes
 
     @property
-    def refusal(self) -> tuple[int, str] | None:
-        """The exchange's error code and words, where that is what the body is."""
+    def refusal(self) -> dict[str, Any] | None:
+        """The members of an error of the exchange's, where that is what the body is: a JSON object."""
         try:
             said = json.loads(self.body)
-            return int(said["code"]), str(said["msg"])
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-            return None  # with an endless number in it, or deeper than a parser goes, it is no refusal either
+        except (ValueError, RecursionError):
+            return None  # deeper than a parser goes, it is no refusal either
+        return said if isinstance(said, dict) and said else None
+
+    def says(self, refusal: ApiError) -> bool:
+        """Whether it is this refusal: by its code, where it has one, else by its words."""
+        said, words = self.refusal, json.loads(refusal.body())
+        if said is None:
+            return False
+        return bool(said["code"] == words.get("code")) if "code" in said else said == words
 
 
 class WebFiles:
-    """What is published below ``url``: ``http(s)://HOST[:PORT][/PATH]``, all that stands before ``/api/v3``.
+    """What is published below ``url``: ``http(s)://HOST[:PORT][/PATH]``, all that stands before ``/api/v3``,
+    or before what the venue of ``scheme`` has in its place.
 
     Raises :class:`~depthcast.errors.SettingsError` for a URL that cannot be used.
     """
@@ -58,6 +67,7 @@ class WebFiles:
     def __init__(
         self,
         url: str,
+        scheme: Scheme = BINANCE,
         *,
         # Time-outs
         connect_timeout_s: float = 5.0,
@@ -67,6 +77,8 @@ class WebFiles:
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self._base = _base(url)
+        self._scheme = scheme
+        self._refusals = ANSWERING[scheme.venue].refusals
         self._timeout = aiohttp.ClientTimeout(total=request_timeout_s, connect=connect_timeout_s)
         self._max_in_flight = max_in_flight
         self._max_body_bytes = max_body_bytes
@@ -79,23 +91,22 @@ class WebFiles:
         return self._base
 
     async def file(self, symbol: str, limit: int) -> DepthFile:
-        """The book of ``symbol``, ``limit`` levels a side, cut from the next larger file where whoever
-        answers has no such limit.
+        """The book of ``symbol`` that answers ``limit``, cut from the next larger file where whoever answers
+        has no such limit.
 
         Raises :class:`~depthcast.errors.UnknownSymbol`, :class:`~depthcast.errors.FileMissing`,
         :class:`~depthcast.errors.BadFile` or a :class:`~depthcast.errors.StoreError`.
         """
-        depth_key(symbol, limit)  # raises for what nobody could answer
+        depth_key(symbol, limit, self._scheme)  # raises for what nobody could answer
         if self._is_bucket:
             return await self._from_bucket(symbol, limit)
         answer = await self._ask_server(symbol, limit)
         if answer.status == 200:
             self._is_bucket = False
             return self._served(symbol, limit, answer)
-        refusal = answer.refusal
-        if refusal is None and self._is_bucket is None and answer.status in (400, 403, 404):
+        if answer.refusal is None and self._is_bucket is None and answer.status in (400, 403, 404):
             return await self._from_bucket(symbol, limit)
-        if refusal is not None and refusal[0] == _LIMIT_NOT_THERE:
+        if answer.says(self._refusals.no_such_file) and self._larger(limit):
             return await self._from_larger(symbol, limit)
         raise self._failure(answer, symbol)
 
@@ -106,32 +117,40 @@ class WebFiles:
 
     async def _from_larger(self, symbol: str, limit: int) -> DepthFile:
         """From an edge that cannot cut: it answers the published limits alone."""
-        for larger in (each for each in LIMITS if each > limit):
+        for larger in self._larger(limit):
             answer = await self._ask_server(symbol, larger)
             if answer.status == 200:
                 return self._served(symbol, limit, answer)
-            refusal = answer.refusal
-            if refusal is None or refusal[0] != _LIMIT_NOT_THERE:
+            if not answer.says(self._refusals.no_such_file):
                 raise self._failure(answer, symbol)
         raise FileMissing(
-            depth_key(symbol, limit), f"{self._base} has no file with so many levels", hint="ask for fewer"
+            depth_key(symbol, limit, self._scheme),
+            f"{self._base} has no file with so many levels",
+            hint="ask for fewer",
         )
+
+    def _larger(self, limit: int) -> list[int]:
+        """The usual limits from whose files this one can be cut, without itself."""
+        scheme = self._scheme
+        return [each for each in scheme.limits if each != limit and scheme.covering(limit, (each,)) == each]
 
     async def _from_bucket(self, symbol: str, limit: int) -> DepthFile:
         """From objects by name. What is missing cannot be told from a symbol that never was."""
         denied: _Answer | None = None
-        for published in (each for each in LIMITS if each >= limit):
-            key = depth_key(symbol, published)
+        scheme = self._scheme
+        for published in (each for each in scheme.limits if scheme.covering(limit, (each,)) == each):
+            key = depth_key(symbol, published, scheme)
             answer = await self._ask_bucket(symbol, published)
             if answer.status == 200:
                 self._is_bucket = True
-                check_body(key, answer.body)
+                scheme.layout(published).check(key, answer.body)
                 metadata = {
                     name.removeprefix(_METADATA): value
                     for name, value in answer.headers.items()
                     if name.startswith(_METADATA)
                 }
-                return DepthFile.of(symbol, limit, cut(answer.body, limit), About.of_metadata(key, metadata))
+                body = scheme.layout(published).cut(answer.body, limit)
+                return DepthFile.of(symbol, limit, body, About.of_metadata(key, metadata), scheme)
             if answer.status in (401, 403):
                 denied = answer
             elif answer.status != 404:
@@ -140,33 +159,37 @@ class WebFiles:
             raise AccessDenied(
                 f"{self._base} denies access ({denied.status})",
                 hint="a bucket says so of what is not there, too: check the symbol, and that anybody may read"
-                " api/",
+                f" {scheme.public_prefixes[0]}",
             )
         raise await self._missing(symbol, limit)
 
     async def _missing(self, symbol: str, limit: int) -> FileMissing | UnknownSymbol:
         """What to raise where no object has so many levels: smaller ones tell whether there is the symbol."""
-        for published in (each for each in reversed(LIMITS) if each < limit):
+        scheme = self._scheme
+        smaller = [each for each in scheme.limits if scheme.size(each) < scheme.size(limit)]
+        for published in reversed(smaller):
             if (await self._ask_bucket(symbol, published)).status == 200:
                 self._is_bucket = True
-                why = f"of {symbol} there are {published} levels a side at most"
-                return FileMissing(depth_key(symbol, limit), why, hint=f"ask for {published} at most")
+                why = f"of {symbol} the limit {published} is published at most"
+                return FileMissing(depth_key(symbol, limit, scheme), why, hint=f"ask for {published} at most")
         return UnknownSymbol(
             symbol,
             self._base,
-            hint="symbols are spelled as the exchange does, and the URL is all that stands before /api/v3",
+            hint="symbols are spelled as the exchange does, and the URL is all that stands before"
+            f" /{scheme.root}",
         )
 
     def _served(self, symbol: str, limit: int, answer: _Answer) -> DepthFile:
-        key = depth_key(symbol, limit)
-        check_body(key, answer.body)
-        return DepthFile.of(symbol, limit, cut(answer.body, limit), About.of_headers(answer.headers))
+        layout = self._scheme.layout(limit)
+        layout.check(depth_key(symbol, limit, self._scheme), answer.body)
+        body = layout.cut(answer.body, limit)
+        return DepthFile.of(symbol, limit, body, About.of_headers(answer.headers), self._scheme)
 
     def _failure(self, answer: _Answer, symbol: str) -> Exception:
         """What to raise for an answer that is no book."""
         status, refusal = answer.status, answer.refusal
-        said = f"{status} {refusal[0]} {refusal[1]}" if refusal else str(status)
-        if refusal is not None and refusal[0] == _UNKNOWN_SYMBOL:
+        said = str(status) if refusal is None else f"{status} {' '.join(map(str, refusal.values()))}"
+        if answer.says(self._refusals.unknown_symbol):
             return UnknownSymbol(symbol, self._base)
         if status in (401, 403):
             return AccessDenied(f"{self._base} denies access ({said:.200})", hint="ask whoever runs it")
@@ -179,14 +202,14 @@ class WebFiles:
             return StoreUnavailable(f"{self._base} failed ({said:.200})", hint="try again")
         return StoreError(
             f"{self._base} refused the request ({said:.200})",
-            hint="the URL is all that stands before /api/v3",
+            hint=f"the URL is all that stands before /{self._scheme.root}",
         )
 
     async def _ask_server(self, symbol: str, limit: int) -> _Answer:
-        return await self._ask(f"{self._base}/api/v3/depth?symbol={quote(symbol, safe='')}&limit={limit}")
+        return await self._ask(f"{self._base}/{self._scheme.key(quote(symbol, safe=''), limit)}")
 
     async def _ask_bucket(self, symbol: str, limit: int) -> _Answer:
-        return await self._ask(f"{self._base}/{quote(depth_key(symbol, limit), safe='-._~/')}")
+        return await self._ask(f"{self._base}/{quote(depth_key(symbol, limit, self._scheme), safe='-._~/')}")
 
     async def _ask(self, url: str) -> _Answer:
         try:

@@ -148,6 +148,19 @@ _BITMEX: Final = Answering(
     [PlainCall("/api/v1", bitmex_rest.refuse_nothing, _always(1), bitmex_rest.about_body)],
 )
 
+
+def default_limit(venue: str) -> int:
+    """What a venue's call for a book means where no limit is told.
+
+    >>> [default_limit(venue) for venue in ("binance", "binanceusdm", "coinbaseexchange")]
+    [100, 500, 1]
+    """
+    call = ANSWERING[venue].books[0]
+    request = call.parse(b"X?" if "{" in call.path else b"symbol=X")
+    assert isinstance(request, DepthRequest)
+    return request.limit
+
+
 ANSWERING: Final[Mapping[str, Answering]] = {
     BINANCE.venue: _spot(BINANCE),
     BINANCE_US.venue: _spot(BINANCE_US),

@@ -12,7 +12,7 @@ not know whose it is.
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -79,9 +79,16 @@ class BinanceLayout:
         """By price, as they are."""
         try:
             book = orjson.loads(self.cut(body, depth) if depth < ALL else body)
-            bids, asks = ([_level(*level) for level in book[side]] for side in ("bids", "asks"))
+            bids, asks = ([_level(*_list(level)) for level in book[side]] for side in ("bids", "asks"))
         except (ValueError, TypeError, LookupError):
             raise BadFile(key, "its levels cannot be read") from None
+        return bids, asks
+
+    def rows(self, key: str, body: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Levels: nothing else is told of them."""
+        bids, asks = (
+            [{"price": price, "amount": amount} for price, amount in side] for side in self.levels(key, body)
+        )
         return bids, asks
 
     def snapshot(self, key: str, body: bytes, info: FileInfo) -> Snapshot:
@@ -179,6 +186,13 @@ BINANCE_US: Final = BinanceScheme("binanceus", "binanceus/api/v3/", room="binanc
 BINANCE_USDM: Final = BinanceScheme(
     "binanceusdm", "fapi/v1/", FUTURES_LIMITS, room="binanceusdm/", ladder=True, folder="fapi/"
 )
+
+
+def _list(level: Any) -> list[Any]:
+    # A text of two characters, too, could be taken apart into a price and a quantity.
+    if type(level) is not list:
+        raise TypeError("a level is no list")
+    return level
 
 
 def _level(price: object, quantity: object) -> Level:

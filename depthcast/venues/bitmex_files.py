@@ -12,7 +12,7 @@ small file of its own, for caches to read. No body tells an update id: the metad
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from depthcast.errors import BadFile
 from depthcast.file_info import FileInfo
@@ -89,6 +89,14 @@ class RowLayout:
                 side[-1] = (side[-1][0], str(int(side[-1][1]) + (size or 0)))
             else:
                 side.append((price, str(size)))
+        return bids, asks[::-1]
+
+    def rows(self, key: str, body: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """With their ``id`` and ``time``, that of the engine, empty where none is told."""
+        bids: list[dict[str, Any]] = []
+        asks: list[dict[str, Any]] = []
+        for row_id, buy, size, price, time in _rows(key, body)[1]:
+            (bids if buy else asks).append({"price": price, "amount": str(size), "id": row_id, "time": time})
         return bids, asks[::-1]
 
     def snapshot(self, key: str, body: bytes, info: FileInfo) -> RowSnapshot:

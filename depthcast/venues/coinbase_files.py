@@ -90,6 +90,22 @@ class CoinbaseLayout:
             raise BadFile(key, "its levels cannot be read") from None
         return bids, asks
 
+    def rows(self, key: str, body: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Levels with the number of their ``orders``, or orders with their ``order_id``."""
+        name, kind = ("order_id", str) if self._detail == ORDERS else ("orders", int)
+        try:
+            book = orjson.loads(body)
+            bids, asks = (
+                [{"price": price, "amount": size, name: told} for price, size, told in book[side]]
+                for side in ("bids", "asks")
+            )
+        except (ValueError, TypeError, LookupError):
+            raise BadFile(key, "its rows cannot be read") from None
+        for row in (*bids, *asks):
+            if not (type(row["price"]) is type(row["amount"]) is str and type(row[name]) is kind):
+                raise BadFile(key, "its rows cannot be read")
+        return bids, asks
+
     def snapshot(self, key: str, body: bytes, info: FileInfo) -> OrderSnapshot:
         """Of all orders; of what shows fewer no book by order begins."""
         if self._detail != ORDERS:
@@ -116,7 +132,7 @@ class CoinbaseLayout:
             if not isinstance(row, list) or not isinstance(price, str) or not isinstance(size, str):
                 raise TypeError("a row begins with two texts")
             if self._detail == ORDERS and side and side[-1][0] == price:
-                side[-1] = (price, f"{_EXACT.add(Decimal(side[-1][1]), Decimal(size)):f}")
+                side[-1] = (price, _plain(_EXACT.add(Decimal(side[-1][1]), Decimal(size))))
             elif len(side) == depth:
                 break
             else:
@@ -132,6 +148,12 @@ class CoinbaseLayout:
         if update_id > MAX_NUMBER:
             raise BadFile(key, f"no update id is as large as {update_id}")
         return match.start(), update_id
+
+
+def _plain(number: Decimal) -> str:
+    """Its shortest spelling without an exponent, as the venue writes sizes."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 _LAYOUTS: Final = {detail: CoinbaseLayout(detail) for detail in DETAILS}

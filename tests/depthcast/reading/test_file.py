@@ -79,7 +79,7 @@ def test_headers_tell_the_rest_and_what_is_odd_is_not_known() -> None:
         b'{"lastUpdateId":1,"bids":["12","34"],"asks":[]}',
         b'{"lastUpdateId":1,"bids":[],"asks":{"12":[]},"x":[],"asks":[["1","2"],"34"]}',
         b'{"lastUpdateId":1,"bids":[["NaN","2"]],"asks":[]}',
-        b'{"lastUpdateId":1,"bids":[["1e5","2"]],"asks":[]}',
+        b'{"lastUpdateId":1,"bids":[["1e555","2"]],"asks":[]}',
         b'{"lastUpdateId":1,"bids":[["1_0"," 2"]],"asks":[]}',
         b'{"lastUpdateId":1,"bids":[["-1","2"]],"asks":[]}',
         b'{"lastUpdateId":1,"bids":[["' + b"9" * 400 + b'","2"]],"asks":[]}',

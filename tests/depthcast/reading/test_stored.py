@@ -103,7 +103,7 @@ async def test_no_more_symbols_are_remembered_than_is_allowed() -> None:
 async def test_more_levels_than_are_published_are_refused_with_how_many_there_are() -> None:
     store = CountingStore()
     await store.publish("ETHUSDT", 5, 20)
-    with pytest.raises(FileMissing, match=r"of ETHUSDT there are 5, 20 levels a side; ask for 20 at most"):
+    with pytest.raises(FileMissing, match=r"of ETHUSDT the limits 5, 20 are published; ask for 20 at most"):
         await StoredFiles(store).file("ETHUSDT", 21)
 
 

@@ -123,7 +123,7 @@ async def test_a_bucket_is_told_from_a_server_by_its_answer_and_asked_by_name_fr
     scripted.asked.clear()
     assert (await files.file("ETHUSDT", 20)).body == body_of(5, 20)
     assert scripted.asked == [named(20)]
-    with pytest.raises(FileMissing, match="of ETHUSDT there are 20 levels a side at most"):
+    with pytest.raises(FileMissing, match="of ETHUSDT the limit 20 is published at most"):
         await files.file("ETHUSDT", 50)
     with pytest.raises(UnknownSymbol, match="NOSUCH"):
         await files.file("NOSUCH", 50)
