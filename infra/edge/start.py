@@ -66,6 +66,15 @@ _DEFAULTS = {
     "EDGE_CA": "/etc/ssl/certs/ca-certificates.crt",
 }
 
+SPOT = {"binance": "api/v3", "binanceus": "binanceus/api/v3"}
+"""Where Binance's spot calls are answered, by the venue; its files are there, too."""
+
+FUTURES = {"binanceusdm": "fapi/v1"}
+"""The same of its futures, which are answered below the venue's name once more."""
+
+FUTURES_LIMITS = [5, 10, 20, 50, 100, 500, 1000]
+FUTURES_DEFAULT_LIMIT = 500
+
 _TLS = """\
             proxy_ssl_server_name on;
             proxy_ssl_verify on;
@@ -161,13 +170,25 @@ def counted(most: int) -> str:
 
 
 def published(limits: list[int], default: int = 100) -> str:
-    """Lines of a map from the limit sent, as ``=limit``, to the published one that is it."""
+    """Lines of a map from the limit sent, as ``=limit``, to the published one that is it.
+
+    More than the largest there is means that one, where it is published.
+    """
     lines = [f'        "" {default};'] if default in limits else []
     zeros = "(?:(?:%3)?0)*"
     lines += [f'        "~^={zeros}{digits(limit)}$" {limit};' for limit in limits]
     if MAX_LIMIT in limits:
         lines.append(f'        "~^={zeros}(?:{above(MAX_LIMIT)})$" {MAX_LIMIT};')
     return "\n".join(lines)
+
+
+def answered(own: Mapping[str, str]) -> str:
+    """A pattern of where calls are answered: at their own paths and below the venues' names.
+
+    >>> answered({"binanceusdm": "fapi/v1"})
+    '(?:(?:binanceusdm/)?fapi/v1)'
+    """
+    return f"(?:{'|'.join(f'(?:{venue}/)?{path}' for venue, path in own.items())})"
 
 
 def template_for(env: Mapping[str, str]) -> str:
@@ -191,7 +212,7 @@ def filled(
         if not re.fullmatch(wanted, values[name]):
             raise ValueError(f"{name} cannot be {values[name]!r:.80}")
     found = {name.removeprefix("EDGE_"): value for name, value in values.items()}
-    found |= {"TMP": tmp, "CACHE": cache, "NAME_PRIVATE": spelled("private")}
+    found |= {"TMP": tmp, "CACHE": cache, "NAME_PRIVATE": spelled("private")} | _paths()
     if values["EDGE_STORE"]:
         with_server = bool(env.get("EDGE_SERVER"))
         found |= _store(values, with_server)
@@ -201,13 +222,28 @@ def filled(
     return _Template(template).substitute(found)
 
 
+def _paths() -> dict[str, str]:
+    """Patterns of where the venues' calls are answered."""
+    spot, futures = f"(?:{'|'.join(SPOT.values())})", answered(FUTURES)
+    own = [path.partition("/")[0] for path in (*SPOT.values(), *FUTURES.values())]
+    return {
+        "SPOT": spot,
+        "FUTURES": futures,
+        "FUTURES_DEFAULT_LIMIT": str(FUTURES_DEFAULT_LIMIT),
+        "BOOKS": f"(?:{spot}|{futures})/depth",
+        "LISTS": f"(?:{spot}|{futures})/exchangeInfo",
+        "ROOTS": "|".join(dict.fromkeys((*own, *FUTURES))),
+    }
+
+
 def _store(values: Mapping[str, str], with_server: bool) -> dict[str, str]:
     """What only store.conf has in it."""
     limits = sorted({int(limit) for limit in values["EDGE_LIMITS"].split(",")})
     if limits[-1] > MAX_LIMIT:
         raise ValueError(f"EDGE_LIMITS cannot be {values['EDGE_LIMITS']!r:.80}")
     cold_reads = int(values["EDGE_COLD_READS"])
-    names = ("symbol", "limit", "symbolStatus", "TRADING", "HALT", "BREAK")
+    futures_limits = [limit for limit in FUTURES_LIMITS if limit in limits]
+    names = ("symbol", "limit", "at", "symbolStatus", "TRADING", "HALT", "BREAK")
     return {
         # Who answers for a symbol that has no file of its own: perhaps it is listed all the same.
         "UNCUT": "@unanswered" if with_server else "@unknown",
@@ -217,6 +253,8 @@ def _store(values: Mapping[str, str], with_server: bool) -> dict[str, str]:
         "SYMBOL_LETTER": _SYMBOL_LETTER,
         "COUNTED": counted(COUNTED),
         "PUBLISHED": published(limits),
+        "FUTURES_LADDER": "|".join(map(digits, FUTURES_LIMITS)),
+        "FUTURES_PUBLISHED": published(futures_limits, FUTURES_DEFAULT_LIMIT),
         "OVER_INT": above(INT_MAX),
         "COLD_CLIENT_READS": str(max(1, cold_reads // 2)),
     }

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from depthcast.files import CONTENT_TYPE, FileInfo, depth_key
+from depthcast.files import BINANCE, CONTENT_TYPE, FileInfo, Scheme, depth_key
 from depthcast.metadata.kinds import EXCHANGE_INFO, Kind
 from depthcast.metadata.record import HeadInfo, digest_of
 from depthcast.store.aws import Aws
@@ -117,9 +117,17 @@ class StoreEdge(NamedTuple):
         """The answer to a request for a book."""
         return self.get(f"{DEPTH}?{query}", **headers)
 
-    async def publish(self, symbol: str, limit: int, update_id: int, *, status: str = "TRADING") -> bytes:
+    async def publish(
+        self,
+        symbol: str,
+        limit: int,
+        update_id: int,
+        *,
+        status: str = "TRADING",
+        scheme: Scheme = BINANCE,
+    ) -> bytes:
         """Write a file as an updater does, over whatever is there; returns its body."""
-        key = depth_key(symbol, limit)
+        key = depth_key(symbol, limit, scheme)
         level = b'["1.00000000","2.00000000"]'
         body = b'{"lastUpdateId":%d,"bids":[%s],"asks":[%s]}' % (update_id, b",".join([level] * limit), level)
         info = FileInfo(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.infra.conftest import INFRA, Edge, Said, configure, private_paths, script
+from tests.infra.venue_requests import VENUES, rows
 from tests.programs import program
 
 DEPTH = "/api/v3/depth"
@@ -112,6 +113,25 @@ def test_a_plain_request_is_one_entry_however_it_is_written(edge: Edge, query: s
     assert get(edge, f"{DEPTH}?{canonical}").cache == "HIT"
     assert get(edge, f"{DEPTH}?{query}", "HEAD").body == b""
     assert len(edge.origin.asked) == 1
+
+
+def test_a_book_of_another_venue_is_one_entry_at_its_path_and_below_its_name(edge: Edge) -> None:
+    edge.origin.book(1, max_age_s=600)
+    paths = [path for row in rows() for path in row.paths if not row.query]
+    for path in paths:
+        get(edge, f"{path}?symbol=ETHUSDT")
+    asked = []
+    for scheme in VENUES:
+        limit = 500 if scheme.ladder else 100
+        asked.append(f"GET /{scheme.root}depth?symbol=ETHUSDT&limit={limit}")
+        assert get(edge, f"/{scheme.root}depth?limit={limit}&symbol=ETHUSDT").cache == "HIT"
+    assert edge.origin.asked == asked
+    # What the server alone can tell is not kept.
+    assert get(edge, "/fapi/v1/depth?symbol=ethusdt").cache == "BYPASS"
+    edge.origin.says = Said(200, b"{}", {})
+    for path in ("/fapi/v1/exchangeInfo", "/binanceusdm/fapi/v1/ticker/bookTicker", "/binanceus/api/v3/ping"):
+        assert get(edge, path).status == 200
+        assert edge.origin.asked[-1] == f"GET {path}"
 
 
 @pytest.mark.parametrize(

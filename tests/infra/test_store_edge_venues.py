@@ -1,0 +1,141 @@
+"""The edge with no server for the venues beside the first: their paths, their refusals, their lists."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from depthcast.files import BINANCE_USDM, SCHEMES, Scheme
+from depthcast.heat.keys import HEAT_PREFIX
+from depthcast.metadata.kinds import PUBLIC_PREFIXES, exchange_info
+from depthcast.store.embedded import SeaweedFS
+from depthcast.venues.binance_futures_rest import DEFAULT_LIMIT, depth_limit_not_valid
+from depthcast.venues.binance_rest import LIMIT_NOT_VALID, UNKNOWN_SYMBOL, ApiError
+from tests.infra.conftest import Origin, script
+from tests.infra.store_edge import BUCKET, StoreEdge, running_edge, store_names
+from tests.infra.venue_requests import VENUES, paths, rows
+
+ROWS = rows()
+UNREAD = "Not all sent parameters were read; read '{}' parameter(s) but was sent '{}'."
+
+
+@pytest.fixture(scope="module")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    folder = tmp_path_factory.mktemp("store")
+    with SeaweedFS(folder, bucket=BUCKET, anonymous_prefixes=(*PUBLIC_PREFIXES, HEAT_PREFIX)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory, seaweedfs: SeaweedFS) -> Iterator[StoreEdge]:
+    folder = tmp_path_factory.mktemp("edge")
+    with running_edge(folder, seaweedfs, EDGE_COLD_READS="5000") as running:
+        yield running
+
+
+def test_the_edge_knows_the_paths_and_limits_of_every_venue() -> None:
+    start = script("edge/start.py")
+    known = {venue: f"{path}/" for venue, path in (start.SPOT | start.FUTURES).items()}
+    assert known == {scheme.venue: scheme.root for scheme in SCHEMES.values()}
+    assert tuple(start.FUTURES_LIMITS) == BINANCE_USDM.limits
+    assert start.FUTURES_DEFAULT_LIMIT == DEFAULT_LIMIT
+
+
+async def test_every_row_is_answered_as_the_venue_words_it_at_its_path_and_below_its_name(
+    edge: StoreEdge,
+) -> None:
+    published: dict[str, bytes] = {}
+    for number, row in enumerate(ROWS):
+        if row.error is None and row.limit in row.scheme.limits and row.key not in published:
+            body = await edge.publish(row.symbol, row.limit, 1000 + number, scheme=row.scheme)
+            published[row.key] = body
+    assert len(published) > 4 * len(VENUES)
+    wrong = []
+    for row in ROWS:
+        error = row.error
+        if error is None and row.limit not in row.scheme.limits:
+            error = LIMIT_NOT_VALID
+        wanted = (error.status, error.body()) if error else (200, published[row.key])
+        for path in row.paths:
+            got = edge.get(f"{path}?{row.query}".encode())
+            if (got.status, got.body) != wanted:
+                wrong.append((path, row.query, got.status, got.body[:120], wanted[1][:120]))
+            cached = got.headers["Cache-Control"].partition(",")[0]
+            if cached != ("no-store" if error else "public"):
+                wrong.append((path, row.query, got.status, cached.encode(), b""))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("own", VENUES, ids=lambda scheme: scheme.venue)
+async def test_a_venue_does_not_answer_for_another_and_says_what_it_always_says(
+    edge: StoreEdge, own: Scheme
+) -> None:
+    body = await edge.publish(f"{own.venue.upper()}X", 100, 7, scheme=own)
+    for each in VENUES:
+        got = edge.get(f"/{each.root}depth?symbol={own.venue.upper()}X&limit=100")
+        assert (got.status, got.body) == ((200, body) if each == own else (400, UNKNOWN_SYMBOL.body()))
+        if each == own:
+            assert got.headers["Depthcast-Current-Time"] == "1723161253000"
+            assert store_names(str(got.headers)) == [], str(got.headers)
+    assert edge.get(f"/{own.root}ping").body == b"{}"
+    assert json.loads(edge.get(f"/{own.root}time").body)["serverTime"] > 1_700_000_000_000
+    assert edge.get(f"/{own.root}depth?symbol=A", "POST").status == 405
+    assert edge.get(f"/{own.root}depth?symbol=A&x={'1' * 8200}").status == 414
+    bad_unit = edge.get(f"/{own.root}depth?symbol=A", X_MBX_TIME_UNIT="s")
+    assert json.loads(bad_unit.body)["code"] == -1194
+
+
+@pytest.mark.parametrize("own", VENUES, ids=lambda scheme: scheme.venue)
+async def test_a_venues_list_is_its_file_but_for_the_time(edge: StoreEdge, own: Scheme) -> None:
+    kind = exchange_info(own)
+    entry = b'{"symbol":"%b","status":"TRADING"}' % own.venue.encode()
+    listed = b'{"serverTime":1723161253000,"symbols":[%b]}' % entry
+    await edge.publish_document(kind, kind.key, listed, 1_723_161_253_000)
+    for path in paths(own, "exchangeInfo"):
+        got = edge.get(path)
+        told = json.loads(got.body)
+        assert (got.status, told["symbols"]) == (200, json.loads(listed)["symbols"])
+        assert told["serverTime"] > 1_723_161_253_000
+        assert got.headers["Cache-Control"] == "no-store"
+    twice = edge.get(f"/{own.root}exchangeInfo?a=1&a=2")
+    assert json.loads(twice.body)["code"] == -1101
+
+
+async def test_what_files_cannot_answer_goes_to_the_server_at_the_path_that_was_asked(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    origin = Origin()
+    with running_edge(
+        tmp_path, seaweedfs, EDGE_SERVER=f"127.0.0.1:{origin.port}", EDGE_LIMITS="5,20"
+    ) as edge:
+        body = await edge.publish("SERVED", 20, 7, scheme=BINANCE_USDM)
+        assert edge.get("/binanceusdm/fapi/v1/depth?symbol=SERVED&limit=20").body == body
+        asked = [
+            "/fapi/v1/depth?symbol=served&limit=20",
+            "/binanceusdm/fapi/v1/depth?symbol=SERVED",
+            "/binanceus/api/v3/depth?symbol=SERVED&limit=7",
+            "/fapi/v1/depth?symbol=SERVED&limit=20&at=2026-11-20",
+            "/fapi/v1/ticker/bookTicker?symbol=SERVED",
+            "/binanceusdm/fapi/v1/ticker/bookTicker",
+        ]
+        for target in asked:
+            assert edge.get(target).status == 200, target
+        assert origin.asked == [f"GET {target}" for target in asked]
+    origin.go_away()
+
+
+async def test_without_a_server_small_letters_and_what_is_not_published_are_refused(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    with running_edge(tmp_path, seaweedfs, EDGE_LIMITS="5,20") as edge:
+        for query, error in {
+            "symbol=btcusdt&limit=20": UNKNOWN_SYMBOL,
+            "symbol=BTCUSDT": depth_limit_not_valid("500"),
+            "symbol=BTCUSDT&limit=100": depth_limit_not_valid("100"),
+            "symbol=BTCUSDT&limit=20&at=2026-11-20": ApiError(400, -1104, UNREAD.format(2, 3)),
+            "%61t=5&symbol=BTCUSDT": ApiError(400, -1104, UNREAD.format(1, 2)),
+        }.items():
+            got = edge.get(f"/fapi/v1/depth?{query}")
+            assert (got.status, got.body) == (error.status, error.body()), query
+        assert edge.counter.asked == []

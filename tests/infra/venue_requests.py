@@ -1,0 +1,75 @@
+"""What an edge is asked of the venues beside the first, and what to make of it, by the venue's own words."""
+
+from typing import NamedTuple
+
+from depthcast.files import BINANCE, SCHEMES, Scheme, depth_key
+from depthcast.venues.answering import ANSWERING
+from depthcast.venues.binance_rest import ApiError
+
+VENUES = tuple(SCHEMES[name] for name in SCHEMES if name != BINANCE.venue)
+
+QUERIES = (
+    "symbol=BTCUSDT",
+    "symbol=BTCUSDT&limit=5",
+    "limit=1000&symbol=BTCUSDT",
+    "symbol=BTCUSDT&limit=0005",
+    "s%79mbol=%42TCUSDT&limit=%35",
+    "symbol=币安人生USDT&limit=20",
+    "symbol=BTCUSDT&limit=7",
+    "symbol=BTCUSDT&limit=0",
+    "symbol=BTCUSDT&limit=",
+    "symbol=BTCUSDT&limit=5001",
+    "symbol=BTCUSDT&limit=99999999999",
+    "symbol=BTCUSDT&limit=123456789012345678901",
+    "symbol=BTCUSDT&limit=x",
+    "symbol=BTCUSDT&limit=-5",
+    "symbol=BTCUSDT&limit=5&limit=5",
+    "symbol=A&symbol=B&limit=7",
+    "symbol=BTCUSDT&timestamp=1",
+    "symbol=BTCUSDT&timestamp=1&timestamp=2",
+    "symbol=BTCUSDT&limit=5&a=1&b=2",
+    "symbol=BTC%2FUSDT",
+    "symbol=",
+    "limit=7",
+    "",
+)
+
+
+class Row(NamedTuple):
+    """One request for a book: the refusal, or the symbol and limit that are meant."""
+
+    scheme: Scheme
+    query: str
+    error: ApiError | None
+    symbol: str = ""
+    limit: int = 0
+
+    @property
+    def key(self) -> str:
+        """The file that answers it."""
+        return depth_key(self.symbol, self.limit, self.scheme)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where it may be asked."""
+        return paths(self.scheme, "depth")
+
+
+def paths(scheme: Scheme, call: str) -> tuple[str, ...]:
+    """Where a call of a venue is answered: at its own path, and below its name."""
+    own = f"/{scheme.root}{call}"
+    below = f"/{scheme.venue}/"
+    return (own,) if own.startswith(below) else (own, below + own.removeprefix("/"))
+
+
+def rows() -> list[Row]:
+    """Every query of every venue, by what its answering module says."""
+    found = []
+    for scheme in VENUES:
+        for query in QUERIES:
+            asked = ANSWERING[scheme.venue].parse_depth(query.encode())
+            if isinstance(asked, ApiError):
+                found.append(Row(scheme, query, asked))
+            else:
+                found.append(Row(scheme, query, None, asked.symbol, asked.limit))
+    return found
