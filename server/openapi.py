@@ -58,10 +58,7 @@ def document(venues: Sequence[str] = ()) -> Json:
             {"name": "server", "description": "the server's own"},
         ],
         "paths": {
-            **{
-                f"/{BINANCE.root}{path}": {"get": each}
-                for path, each in openapi_spot.calls(past=True).items()
-            },
+            **{path: {"get": each} for path, each in openapi_spot.calls(BINANCE).items()},
             **openapi_past.paths(openapi_spot.ANYWHERE),
             **openapi_venues.paths(venues),
             STREAM_PATH: {"get": openapi_spot.stream()},

@@ -1,5 +1,6 @@
 """What the operations of :mod:`server.openapi` refer to: schemas, parameters, headers, common answers."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -110,15 +111,19 @@ def operation(
     more: Mapping[str, Json] | None = None,
     *,
     tag: str = "market",
+    words: str = "Error",
 ) -> Json:
-    """A call of Binance's: what it takes, its answer, and its refusals, each as an example."""
-    refused = whole_answer("The request is refused, in Binance's words.", "Error", {}, MARKET)
-    content = refused["content"][JSON]
-    del content["example"]
-    content["examples"] = {
-        f"{-error.code} {number}": {"value": {"code": error.code, "msg": error.msg}}
-        for number, error in enumerate(errors, 1)
-    }
+    """A venue's call: what it takes, its answer, and its refusals by their statuses, each as an example.
+    ``words`` is the schema of these."""
+    refused: Json = {}
+    for number, error in enumerate(errors, 1):
+        status = str(error.status)
+        if status not in refused:
+            refused[status] = whole_answer("Refused, in the venue's words.", words, {}, MARKET)
+            del refused[status]["content"][JSON]["example"]
+            refused[status]["content"][JSON]["examples"] = {}
+        example = {"value": json.loads(error.body())}
+        refused[status]["content"][JSON]["examples"][f"{abs(error.code)} {number}"] = example
     return {
         "operationId": name,
         "tags": [tag],
@@ -127,9 +132,9 @@ def operation(
         "parameters": list(parameters),
         "responses": {
             "200": whole,
-            "400": refused,
-            **(more or {}),
             **{str(status): {"$ref": f"#/components/responses/{status}"} for status in (414, 429, 503)},
+            **refused,
+            **(more or {}),
         },
     }
 
@@ -243,6 +248,18 @@ def _schemas() -> Json:
         "Book": _object({"lastUpdateId": whole, "bids": side, "asks": side}),
         "FuturesBook": _object({"lastUpdateId": whole, "E": whole, "T": whole, "bids": side, "asks": side}),
         "BookTicker": _object(ticker),
+        "CoinbaseError": _object({"message": {"type": "string"}}),
+        "CoinbaseBook": _object(
+            {
+                "bids": _rows({"type": ["integer", "string"]}),
+                "asks": _rows({"type": ["integer", "string"]}),
+                "sequence": whole,
+                "auction_mode": {"const": False},
+                "auction": {"type": "null"},
+                "time": {"type": "string"},
+            }
+        ),
+        "CoinbaseTime": _object({"iso": {"type": "string"}, "epoch": {"type": "number"}}),
         "FuturesTicker": _object(ticker | {"time": whole, "lastUpdateId": whole}),
         "BookTickers": _one_or_many("BookTicker"),
         "FuturesTickers": _one_or_many("FuturesTicker"),
@@ -302,6 +319,15 @@ def _schemas() -> Json:
         "Time": _object({"serverTime": whole}),
         "Alive": _object({"alive": {"const": True}}),
         "Ready": _object({"ready": {"type": "boolean"}, "symbols": whole}),
+    }
+
+
+def _rows(third: Json) -> Json:
+    """Price, size, and what else a row tells."""
+    row = [{"type": "string", "pattern": _LEVEL}] * 2 + [third]
+    return {
+        "type": "array",
+        "items": {"type": "array", "prefixItems": row, "minItems": len(row), "maxItems": len(row)},
     }
 
 

@@ -13,6 +13,7 @@ from depthcast.venues.binance_rest import (
     ApiError,
     empty,
 )
+from server import openapi_travel
 from server.openapi_components import (
     BOOK,
     FRESH,
@@ -31,11 +32,12 @@ _NO_PARAMETERS: Final = "Request weight: 1. Parameters are passed over."
 
 
 def calls(scheme: Scheme) -> dict[str, Json]:
-    """The operations by their paths below the root of the venue's."""
+    """The operations by their paths."""
+    root = f"/{scheme.root}"
     return {
-        "depth": _depth(scheme),
-        "ticker/bookTicker": _book_ticker(),
-        "exchangeInfo": operation(
+        f"{root}depth": _depth(scheme),
+        f"{root}ticker/bookTicker": _book_ticker(),
+        f"{root}exchangeInfo": operation(
             "exchangeInfo",
             "The contracts that the exchange lists, and its rules.",
             f"{_NO_PARAMETERS} The exchange's own list as last published; `serverTime` is this server's.",
@@ -48,7 +50,7 @@ def calls(scheme: Scheme) -> dict[str, Json]:
             ),
             _ANYWHERE,
         ),
-        "ping": operation(
+        f"{root}ping": operation(
             "ping",
             "Whether somebody answers.",
             _NO_PARAMETERS,
@@ -56,7 +58,7 @@ def calls(scheme: Scheme) -> dict[str, Json]:
             whole_answer("Yes.", "Nothing", {}, MARKET),
             _ANYWHERE,
         ),
-        "time": operation(
+        f"{root}time": operation(
             "time",
             "This server's clock.",
             _NO_PARAMETERS,
@@ -86,10 +88,11 @@ def _depth(scheme: Scheme) -> Json:
         "depth",
         "The order book of a contract.",
         "Request weight: 2 up to 50 levels, 5 for 100, 10 for 500, 20 for 1000. Letters of the symbol may be "
-        "small; parameters that are not known are passed over.",
+        "small; parameters that are not known are passed over." + openapi_travel.IN_WORDS,
         [
             named("symbol", needed=True),
             limit,
+            openapi_travel.AT,
             named("timeUnit"),
             named("ifNoneMatch"),
             named("ifModifiedSince"),
@@ -108,8 +111,9 @@ def _depth(scheme: Scheme) -> Json:
             empty("limit"),
             LIMIT_ILLEGAL,
             depth_limit_not_valid("7"),
+            *openapi_travel.OF_MOMENTS,
         ),
-        NOT_MODIFIED,
+        {**NOT_MODIFIED, **openapi_travel.RESPONSES},
     )
 
 

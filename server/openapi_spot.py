@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from depthcast.files import LIMITS, MAX_LIMIT
+from depthcast.files import BINANCE, LIMITS, MAX_LIMIT, Scheme
 from depthcast.venues.binance_lists import (
     BAD_COMBINATION,
     SYMBOL_AND_SYMBOLS,
@@ -57,26 +57,23 @@ OF_BOOKS: Final = (
     *_OF_STATUS,
     STATUS_MISMATCH,
 )
-_AT_BOOK: Final = (
-    " With `at` the book as it was; such an answer says nothing of freshness, and `ETag` and conditions do "
-    "not apply."
-)
 _AT_LIST: Final = " With `at` the list as it was then, `serverTime` and all."
 _OF_LISTS: Final = (empty("symbols"), SYMBOLS_ILLEGAL, SYMBOL_AND_SYMBOLS, SYMBOL_REPEATED)
 
 
-def calls(*, past: bool) -> dict[str, Json]:
-    """The operations by their paths below the root of the venue's; ``past``: asked ``at`` a time, too."""
+def calls(scheme: Scheme) -> dict[str, Json]:
+    """The operations by their paths. The first venue's list has a history, and is asked ``at`` a time."""
+    root = f"/{scheme.root}"
     return {
-        "depth": _depth(past),
-        "ticker/bookTicker": _book_ticker(),
-        "exchangeInfo": _exchange_info(past),
-        "ping": _ping(),
-        "time": _time(),
+        f"{root}depth": _depth(),
+        f"{root}ticker/bookTicker": _book_ticker(),
+        f"{root}exchangeInfo": _exchange_info(past=scheme is BINANCE),
+        f"{root}ping": _ping(),
+        f"{root}time": _time(),
     }
 
 
-def _depth(past: bool) -> Json:
+def _depth() -> Json:
     book = {
         "lastUpdateId": 99700000000,
         "bids": [["61837.63000000", "3.78826000"]],
@@ -85,10 +82,11 @@ def _depth(past: bool) -> Json:
     return operation(
         "depth",
         "The order book of a symbol.",
-        "Request weight: 5 up to 100 levels, 25 up to 500, 50 up to 1000, 250 above." + _AT_BOOK * past,
+        "Request weight: 5 up to 100 levels, 25 up to 500, 50 up to 1000, 250 above."
+        + openapi_travel.IN_WORDS,
         [
             *_book_parameters(),
-            *([openapi_travel.AT] if past else []),
+            openapi_travel.AT,
             named("ifNoneMatch"),
             named("ifModifiedSince"),
         ],
@@ -98,8 +96,8 @@ def _depth(past: bool) -> Json:
             book,
             BOOK,
         ),
-        (*OF_BOOKS, *(openapi_travel.OF_MOMENTS if past else ())),
-        {**NOT_MODIFIED, **(openapi_travel.RESPONSES if past else {})},
+        (*OF_BOOKS, *openapi_travel.OF_MOMENTS),
+        {**NOT_MODIFIED, **openapi_travel.RESPONSES},
     )
 
 
@@ -158,7 +156,7 @@ def _book_ticker() -> Json:
     )
 
 
-def _exchange_info(past: bool) -> Json:
+def _exchange_info(*, past: bool) -> Json:
     example = {
         "timezone": "UTC",
         "serverTime": 1723161253000,

@@ -20,6 +20,11 @@ AT: Final[Json] = {
     "example": "2026-11-20T14:03:00Z",
 }
 
+IN_WORDS: Final = (
+    " With `at` the book as it was; such an answer says nothing of freshness, and `ETag` and conditions do "
+    "not apply."
+)
+
 OF_MOMENTS: Final = (empty("at"), MOMENT_ILLEGAL, BAD_COMBINATION)
 
 _TAPE: Final[Json] = {

@@ -6,17 +6,18 @@ Each call has its own path and once more one below the venue's name, as :mod:`se
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from depthcast.files import BINANCE_US, BINANCE_USDM, SCHEMES, Scheme
-from server import openapi_futures, openapi_spot
+from depthcast.files import BINANCE_US, BINANCE_USDM, COINBASE, SCHEMES, Scheme
+from server import openapi_coinbase, openapi_futures, openapi_spot
 from server.mirror import named_path
 from server.openapi_components import Json
 
 Calls = Callable[[Scheme], Mapping[str, Json]]
-"""A venue's operations by their paths below its root."""
+"""A venue's operations by their own paths."""
 
 DESCRIBED: Final[Mapping[str, Calls]] = {
-    BINANCE_US.venue: lambda _: openapi_spot.calls(past=False),
+    BINANCE_US.venue: openapi_spot.calls,
     BINANCE_USDM.venue: openapi_futures.calls,
+    COINBASE.venue: openapi_coinbase.calls,
 }
 """By the venue's name."""
 
@@ -25,9 +26,8 @@ def paths(venues: Iterable[str]) -> Json:
     """The paths of these venues; those that have no row are answered by the document itself."""
     found: Json = {}
     for scheme in (SCHEMES[venue] for venue in venues if venue in DESCRIBED):
-        for path, operation in DESCRIBED[scheme.venue](scheme).items():
+        for own, operation in DESCRIBED[scheme.venue](scheme).items():
             name = f"{scheme.venue}{operation['operationId'][:1].upper()}{operation['operationId'][1:]}"
-            own = f"/{scheme.root}{path}"
             described = {**operation, "tags": [scheme.venue]}
             found[own] = {"get": {**described, "operationId": name}}
             if (below := named_path(scheme, own)) != own:

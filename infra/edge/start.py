@@ -72,6 +72,12 @@ SPOT = {"binance": "api/v3", "binanceus": "binanceus/api/v3"}
 FUTURES = {"binanceusdm": "fapi/v1"}
 """The same of its futures, which are answered below the venue's name once more."""
 
+COINBASE = {"coinbaseexchange": "products"}
+"""The same of Coinbase Exchange, whose products are parts of the path."""
+
+ALONE = ["products", "time"]
+"""Calls at the top, which are no folders."""
+
 FUTURES_LIMITS = [5, 10, 20, 50, 100, 500, 1000]
 FUTURES_DEFAULT_LIMIT = 500
 
@@ -224,15 +230,17 @@ def filled(
 
 def _paths() -> dict[str, str]:
     """Patterns of where the venues' calls are answered."""
-    spot, futures = f"(?:{'|'.join(SPOT.values())})", answered(FUTURES)
-    own = [path.partition("/")[0] for path in (*SPOT.values(), *FUTURES.values())]
+    spot, futures, coinbase = f"(?:{'|'.join(SPOT.values())})", answered(FUTURES), answered(COINBASE)
+    own = [path.partition("/")[0] for path in (*SPOT.values(), *FUTURES.values(), *COINBASE.values())]
     return {
         "SPOT": spot,
         "FUTURES": futures,
         "FUTURES_DEFAULT_LIMIT": str(FUTURES_DEFAULT_LIMIT),
-        "BOOKS": f"(?:{spot}|{futures})/depth",
+        "COINBASE": coinbase,
+        "BOOKS": rf"(?:(?:{spot}|{futures})/depth|{coinbase}/[^/]+/book)",
         "LISTS": f"(?:{spot}|{futures})/exchangeInfo",
-        "ROOTS": "|".join(dict.fromkeys((*own, *FUTURES))),
+        "ROOTS": "|".join(dict.fromkeys((*own, *FUTURES, *COINBASE))),
+        "ALONE": "|".join(ALONE),
     }
 
 
@@ -243,7 +251,7 @@ def _store(values: Mapping[str, str], with_server: bool) -> dict[str, str]:
         raise ValueError(f"EDGE_LIMITS cannot be {values['EDGE_LIMITS']!r:.80}")
     cold_reads = int(values["EDGE_COLD_READS"])
     futures_limits = [limit for limit in FUTURES_LIMITS if limit in limits]
-    names = ("symbol", "limit", "at", "symbolStatus", "TRADING", "HALT", "BREAK")
+    names = ("symbol", "limit", "at", "level", "symbolStatus", "TRADING", "HALT", "BREAK")
     return {
         # Who answers for a symbol that has no file of its own: perhaps it is listed all the same.
         "UNCUT": "@unanswered" if with_server else "@unknown",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.infra.conftest import INFRA, Edge, Said, configure, private_paths, script
-from tests.infra.venue_requests import VENUES, rows
+from tests.infra.venue_requests import BINANCES, rows
 from tests.programs import program
 
 DEPTH = "/api/v3/depth"
@@ -121,15 +121,25 @@ def test_a_book_of_another_venue_is_one_entry_at_its_path_and_below_its_name(edg
     for path in paths:
         get(edge, f"{path}?symbol=ETHUSDT")
     asked = []
-    for scheme in VENUES:
+    for scheme in BINANCES:
         limit = 500 if scheme.ladder else 100
         asked.append(f"GET /{scheme.root}depth?symbol=ETHUSDT&limit={limit}")
         assert get(edge, f"/{scheme.root}depth?limit={limit}&symbol=ETHUSDT").cache == "HIT"
+    for query in ("", "?level=1", "?level=2"):
+        get(edge, f"/products/BTC-USD/book{query}")
+        assert get(edge, f"/coinbaseexchange/products/BTC-USD/book{query}").cache == "HIT"
+    asked += [f"GET /products/BTC-USD/book?level={level}" for level in (1, 2)]
     assert edge.origin.asked == asked
     # What the server alone can tell is not kept.
+    assert get(edge, "/products/BTC-USD/book?level=2&level=2").cache == "BYPASS"
     assert get(edge, "/fapi/v1/depth?symbol=ethusdt").cache == "BYPASS"
     edge.origin.says = Said(200, b"{}", {})
-    for path in ("/fapi/v1/exchangeInfo", "/binanceusdm/fapi/v1/ticker/bookTicker", "/binanceus/api/v3/ping"):
+    for path in (
+        "/fapi/v1/exchangeInfo",
+        "/binanceusdm/fapi/v1/ticker/bookTicker",
+        "/binanceus/api/v3/ping",
+        "/time",
+    ):
         assert get(edge, path).status == 200
         assert edge.origin.asked[-1] == f"GET {path}"
 

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from depthcast.files import BINANCE_USDM, SCHEMES, Scheme
+from depthcast.files import BINANCE_USDM, COINBASE, SCHEMES, Scheme
 from depthcast.heat.keys import HEAT_PREFIX
 from depthcast.metadata.kinds import PUBLIC_PREFIXES, exchange_info
 from depthcast.store.embedded import SeaweedFS
 from depthcast.venues.binance_futures_rest import DEFAULT_LIMIT, depth_limit_not_valid
 from depthcast.venues.binance_rest import LIMIT_NOT_VALID, UNKNOWN_SYMBOL, ApiError
+from depthcast.venues.coinbase_rest import NOT_FOUND
 from tests.infra.conftest import Origin, script
 from tests.infra.store_edge import BUCKET, StoreEdge, running_edge, store_names
-from tests.infra.venue_requests import VENUES, paths, rows
+from tests.infra.venue_requests import BINANCES, paths, products, rows
 
 ROWS = rows()
 UNREAD = "Not all sent parameters were read; read '{}' parameter(s) but was sent '{}'."
@@ -36,7 +37,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory, seaweedfs: SeaweedFS) -> Iter
 
 def test_the_edge_knows_the_paths_and_limits_of_every_venue() -> None:
     start = script("edge/start.py")
-    known = {venue: f"{path}/" for venue, path in (start.SPOT | start.FUTURES).items()}
+    known = {venue: f"{path}/" for venue, path in (start.SPOT | start.FUTURES | start.COINBASE).items()}
     assert known == {scheme.venue: scheme.root for scheme in SCHEMES.values()}
     assert tuple(start.FUTURES_LIMITS) == BINANCE_USDM.limits
     assert start.FUTURES_DEFAULT_LIMIT == DEFAULT_LIMIT
@@ -50,7 +51,7 @@ async def test_every_row_is_answered_as_the_venue_words_it_at_its_path_and_below
         if row.error is None and row.limit in row.scheme.limits and row.key not in published:
             body = await edge.publish(row.symbol, row.limit, 1000 + number, scheme=row.scheme)
             published[row.key] = body
-    assert len(published) > 4 * len(VENUES)
+    assert len(published) > 4 * len(BINANCES)
     wrong = []
     for row in ROWS:
         error = row.error
@@ -67,12 +68,36 @@ async def test_every_row_is_answered_as_the_venue_words_it_at_its_path_and_below
     assert wrong == []
 
 
-@pytest.mark.parametrize("own", VENUES, ids=lambda scheme: scheme.venue)
+async def test_products_are_answered_by_their_level_and_refused_in_coinbases_words(edge: StoreEdge) -> None:
+    published = {
+        level: await edge.publish("BTC-USD", level, 70 + level, scheme=COINBASE) for level in COINBASE.limits
+    }
+    table = products()
+    assert len(table) > len(published)
+    wrong = []
+    for row in table:
+        wanted = (row.error.status, row.error.body()) if row.error else (200, published[row.limit])
+        for target in (f"/products/{row.query}", f"/coinbaseexchange/products/{row.query}"):
+            got = edge.get(target)
+            if (got.status, got.body) != wanted:
+                wrong.append((target, got.status, got.body[:120], wanted[1][:120]))
+    assert wrong == []
+    got = edge.get("/products/BTC-USD/book?level=2", X_MBX_TIME_UNIT="s")
+    assert (got.status, got.headers["Depthcast-Epoch"]) == (200, "3")
+    assert got.headers["Cache-Control"].startswith("public")
+    assert store_names(str(got.headers)) == [], str(got.headers)
+    unknown = edge.get("/products/NO-USD/book?level=2")
+    assert (unknown.status, unknown.body) == (404, NOT_FOUND.body())
+    assert edge.get("/products/BTC-USD/book", "POST").status == 405
+    assert edge.get("/products/BTC-USD/other").status == 404
+
+
+@pytest.mark.parametrize("own", BINANCES, ids=lambda scheme: scheme.venue)
 async def test_a_venue_does_not_answer_for_another_and_says_what_it_always_says(
     edge: StoreEdge, own: Scheme
 ) -> None:
     body = await edge.publish(f"{own.venue.upper()}X", 100, 7, scheme=own)
-    for each in VENUES:
+    for each in BINANCES:
         got = edge.get(f"/{each.root}depth?symbol={own.venue.upper()}X&limit=100")
         assert (got.status, got.body) == ((200, body) if each == own else (400, UNKNOWN_SYMBOL.body()))
         if each == own:
@@ -86,7 +111,7 @@ async def test_a_venue_does_not_answer_for_another_and_says_what_it_always_says(
     assert json.loads(bad_unit.body)["code"] == -1194
 
 
-@pytest.mark.parametrize("own", VENUES, ids=lambda scheme: scheme.venue)
+@pytest.mark.parametrize("own", BINANCES, ids=lambda scheme: scheme.venue)
 async def test_a_venues_list_is_its_file_but_for_the_time(edge: StoreEdge, own: Scheme) -> None:
     kind = exchange_info(own)
     entry = b'{"symbol":"%b","status":"TRADING"}' % own.venue.encode()
@@ -118,6 +143,10 @@ async def test_what_files_cannot_answer_goes_to_the_server_at_the_path_that_was_
             "/fapi/v1/depth?symbol=SERVED&limit=20&at=2026-11-20",
             "/fapi/v1/ticker/bookTicker?symbol=SERVED",
             "/binanceusdm/fapi/v1/ticker/bookTicker",
+            "/products",
+            "/products/BTC-USD",
+            "/coinbaseexchange/time",
+            "/time",
         ]
         for target in asked:
             assert edge.get(target).status == 200, target

@@ -2,11 +2,15 @@
 
 from typing import NamedTuple
 
-from depthcast.files import BINANCE, SCHEMES, Scheme, depth_key
+from depthcast.files import BINANCE, COINBASE, SCHEMES, Scheme, depth_key
 from depthcast.venues.answering import ANSWERING
+from depthcast.venues.binance_files import BinanceScheme
 from depthcast.venues.binance_rest import ApiError
 
-VENUES = tuple(SCHEMES[name] for name in SCHEMES if name != BINANCE.venue)
+BINANCES = tuple(
+    each for each in SCHEMES.values() if isinstance(each, BinanceScheme) and each.venue != BINANCE.venue
+)
+"""Those that speak as Binance does, in one way or another."""
 
 QUERIES = (
     "symbol=BTCUSDT",
@@ -63,13 +67,44 @@ def paths(scheme: Scheme, call: str) -> tuple[str, ...]:
 
 
 def rows() -> list[Row]:
-    """Every query of every venue, by what its answering module says."""
+    """Every query of each of them, by what its answering module says."""
     found = []
-    for scheme in VENUES:
+    for scheme in BINANCES:
         for query in QUERIES:
-            asked = ANSWERING[scheme.venue].parse_depth(query.encode())
+            asked = ANSWERING[scheme.venue].books[0].parse(query.encode())
             if isinstance(asked, ApiError):
                 found.append(Row(scheme, query, asked))
             else:
                 found.append(Row(scheme, query, None, asked.symbol, asked.limit))
+    return found
+
+
+LEVELS = (
+    "",
+    "level=1",
+    "level=02&x=1",
+    "l%65vel=%33",
+    "level=2&level=3",
+    "x=1&x=1",
+    "level=4",
+    "level=",
+    "level",
+    "level=2&level=4",
+    "level=1x",
+    "level=0",
+    "levels=7",
+)
+
+
+def products() -> list[Row]:
+    """Requests for a product's book."""
+    parse = ANSWERING[COINBASE.venue].books[0].parse
+    found = []
+    for product in ("BTC-USD", "btc-usd"):
+        for query in LEVELS:
+            asked = parse(f"{product}?{query}".encode())
+            if isinstance(asked, ApiError):
+                found.append(Row(COINBASE, f"{product}/book?{query}", asked))
+            else:
+                found.append(Row(COINBASE, f"{product}/book?{query}", None, asked.symbol, asked.limit))
     return found

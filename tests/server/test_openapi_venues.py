@@ -13,7 +13,7 @@ import schemathesis
 import schemathesis.specs.openapi.checks as checks
 from hypothesis import HealthCheck, Phase, given, settings
 
-from depthcast.files import BINANCE, CONTENT_TYPE, SCHEMES, FileInfo, depth_key
+from depthcast.files import BINANCE, CONTENT_TYPE, SCHEMES, UPDATE_ID_NAME, FileInfo, depth_key
 from depthcast.store.memory import MemoryStore
 from server import heat
 from server.openapi import document
@@ -33,33 +33,50 @@ TIMED_BODY = (
 LISTED = (
     b'{"timezone":"UTC","serverTime":1,"rateLimits":[],"symbols":[{"symbol":"BTCUSDT","status":"TRADING"}]}'
 )
-BODIES: Mapping[str, bytes] = {"binanceus": SPOT_BODY, "binanceusdm": TIMED_BODY}
-ASKED: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+ROWS_BODY = (
+    b'{"bids":[["2.0","1.5",1]],"asks":[["3.0","1",2]],"sequence":7,"auction_mode":false,"auction":null,'
+    b'"time":"2026-11-20T14:03:00.201000Z"}'
+)
+BODIES: Mapping[str, bytes] = {
+    "binanceus": SPOT_BODY,
+    "binanceusdm": TIMED_BODY,
+    "coinbaseexchange": ROWS_BODY,
+}
+ASKED: Mapping[str, Mapping[str, int]] = {
     "binanceus": {
-        "depth?symbol=BTCUSDT&limit=5": (200,),
-        "depth?symbol=NOUSDT": (400,),
-        "depth?symbol=BTCUSDT&limit=0": (400,),
-        "ticker/bookTicker": (200,),
-        "exchangeInfo": (200,),
-        "ping": (200,),
-        "time": (200,),
+        "/binanceus/api/v3/depth?symbol=BTCUSDT&limit=5": 200,
+        "/binanceus/api/v3/depth?symbol=NOUSDT": 400,
+        "/binanceus/api/v3/depth?symbol=BTCUSDT&limit=0": 400,
+        "/binanceus/api/v3/depth?symbol=BTCUSDT&at=id:5": 404,
+        "/binanceus/api/v3/ticker/bookTicker": 200,
+        "/binanceus/api/v3/exchangeInfo": 200,
+        "/binanceus/api/v3/ping": 200,
+        "/binanceus/api/v3/time": 200,
     },
     "binanceusdm": {
-        "depth?symbol=btcusdt": (200,),
-        "depth?symbol=NOUSDT": (400,),
-        "depth?symbol=BTCUSDT&limit=7": (400,),
-        "ticker/bookTicker?symbol=BTCUSDT": (200,),
-        "ticker/bookTicker": (200,),
-        "exchangeInfo?symbol=1": (200,),
-        "ping?a=1": (200,),
-        "ping?a=1&a=2": (400,),
-        "time": (200,),
+        "/fapi/v1/depth?symbol=btcusdt": 200,
+        "/fapi/v1/depth?symbol=NOUSDT": 400,
+        "/fapi/v1/depth?symbol=BTCUSDT&limit=7": 400,
+        "/fapi/v1/depth?symbol=BTCUSDT&at=id:5": 404,
+        "/fapi/v1/ticker/bookTicker?symbol=BTCUSDT": 200,
+        "/fapi/v1/ticker/bookTicker": 200,
+        "/fapi/v1/exchangeInfo?symbol=1": 200,
+        "/fapi/v1/ping?a=1": 200,
+        "/fapi/v1/ping?a=1&a=2": 400,
+        "/fapi/v1/time": 200,
+    },
+    "coinbaseexchange": {
+        "/products/BTCUSDT/book": 200,
+        "/products/BTCUSDT/book?level=3": 200,
+        "/products/BTCUSDT/book?level=4": 400,
+        "/products/NO-USD/book?level=2": 404,
+        "/time": 200,
     },
 }
-"""What is asked below each venue's root, and how it may be answered."""
+"""What is asked of each venue, and with which status it is answered."""
 
 DOCUMENT: dict[str, Any] = document(VENUES)
-OWN = [path for path in DOCUMENT["paths"] if path.startswith(tuple(f"/{SCHEMES[v].root}" for v in VENUES))]
+OWN = [path for venue in VENUES for path in DESCRIBED[venue](SCHEMES[venue])]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -71,7 +88,8 @@ async def port() -> AsyncIterator[int]:
         scheme = SCHEMES[venue]
         for limit in scheme.limits:
             key = depth_key("BTCUSDT", limit, scheme)
-            await store.put_if(key, BODIES[venue], match=None, metadata=info, content_type=CONTENT_TYPE)
+            metadata = info | {UPDATE_ID_NAME: "7"}
+            await store.put_if(key, BODIES[venue], match=None, metadata=metadata, content_type=CONTENT_TYPE)
         await store.put_if(scheme.exchange_info_key, LISTED, match=None)
     async with serving(store, venues=VENUES, symbols_refresh_s=600) as port:
         yield port
@@ -107,12 +125,13 @@ def test_a_server_describes_the_venues_that_it_serves_and_no_other() -> None:
 @in_one_loop
 @pytest.mark.parametrize("venue", VENUES)
 async def test_answers_are_as_they_are_described(port: int, venue: str) -> None:
-    root = f"/{SCHEMES[venue].root}"
+    braces = {re.sub(r"{[^}]+}", "[^/]+", path): path for path in DESCRIBED[venue](SCHEMES[venue])}
     components = {"components": DOCUMENT["components"]}
-    for target, statuses in ASKED[venue].items():
-        got = await asyncio.to_thread(ask, port, f"GET {root}{target}")
-        described = DOCUMENT["paths"][root + target.partition("?")[0]]["get"]["responses"]
-        assert got.status in statuses, (target, got.body)
+    for target, status in ASKED[venue].items():
+        got = await asyncio.to_thread(ask, port, f"GET {target}")
+        (path,) = (path for form, path in braces.items() if re.fullmatch(form, target.partition("?")[0]))
+        described = DOCUMENT["paths"][path]["get"]["responses"]
+        assert got.status == status, (target, got.body)
         answer = described[str(got.status)]
         schema = answer["content"]["application/json"]["schema"]
         jsonschema.Draft202012Validator(schema | components).validate(json.loads(got.body))

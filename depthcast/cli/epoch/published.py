@@ -34,15 +34,15 @@ async def published(
             return await look(store, key)
 
     keys = []
-    # A key ends in its limit.
-    async for entry in store.list(scheme.key(symbol, 1).removesuffix("1")):
-        try:
-            parse_key(entry.key)
-        except BadKey:
-            continue
-        keys.append(entry.key)
+    for prefix in scheme.prefixes_of(symbol):
+        async for entry in store.list(prefix):
+            try:
+                parse_key(entry.key)
+            except BadKey:
+                continue
+            keys.append(entry.key)
     found = await asyncio.gather(*map(one, keys))
-    files = sorted((file for file in found if file is not None), key=lambda file: file.limit)
+    files = sorted((file for file in found if file is not None), key=lambda file: scheme.size(file.limit))
     if not files:
         raise DepthcastError(
             f"no file of {symbol} is published in {store.url}", hint="check the symbol and --store-url"
