@@ -25,7 +25,8 @@
 ``server.metrics``        ``/metrics``
 ``server.openapi``        ``/openapi.json``;  ``server.openapi_spot``: Binance's calls in it;
                           ``server.openapi_venues``: the table of the other venues';
-                          ``server.openapi_futures``, ``server.openapi_coinbase``: theirs;
+                          ``server.openapi_futures``, ``server.openapi_coinbase``,
+                          ``server.openapi_bitmex``: theirs;
                           ``server.openapi_streams``: pushed books;
                           ``server.openapi_past``: history; ``server.openapi_travel``: the tape;
                           ``server.openapi_components``: its parts

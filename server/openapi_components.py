@@ -248,6 +248,9 @@ def _schemas() -> Json:
         "Book": _object({"lastUpdateId": whole, "bids": side, "asks": side}),
         "FuturesBook": _object({"lastUpdateId": whole, "E": whole, "T": whole, "bids": side, "asks": side}),
         "BookTicker": _object(ticker),
+        "BitmexError": _object({"error": _object({"message": _TEXT, "name": _TEXT})}),
+        "BitmexRows": {"type": "array", "items": _bitmex_row()},
+        "BitmexAbout": _object({"name": _TEXT, "version": _TEXT, "timestamp": whole}),
         "CoinbaseError": _object({"message": {"type": "string"}}),
         "CoinbaseBook": _object(
             {
@@ -329,6 +332,23 @@ def _rows(third: Json) -> Json:
         "type": "array",
         "items": {"type": "array", "prefixItems": row, "minItems": len(row), "maxItems": len(row)},
     }
+
+
+def _bitmex_row() -> Json:
+    """A row; those of before July 2023 tell no ``transactTime``."""
+    row = _object(
+        {
+            "symbol": _TEXT,
+            "id": {"type": "integer"},
+            "side": {"enum": ["Buy", "Sell"]},
+            "size": {"type": "integer"},
+            "price": {"type": "number"},
+            "timestamp": _TEXT,
+            "transactTime": _TEXT,
+        }
+    )
+    row["required"].remove("transactTime")
+    return row
 
 
 def _one_or_many(name: str) -> Json:

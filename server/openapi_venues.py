@@ -15,8 +15,9 @@ from depthcast.venues.binance_rest import (
     UNKNOWN_SYMBOL,
     ApiError,
 )
+from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.registry import VENUES
-from server import openapi_coinbase, openapi_futures, openapi_spot, openapi_streams
+from server import openapi_bitmex, openapi_coinbase, openapi_futures, openapi_spot, openapi_streams
 from server.mirror import named_path
 from server.openapi_components import Json, named, operation
 from server.page.markets import stream_path
@@ -28,6 +29,7 @@ DESCRIBED: Final[Mapping[str, Calls]] = {
     BINANCE_US.venue: openapi_spot.calls,
     BINANCE_USDM.venue: openapi_futures.calls,
     COINBASE.venue: openapi_coinbase.calls,
+    BITMEX.venue: openapi_bitmex.calls,
 }
 """By the venue's name."""
 

@@ -17,13 +17,14 @@ variable              default                       what it is
                                                     credentials
 ``EDGE_LIMITS``       ``5,10,20,50,100,500,``       the limits that are published: the updaters' setting
                       ``1000,5000``
+``EDGE_DEPTHS``       ``10,25,100,500,0``           the same of BitMEX, 0 for all there is
 ``EDGE_STALE_S``      ``60``                        how long a file is served after the store went away
 ``EDGE_COLD_READS``   ``200``                       reads a second of files that are not held yet
 ``EDGE_CA``           ``/etc/ssl/certs/``           who vouches for a store with https
                       ``ca-certificates.crt``
 ====================  ============================  ====================================================
 
-The last five matter only with ``EDGE_STORE``.
+The last six matter only with ``EDGE_STORE``.
 """
 
 import os
@@ -50,6 +51,7 @@ _VALUES = {
     "EDGE_CACHE_MB": r"[1-9][0-9]{0,6}",
     "EDGE_STORE": r"(?:https?://[A-Za-z0-9._-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._-]+)*/?)?",
     "EDGE_LIMITS": r"[1-9][0-9]{0,3}(?:,[1-9][0-9]{0,3})*",
+    "EDGE_DEPTHS": r"(?:0|[1-9][0-9]{0,8})(?:,(?:0|[1-9][0-9]{0,8}))*",
     "EDGE_STALE_S": r"[0-9]{1,6}",
     "EDGE_COLD_READS": r"[1-9][0-9]{0,5}",
     "EDGE_CA": r"/[A-Za-z0-9._/-]+",
@@ -61,6 +63,7 @@ _DEFAULTS = {
     "EDGE_CACHE_MB": "256",
     "EDGE_STORE": "",
     "EDGE_LIMITS": "5,10,20,50,100,500,1000,5000",
+    "EDGE_DEPTHS": "10,25,100,500,0",
     "EDGE_STALE_S": "60",
     "EDGE_COLD_READS": "200",
     "EDGE_CA": "/etc/ssl/certs/ca-certificates.crt",
@@ -74,6 +77,11 @@ FUTURES = {"binanceusdm": "fapi/v1"}
 
 COINBASE = {"coinbaseexchange": "products"}
 """The same of Coinbase Exchange, whose products are parts of the path."""
+
+BITMEX = {"bitmex": "api/v1/orderBook"}
+"""The same of BitMEX; 0 stands for all there is, and so does no depth for the default one."""
+
+DEFAULT_DEPTH = 25
 
 ALONE = ["products", "time"]
 """Calls at the top, which are no folders."""
@@ -188,6 +196,14 @@ def published(limits: list[int], default: int = 100) -> str:
     return "\n".join(lines)
 
 
+def depths(published: list[int]) -> str:
+    """Lines of a map from the depth sent, as ``=`` and digits without zeros before, to the published one."""
+    lines = [f'        "~^={digits(depth) if depth else ""}$" {depth};' for depth in published]
+    if DEFAULT_DEPTH in published:
+        lines.append(f'        "" {DEFAULT_DEPTH};')
+    return "\n".join(lines)
+
+
 def answered(own: Mapping[str, str]) -> str:
     """A pattern of where calls are answered: at their own paths and below the venues' names.
 
@@ -231,15 +247,17 @@ def filled(
 def _paths() -> dict[str, str]:
     """Patterns of where the venues' calls are answered."""
     spot, futures, coinbase = f"(?:{'|'.join(SPOT.values())})", answered(FUTURES), answered(COINBASE)
-    own = [path.partition("/")[0] for path in (*SPOT.values(), *FUTURES.values(), *COINBASE.values())]
+    named = FUTURES | COINBASE | BITMEX
+    own = [path.partition("/")[0] for path in (SPOT | named).values()]
     return {
         "SPOT": spot,
         "FUTURES": futures,
         "FUTURES_DEFAULT_LIMIT": str(FUTURES_DEFAULT_LIMIT),
         "COINBASE": coinbase,
-        "BOOKS": rf"(?:(?:{spot}|{futures})/depth|{coinbase}/[^/]+/book)",
+        "BITMEX": answered(BITMEX),
+        "BOOKS": rf"(?:(?:{spot}|{futures})/depth|{coinbase}/[^/]+/book|{answered(BITMEX)}/L2)",
         "LISTS": f"(?:{spot}|{futures})/exchangeInfo",
-        "ROOTS": "|".join(dict.fromkeys((*own, *FUTURES, *COINBASE))),
+        "ROOTS": "|".join(dict.fromkeys((*own, *named))),
         "ALONE": "|".join(ALONE),
     }
 
@@ -251,7 +269,7 @@ def _store(values: Mapping[str, str], with_server: bool) -> dict[str, str]:
         raise ValueError(f"EDGE_LIMITS cannot be {values['EDGE_LIMITS']!r:.80}")
     cold_reads = int(values["EDGE_COLD_READS"])
     futures_limits = [limit for limit in FUTURES_LIMITS if limit in limits]
-    names = ("symbol", "limit", "at", "level", "symbolStatus", "TRADING", "HALT", "BREAK")
+    names = ("symbol", "limit", "at", "level", "depth", "symbolStatus", "TRADING", "HALT", "BREAK")
     return {
         # Who answers for a symbol that has no file of its own: perhaps it is listed all the same.
         "UNCUT": "@unanswered" if with_server else "@unknown",
@@ -259,6 +277,7 @@ def _store(values: Mapping[str, str], with_server: bool) -> dict[str, str]:
         "STORE": values["EDGE_STORE"].rstrip("/"),
         "TLS": _TLS.format(ca=values["EDGE_CA"]) if values["EDGE_STORE"].startswith("https:") else "",
         "SYMBOL_LETTER": _SYMBOL_LETTER,
+        "DEPTHS_PUBLISHED": depths([int(depth) for depth in values["EDGE_DEPTHS"].split(",")]),
         "COUNTED": counted(COUNTED),
         "PUBLISHED": published(limits),
         "FUTURES_LADDER": "|".join(map(digits, FUTURES_LIMITS)),

@@ -126,7 +126,8 @@ class StoreEdge(NamedTuple):
         status: str = "TRADING",
         scheme: Scheme = BINANCE,
     ) -> bytes:
-        """Write a file as an updater does, over whatever is there; returns its body."""
+        """Write a file as an updater does, over whatever is there; returns its body, of as many levels (the
+        edge reads none of it)."""
         key = depth_key(symbol, limit, scheme)
         level = b'["1.00000000","2.00000000"]'
         body = b'{"lastUpdateId":%d,"bids":[%s],"asks":[%s]}' % (update_id, b",".join([level] * limit), level)

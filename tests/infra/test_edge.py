@@ -129,6 +129,10 @@ def test_a_book_of_another_venue_is_one_entry_at_its_path_and_below_its_name(edg
         get(edge, f"/products/BTC-USD/book{query}")
         assert get(edge, f"/coinbaseexchange/products/BTC-USD/book{query}").cache == "HIT"
     asked += [f"GET /products/BTC-USD/book?level={level}" for level in (1, 2)]
+    for query in ("symbol=XBTUSD", "symbol=XBTUSD&depth=25", "depth=0&symbol=XBTUSD"):
+        get(edge, f"/api/v1/orderBook/L2?{query}")
+        assert get(edge, f"/bitmex/api/v1/orderBook/L2?{query}").cache == "HIT"
+    asked += [f"GET /api/v1/orderBook/L2?symbol=XBTUSD&depth={depth}" for depth in (25, 0)]
     assert edge.origin.asked == asked
     # What the server alone can tell is not kept.
     assert get(edge, "/products/BTC-USD/book?level=2&level=2").cache == "BYPASS"

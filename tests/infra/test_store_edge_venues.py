@@ -10,12 +10,15 @@ from depthcast.files import BINANCE_USDM, COINBASE, SCHEMES, Scheme
 from depthcast.heat.keys import HEAT_PREFIX
 from depthcast.metadata.kinds import PUBLIC_PREFIXES, exchange_info
 from depthcast.store.embedded import SeaweedFS
+from depthcast.venues import bitmex_rest
+from depthcast.venues.answering import ANSWERING
 from depthcast.venues.binance_futures_rest import DEFAULT_LIMIT, depth_limit_not_valid
 from depthcast.venues.binance_rest import LIMIT_NOT_VALID, UNKNOWN_SYMBOL, ApiError
+from depthcast.venues.bitmex_files import BITMEX, DEFAULT_DEPTH
 from depthcast.venues.coinbase_rest import NOT_FOUND
 from tests.infra.conftest import Origin, script
 from tests.infra.store_edge import BUCKET, StoreEdge, running_edge, store_names
-from tests.infra.venue_requests import BINANCES, paths, products, rows
+from tests.infra.venue_requests import BINANCES, contracts, paths, products, rows
 
 ROWS = rows()
 UNREAD = "Not all sent parameters were read; read '{}' parameter(s) but was sent '{}'."
@@ -37,10 +40,13 @@ def edge(tmp_path_factory: pytest.TempPathFactory, seaweedfs: SeaweedFS) -> Iter
 
 def test_the_edge_knows_the_paths_and_limits_of_every_venue() -> None:
     start = script("edge/start.py")
-    known = {venue: f"{path}/" for venue, path in (start.SPOT | start.FUTURES | start.COINBASE).items()}
+    told = start.SPOT | start.FUTURES | start.COINBASE | start.BITMEX
+    known = {venue: f"{path}/" for venue, path in told.items()}
     assert known == {scheme.venue: scheme.root for scheme in SCHEMES.values()}
     assert tuple(start.FUTURES_LIMITS) == BINANCE_USDM.limits
     assert start.FUTURES_DEFAULT_LIMIT == DEFAULT_LIMIT
+    assert start._DEFAULTS["EDGE_DEPTHS"] == ",".join(map(str, BITMEX.limits))
+    assert start.DEFAULT_DEPTH == DEFAULT_DEPTH
 
 
 async def test_every_row_is_answered_as_the_venue_words_it_at_its_path_and_below_its_name(
@@ -90,6 +96,44 @@ async def test_products_are_answered_by_their_level_and_refused_in_coinbases_wor
     assert (unknown.status, unknown.body) == (404, NOT_FOUND.body())
     assert edge.get("/products/BTC-USD/book", "POST").status == 405
     assert edge.get("/products/BTC-USD/other").status == 404
+
+
+async def test_contracts_are_answered_by_their_depth_and_refused_in_bitmexs_words(edge: StoreEdge) -> None:
+    published = {
+        depth: await edge.publish("XBTUSD", depth, 70 + depth, scheme=BITMEX) for depth in BITMEX.limits
+    }
+    table = contracts()
+    wrong = []
+    for row in table:
+        if row.error is not None:
+            wanted = (row.error.status, row.error.body())
+        elif row.limit in published:
+            wanted = (200, published[row.limit])
+        else:
+            wanted = (400, b'{"error":{"message":"This depth is not published.","name":"HTTPError"}}')
+        for path in ("/api/v1/orderBook/L2", "/bitmex/api/v1/orderBook/L2"):
+            got = edge.get(f"{path}?{row.query}")
+            if (got.status, got.body) != wanted:
+                wrong.append((path, row.query, got.status, got.body[:120], wanted[1][:120]))
+    assert wrong == []
+    unknown = edge.get("/api/v1/orderBook/L2?symbol=NOUSD&depth=10")
+    assert (unknown.status, unknown.body) == (404, bitmex_rest.NOT_FOUND.body())
+
+
+async def test_with_the_store_away_each_venue_says_so_in_its_own_words(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    with running_edge(tmp_path, seaweedfs) as away:
+        away.counter.go_away()
+        for target, venue in {
+            "/fapi/v1/depth?symbol=A&limit=5": "binanceusdm",
+            "/products/BTC-USD/book": "coinbaseexchange",
+            "/api/v1/orderBook/L2?symbol=XBTUSD": "bitmex",
+        }.items():
+            got = away.get(target)
+            said = ANSWERING[venue].refusals.unavailable
+            assert (got.status, got.body) == (503, said.body())
+            assert got.headers["Retry-After"] == "1"
 
 
 @pytest.mark.parametrize("own", BINANCES, ids=lambda scheme: scheme.venue)

@@ -6,6 +6,7 @@ from depthcast.files import BINANCE, COINBASE, SCHEMES, Scheme, depth_key
 from depthcast.venues.answering import ANSWERING
 from depthcast.venues.binance_files import BinanceScheme
 from depthcast.venues.binance_rest import ApiError
+from depthcast.venues.bitmex_files import BITMEX
 
 BINANCES = tuple(
     each for each in SCHEMES.values() if isinstance(each, BinanceScheme) and each.venue != BINANCE.venue
@@ -94,6 +95,41 @@ LEVELS = (
     "level=0",
     "levels=7",
 )
+
+
+CONTRACTS = (
+    "symbol=XBTUSD",
+    "symbol=XBTUSD&depth=0",
+    "depth=025&symbol=XBTUSD&count=7",
+    "s%79mbol=%58BTUSD&depth=%31%30",
+    "symbol=A&depth=7&symbol=XBTUSD&depth=100",
+    "symbol=XBTUSD&depth=7",
+    "symbol=XBTUSD&depth=x&depth=25",
+    "symbol=XBTUSD&depth=25&depth=-1",
+    "symbol=XBTUSD&depth=",
+    "symbol=XBTUSD&depth",
+    "symbol=XBTUSD&depth=2147483648",
+    "symbol=XBTUSD&depth=2147483647",
+    "symbol=XBTUSD&symbol=",
+    "symbol=XBTUSD&symbol",
+    "symbol=xbtusd",
+    "symbol=XBT%2FUSD",
+    "depth=x",
+    "depth=25",
+    "",
+)
+
+
+def contracts() -> list[Row]:
+    """Requests for a contract's book."""
+    found = []
+    for query in CONTRACTS:
+        asked = ANSWERING[BITMEX.venue].books[0].parse(query.encode())
+        if isinstance(asked, ApiError):
+            found.append(Row(BITMEX, query, asked))
+        else:
+            found.append(Row(BITMEX, query, None, asked.symbol, asked.limit))
+    return found
 
 
 def products() -> list[Row]:

@@ -142,6 +142,7 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     "server.answers": _in("server/test_service.py", why="what every endpoint answers with"),
     "server.health": _in("server/test_app.py", why="two endpoints of the application"),
     "server.openapi_components": _in("server/test_openapi.py", why="one document in several modules"),
+    "server.openapi_bitmex": _in("server/test_openapi_venues.py", why="it describes what a mirror answers"),
     "server.openapi_coinbase": _in("server/test_openapi_venues.py", why="it describes what a mirror answers"),
     "server.openapi_futures": _in("server/test_openapi_venues.py", why="it describes what a mirror answers"),
     "server.openapi_past": _in("server/test_past.py", why="it describes what past answers"),

@@ -41,6 +41,8 @@ BODIES: Mapping[str, bytes] = {
     "binanceus": SPOT_BODY,
     "binanceusdm": TIMED_BODY,
     "coinbaseexchange": ROWS_BODY,
+    "bitmex": b'[{"symbol":"BTCUSDT","id":2,"side":"Sell","size":7,"price":3.0,"timestamp":"t"},'
+    b'{"symbol":"BTCUSDT","id":1,"side":"Buy","size":5,"price":2.5,"timestamp":"t","transactTime":"t"}]',
 }
 ASKED: Mapping[str, Mapping[str, int]] = {
     "binanceus": {
@@ -71,6 +73,14 @@ ASKED: Mapping[str, Mapping[str, int]] = {
         "/products/BTCUSDT/book?level=4": 400,
         "/products/NO-USD/book?level=2": 404,
         "/time": 200,
+    },
+    "bitmex": {
+        "/api/v1/orderBook/L2?symbol=BTCUSDT": 200,
+        "/api/v1/orderBook/L2?symbol=BTCUSDT&depth=3": 200,
+        "/api/v1/orderBook/L2": 400,
+        "/api/v1/orderBook/L2?symbol=BTCUSDT&depth=x": 400,
+        "/api/v1/orderBook/L2?symbol=NOUSD&depth=0": 404,
+        "/api/v1": 200,
     },
 }
 """What is asked of each venue, and with which status it is answered."""
