@@ -103,7 +103,8 @@ class Mirror:
                 refusals=words.refusals,
                 unavailable_when_stale=unavailable,
             )
-            answer, weight = depth.answer, book.weight
+            answer: Endpoint = depth.answer
+            weight = book.weight
             if book.at_times:
                 travel = Travel(
                     store,
