@@ -55,6 +55,9 @@ DEFAULT_MAX_WAITING: Final = 64
 MOMENT_ILLEGAL: Final = ApiError(
     400, -1100, f"Illegal characters found in parameter 'at'; legal range is {FORMS}."
 )
+NOT_HELD: Final = ApiError(400, -1130, "Data sent for parameter 'level' is not valid; the tape is by price.")
+"""Where what is asked for is more than a tape holds: single orders."""
+
 NO_TAPE_READ: Final = ApiError(501, -1020, "This operation is not supported.")
 """Binance's words where a server is told to read no tape, or lacks what reading one needs."""
 
@@ -122,7 +125,7 @@ class Travel:
         def answer(asked: answers.Asked) -> Answer | Awaitable[Answer]:
             if b"at=" not in asked.query or len(asked.query) > MAX_QUERY_BYTES:
                 return now(asked)
-            request = parse_travel(asked.query, self._parse, placed=self._placed)
+            request = parse_travel(asked.query, self._parse, placed=self._placed, worded=self._worded)
             if request is None:
                 return now(asked)
             unit = parse_time_unit(asked.time_unit)
@@ -136,6 +139,10 @@ class Travel:
             return self._bounded(self._answer(request, asked))
 
         return answer
+
+    def _worded(self, error: ApiError) -> ApiError:
+        """An error of ours in the form of the venue's."""
+        return type(self._refusals.unavailable)(*error)
 
     @property
     def bytes_held(self) -> int:
@@ -166,15 +173,17 @@ class Travel:
     async def _answer(self, request: TravelRequest, asked: answers.Asked) -> Answer:
         tape = await self._opened()
         if tape is None:
-            return refusal(NO_TAPE_READ)
+            return refusal(self._worded(NO_TAPE_READ))
         symbol, limit = request.depth.symbol, request.depth.limit
         try:
             moment = await self._read(symbol, tape.at(symbol, request.at))
         except NotOnTape as missing:
             extent = await self._read(symbol, tape.extent(symbol))
-            return absent(missing, extent)
+            return absent(missing, extent, self._worded)
         if moment is None:
             return refusal(self._refusals.unavailable)
+        if moment.shown(limit) is None:
+            return refusal(self._worded(NOT_HELD))
         stem = _stem(moment, limit)
         headers = _headers(request.at, moment)
         has = _had(stem, asked)
@@ -223,11 +232,16 @@ class Travel:
 
 
 def parse_travel(
-    query: bytes, parse: Callable[[bytes], DepthRequest | ApiError] = parse_depth, *, placed: bool = False
+    query: bytes,
+    parse: Callable[[bytes], DepthRequest | ApiError] = parse_depth,
+    *,
+    placed: bool = False,
+    worded: Callable[[ApiError], ApiError] = lambda error: error,
 ) -> TravelRequest | ApiError | None:
     """The request of a raw query string, or its refusal; ``None`` where it has no parameter ``at``.
 
-    ``parse`` reads what is not ``at``; ``placed``: before the query stand a part of the path and a ``?``.
+    ``parse`` reads what is not ``at``; ``placed``: before the query stand a part of the path and a ``?``;
+    ``worded`` gives an error of ours the form of the venue's.
 
     >>> parse_travel(b"symbol=ETHUSDT&at=id:7&limit=5").at
     Asked(time_ms=None, update_id=7, epoch=None)
@@ -239,16 +253,16 @@ def parse_travel(
         return None
     sent = parameters(moments, ("at",))
     if isinstance(sent, ApiError):
-        return sent
+        return worded(sent)
     depth = parse(others)
     if isinstance(depth, ApiError):
         return depth
     if not sent["at"]:
-        return empty("at")
+        return worded(empty("at"))
     try:
         at = parse_asked(sent["at"])
     except ValueError:
-        return MOMENT_ILLEGAL
+        return worded(MOMENT_ILLEGAL)
     # What a symbol did then is not on the tape.
     return TravelRequest(depth, at) if depth.symbol_status is None else BAD_COMBINATION
 
@@ -264,14 +278,18 @@ def travel_weight(
     return weight(_apart(query, placed=placed)[1] if b"at=" in query else query)
 
 
-def absent(missing: NotOnTape, extent: "Extent | None") -> Answer:
+def absent(
+    missing: NotOnTape,
+    extent: "Extent | None",
+    worded: Callable[[ApiError], ApiError] = lambda error: error,
+) -> Answer:
     """404: that moment was not recorded, and what was."""
     tape = None
     if extent is not None:
         first, last = (f"{epoch}:{update_id}" for epoch, update_id in (extent.first, extent.last))
         tape = {"from": extent.from_ms, "to": extent.to_ms, "first": first, "last": last}
-    error = ApiError(404, -1130, f"Data sent for parameter 'at' is not valid; {missing.why}.")
-    told = {"code": error.code, "msg": error.msg, "tape": tape}
+    error = worded(ApiError(404, -1130, f"Data sent for parameter 'at' is not valid; {missing.why}."))
+    told = {**json.loads(error.body()), "tape": tape}
     body = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
     length: Header = (b"content-length", b"%d" % len(body))
     refused = refusal(error)

@@ -104,8 +104,8 @@ class CsvWriter:
         for each in events(run):
             when = f"{self._named},{told_us(run, each)},{each.local_time_us}"
             when += ",true," if isinstance(each, Keyframe) else ",false,"
-            lines += [f"{when}bid,{price},{amount}\n" for price, amount in each.bids]
-            lines += [f"{when}ask,{price},{amount}\n" for price, amount in each.asks]
+            lines += [f"{when}bid,{price},{amount}\n" for price, amount, *_ in each.bids]
+            lines += [f"{when}ask,{price},{amount}\n" for price, amount, *_ in each.asks]
         self._file.write("".join(lines).encode())
 
     def close(self) -> None:
@@ -130,8 +130,8 @@ class ParquetWriter:
                 column += [value] * count
             columns[5] += ["bid"] * len(each.bids) + ["ask"] * len(each.asks)
             for levels in (each.bids, each.asks):
-                columns[6] += [float(price) for price, _ in levels]
-                columns[7] += [float(amount) for _, amount in levels]
+                columns[6] += [float(price) for price, *_ in levels]
+                columns[7] += [float(amount) for _, amount, *_ in levels]
         told, local, snapshot, first, last, sides, prices, amounts = columns
         names = [[name] * len(told) for name in self._named]
         self._file.write_table(

@@ -60,6 +60,11 @@ def main(argv: Sequence[str]) -> int:
     env = own_variables(ReplaySettings, os.environ)
     settings = ReplaySettings.load(argv, env, program="depthcast replay", about=_ABOUT)
     symbols = symbols_of(settings)
+    if not taping_of(settings.venue).by_price:
+        raise SettingsError(
+            f"the tape of {settings.venue} holds prices, and its exchange speaks of orders",
+            hint="write the stretch as files in place of it: depthcast export",
+        )
     complete(_replay(settings, symbols, settings.open_store()), loop_factory=uvloop.new_event_loop)
     return 0
 

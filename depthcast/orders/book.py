@@ -119,7 +119,7 @@ class OrderBook:
     b'{"bids":[["2.0","0.6",2]],"asks":[["2.1","3",1]],"sequence":'
     """
 
-    __slots__ = ("_asks", "_bids", "_moved", "_orders", "_slate", "time", "update_id")
+    __slots__ = ("_asks", "_bids", "_moved", "_orders", "_slate", "_touched", "time", "update_id")
 
     unsettled: Final = 0
     """Nothing of it waits to be written."""
@@ -129,6 +129,8 @@ class OrderBook:
     def __init__(self, tolerance: Tolerance | None = None) -> None:
         self.update_id: int = 0
         self.time: str = ""
+        # The levels of the last message, as often as it touched them.
+        self._touched: list[_Level] = []
         self._slate = Slate(tolerance or Tolerance())
         self._bids = _Side(buy=True)
         self._asks = _Side(buy=False)
@@ -158,6 +160,7 @@ class OrderBook:
                     raise BadLevel(row) from None
                 if not number:
                     raise BadLevel(row)
+        book._touched.clear()
         if book.crossed:
             bid, ask = book.best_bid, book.best_ask
             raise BadLevel(f"bid {bid}, ask {ask}: the sides cross")
@@ -190,6 +193,8 @@ class OrderBook:
         """
         anomalies = _NONE
         kind = type(message)
+        if self._touched:
+            self._touched.clear()
         try:
             if kind is Opened:
                 anomalies = self._open(message)  # type: ignore[arg-type]
@@ -300,6 +305,7 @@ class OrderBook:
         self._orders[order_id] = level.orders[order_id] = order
         level.total = _EXACT.add(level.total, size)
         level.by_price = level.by_order = None
+        self._touched.append(level)
         if self._moved is not None:
             self._note(level)
 
@@ -308,11 +314,13 @@ class OrderBook:
         level.total = _EXACT.add(_EXACT.subtract(level.total, order.size), size)
         order.size = size
         level.by_price = level.by_order = None
+        self._touched.append(level)
         if self._moved is not None:
             self._note(level)
 
     def _remove(self, order_id: str, order: _Order) -> None:
         level = order.level
+        self._touched.append(level)
         del self._orders[order_id], level.orders[order_id]
         if self._moved is not None:
             self._note(level)
@@ -427,6 +435,27 @@ class OrderBook:
             level = (self._bids if buy else self._asks).spelled.get(price)
             sides[buy].append([price, _plain(_ZERO if level is None else level.total)])
         return sides[True], sides[False]
+
+    @property
+    def touched(self) -> tuple[list[list[str]], list[list[str]]]:
+        """The levels of each side that the last message changed, as they are now: ``[price, size, number of
+        orders]``, with zeros where nothing is left. Each once; O(levels changed).
+
+        >>> book = OrderBook.of(OrderSnapshot(7, [["2.0", "5", "a"]], []))
+        >>> book.take(Matched("X", 8, "", "a", True, "2.0", "4.50"))
+        ()
+        >>> book.touched
+        ([['2.0', '0.5', '1']], [])
+        """
+        bids: dict[str, list[str]] = {}
+        asks: dict[str, list[str]] = {}
+        for level in self._touched:
+            side = level.side
+            # It may have gone, and one of the same price may have come.
+            now = side.spelled.get(level.price)
+            told = ["0", "0"] if now is None else [_plain(now.total), str(len(now.orders))]
+            (bids if side.buy else asks)[level.price] = [level.price, *told]
+        return list(bids.values()), list(asks.values())
 
     def body(self, level: int) -> bytes:
         """What ``GET /products/<id>/book?level=…`` answers; see :meth:`bodies`."""

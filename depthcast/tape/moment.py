@@ -18,6 +18,7 @@ A moment is told by an update id or by a time:
 Pure: no I/O, no clock. Needs the extra ``tape``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -43,12 +44,14 @@ class Moment:
     """A book as it was. ``final``: its segment is whole, so the tape will always tell the same.
 
     ``event_time_ms`` is the exchange's clock of the last diff in it, ``transaction_time_ms`` when that made
-    its last change, 0 where that is not known.
+    its last change, 0 where that is not known; ``time`` is a time in the venue's own spelling, where it shows
+    one.
     """
 
     version: Version
     event_time_ms: int
     transaction_time_ms: int
+    time: str
     certainty: Certainty
     final: bool
     _taping: Taping
@@ -57,15 +60,25 @@ class Moment:
     _asks: _Rows
 
     def body(self, limit: int) -> bytes:
-        """The file of that moment for one limit, at least 1. O(levels shown)."""
-        bids, asks = self._rendered(self._bids[:limit]), self._rendered(self._asks[:limit])
-        told = Told(self.version.update_id, self.event_time_ms, self.transaction_time_ms)
+        """The file of that moment for one limit, at least 1. O(levels shown).
+
+        Raises ``ValueError`` for a limit that shows what is not on the tape.
+        """
+        levels = self.shown(limit)
+        if levels is None:
+            raise ValueError(f"what limit {limit} shows is not on the tape")
+        bids, asks = self._rendered(self._bids[:levels]), self._rendered(self._asks[:levels])
+        told = Told(self.version.update_id, self.event_time_ms, self.transaction_time_ms, self.time)
         return self._taping.body(told, bids, asks).encode()
+
+    def shown(self, limit: int) -> int | None:
+        """How many levels a side a limit shows at most; ``None``: what it shows is not on the tape."""
+        return self._taping.shown(limit)
 
     def levels(self, limit: int | None = None) -> tuple[list[list[str]], list[list[str]]]:
         """Bids and asks, best first, as ``[price, quantity]`` of the exact strings: the certain ones."""
         bids, asks = (
-            [[price, amount] for price, amount in self._strings(rows[:limit])]
+            [[price, amount] for price, amount, *_ in self._strings(rows[:limit])]
             for rows in (self._bids, self._asks)
         )
         return bids, asks
@@ -80,9 +93,8 @@ class Moment:
         numbers = np.column_stack((held.price[rows], held.amount[rows])).ravel().tolist()
         return ",".join([level] * len(rows)) % tuple(numbers)
 
-    def _strings(self, rows: _Rows) -> "zip[tuple[str, str]]":
-        every = rows.tolist()
-        return zip(self._columns.prices(every), self._columns.amounts(every), strict=True)
+    def _strings(self, rows: _Rows) -> Iterable[tuple[str, ...]]:
+        return self._columns.levels(rows.tolist())
 
 
 def book_at(columns: Columns, *, update_id: int | None = None, time_ms: int | None = None) -> Moment:
@@ -175,6 +187,7 @@ class Moments:
             Version(rows.epoch, int(piece.ids[event])),
             int(piece.times[event]),
             int(piece.changed[event]),
+            piece.time(event),
             Certainty(len(bids), len(asks), rows.bids_complete, rows.asks_complete),
             self.columns.whole,
             self._taping,
@@ -232,7 +245,12 @@ class _Piece:
             changed.append(np.array([each.transaction_time_ms for each in rows.empty], np.int64))
             # They change nothing: the rows in force are those of the diffs before.
             stops.append(rows.diffs + np.searchsorted(last, empty, "right"))
+        rows_of = [np.array([-1], np.int64), at]
+        if rows.empty:
+            # Those without a row are told apart by what they are counted from.
+            rows_of.append(-2 - np.arange(len(rows.empty)))
         order = np.argsort(np.concatenate(ids), kind="stable")
+        self._row_of = np.concatenate(rows_of)[order]
         self.ids = np.concatenate(ids)[order]
         self.times = np.concatenate(times)[order]
         self.changed = np.concatenate(changed)[order]
@@ -247,6 +265,13 @@ class _Piece:
     def from_ms(self) -> int:
         """As :attr:`depthcast.tape.segment.Piece.from_ms`."""
         return int(self.times[0]) or (int(self.times[1]) if len(self.times) > 1 else 0)
+
+    def time(self, event: int) -> str:
+        """The venue's own spelling of an event's time; empty where it is not told."""
+        row = int(self._row_of[event])
+        if row >= 0:
+            return self._columns.time(row)
+        return self.rows.time if row == -1 else self.rows.empty[-2 - row].time
 
     def after_id(self, update_id: int) -> int:
         return int(np.searchsorted(self.ids, update_id, "right")) - 1

@@ -16,6 +16,9 @@ microseconds; others stand behind them:
 ``epoch``, ``piece``                   the epoch of the ids, and the number of the piece in the segment
 ``price_text``, ``amount_text``        the exact string, only in rows where the float does not tell it
 ``transaction_timestamp``              when the diff's last change was made, of venues that tell (futures)
+``orders``                             how many orders the level has, of venues that tell (Coinbase)
+``time_text``                          the time as the venue spells it, where it shows one (Coinbase) and
+                                       ``timestamp`` does not tell the spelling; else null
 =====================================  ==================================================================
 
 **Exact strings.** ``depthcast.price_decimals`` and ``depthcast.amount_decimals`` in the file's metadata are
@@ -30,6 +33,8 @@ Needs the extra ``tape``.
 
 import json
 import re
+import zlib
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -38,9 +43,11 @@ from typing import Any, Final
 
 from depthcast.errors import BadFile, BadLevel, ExtraMissing
 from depthcast.events import CONSECUTIVE, Level
-from depthcast.tape.columns import Columns, Empty, PieceRows
+from depthcast.orders.messages import time_us
+from depthcast.tape.columns import SHORTEST, Columns, Empty, PieceRows, shortest
+from depthcast.tape.keys import MAX_TIME_MS
 from depthcast.tape.segment import Hole, Keyframe, Piece, RecordedDiff, Segment
-from depthcast.venues.taping import Taping, taping_of
+from depthcast.venues.taping import Taping, spelled, taping_of
 
 try:
     import numpy as np
@@ -91,6 +98,7 @@ SCHEMA: Final = pa.schema(
 """The columns of every segment's file, in their order."""
 
 TRANSACTION_TIME: Final = "transaction_timestamp"
+TIME_TEXT: Final = "time_text"
 
 _ENCODINGS: Final = dict.fromkeys(
     (
@@ -114,7 +122,10 @@ __all__ = ["FORMAT", "Columns", "columns", "decode", "encode"]
 
 def schema_of(taping: Taping) -> Any:
     """The columns of a venue's files."""
-    return SCHEMA.append(pa.field(TRANSACTION_TIME, pa.int64())) if taping.transaction_times else SCHEMA
+    more = [(TRANSACTION_TIME, pa.int64())] if taping.transaction_times else []
+    more += [(member, pa.int64()) for member in taping.members]
+    more += [(TIME_TEXT, pa.string())] if taping.spelled_times else []
+    return pa.schema([*SCHEMA, *(pa.field(*each) for each in more)])
 
 
 # Writing
@@ -125,11 +136,12 @@ def encode(segment: Segment) -> bytes:
 
     Raises :class:`~depthcast.errors.BadLevel` for a price or amount that is no plain decimal number.
     """
-    schema = schema_of(taping_of(segment.venue))
-    rows = _Rows()
+    taping = taping_of(segment.venue)
+    schema = schema_of(taping)
+    rows = _Rows(taping)
     pieces = [rows.add(number, piece) for number, piece in enumerate(segment.pieces)]
     price, price_texts, price_decimals = _numbers(rows.prices)
-    amount, amount_texts, amount_decimals = _numbers(rows.amounts)
+    amount, amount_texts, amount_decimals = _numbers(rows.amounts, short=taping.spelled_times)
     count = len(price)
     # Each diff's own values, as often as it has levels.
     each = np.array(rows.events, np.int64).reshape(-1, 9)
@@ -141,7 +153,7 @@ def encode(segment: Segment) -> bytes:
         [
             _same(segment.venue, count),
             _same(segment.symbol, count),
-            repeated[:, 0] * 1000,
+            repeated[:, 0],
             repeated[:, 1],
             repeated[:, 2].astype(np.bool_),
             pa.DictionaryArray.from_arrays(pa.array(sides), _SIDES),
@@ -154,8 +166,10 @@ def encode(segment: Segment) -> bytes:
             repeated[:, 7].astype(np.int32),
             price_texts,
             amount_texts,
-            repeated[:, 8] * 1000,
-        ][: len(schema)],
+            *([repeated[:, 8] * 1000] if taping.transaction_times else []),
+            *(np.array(member, np.int64) for member in rows.members),
+            *([np.repeat(np.array(rows.times, object), rows.sizes)] if taping.spelled_times else []),
+        ],
         schema=schema,
     )
     sink = pa.BufferOutputStream()
@@ -176,16 +190,20 @@ def encode(segment: Segment) -> bytes:
 
 
 _Values = tuple[int, int, bool, int, int, int, int, int, int]
-"""Of an event: its time in ms, the local one in µs, whether it is a keyframe; its first and last id and the
+"""Of an event: its time in µs, the local one in µs, whether it is a keyframe; its first and last id and the
 one before it, the epoch of these, the piece; when its last change was made, in ms."""
 
 
 class _Rows:
     """The levels of a segment one below the other, and what stands beside them, once for each event."""
 
-    def __init__(self) -> None:
+    def __init__(self, taping: Taping) -> None:
+        self._taping = taping
         self.prices: list[str] = []
         self.amounts: list[str] = []
+        self.members: list[list[int]] = [[] for _ in taping.members]
+        self.times: list[str | None] = []
+        """The spelled time of each event, where its microseconds do not tell it."""
         self.events: list[_Values] = []
         self.sizes: list[int] = []
         """Levels of each event, and of each of its sides."""
@@ -198,7 +216,7 @@ class _Rows:
         told_ms = frame.event_time_ms or piece.from_ms
         self._event(
             (
-                told_ms,
+                self._time_us(told_ms, frame.time),
                 frame.local_time_us,
                 True,
                 frame.update_id,
@@ -210,16 +228,18 @@ class _Rows:
             ),
             frame.bids,
             frame.asks,
+            frame.time,
         )
         diffs = len(self.prices)
         empty = []
         for diff in piece.diffs:
-            first, last, event_time_ms, local_time_us, bids, asks, previous, changed_ms = diff
+            first, last, event_time_ms, local_time_us, bids, asks, previous, changed_ms, time = diff
             if bids or asks:
                 ids = first, last, previous, piece.epoch
-                self._event((event_time_ms, local_time_us, False, *ids, number, changed_ms), bids, asks)
+                time_us = self._time_us(event_time_ms, time)
+                self._event((time_us, local_time_us, False, *ids, number, changed_ms), bids, asks, time)
             else:
-                empty.append(Empty(first, last, event_time_ms, local_time_us, previous, changed_ms))
+                empty.append(Empty(first, last, event_time_ms, local_time_us, previous, changed_ms, time))
         return PieceRows(
             epoch=piece.epoch,
             start=start,
@@ -232,20 +252,29 @@ class _Rows:
             asks_complete=frame.asks_complete,
             empty=tuple(empty),
             transaction_time_ms=frame.transaction_time_ms,
+            time=frame.time,
         )
+
+    def _time_us(self, time_ms: int, time: str) -> int:
+        return (self._taping.spelled_times and time_us(time)) or time_ms * 1000
 
     def _event(
         self,
         values: _Values,
         bids: Sequence[Level],
         asks: Sequence[Level],
+        time: str = "",
     ) -> None:
         for side in (bids, asks):
             if side:
-                prices, amounts = zip(*side, strict=True)
+                prices, amounts, *members = zip(*side, strict=True)
                 self.prices += prices
                 self.amounts += amounts
+                for held, told in zip(self.members, members, strict=True):
+                    held += map(int, told)
             self.sides.append(len(side))
+        if self._taping.spelled_times:
+            self.times.append(None if spelled(values[0]) == time else time)
         self.events.append(values)
         self.sizes.append(len(bids) + len(asks))
 
@@ -254,8 +283,9 @@ def _same(text: str, count: int) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int8)), pa.array([text]))
 
 
-def _numbers(texts: list[str]) -> tuple[Any, Any, int]:
-    """Floats of these strings, the strings that they do not tell (else null), and the decimals they have."""
+def _numbers(texts: list[str], *, short: bool = False) -> tuple[Any, Any, int]:
+    """Floats of these strings, the strings that they do not tell (else null), and the decimals they have;
+    ``short``: they are spelled as short as can be."""
     strings = pa.array(texts, pa.string())
     try:
         floats = pc.cast(strings, pa.float64()).to_numpy(zero_copy_only=False)
@@ -263,6 +293,8 @@ def _numbers(texts: list[str]) -> tuple[Any, Any, int]:
         raise BadLevel(_first_bad(texts)) from None
     if len(texts) == 0:
         return floats, strings, 0
+    if short:
+        return floats, _untold(texts, floats.tolist()), SHORTEST
     _, ends_buffer, text_buffer = strings.buffers()
     bounds = np.frombuffer(ends_buffer, np.int32, len(texts) + 1)
     text = np.frombuffer(text_buffer, np.uint8)
@@ -300,6 +332,16 @@ def _numbers(texts: list[str]) -> tuple[Any, Any, int]:
     )
 
 
+def _untold(texts: list[str], floats: list[float]) -> Any:
+    """The strings that are not the shortest of their floats, else null."""
+    found: list[str | None] = []
+    for text, number in zip(texts, floats, strict=True):
+        if _PLAIN.fullmatch(text) is None or not isfinite(number):
+            raise BadLevel(text)
+        found.append(None if shortest(number) == text else text)
+    return pa.array(found, pa.string())
+
+
 def _decimals(texts: Sequence[str]) -> int:
     """How many decimals most of them have; a sample tells, and a wrong answer costs only bytes."""
     sample = texts[:: max(len(texts) // 1000, 1)]
@@ -316,7 +358,7 @@ def _metadata(
 ) -> dict[str, str]:
     taping = taping_of(segment.venue)
     told = {
-        "format": str(PLAIN if schema_of(taping) is SCHEMA else FORMAT),
+        "format": str(PLAIN if taping.plain else FORMAT),
         "venue": segment.venue,
         "symbol": segment.symbol,
         "start_ms": str(segment.start_ms),
@@ -333,13 +375,50 @@ def _metadata(
 
 
 def _piece_json(piece: PieceRows, taping: Taping) -> dict[str, Any]:
-    left_out = ("empty",) if taping.transaction_times else ("empty", "transaction_time_ms")
+    left_out = {"empty", "time", "transaction_time_ms"} if taping.plain else {"empty"}
     told: dict[str, Any] = {
         name: getattr(piece, name) for name in PieceRows.__slots__ if name not in left_out
     }
-    if piece.empty:
-        told["empty"] = [each if taping.transaction_times else each[:5] for each in piece.empty]
+    if piece.empty and taping.spelled_times:
+        told["empty"] = _packed(piece.empty)
+    elif piece.empty:
+        told["empty"] = [each[:5] if taping.plain else each for each in piece.empty]
     return told
+
+
+def _packed(empty: Sequence[Empty]) -> str:
+    """Diffs without a level, which are half of those of a venue by order, in little room: their numbers as
+    differences from one to the next, and the times whose microseconds do not tell their spelling."""
+    numbers = np.array([(*each[:4], each.previous, time_us(each.time)) for each in empty], np.int64)
+    numbers[:, 5] = np.where(numbers[:, 5] > 0, numbers[:, 5], numbers[:, 2] * 1000)
+    texts = {at: each.time for at, each in enumerate(empty) if each.time != spelled(int(numbers[at, 5]))}
+    steps = np.diff(numbers, axis=0, prepend=0).T.astype("<i8").tobytes()
+    return _json([len(empty), b64encode(zlib.compress(steps, 6)).decode(), texts])
+
+
+def _unpacked(text: str) -> tuple[Empty, ...]:
+    """The reverse of :func:`_packed`. Raises ``ValueError``."""
+    count, packed, texts = json.loads(text)
+    if not 0 <= count <= MAX_ROWS:
+        raise ValueError(f"{count} diffs without a level")
+    size = 6 * 8 * count
+    try:
+        steps = zlib.decompressobj().decompress(b64decode(packed), size + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    numbers = np.cumsum(np.frombuffer(steps, "<i8").reshape(6, count), axis=1).T.tolist()
+    return tuple(
+        Empty(first, last, event_ms, local_us, previous, 0, texts.get(str(at)) or spelled(at_us))
+        for at, (first, last, event_ms, local_us, previous, at_us) in enumerate(numbers)
+        if _a_date(at_us)
+    )
+
+
+def _a_date(time_us: int) -> bool:
+    """True; raises ``ValueError`` for a time beyond all dates."""
+    if not 0 <= time_us <= MAX_TIME_MS * 1000:
+        raise ValueError(f"the time {time_us}")
+    return True
 
 
 def _json(value: object) -> str:
@@ -362,6 +441,9 @@ def columns(body: bytes, key: str = "?") -> Columns:
             pieces=tuple(map(_piece_of, json.loads(told["pieces"]))),
             holes=tuple(Hole(**hole) for hole in json.loads(told["holes"])),
             event_time_ms=table["timestamp"].to_numpy() // 1000,
+            event_time_us=table["timestamp"].to_numpy() if TIME_TEXT in table.column_names else None,
+            time_texts=_texts(table[TIME_TEXT]) if TIME_TEXT in table.column_names else {},
+            members={name: table[name].to_numpy() for name in taping_of(told["venue"]).members},
             local_time_us=table["local_timestamp"].to_numpy(),
             first=table["first_update_id"].to_numpy(),
             last=table["last_update_id"].to_numpy(),
@@ -370,7 +452,7 @@ def columns(body: bytes, key: str = "?") -> Columns:
             price=table["price"].to_numpy(),
             amount=table["amount"].to_numpy(),
             price_decimals=_few(told["price_decimals"]),
-            amount_decimals=_few(told["amount_decimals"]),
+            amount_decimals=_few(told["amount_decimals"], or_shortest=True),
             price_texts=texts[0],
             amount_texts=texts[1],
             transaction_time_ms=(
@@ -387,7 +469,7 @@ def decode(body: bytes, key: str = "?") -> Segment:
     """The segment of a file, levels as tuples of exact strings. Raises :class:`~depthcast.errors.BadFile`."""
     held = columns(body, key)
     every = range(len(held.price))
-    levels = list(zip(held.prices(every), held.amounts(every), strict=True))
+    levels = list(held.levels(every))
     segment = Segment(
         held.venue,
         held.symbol,
@@ -419,8 +501,9 @@ def _read(body: bytes, key: str) -> tuple[Any, Mapping[str, str]]:
             raise BadFile(key, f"it is of version {version} of the tape's format; this reads up to {FORMAT}")
         if rows > MAX_ROWS:
             raise BadFile(key, f"a segment of {rows} levels is refused")
-        wanted = [name for name in SCHEMA.names if name not in ("exchange", "symbol", "is_snapshot")]
-        return file.read(columns=[*wanted, TRANSACTION_TIME], use_threads=False), told
+        names = schema_of(taping_of(told["venue"])).names
+        wanted = [name for name in names if name not in ("exchange", "symbol", "is_snapshot")]
+        return file.read(columns=wanted, use_threads=False), told
     except (KeyError, ValueError, OSError, pa.ArrowException) as error:
         raise BadFile(key, f"it is no segment of the tape: {error!r:.100}") from None
 
@@ -432,11 +515,15 @@ def _texts(column: Any) -> dict[int, str]:
 
 
 def _piece_of(told: Mapping[str, Any]) -> PieceRows:
-    return PieceRows(**{**told, "empty": tuple(Empty(*each) for each in told.get("empty", ()))})
+    empty = told.get("empty", ())
+    read = _unpacked(empty) if isinstance(empty, str) else tuple(Empty(*each) for each in empty)
+    return PieceRows(**{**told, "empty": read})
 
 
-def _few(text: str) -> int:
+def _few(text: str, *, or_shortest: bool = False) -> int:
     decimals = int(text)
+    if or_shortest and decimals == SHORTEST:
+        return decimals
     if not 0 <= decimals <= _MAX_DECIMALS:
         raise ValueError(f"{decimals} decimals")
     return decimals
@@ -456,13 +543,17 @@ def _check_rows(held: Columns, rows: int) -> None:
         if held.transaction_time_ms is None:
             raise ValueError("it does not tell when changes were made")
         whole_numbers.append(held.transaction_time_ms)
+    whole_numbers += held.members.values()
+    if held.event_time_us is not None and len(held.event_time_us):
+        _a_date(int(held.event_time_us.min()))
+        _a_date(int(held.event_time_us.max()))
     kinds = [each.dtype == np.int64 for each in whole_numbers]
     kinds += [each.dtype == np.float64 for each in (held.price, held.amount)]
     if not all(kinds) or held.ask.dtype != np.bool_:
         raise ValueError("a column is of a type that it should not be, or has nulls")
 
 
-def _piece(held: Columns, rows: PieceRows, levels: Sequence[tuple[str, str]]) -> Piece:
+def _piece(held: Columns, rows: PieceRows, levels: Sequence[tuple[str, ...]]) -> Piece:
     asks_from = rows.start + int(np.count_nonzero(~held.ask[rows.start : rows.diffs]))
     frame = Keyframe(
         rows.update_id,
@@ -473,8 +564,12 @@ def _piece(held: Columns, rows: PieceRows, levels: Sequence[tuple[str, str]]) ->
         rows.bids_complete,
         rows.asks_complete,
         rows.transaction_time_ms,
+        rows.time,
     )
-    diffs = [RecordedDiff(*each[:4], (), (), each.previous, each.transaction_time_ms) for each in rows.empty]
+    diffs = [
+        RecordedDiff(*each[:4], (), (), each.previous, each.transaction_time_ms, each.time)
+        for each in rows.empty
+    ]
     made = held.transaction_time_ms
     last = held.last[rows.diffs : rows.stop]
     starts = rows.diffs + np.concatenate((np.zeros(1, np.int64), np.flatnonzero(np.diff(last)) + 1))
@@ -493,6 +588,7 @@ def _piece(held: Columns, rows: PieceRows, levels: Sequence[tuple[str, str]]) ->
                 tuple(levels[split:stop]),
                 int(held.previous[start]),
                 0 if made is None else int(made[start]),
+                held.time(start),
             )
         )
     return Piece(rows.epoch, frame, tuple(sorted(diffs, key=lambda diff: diff.last)))

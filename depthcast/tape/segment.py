@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import NamedTuple, Self
 
 from depthcast.events import CONSECUTIVE, Diff, Level, Snapshot
+from depthcast.venues.taping import taping_of
 
 
 class Keyframe(NamedTuple):
@@ -25,7 +26,8 @@ class Keyframe(NamedTuple):
     ``event_time_ms`` is the exchange's clock of the last diff in it, 0 where that is not known (a book fresh
     from the exchange's own snapshot); ``local_time_us`` the recorder's own clock when that diff came.
     ``bids_complete``: no bid exists beyond the last one shown. ``transaction_time_ms`` is when its last
-    change was made, 0 where the venue does not tell.
+    change was made, 0 where the venue does not tell; ``time`` is the venue's own spelling of the time that
+    the book tells, where it tells one.
     """
 
     update_id: int
@@ -36,6 +38,7 @@ class Keyframe(NamedTuple):
     bids_complete: bool
     asks_complete: bool
     transaction_time_ms: int = 0
+    time: str = ""
 
     def snapshot(self) -> Snapshot:
         """As what a :class:`~depthcast.book.Book` begins from."""
@@ -54,7 +57,8 @@ class RecordedDiff(NamedTuple):
     """A diff as it came: update ids ``first`` to ``last``, levels of exact strings, zero removes.
 
     ``previous`` is the id before it where the venue's ids have holes, and ``transaction_time_ms`` when its
-    last change was made, both as in :class:`~depthcast.events.Diff`.
+    last change was made, both as in :class:`~depthcast.events.Diff`; ``time`` is as a keyframe's. A level has
+    behind its price and amount what the venue's tape holds of it (:mod:`depthcast.venues.taping`).
     """
 
     first: int
@@ -65,6 +69,7 @@ class RecordedDiff(NamedTuple):
     asks: Sequence[Level]
     previous: int = CONSECUTIVE
     transaction_time_ms: int = 0
+    time: str = ""
 
     @property
     def after(self) -> int:
@@ -228,13 +233,14 @@ class Segment:
         """Raise ``AssertionError`` where an invariant is broken. O(levels)."""
         assert self.pieces, "a segment without a piece"
         assert self.start_ms % (self.length_s * 1000) == 0, "no interval begins then"
+        more = len(taping_of(self.venue).members)
         for piece in self.pieces:
             at = piece.first_id
             for diff in piece.diffs:
                 assert diff.after <= at < diff.last, f"{diff.first}…{diff.last} does not follow on {at}"
                 at = diff.last
             for side in (piece.keyframe.bids, piece.keyframe.asks):
-                assert all(len(level) == 2 for level in side), "a level is a price and an amount"
+                assert all(len(level) == 2 + more for level in side), "a level is of other members"
         for left, right in pairwise(self.pieces):
             in_order = (left.epoch, left.last_id) < (right.epoch, right.first_id)
             assert in_order, "pieces overlap, or are out of order"

@@ -6,7 +6,7 @@ segments are in memory at a time, however long the stretch is.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from depthcast.book import Book
 from depthcast.tape.reading import Tape
@@ -62,11 +62,14 @@ def _within(piece: Piece, symbol: str, from_ms: int, to_ms: int) -> Piece | None
         during += from_ms <= latest_ms < to_ms
     frame = piece.keyframe
     if before:
-        book = Book.of(frame.snapshot())
+        book, more = Book.of(_pairs(frame).snapshot()), _members(frame)
         for diff in piece.diffs[:before]:
-            book.apply(diff.diff(symbol))
+            book.apply(_pairs(diff).diff(symbol))
+            more |= _members(diff)
         last = piece.diffs[before - 1]
-        bids, asks = book.strings()
+        bids, asks = (
+            [(*level, *more[ask, level[0]]) for level in side] for ask, side in enumerate(book.strings())
+        )
         complete = frame.bids_complete, frame.asks_complete
         frame = Keyframe(
             book.update_id,
@@ -76,5 +79,20 @@ def _within(piece: Piece, symbol: str, from_ms: int, to_ms: int) -> Piece | None
             asks,
             *complete,
             book.transaction_time_ms,
+            last.time,
         )
     return Piece(piece.epoch, frame, piece.diffs[before : before + during])
+
+
+_Event = TypeVar("_Event", Keyframe, RecordedDiff)
+
+
+def _pairs(event: _Event) -> _Event:
+    """The same with levels of a price and an amount alone."""
+    bids, asks = ([level[:2] for level in side] for side in (event.bids, event.asks))
+    return event._replace(bids=bids, asks=asks)
+
+
+def _members(event: Keyframe | RecordedDiff) -> dict[tuple[int, str], Sequence[str]]:
+    """What levels have behind their amounts, by side and price."""
+    return {(ask, level[0]): level[2:] for ask, side in enumerate((event.bids, event.asks)) for level in side}

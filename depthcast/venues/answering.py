@@ -138,7 +138,7 @@ _COINBASE: Final = Answering(
     Refusals(
         coinbase_rest.NOT_FOUND, coinbase_rest.NOT_FOUND, coinbase_rest.UNAVAILABLE, coinbase_rest.UNAVAILABLE
     ),
-    [BookCall("/products/{symbol}/book", coinbase_rest.parse_book, _always(1))],
+    [BookCall("/products/{symbol}/book", coinbase_rest.parse_book, _always(1), at_times=True)],
     [PlainCall("/time", coinbase_rest.refuse_nothing, _always(1), coinbase_rest.time_body)],
 )
 

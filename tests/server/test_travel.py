@@ -15,6 +15,8 @@ from depthcast.errors import StoreUnavailable
 from depthcast.files import depth_key
 from depthcast.tape.keys import segment_key
 from depthcast.tape.segment import Keyframe, Piece, RecordedDiff, Segment
+from depthcast.venues.answering import ANSWERING
+from depthcast.venues.coinbase_files import COINBASE
 from server.answers import Answer, Asked
 from server.catalogue import Catalogue
 from server.hot import ReadOutcome
@@ -289,3 +291,58 @@ async def test_a_server_without_the_extra_says_so_and_goes_on(
 def test_what_it_weighs_is_what_a_book_of_now_does() -> None:
     assert travel_weight(b"symbol=A&limit=500&at=2024-08-08") == travel_weight(b"symbol=A&limit=500") == 25
     assert parse_travel(b"symbol=A&limit=5") is None
+
+
+async def test_a_venue_by_order_answers_for_prices_in_its_own_words(
+    store: "WatchedStore", clock: "StillClock"
+) -> None:
+    time = "2024-08-08T23:54:00.000001Z"
+    frame = Keyframe(9, START_MS - 100, 0, [("4.0", "1", "2")], [("6.0", "1", "1")], True, True)
+    diffs = [RecordedDiff(10, 10, START_MS, 0, [("5.0", "0.5", "3")], [], -1, 0, time)]
+    piece = Piece(0, frame, diffs)
+    segment = Segment.of("coinbaseexchange", "BTC-USD", START_MS, 60, [piece], from_start=True, to_end=True)
+    await store_segments(store.inner, [segment])
+    await store.inner.put_if(depth_key("BTC-USD", 2, COINBASE), b"", match=None)
+    catalogue, words = Catalogue(store, scheme=COINBASE), ANSWERING["coinbaseexchange"]
+    await catalogue.refresh()
+    travel = Travel(
+        store,
+        catalogue,
+        venue="coinbaseexchange",
+        parse=words.books[0].parse,
+        placed=True,
+        units=words.units,
+        refusals=words.refusals,
+        clock=clock,
+    )
+
+    async def ask(text: str, **more: Any) -> Answer:
+        given = travel.depth(lambda _: NOT_ASKED)(Asked(text.encode(), **more))
+        return await given if isinstance(given, Awaitable) else given
+
+    assert await ask("BTC-USD?level=2") is NOT_ASKED
+    end = f'"sequence":10,"auction_mode":false,"auction":null,"time":"{time}"}}'
+    whole = f'{{"bids":[["5.0","0.5",3],["4.0","1",2]],"asks":[["6.0","1",1]],{end}'.encode()
+    best = f'{{"bids":[["5.0","0.5",3]],"asks":[["6.0","1",1]],{end}'.encode()
+    for text, body in (
+        ("BTC-USD?at=10&level=2", whole),
+        ("BTC-USD?level=1&at=0:10", best),
+        ("BTC-USD?at=10", best),
+    ):
+        answer = await ask(text, time_unit=b"hours")
+        assert (answer.status, answer.body) == (200, body)
+        tag = header(answer, b"etag")
+        again = await ask(text, if_none_match=tag)
+        assert (again.status, again.body, header(again, b"etag")) == (304, b"", tag)
+    for text, status, message in (
+        ("BTC-USD?at=10&level=3", 400, "the tape is by price"),
+        ("BTC-USD?at=10&level=4", 400, "unexpected level: _"),
+        ("BTC-USD?at=now", 400, "parameter 'at'"),
+        ("ETH-USD?at=10", 404, "NotFound"),
+        ("BTC-USD?at=8", 404, "outside of what was recorded"),
+    ):
+        answer = await ask(text)
+        told = json.loads(answer.body)
+        assert (answer.status, message in told["message"]) == (status, True), told
+    assert told["tape"]["first"] == "0:9"
+    await travel.close()

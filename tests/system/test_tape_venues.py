@@ -1,12 +1,20 @@
 """The tape of other venues: replicas that miss diffs record each change once, and any moment is true."""
 
 import asyncio
+import json
 from random import Random
+from typing import Any
 
 import pytest
 
+from depthcast.orders import OrderSnapshot, Tolerance
+from depthcast.orders.book import books_of
 from depthcast.tape.asked import Asked
 from depthcast.tape.reading import Tape
+from depthcast.venues.coinbase import Coinbase
+from simulator.coinbase.exchange import CoinbaseExchange
+from simulator.coinbase.products import products
+from simulator.coinbase.traders import Habits
 from simulator.exchange import Exchange as Market
 from tests import virtual
 from tests.depthcast.tape import futures
@@ -86,3 +94,96 @@ async def compared(store: CountingStore, symbol: str, exchange: Market, count: i
         assert moment.version.update_id == diffs[at].last
     await tape.close()
     return count
+
+
+class Messages:
+    """A simulated Coinbase market that has been: each message at its time, and the book of any sequence."""
+
+    def __init__(self, seconds: int) -> None:
+        self.symbol, self.venue = "", "coinbaseexchange"
+        self.fleet: dict[str, Replica] = {}
+        self.said: list[tuple[int, Any]] = []
+        self._wall_ms = self._begins_ms = 1_800_000_000_000
+        exchange = CoinbaseExchange(
+            wall_ms=lambda: self._wall_ms, seed=3, actions=30, habits=Habits(orders=80)
+        )
+        self.market = exchange.add(products(6)[1])
+        self.market.listeners[self] = None
+        self._parse = Coinbase().parse_frame
+        for _ in range(seconds * 5):
+            exchange.tick()
+            self._wall_ms += 200
+        self.symbol = self.said[0][1].symbol
+        self._at = self.said[0][1].sequence - 1
+
+    def on_message(self, message: dict[str, Any]) -> None:
+        self.said.append((self._wall_ms, self._parse(json.dumps(message))))
+
+    def on_levels(self, changes: list[list[str]], time: str) -> None: ...
+
+    def on_tick(self, now_ms: int) -> None: ...
+
+    @property
+    def now_ms(self) -> int:
+        return self._begins_ms + round((virtual.clock() - 1002) * 1000)
+
+    def snapshot(self, limit: int) -> OrderSnapshot:
+        return Coinbase().parse_snapshot(self.market.journal.body(self._at, limit), limit)
+
+    async def play(self) -> None:
+        for number, (at_ms, message) in enumerate(self.said):
+            await asyncio.sleep(max(at_ms - self.now_ms, 0) / 1000)
+            self._at = message.sequence
+            for replica in list(self.fleet.values()):
+                replica.hear(number, message)
+
+
+async def recorded_orders(exchange: Messages) -> CountingStore:
+    store, every = CountingStore(), len(exchange.said) // 12
+    misses: dict[str, set[int]] = {name: set() for name in NAMES}
+    for at in range(11):
+        # A replica has its book again before another one loses its own.
+        misses[NAMES[at % 3]] |= set(range((at + 1) * every, (at + 1) * every + 3))
+    keeping = {"refill_below": 0, "snapshot_limit": 3, "book_of": lambda _: books_of(Tolerance())}
+    for name in NAMES:
+        await Replica(
+            name, exchange, store, misses=misses[name], keeping=keeping, length_s=futures.LENGTH_S
+        ).start()
+    await exchange.play()
+    for replica in list(exchange.fleet.values()):
+        await replica.stop()
+    return store
+
+
+def test_a_book_by_order_that_three_replicas_recorded_with_gaps_is_true_at_every_sequence() -> None:
+    exchange = Messages(30)
+    store = virtual.run(recorded_orders(exchange))
+    written = list(segments_in(store).values())
+    for segment in written:
+        segment.check()
+    told = [diff.last for segment in written for diff in segment.diffs]
+    sequences = [message.sequence for _, message in exchange.said]
+    assert told == [each for each in sequences if each >= told[0]]
+    assert told[0] <= sequences[40]
+    assert all(segment.whole for segment in written[1:-1])
+    times = {message.sequence: message.time for _, message in exchange.said}
+    assert [diff.time for segment in written for diff in segment.diffs] == [times[each] for each in told]
+    virtual.run(compared_orders(store, exchange, told))
+
+
+async def compared_orders(store: CountingStore, exchange: Messages, told: list[int]) -> None:
+    tape, rng = Tape(store, exchange.venue, aside=at_once, clock=virtual.clock), Random(9)
+    at_ms = {message.sequence: at_ms for at_ms, message in exchange.said}
+    last_of = {ms: sequence for sequence, ms in at_ms.items()}
+    for _ in range(MOMENTS):
+        sequence = rng.choice(told)
+        if rng.random() < 0.3:
+            moment = await tape.at(exchange.symbol, Asked(time_ms=at_ms[sequence]))
+            sequence = last_of[at_ms[sequence]]
+        else:
+            moment = await tape.at(exchange.symbol, Asked(update_id=sequence))
+        assert moment.version.update_id == sequence
+        for level in (1, 2):
+            assert moment.body(level) == exchange.market.journal.body(sequence, level), sequence
+        assert moment.shown(3) is None
+    await tape.close()

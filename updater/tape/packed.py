@@ -6,16 +6,18 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from depthcast.book import Book
-from depthcast.events import CONSECUTIVE, Diff, Snapshot
+from depthcast.events import CONSECUTIVE
 from depthcast.tape.segment import Keyframe, Piece, RecordedDiff, Segment
+from depthcast.venues.taping import Taping
+
+PLAIN: Final = Taping()
 
 OVERHEAD: Final = 300
 """What a diff or a book takes beside its levels, in bytes."""
 
 
 class PackedDiff(NamedTuple):
-    """A diff; ``levels`` are its bids and asks as JSON."""
+    """A diff; ``levels`` are its bids and asks as JSON, empty where there are none."""
 
     first: int
     last: int
@@ -24,6 +26,7 @@ class PackedDiff(NamedTuple):
     levels: bytes
     previous: int = CONSECUTIVE
     transaction_time_ms: int = 0
+    time: str = ""
 
     @property
     def size(self) -> int:
@@ -31,7 +34,7 @@ class PackedDiff(NamedTuple):
         return len(self.levels) + OVERHEAD
 
     def unpack(self) -> RecordedDiff:
-        bids, asks = orjson.loads(self.levels)
+        bids, asks = orjson.loads(self.levels) if self.levels else ((), ())
         return RecordedDiff(
             self.first,
             self.last,
@@ -41,6 +44,7 @@ class PackedDiff(NamedTuple):
             asks,
             self.previous,
             self.transaction_time_ms,
+            self.time,
         )
 
 
@@ -54,6 +58,7 @@ class PackedBook(NamedTuple):
     bids_complete: bool
     asks_complete: bool
     transaction_time_ms: int = 0
+    time: str = ""
 
     @property
     def size(self) -> int:
@@ -66,47 +71,59 @@ class PackedBook(NamedTuple):
             self.update_id,
             self.event_time_ms,
             self.local_time_us,
-            told["bids"],
-            told["asks"],
+            _texts(told["bids"]),
+            _texts(told["asks"]),
             self.bids_complete,
             self.asks_complete,
             self.transaction_time_ms,
+            self.time,
         )
 
 
-def pack_diff(diff: Diff, local_time_us: int) -> PackedDiff:
-    """A diff of the stream. O(levels)."""
+def _texts(levels: list[list[Any]]) -> list[list[Any]]:
+    """Levels whose members are all text."""
+    if not levels or len(levels[0]) == 2:
+        return levels
+    return [[*map(str, level)] for level in levels]
+
+
+def pack_diff(diff: Any, local_time_us: int, taping: Taping = PLAIN, book: Any = None) -> PackedDiff:
+    """A diff of the stream, or a message that is one; ``book`` has it, where the taping asks a book which
+    levels it changed. O(levels)."""
+    bids, asks = taping.changes(book, diff)
     return PackedDiff(
         diff.first,
         diff.last,
         diff.event_time_ms,
         local_time_us,
-        orjson.dumps((diff.bids, diff.asks)),
-        diff.previous,
-        diff.transaction_time_ms,
+        orjson.dumps((bids, asks)) if bids or asks else b"",
+        diff.previous if taping.by_price else CONSECUTIVE,
+        diff.transaction_time_ms if taping.transaction_times else 0,
+        diff.time if taping.spelled_times else "",
     )
 
 
-def pack_book(book: Book, local_time_us: int) -> PackedBook:
+def pack_book(book: Any, local_time_us: int, taping: Taping = PLAIN) -> PackedBook:
     """All that a book is certain of. O(levels), and little where its files were rendered a moment ago."""
     certain = book.certainty
     return PackedBook(
         book.update_id,
         book.event_time_ms,
         local_time_us,
-        book.body(max(certain.bids, certain.asks, 1)),
+        taping.frame(book),
         certain.bids_complete,
         certain.asks_complete,
         book.transaction_time_ms,
+        book.time if taping.spelled_times else "",
     )
 
 
-def book_after(snapshot: Snapshot, diffs: Sequence[Diff]) -> Book:
+def book_after(snapshot: Any, diffs: Sequence[Any], taping: Taping = PLAIN) -> Any:
     """The book that diffs make of a snapshot: those that are not in it already, which follow on each other.
 
-    Raises :class:`~depthcast.errors.BadLevel`. O(levels).
+    Raises :class:`~depthcast.errors.BookError`. O(levels).
     """
-    book = Book.of(snapshot)
+    book = taping.book_of(snapshot)
     for diff in diffs:
         if diff.last > book.update_id:
             book.apply(diff)

@@ -25,12 +25,14 @@ from depthcast.errors import BadFile, BookError, DepthcastError
 from depthcast.events import Diff, Snapshot
 from depthcast.keeper import LiveBook
 from depthcast.logs import get_logger
+from depthcast.orders.messages import AnyDiff, AnySnapshot
 from depthcast.store import Store
 from depthcast.sync import Verdict
 from depthcast.tape.keys import LENGTH_S, segment_key
 from depthcast.tape.segment import Segment
+from depthcast.venues.taping import taping_of
 from updater.tape.clock import ExchangeClock
-from updater.tape.packed import PackedBook, Take, pack_book, pack_diff
+from updater.tape.packed import PackedBook, PackedDiff, Take, pack_book, pack_diff
 from updater.tape.reel import GRACE_S, Reel
 from updater.tape.writing import Aside, Keeping, Kept, SegmentWriter
 
@@ -119,6 +121,7 @@ class Recorder:
         self._store = store
         self._patterns = tuple(patterns)
         self._venue = venue
+        self._taping = taping_of(venue)
         self._observer = observer
         self._rank = rank
         self._streams = streams
@@ -189,7 +192,7 @@ class Recorder:
         self._frame = None
         self._upon_id = book.update_id
         if diff.last > book.update_id and not reel.expects(book.update_id, live.epoch, diff.event_time_ms):
-            self._frame = pack_book(book, self._now_us())
+            self._frame = pack_book(book, self._now_us(), self._taping)
 
     def took(self, live: LiveBook, diff: Diff, verdict: Verdict) -> None:
         """It was taken."""
@@ -209,7 +212,8 @@ class Recorder:
                 del noted[next(iter(noted))]
             return
         self._observer.taped()
-        self._keep(reel.add(pack_diff(diff, now_us), self._upon_id, live.epoch, self._framed))
+        packed = pack_diff(diff, now_us, self._taping, live.sync.book)
+        self._keep(reel.add(packed, self._upon_id, live.epoch, self._framed))
 
     def began(self, symbol: str, snapshot: Snapshot, buffered: Sequence[Diff]) -> None:
         """A book began from a snapshot."""
@@ -297,7 +301,9 @@ class Recorder:
                 return None
             taped = self.tapes(symbol)
             self._taped[symbol] = (
-                Reel(symbol, length_s=self._length_s, grace_s=self._grace_s) if taped else None
+                Reel(symbol, length_s=self._length_s, grace_s=self._grace_s, taping=self._taping)
+                if taped
+                else None
             )
         return self._taped[symbol]
 
@@ -310,17 +316,34 @@ class Recorder:
 
     def _frame_of(self, live: LiveBook) -> PackedBook:
         assert live.book is not None
-        return pack_book(live.book, self._now_us())
+        return pack_book(live.book, self._now_us(), self._taping)
 
     def _settle(self, live: LiveBook, reel: Reel) -> None:
         """A book began, and its epoch is known by now."""
         snapshot, buffered = self._begun.pop(live.symbol)
         noted = self._noted.pop(live.symbol, {})
         now_us = self._now_us()
-        packed = [(diff, pack_diff(diff, noted.get(diff.last, now_us))) for diff in buffered]
+        packed = self._packed(snapshot, buffered, noted, now_us)
         for _ in packed:
             self._observer.taped()
         self._keep(reel.began(snapshot, packed, live.epoch, now_us))
+
+    def _packed(
+        self, snapshot: AnySnapshot, buffered: Sequence[AnyDiff], noted: Mapping[int, int], now_us: int
+    ) -> list[tuple[AnyDiff, PackedDiff]]:
+        """What was buffered, as it is recorded. Messages without levels are left out where the snapshot has
+        them: of the levels that they changed nothing is known."""
+        taping = self._taping
+        if taping.by_price:
+            return [(diff, pack_diff(diff, noted.get(diff.last, now_us), taping)) for diff in buffered]
+        packed: list[tuple[AnyDiff, PackedDiff]] = []
+        with suppress(BookError):
+            book = taping.book_of(snapshot)
+            for diff in buffered:
+                if diff.last > book.update_id:
+                    book.apply(diff)
+                    packed.append((diff, pack_diff(diff, noted.get(diff.last, now_us), taping, book)))
+        return packed
 
     def _bound_memory(self) -> None:
         excess = self.waiting.size - self._memory

@@ -17,11 +17,12 @@ a while later (:mod:`updater.claims`).
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from depthcast.errors import BadLevel
-from depthcast.events import Diff, Snapshot
+from depthcast.errors import BookError
+from depthcast.orders.messages import AnyDiff, AnySnapshot
 from depthcast.sync import Verdict
 from depthcast.tape.keys import LENGTH_S, start_of
-from updater.tape.packed import PackedBook, PackedDiff, PackedPiece, Take, book_after, pack_book
+from depthcast.venues.taping import Taping
+from updater.tape.packed import PLAIN, PackedBook, PackedDiff, PackedPiece, Take, book_after, pack_book
 
 GRACE_S: Final = 15.0
 GIVE_UP_S: Final = 60.0
@@ -37,6 +38,8 @@ Frame = Callable[[], PackedBook]
 class Reel:
     """What is recorded of one symbol. Each method returns the takes that are finished by it.
 
+    ``taping`` is its venue's.
+
     ``grace_s``: how late a diff may come; ``give_up_s``: how long it is waited for a stream to be known live.
     """
 
@@ -47,8 +50,10 @@ class Reel:
         length_s: int = LENGTH_S,
         grace_s: float = GRACE_S,
         give_up_s: float = GIVE_UP_S,
+        taping: Taping = PLAIN,
     ) -> None:
         self.symbol = symbol
+        self._taping = taping
         self.length_s = length_s
         self._length_ms = length_s * 1000
         self._grace_ms = round(grace_s * 1000)
@@ -89,7 +94,11 @@ class Reel:
         return done
 
     def began(
-        self, snapshot: Snapshot, buffered: Sequence[tuple[Diff, PackedDiff]], epoch: int, local_time_us: int
+        self,
+        snapshot: AnySnapshot,
+        buffered: Sequence[tuple[AnyDiff, PackedDiff]],
+        epoch: int,
+        local_time_us: int,
     ) -> list[Take]:
         """A book was built anew, from a snapshot and what was buffered: a chain, in parts in the snapshot."""
         done: list[Take] = []
@@ -105,11 +114,13 @@ class Reel:
                 continue
 
             def frame(before: int = at) -> PackedBook:
-                return pack_book(book_after(snapshot, plain[:before]), local_time_us)
+                return pack_book(
+                    book_after(snapshot, plain[:before], self._taping), local_time_us, self._taping
+                )
 
             try:
                 done += self.add(packed, upon_id, epoch, frame)
-            except BadLevel:
+            except BookError:
                 break
             upon_id = diff.last
         return done
@@ -172,7 +183,7 @@ class Reel:
         return ahead[1] if ahead is not None and ahead[0] == epoch else epoch
 
     def _is_reached(
-        self, snapshot: Snapshot, buffered: Sequence[tuple[Diff, PackedDiff]], epoch: int
+        self, snapshot: AnySnapshot, buffered: Sequence[tuple[AnyDiff, PackedDiff]], epoch: int
     ) -> bool:
         """Whether what was buffered follows on the last piece, so that nothing is missing between."""
         if not self._chained or self._wrong or self._pieces[-1].epoch != self._epoch_of(epoch):

@@ -18,6 +18,7 @@ from pyarrow import parquet as pq
 from depthcast.errors import BadFile, BadLevel, ExtraMissing
 from depthcast.tape import columns as columns_module
 from depthcast.tape import parquet
+from depthcast.tape.moment import Moments
 from depthcast.tape.parquet import columns, decode, encode
 from depthcast.tape.segment import Keyframe, Piece, RecordedDiff, Segment, merge
 from tests.depthcast.tape.tapes import DATA, START_MS, captured, chain, exact, part, whole
@@ -306,3 +307,45 @@ def test_futures_tell_when_changes_were_made_and_others_are_as_they_were() -> No
     assert "transaction_timestamp" not in plain.column_names
     with pytest.raises(BadFile, match="when changes were made"):
         columns(rewritten(body, drop="transaction_timestamp"))
+
+
+def test_a_book_by_order_keeps_numbers_of_orders_and_each_message_s_time() -> None:
+    def spelled(us: int, digits: int = 6) -> str:
+        return f"2024-08-08T23:54:{us / 1_000_000:0{digits + 3}.{digits}f}Z"
+
+    frame = Keyframe(9, START_MS - 3, 1, (("1.4", "0.5", "2"),), (("1.5", "2", "1"),), True, True, 0, "")
+    diffs = [
+        RecordedDiff(10, 10, START_MS, 2, (("1.4", "0.00000001", "1"),), (), -1, 0, spelled(123)),
+        RecordedDiff(11, 11, START_MS, 3, (), (), -1, 0, spelled(456)),
+        RecordedDiff(12, 12, START_MS + 1, 4, (), (), -1, 0, spelled(1_004, 9)),
+        RecordedDiff(
+            13, 13, START_MS + 1, 5, (("1.4", "0", "0"),), (("1.6", "3.0", "4"),), -1, 0, spelled(1_005, 9)
+        ),
+        RecordedDiff(
+            14, 14, START_MS + 1, 6, (), (("1.6", "12345678901234567.5", "4"),), -1, 0, spelled(1_006)
+        ),
+    ]
+    segment = replace(whole(Piece(0, frame, tuple(diffs))), venue="coinbaseexchange")
+    body = encode(segment)
+    got = decode(body)
+    [piece] = got.pieces
+    assert piece.diffs == segment.pieces[0].diffs
+    assert piece.keyframe._replace(time="") == frame
+    held = table(body)
+    assert held["orders"].to_pylist() == [2, 1, 1, 0, 4, 4]
+    assert held["timestamp"].to_pylist()[2:] == [START_MS * 1000 + us for us in (123, 1005, 1005, 1006)]
+    assert held["amount_text"].to_pylist() == [None, None, None, None, "3.0", "12345678901234567.5"]
+    assert held["time_text"].to_pylist()[2:] == [None, spelled(1_005, 9), spelled(1_005, 9), None]
+    moments = Moments(columns(body))
+    moments.check()
+    for diff in diffs:
+        assert moments.at_id(diff.last).time == diff.time
+    end = f'"sequence":12,"auction_mode":false,"auction":null,"time":"{diffs[2].time}"}}'
+    asks = '"asks":[["1.5","2",1]]'
+    assert moments.at_id(12).body(2).decode() == f'{{"bids":[["1.4","0.00000001",1]],{asks},{end}'
+    with pytest.raises(ValueError, match="not on the tape"):
+        moments.at_id(12).body(3)
+    pieces = json.loads(held.schema.metadata[b"depthcast.pieces"])
+    for empty in ("[-1,[],{}]", '[2,"AAAA",{}]', "[]"):
+        with pytest.raises(BadFile):
+            columns(rewritten(body, pieces=json.dumps([{**pieces[0], "empty": empty}])))

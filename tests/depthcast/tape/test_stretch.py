@@ -10,7 +10,7 @@ import pytest
 from depthcast.book import Book
 from depthcast.store.memory import MemoryStore
 from depthcast.tape.reading import Tape
-from depthcast.tape.segment import Piece, RecordedDiff, Segment
+from depthcast.tape.segment import Keyframe, Piece, RecordedDiff, Segment
 from depthcast.tape.stretch import Run, stretch
 from tests.depthcast.tape.stored import store_segments
 from tests.depthcast.tape.tapes import START_MS, SYMBOL, chain, part
@@ -125,3 +125,24 @@ def test_segments_of_two_lengths_that_overlap_tell_each_diff_once() -> None:
 def test_nothing_is_told_of_a_time_without_a_tape() -> None:
     assert runs(minutes(), 0, START_MS) == []
     assert runs(minutes(), START_MS + 3 * MINUTE_MS) == []
+
+
+async def test_levels_keep_their_members_where_a_stretch_begins_within_a_segment() -> None:
+    frame = Keyframe(9, START_MS, 0, [("1.4", "5", "2"), ("1.3", "1", "1")], [("1.5", "2", "1")], True, True)
+    diffs = [
+        RecordedDiff(10, 10, START_MS + 1000, 0, [("1.4", "3", "1")], [], -1, 0, "a time"),
+        RecordedDiff(11, 11, START_MS + 2000, 0, [], [("1.6", "2", "7")], -1, 0, "another"),
+        RecordedDiff(12, 12, START_MS + 3000, 0, [("1.3", "0", "0")], [], -1, 0, "a third"),
+    ]
+    piece = Piece(0, frame, diffs)
+    segment = Segment.of("coinbaseexchange", "BTC-USD", START_MS, 60, [piece], from_start=True, to_end=True)
+    store = MemoryStore()
+    await store_segments(store, [segment])
+    tape = Tape(store, "coinbaseexchange")
+    [run] = [each async for each in stretch(tape, "BTC-USD", START_MS + 2500, START_MS + 5000)]
+    assert run.keyframe is not None
+    assert [tuple(level) for level in run.keyframe.bids] == [("1.4", "3", "1"), ("1.3", "1", "1")]
+    assert [tuple(level) for level in run.keyframe.asks] == [("1.5", "2", "1"), ("1.6", "2", "7")]
+    assert run.keyframe.time == "another"
+    assert [diff.last for diff in run.diffs] == [12]
+    await tape.close()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from depthcast.book import Book
 from depthcast.errors import BadFile, StoreUnavailable
-from depthcast.events import Diff, Snapshot
+from depthcast.events import Snapshot
 from depthcast.keeper import Keeper
 from depthcast.store import Entry, Outcome, PutResult, StoredObject
 from depthcast.store.memory import MemoryStore
@@ -148,7 +148,14 @@ class Replica:
     """One process of the updater, as far as it records."""
 
     def __init__(
-        self, name: str, exchange: Exchange, store: MemoryStore, *, misses: set[int], **options: Any
+        self,
+        name: str,
+        exchange: Any,
+        store: MemoryStore,
+        *,
+        misses: set[int],
+        keeping: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         self.name = name
         self.misses = misses
@@ -177,10 +184,9 @@ class Replica:
             self,
             on_change=lambda live: None,
             tap=self.recorder,
-            refill_below=1,
-            snapshot_limit=500,
             clock=virtual.clock,
             rng=Random(2),
+            **{"refill_below": 1, "snapshot_limit": 500, **(keeping or {})},
         )
 
     async def start(self) -> None:
@@ -201,11 +207,11 @@ class Replica:
         await self.recorder.finish(4.0)
         self.recorder.check()
 
-    def hear(self, at: int, diff: Diff) -> None:
+    def hear(self, at: int, diff: Any) -> None:
         if at not in self.misses:
             self.keeper.take(diff)
 
-    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot:
+    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Any:
         """As the exchange's REST interface, which is a while behind."""
         told = self._exchange.snapshot(limit)
         await asyncio.sleep(0.3)

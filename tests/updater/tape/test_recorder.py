@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def play(
     *,
     names: tuple[str, ...] = ("a",),
     quiet: tuple[int, int] = (0, 0),
-    **options: float,
+    **options: Any,
 ) -> tuple[CountingStore, dict[str, Replica], Segment]:
     """What a fleet records of such a market, to which ``events`` happen, up to 30 s after its last diff."""
     segment = market(seconds, quiet=quiet)
