@@ -178,7 +178,6 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     ),
     "simulator.coinbase.products": _in("simulator/coinbase/test_app.py", why="how what it says is spelled"),
     "simulator.coinbase.rest": _in("simulator/coinbase/test_app.py", why="seen from its socket"),
-    "simulator.coinbase.session": _in("simulator/coinbase/test_app.py", why="seen from its socket"),
     "simulator.coinbase.settings": _in("simulator/coinbase/test_app.py", why="settings of a simulator"),
     "simulator.coinbase.traders": _in("simulator/coinbase/test_engine.py", why="they act on an engine"),
     "simulator.hosting": _in("simulator/test_main.py", why="what all settings have"),
