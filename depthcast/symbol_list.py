@@ -14,7 +14,7 @@ clock.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
@@ -165,6 +165,25 @@ class Divided(NamedTuple):
     between: bytes
     entries: tuple[Entry, ...]
     behind: bytes
+
+
+class Parts(NamedTuple):
+    """A list taken apart, as answers are made of it. ``whole`` is all that stands behind the digits of
+    ``serverTime``; ``between`` is before the first entry, ``behind`` after the last one."""
+
+    whole: bytes
+    between: bytes
+    entries: Mapping[str, Entry]
+    behind: bytes
+
+    def only(self, entries: Iterable[Entry]) -> bytes:
+        """The list of these entries alone.
+
+        >>> entry = Entry("A", "TRADING", frozenset(), b'{"symbol":"A"}')
+        >>> Parts(b"", b"[", {}, b"]").only([entry])
+        b'[{"symbol":"A"}]'
+        """
+        return b"".join((self.between, b",".join(entry.body for entry in entries), self.behind))
 
 
 def without_permission_sets(body: bytes) -> bytes:

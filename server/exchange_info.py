@@ -1,4 +1,4 @@
-"""``GET /api/v3/exchangeInfo``: the exchange's list of symbols, from the file that the updaters publish.
+"""``GET /api/v3/exchangeInfo`` and its like: a venue's list of symbols, from the file that updaters publish.
 
 What is not filtered is the file's bytes but for ``serverTime``, which is the moment of the answer by this
 server's clock, as at Binance; what is filtered is made of the entries' own bytes. The file is read when
@@ -8,17 +8,18 @@ cannot be read, the last list goes on being answered; where there never was one,
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Any, Final, NamedTuple
 
 from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
 from depthcast.files import EXCHANGE_INFO_KEY
 from depthcast.metadata.record import HeadInfo
 from depthcast.store import UNCHANGED, Store, StoredObject
-from depthcast.symbol_list import Entry, SymbolList, without_permission_sets
-from depthcast.venues.binance_lists import DEFAULT_PERMISSIONS, ExchangeInfoRequest, parse_exchange_info
-from depthcast.venues.binance_rest import UNAVAILABLE, UNKNOWN_SYMBOL, ApiError
-from server.answers import VARY, Answer, Asked, Header, json_answer, refusal
+from depthcast.symbol_list import LAYOUT, Layout, Parts, SymbolList
+from depthcast.venues.binance_lists import parse_exchange_info
+from depthcast.venues.binance_lists import select as binance_select
+from depthcast.venues.binance_rest import UNAVAILABLE, ApiError
+from server.answers import VARY, Answer, Asked, Endpoint, Header, json_answer, refusal
 from server.encoded import encoded, takes_long
 from server.hot import OnRead, ReadOutcome
 from server.parsing import Parsing, time_unit
@@ -32,57 +33,53 @@ _ENCODED_AT_ONCE: Final = 2
 waits for his turn has none yet."""
 
 
-class Listing:
-    """One version of the list, ready to be filtered."""
+Select = Callable[[Parts, Any], bytes | ApiError]
+"""What of a list answers a request."""
 
-    def __init__(self, body: bytes, told: Sequence[Header] = ()) -> None:
+
+class Listing:
+    """One version of the list, ready to be filtered by ``select``."""
+
+    def __init__(
+        self,
+        body: bytes,
+        told: Sequence[Header] = (),
+        layout: Layout = LAYOUT,
+    ) -> None:
         """Parses the whole of it. Raises :class:`~depthcast.errors.BadFile`. ``told`` is said beside it."""
         self.told = told
-        self.whole = SymbolList.of(body)
-        self._between, entries, self._behind = self.whole.divide()
-        self._entries = {entry.symbol: entry for entry in entries}
-        self._selected: dict[ExchangeInfoRequest, bytes | None] = {}
+        self.whole = SymbolList.of(body, layout)
+        between, entries, behind = self.whole.divide()
+        self._parts = Parts(self.whole.after, between, {entry.symbol: entry for entry in entries}, behind)
+        self._selected: dict[tuple[Select, Hashable], bytes | ApiError] = {}
 
-    def select(self, request: ExchangeInfoRequest) -> bytes | None:
-        """What stands behind the digits of ``serverTime``; ``None`` where a symbol is not listed."""
-        if request not in self._selected:
+    def select(self, request: Hashable, select: Select = binance_select) -> bytes | ApiError:
+        """What stands behind the digits of ``serverTime``, or the whole of what tells none; the refusal where
+        there is no such symbol."""
+        asked = select, request
+        if asked not in self._selected:
             if len(self._selected) >= _CACHED_SELECTIONS:
                 self._selected.clear()
-            self._selected[request] = self._select(request)
-        return self._selected[request]
-
-    def _select(self, request: ExchangeInfoRequest) -> bytes | None:
-        if request.everything:
-            return self.whole.after
-        if request.symbols is None:
-            # The file is what the exchange lists where no permissions are asked for.
-            some = request.permissions != DEFAULT_PERMISSIONS
-            chosen: Iterable[Entry] = (
-                entry
-                for entry in self._entries.values()
-                if request.symbol_status in (None, entry.status)
-                and not (some and request.permissions.isdisjoint(entry.permissions))
-            )
-        else:
-            if not self._entries.keys() >= set(request.symbols):
-                return None
-            chosen = (self._entries[symbol] for symbol in request.symbols)
-        entries = b",".join(entry.body for entry in chosen)
-        if not request.show_permission_sets:
-            entries = without_permission_sets(entries)
-        return b"".join((self._between, entries, self._behind))
+            self._selected[asked] = select(self._parts, request)
+        return self._selected[asked]
 
 
 class ExchangeInfo:
-    """The endpoint. ``key`` and ``parse`` are the venue's. ``clock`` is monotonic, in seconds; ``wall_us`` is
-    microseconds since 1970."""
+    """The endpoints of one list: :meth:`endpoint` makes them, and they share what is read.
+
+    ``key`` is the list's and ``layout`` how it is written; ``unavailable`` is the answer where there is none,
+    ``units``: whether the time unit is looked at, as Binance does. ``clock`` is monotonic, in seconds;
+    ``wall_us`` is microseconds since 1970.
+    """
 
     def __init__(
         self,
         store: Store,
         *,
         key: str = EXCHANGE_INFO_KEY,
-        parse: Callable[[bytes], ExchangeInfoRequest | ApiError] = parse_exchange_info,
+        layout: Layout = LAYOUT,
+        unavailable: ApiError = UNAVAILABLE,
+        units: bool = True,
         on_read: OnRead = lambda *_: None,
         refresh_s: float = DEFAULT_REFRESH_S,
         read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
@@ -91,6 +88,9 @@ class ExchangeInfo:
     ) -> None:
         self._store = store
         self._key = key
+        self._layout = layout
+        self._unavailable = unavailable
+        self._units = units
         self._on_read = on_read
         self._refresh_s = refresh_s
         self._read_timeout_s = read_timeout_s
@@ -101,17 +101,25 @@ class ExchangeInfo:
         self._read_at: float | None = None
         self._reading: asyncio.Task[None] | None = None
         self._encoding = asyncio.Semaphore(_ENCODED_AT_ONCE)
-        self._parsing = Parsing(parse, remembered=256)
+        self.answer = self.endpoint(parse_exchange_info)
+        """Binance's call."""
 
-    def answer(self, asked: Asked) -> Answer | Awaitable[Answer]:
-        """The answer: to be awaited only where the file is to be read first."""
-        request = self._parsing.read(asked)
-        if isinstance(request, Answer):
-            return request
-        in_us = time_unit(asked) == "MICROSECOND"
-        if self._read_at is not None and self._clock() - self._read_at < self._refresh_s:
-            return self._given(request, in_us, asked.accept_encoding)
-        return self._read_first(request, in_us, asked.accept_encoding)
+    def endpoint(self, parse: Callable[[bytes], Any], select: Select = binance_select) -> Endpoint:
+        """A call for the list or for part of it. Its answer is to be awaited only where the file is to be
+        read first, or where it is long."""
+        parsing = Parsing(parse, remembered=256, units=self._units)
+
+        def answer(asked: Asked) -> Answer | Awaitable[Answer]:
+            request = parsing.read(asked)
+            if isinstance(request, Answer):
+                return request
+            in_us = self._units and time_unit(asked) == "MICROSECOND"
+            wanted = Wanted(request, select, in_us, asked.accept_encoding)
+            if self._read_at is not None and self._clock() - self._read_at < self._refresh_s:
+                return self._given(wanted)
+            return self._read_first(wanted)
+
+        return answer
 
     async def close(self) -> None:
         """End the read that is under way."""
@@ -119,29 +127,23 @@ class ExchangeInfo:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
 
-    async def _read_first(
-        self, request: ExchangeInfoRequest, in_us: bool, accept_encoding: bytes | None
-    ) -> Answer:
+    async def _read_first(self, wanted: "Wanted") -> Answer:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         await asyncio.shield(self._reading)
-        given = self._given(request, in_us, accept_encoding)
+        given = self._given(wanted)
         return given if isinstance(given, Answer) else await given
 
-    def _given(
-        self, request: ExchangeInfoRequest, in_us: bool, accept_encoding: bytes | None
-    ) -> Answer | Awaitable[Answer]:
-        after = None if self._listing is None else self._listing.select(request)
-        if after is None or not takes_long(len(after), accept_encoding):
-            return encoded(self._from(request, in_us), accept_encoding)
-        return self._encoded_later(request, in_us, accept_encoding)
+    def _given(self, wanted: "Wanted") -> Answer | Awaitable[Answer]:
+        after = None if self._listing is None else self._listing.select(wanted.request, wanted.select)
+        if not isinstance(after, bytes) or not takes_long(len(after), wanted.accept_encoding):
+            return encoded(self._from(wanted), wanted.accept_encoding)
+        return self._encoded_later(wanted)
 
-    async def _encoded_later(
-        self, request: ExchangeInfoRequest, in_us: bool, accept_encoding: bytes | None
-    ) -> Answer:
+    async def _encoded_later(self, wanted: "Wanted") -> Answer:
         async with self._encoding:
             # Made now: its time is that of the answer, and what waits before is only the request.
-            given = encoded(self._from(request, in_us), accept_encoding)
+            given = encoded(self._from(wanted), wanted.accept_encoding)
             return given if isinstance(given, Answer) else await given
 
     async def _read(self) -> None:
@@ -164,7 +166,7 @@ class ExchangeInfo:
             # Parsing millions of bytes would keep everybody waiting.
             self._seen_etag = found.etag
             outcome = ReadOutcome.DAMAGED
-            self._listing = await asyncio.to_thread(Listing, found.body, told_of(found))
+            self._listing = await asyncio.to_thread(Listing, found.body, told_of(found), self._layout)
             outcome = ReadOutcome.CHANGED
         except BadFile as bad:
             error = bad
@@ -178,16 +180,28 @@ class ExchangeInfo:
             self._read_at = self._clock()
             self._on_read(self._key, outcome, self._read_at - began, error)
 
-    def _from(self, request: ExchangeInfoRequest, in_us: bool) -> Answer:
+    def _from(self, wanted: "Wanted") -> Answer:
         if self._listing is None:
-            return refusal(UNAVAILABLE)
-        after = self._listing.select(request)
-        if after is None:
-            return refusal(UNKNOWN_SYMBOL)
-        now_us = self._wall_us()
+            return refusal(self._unavailable)
+        after = self._listing.select(wanted.request, wanted.select)
+        if isinstance(after, ApiError):
+            return refusal(after)
         whole = self._listing.whole
-        answer = json_answer(b"%s%d%s" % (whole.before, now_us if in_us else now_us // 1000, after))
+        before = b""
+        if whole.server_time_ms is not None:
+            now_us = self._wall_us()
+            before = b"%s%d" % (whole.before, now_us if wanted.in_us else now_us // 1000)
+        answer = json_answer(before + after)
         return answer._replace(headers=(*answer.headers, *self._listing.told, VARY))
+
+
+class Wanted(NamedTuple):
+    """What is asked for, how it is selected, in which unit times are told, and what coding is taken."""
+
+    request: Any
+    select: Select
+    in_us: bool
+    accept_encoding: bytes | None
 
 
 def told_of(found: StoredObject) -> Sequence[Header]:

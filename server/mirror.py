@@ -12,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from depthcast.files import Scheme
+from depthcast.metadata.kinds import exchange_info
 from depthcast.store import Store
 from depthcast.venues.answering import ANSWERING
 from server.answers import Endpoint
@@ -21,6 +22,7 @@ from server.exchange_info import ExchangeInfo
 from server.freshness import Freshness
 from server.hot import HotFiles, OnRead
 from server.listener import Hearing, Listener
+from server.past import Past
 from server.ping import ping_endpoint, time_endpoint
 from server.pulse import Pulse
 from server.push.requests import parse_stream
@@ -49,7 +51,7 @@ def named_path(scheme: Scheme, path: str) -> str:
 
 class Mirror:
     """One venue's endpoints. ``hot`` and ``tops`` are the service's files in memory; ``tape_bytes`` is what
-    its tape may take."""
+    its tape may take. ``past`` answers what its list was at other times."""
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Mirror:
         hot: HotFiles,
         tops: HotFiles,
         tape_bytes: int,
+        past: Past,
         on_read: OnRead,
         on_hearing: Callable[[Hearing], None],
     ) -> None:
@@ -138,16 +141,27 @@ class Mirror:
             )
             self._endpoints[words.ticker.path] = Weighed(tickers.answer, words.ticker.weight)
             self._closing.append(tickers.close)
-        if words.symbols is not None:
-            exchange_info = ExchangeInfo(
-                store,
-                key=scheme.exchange_info_key,
-                parse=words.symbols.parse,
-                on_read=on_read,
-                refresh_s=settings.exchange_info_refresh_s,
+        kind = exchange_info(scheme)
+        assert kind.layout is not None
+        listed = ExchangeInfo(
+            store,
+            key=kind.key,
+            layout=kind.layout,
+            unavailable=words.refusals.unavailable,
+            units=words.units,
+            on_read=on_read,
+            refresh_s=settings.exchange_info_refresh_s,
+        )
+        self._closing.append(listed.close)
+        for call in words.lists:
+            endpoint = past.exchange_info(
+                listed.endpoint(call.parse, call.select),
+                kind=kind,
+                parse=call.parse,
+                select=call.select,
+                units=words.units,
             )
-            self._endpoints[words.symbols.path] = Weighed(exchange_info.answer, words.symbols.weight)
-            self._closing.append(exchange_info.close)
+            self._endpoints[call.path] = Weighed(endpoint, call.weight)
         for plain in words.plain:
             if plain.body is None:
                 endpoint = ping_endpoint(plain.refuse, units=words.units)

@@ -15,22 +15,29 @@ change's metadata are read at most every ``refresh_s``; of the documents that we
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
-from depthcast.files import valid_symbol
+from depthcast.files import BINANCE, Scheme, valid_symbol
 from depthcast.metadata.document import write_json
 from depthcast.metadata.history import MAX_PAGE, Found, History, Page
-from depthcast.metadata.kinds import EXCHANGE_INFO, PUBLIC, SYSTEM_STATUS, TRADING_STATUS, Kind
+from depthcast.metadata.kinds import (
+    CURRENT_PREFIX,
+    EXCHANGE_INFO,
+    SYSTEM_STATUS,
+    Kind,
+    public,
+    trading_status,
+)
 from depthcast.metadata.moments import parse_moment
 from depthcast.metadata.record import MAX_TIME_MS, HeadInfo
 from depthcast.store import Store
-from depthcast.venues.binance_lists import ExchangeInfoRequest, parse_exchange_info
+from depthcast.venues.binance_lists import parse_exchange_info
+from depthcast.venues.binance_lists import select as binance_select
 from depthcast.venues.binance_rest import (
     SYMBOL_ILLEGAL,
     UNAVAILABLE,
-    UNKNOWN_SYMBOL,
     ApiError,
     empty,
     not_valid,
@@ -40,13 +47,35 @@ from depthcast.venues.binance_rest import (
 )
 from server.answers import QUERY_TOO_LONG, Answer, Asked, Endpoint, Header, json_answer, refusal
 from server.encoded import encoded
-from server.exchange_info import Listing, change_headers
+from server.exchange_info import Listing, Select, Wanted, change_headers
 from server.hot import OnRead, ReadOutcome
 from server.parsing import MAX_QUERY_BYTES
 
 SYSTEM_STATUS_PATH: Final = "/sapi/v1/system/status"
 TRADING_STATUS_PATH: Final = "/metadata/tradingStatus"
-HISTORY_PATHS: Final = {f"/history/{kind.name}": kind for kind in PUBLIC}
+
+
+def trading_status_path(scheme: Scheme) -> str:
+    """Where what a venue's symbols do is answered.
+
+    >>> from depthcast.files import COINBASE
+    >>> trading_status_path(BINANCE), trading_status_path(COINBASE)
+    ('/metadata/tradingStatus', '/metadata/coinbaseexchange/tradingStatus')
+    """
+    return f"/metadata/{trading_status(scheme).name}"
+
+
+def history_paths(scheme: Scheme) -> dict[str, Kind]:
+    """Where a venue's changes are answered: of which kind.
+
+    >>> from depthcast.files import COINBASE
+    >>> list(history_paths(COINBASE))
+    ['/history/coinbaseexchange/products', '/history/coinbaseexchange/tradingStatus']
+    """
+    return {f"/history/{kind.name}": kind for kind in public(scheme)}
+
+
+HISTORY_PATHS: Final = history_paths(BINANCE)
 
 STATUS_WEIGHT: Final = 1
 HISTORY_WEIGHT: Final = 20
@@ -91,6 +120,7 @@ class Past:
     """The endpoints. ``clock`` is monotonic, in seconds; ``wall_ms`` is milliseconds since 1970.
 
     At most ``max_waiting`` requests wait for the store at a time; who is one too many is answered 503.
+    ``schemes`` are those of the venues whose documents are answered.
     """
 
     def __init__(
@@ -102,6 +132,7 @@ class Past:
         read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
         max_kept: int = DEFAULT_MAX_KEPT,
         max_waiting: int = DEFAULT_MAX_WAITING,
+        schemes: Sequence[Scheme] = (BINANCE,),
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -113,14 +144,24 @@ class Past:
         self._max_waiting = max_waiting
         self._clock = clock
         self._wall_ms = wall_ms
-        self._histories = {kind: History(store, kind) for kind in PUBLIC}
+        self._schemes = tuple(schemes)
+        self._histories = {kind: History(store, kind) for each in self._schemes for kind in public(each)}
         self._heads: dict[Kind, tuple[HeadInfo | ApiError | None, float]] = {}
         self._kept: OrderedDict[tuple[Kind, str, int], _Opened] = OrderedDict()
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._waiting = 0
 
-    def exchange_info(self, now: Endpoint) -> Endpoint:
-        """``GET /api/v3/exchangeInfo``: ``now`` answers what is not asked about another time."""
+    def exchange_info(
+        self,
+        now: Endpoint,
+        *,
+        kind: Kind = EXCHANGE_INFO,
+        parse: Callable[[bytes], Any] = parse_exchange_info,
+        select: Select = binance_select,
+        units: bool = True,
+    ) -> Endpoint:
+        """``GET /api/v3/exchangeInfo`` or another call for the list of ``kind``: ``now`` answers what is not
+        asked about another time. ``units``: the time unit is looked at, as Binance does."""
 
         def answer(asked: Asked) -> Answer | Awaitable[Answer]:
             if b"at=" not in asked.query or len(asked.query) > MAX_QUERY_BYTES:
@@ -129,16 +170,18 @@ class Past:
             of_time = [part for part in parts if part.partition(b"=")[0] == b"at"]
             if not of_time:
                 return now(asked)
-            unit = parse_time_unit(asked.time_unit)
+            unit = parse_time_unit(asked.time_unit if units else None)
             if isinstance(unit, ApiError):
                 return refusal(unit)
             at_ms = self._at(b"&".join(of_time))
             if isinstance(at_ms, ApiError):
                 return refusal(at_ms)
-            request = parse_exchange_info(b"&".join(part for part in parts if part not in of_time))
+            query = b"&".join(part for part in parts if part not in of_time)
+            request = parse(b"%b?%b" % (asked.place, query) if asked.place else query)
             if isinstance(request, ApiError):
                 return refusal(request)
-            return self._bounded(self._list_at(request, at_ms, unit == "MICROSECOND", asked.accept_encoding))
+            wanted = Wanted(request, select, unit == "MICROSECOND", asked.accept_encoding)
+            return self._bounded(self._list_at(kind, wanted, at_ms))
 
         return answer
 
@@ -171,12 +214,12 @@ class Past:
         return answer
 
     def endpoints(self) -> dict[str, tuple[Endpoint, int]]:
-        """All but the list of symbols, by path, with what each weighs."""
-        return {
-            SYSTEM_STATUS_PATH: (self.document(SYSTEM_STATUS), STATUS_WEIGHT),
-            TRADING_STATUS_PATH: (self.document(TRADING_STATUS), STATUS_WEIGHT),
-            **{path: (self.log(kind), HISTORY_WEIGHT) for path, kind in HISTORY_PATHS.items()},
-        }
+        """All but the lists of symbols, by path, with what each weighs."""
+        found = {SYSTEM_STATUS_PATH: (self.document(SYSTEM_STATUS), STATUS_WEIGHT)}
+        for scheme in self._schemes:
+            found[trading_status_path(scheme)] = (self.document(trading_status(scheme)), STATUS_WEIGHT)
+            found |= {path: (self.log(kind), HISTORY_WEIGHT) for path, kind in history_paths(scheme).items()}
+        return found
 
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken."""
@@ -206,19 +249,16 @@ class Past:
         finally:
             self._waiting -= 1
 
-    async def _list_at(
-        self, request: ExchangeInfoRequest, at_ms: int | None, in_us: bool, accept_encoding: bytes | None
-    ) -> Answer:
-        opened = await self._open(EXCHANGE_INFO, at_ms)
+    async def _list_at(self, kind: Kind, wanted: Wanted, at_ms: int | None) -> Answer:
+        opened = await self._open(kind, at_ms)
         if isinstance(opened, ApiError):
             return refusal(opened)
         assert opened.listing is not None
-        after = opened.listing.select(request)
-        if after is None:
-            return refusal(UNKNOWN_SYMBOL)
-        whole = opened.listing.whole
-        body = whole.beginning(in_us=in_us) + after
-        return await _given(body, opened.found, accept_encoding)
+        after = opened.listing.select(wanted.request, wanted.select)
+        if isinstance(after, ApiError):
+            return refusal(after)
+        body = opened.listing.whole.beginning(in_us=wanted.in_us) + after
+        return await _given(body, opened.found, wanted.accept_encoding)
 
     async def _document_at(self, kind: Kind, at_ms: int | None, accept_encoding: bytes | None) -> Answer:
         opened = await self._open(kind, at_ms)
@@ -273,9 +313,9 @@ class Past:
         found = await history.open(key, time_ms)
         if found is None:
             return None
-        if kind is not EXCHANGE_INFO:
+        if kind.layout is None or kind.key.startswith(CURRENT_PREFIX):
             return _Opened(found, None)
-        return _Opened(found, await asyncio.to_thread(Listing, found.document))
+        return _Opened(found, await asyncio.to_thread(Listing, found.document, (), kind.layout))
 
     def _keep(self, name: tuple[Kind, str, int], opened: _Opened) -> None:
         self._kept[name] = opened

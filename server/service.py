@@ -129,6 +129,13 @@ class Service:
         freshness = Freshness(self.pulse, stale_after_s=stale_after_s)
         # Each of the venues has its part.
         tape_bytes = settings.tape_memory_mb * 2**20 // max(1, len({BINANCE.venue, *settings.venues}))
+        self.past = Past(
+            store,
+            schemes=[SCHEMES[name] for name in dict.fromkeys((BINANCE.venue, *settings.venues))],
+            on_read=self._note_read,
+            read_timeout_s=settings.read_timeout_ms / 1000,
+            wall_ms=lambda: round(wall_s() * 1000),
+        )
         self.mirrors = [
             Mirror(
                 SCHEMES[name],
@@ -136,6 +143,7 @@ class Service:
                 store,
                 hot=self.hot,
                 tops=self.tops,
+                past=self.past,
                 tape_bytes=tape_bytes,
                 on_read=self._note_read,
                 on_hearing=self.metrics.heard,
@@ -197,12 +205,6 @@ class Service:
             store,
             on_read=self._note_read,
             refresh_s=settings.exchange_info_refresh_s,
-        )
-        self.past = Past(
-            store,
-            on_read=self._note_read,
-            read_timeout_s=settings.read_timeout_ms / 1000,
-            wall_ms=lambda: round(wall_s() * 1000),
         )
         self.boards = Boards(
             self.markets,

@@ -7,18 +7,20 @@ call's parser is given is that text, a question mark and the query; of other cal
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from depthcast.scheme import Scheme
+from depthcast.symbol_list import Parts
 from depthcast.venues import (
     binance_futures_rest,
     binance_lists,
     binance_rest,
     bitmex_rest,
+    coinbase_lists,
     coinbase_rest,
 )
 from depthcast.venues.binance_files import BINANCE, BINANCE_US, BINANCE_USDM
-from depthcast.venues.binance_lists import ExchangeInfoRequest, TickerRequest
+from depthcast.venues.binance_lists import TickerRequest
 from depthcast.venues.binance_rest import ApiError, DepthRequest
 from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.coinbase_files import COINBASE
@@ -46,11 +48,13 @@ class TickerCall(NamedTuple):
 
 
 class ListCall(NamedTuple):
-    """The call for the list of symbols."""
+    """A call for the list of symbols, or for part of it. ``select`` makes the answer to what ``parse`` read;
+    of a list that tells the time, what stands behind that."""
 
     path: str
-    parse: Callable[[bytes], ExchangeInfoRequest | ApiError]
+    parse: Callable[[bytes], Any]
     weight: Weight
+    select: Callable[[Parts, Any], bytes | ApiError] = binance_lists.select
 
 
 class PlainCall(NamedTuple):
@@ -81,7 +85,7 @@ class Answering(NamedTuple):
     books: Sequence[BookCall]
     plain: Sequence[PlainCall] = ()
     ticker: TickerCall | None = None
-    symbols: ListCall | None = None
+    lists: Sequence[ListCall] = ()
     units: bool = False
 
 
@@ -109,11 +113,13 @@ def _spot(scheme: Scheme) -> Answering:
         TickerCall(
             f"{root}ticker/bookTicker", binance_lists.parse_book_ticker, binance_lists.book_ticker_weight
         ),
-        ListCall(
-            f"{root}exchangeInfo",
-            binance_lists.parse_exchange_info,
-            _always(binance_lists.EXCHANGE_INFO_WEIGHT),
-        ),
+        [
+            ListCall(
+                f"{root}exchangeInfo",
+                binance_lists.parse_exchange_info,
+                _always(binance_lists.EXCHANGE_INFO_WEIGHT),
+            )
+        ],
         units=True,
     )
 
@@ -129,7 +135,7 @@ def _futures(scheme: Scheme) -> Answering:
             PlainCall(f"{root}time", refuse, ping, binance_rest.time_body),
         ],
         TickerCall(f"{root}ticker/bookTicker", rest.parse_book_ticker, rest.book_ticker_weight),
-        ListCall(f"{root}exchangeInfo", rest.parse_exchange_info, _always(rest.EXCHANGE_INFO_WEIGHT)),
+        [ListCall(f"{root}exchangeInfo", rest.parse_exchange_info, _always(rest.EXCHANGE_INFO_WEIGHT))],
         units=True,
     )
 
@@ -140,6 +146,10 @@ _COINBASE: Final = Answering(
     ),
     [BookCall("/products/{symbol}/book", coinbase_rest.parse_book, _always(1), at_times=True)],
     [PlainCall("/time", coinbase_rest.refuse_nothing, _always(1), coinbase_rest.time_body)],
+    lists=[
+        ListCall("/products", coinbase_lists.parse_products, _always(1), coinbase_lists.select),
+        ListCall("/products/{symbol}", coinbase_lists.parse_product, _always(1), coinbase_lists.select),
+    ],
 )
 
 _BITMEX: Final = Answering(

@@ -14,8 +14,10 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from depthcast.files import valid_symbol
+from depthcast.symbol_list import Parts, without_permission_sets
 from depthcast.venues.binance import Binance
 from depthcast.venues.binance_rest import (
+    UNKNOWN_SYMBOL,
     ApiError,
     SymbolStatus,
     empty,
@@ -142,6 +144,29 @@ def parse_exchange_info(query: bytes) -> ExchangeInfoRequest | ApiError:
         or _repeated(named)
         or ExchangeInfoRequest(named, permissions or DEFAULT_PERMISSIONS, show, status)
     )
+
+
+def select(parts: Parts, request: ExchangeInfoRequest) -> bytes | ApiError:
+    """What of a list answers a request, behind the digits of ``serverTime``; the refusal where a symbol is
+    not listed."""
+    if request.everything:
+        return parts.whole
+    if request.symbols is None:
+        # The file is what the exchange lists where no permissions are asked for.
+        some = request.permissions != DEFAULT_PERMISSIONS
+        chosen = [
+            entry
+            for entry in parts.entries.values()
+            if request.symbol_status in (None, entry.status)
+            and not (some and request.permissions.isdisjoint(entry.permissions))
+        ]
+    else:
+        if not parts.entries.keys() >= set(request.symbols):
+            return UNKNOWN_SYMBOL
+        chosen = [parts.entries[symbol] for symbol in request.symbols]
+    if request.show_permission_sets:
+        return parts.only(chosen)
+    return parts.only(entry._replace(body=without_permission_sets(entry.body)) for entry in chosen)
 
 
 def depth_weight(query: bytes) -> int:

@@ -13,20 +13,21 @@ member counts: increments, ``min_market_funds``, ``status`` and the flags that s
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from depthcast.errors import MalformedAnswer
-from depthcast.symbol_list import Layout
+from depthcast.symbol_list import Layout, Parts
+from depthcast.venues.binance_rest import ApiError
+from depthcast.venues.coinbase_files import COINBASE
+from depthcast.venues.coinbase_rest import NOT_FOUND
 from depthcast.venues.shown import Shown, size_of, text_of
 
 LIST_PATH: Final = "/products"
 TIME_PATH: Final = "/time"
 
-NOT_FOUND: Final = b'{"message":"NotFound"}'
-
-LAYOUT: Final = Layout(bare=True, name="id", timed=False, alone=True, absent=NOT_FOUND)
+LAYOUT: Final = Layout(bare=True, name="id", timed=False, alone=True, absent=NOT_FOUND.body())
 
 _FLAGS: Final = ("trading_disabled", "cancel_only", "post_only", "limit_only", "auction_mode")
 _LATEST_S: Final = 10**10
@@ -47,6 +48,35 @@ def parse_time(body: bytes) -> int:
     if isinstance(epoch_s, bool) or not isinstance(epoch_s, int | float) or not 0 < epoch_s < _LATEST_S:
         raise MalformedAnswer(TIME_PATH, "its epoch is no time in seconds")
     return round(epoch_s * 1000)
+
+
+class ProductsRequest(NamedTuple):
+    """A request for one product, or for all of them (``None``)."""
+
+    product: str | None
+
+
+def parse_products(query: bytes) -> ProductsRequest:
+    """The request of ``GET /products``: it takes no parameters, and others are passed over."""
+    return ProductsRequest(None)
+
+
+def parse_product(text: bytes) -> ProductsRequest | ApiError:
+    """The request of ``GET /products/{id}``: the id, ``?`` and the raw query.
+
+    >>> parse_product(b"BTC-USD?"), parse_product(b"btc?").status
+    (ProductsRequest(product='BTC-USD'), 404)
+    """
+    product = text.partition(b"?")[0].decode("utf-8", errors="replace")
+    return ProductsRequest(product) if COINBASE.valid_symbol(product) else NOT_FOUND
+
+
+def select(parts: Parts, request: ProductsRequest) -> bytes | ApiError:
+    """What of the list answers a request: all of it, or a product alone."""
+    if request.product is None:
+        return parts.whole
+    entry = parts.entries.get(request.product)
+    return NOT_FOUND if entry is None else entry.body
 
 
 def row(entry: Mapping[str, Any]) -> Shown:

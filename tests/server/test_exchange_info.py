@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from depthcast.errors import StoreUnavailable
-from depthcast.files import EXCHANGE_INFO_KEY
-from server.answers import Answer, Asked
+from depthcast.files import COINBASE, EXCHANGE_INFO_KEY
+from depthcast.metadata.kinds import exchange_info
+from depthcast.metadata.recorder import Recorder
+from depthcast.venues.answering import ANSWERING
+from server.answers import Answer, Asked, Endpoint
 from server.exchange_info import ExchangeInfo
 from server.hot import ReadOutcome
+from server.past import Past
+from simulator.coinbase.exchange import CoinbaseExchange
+from simulator.coinbase.products import products
+from simulator.coinbase.rest import Rest as CoinbaseRest
+from simulator.coinbase.traders import Habits
 
 if TYPE_CHECKING:
     from tests.server.conftest import StillClock, WatchedStore
@@ -286,3 +294,100 @@ async def test_what_was_filtered_is_kept_for_few_requests(info: ExchangeInfo) ->
     assert (await fetch(info, "permissions=SPOT")).body == answered(ETH, OLD, CHINESE)
     assert info._listing is not None
     assert len(info._listing._selected) <= 8
+
+
+# A list that is no object and tells no time
+
+
+class Products:
+    """Coinbase's calls for products, as the exchange answers them and as they are answered in its place."""
+
+    def __init__(self, store: "WatchedStore", clock: "StillClock") -> None:
+        self.now_ms = 1_790_000_000_000
+        self.exchange = CoinbaseExchange(wall_ms=lambda: self.now_ms, habits=Habits(2))
+        for product in products(3):
+            self.exchange.add(product)
+        self.rest = CoinbaseRest(self.exchange)
+        self.kind = exchange_info(COINBASE)
+        assert self.kind.layout is not None
+        self.words = words = ANSWERING[COINBASE.venue]
+        listed = ExchangeInfo(
+            store,
+            key=self.kind.key,
+            layout=self.kind.layout,
+            unavailable=words.refusals.unavailable,
+            units=False,
+            clock=clock,
+            refresh_s=1,
+        )
+        self.past = Past(store, schemes=[COINBASE], clock=clock, wall_ms=lambda: self.now_ms)
+        self.endpoints: dict[str, Endpoint] = {
+            call.path: self.past.exchange_info(
+                listed.endpoint(call.parse, call.select),
+                kind=self.kind,
+                parse=call.parse,
+                select=call.select,
+                units=False,
+            )
+            for call in words.lists
+        }
+        self.recorder = Recorder(store, self.kind, replica="a", wall_ms=lambda: self.now_ms)
+
+    def theirs(self, path: str) -> tuple[int, bytes]:
+        given = self.rest.answer("GET", path, "", headers={}, address="x")
+        return given.status, given.body
+
+    async def record(self) -> None:
+        self.now_ms += 60_000
+        assert (await self.recorder.offer(self.theirs("/products")[1], self.now_ms)).record is not None
+
+    async def ours(self, path: str, query: bytes = b"", unit: bytes | None = None) -> tuple[int, bytes]:
+        place = path.removeprefix("/products").removeprefix("/")
+        endpoint = self.endpoints["/products/{symbol}" if place else "/products"]
+        given = endpoint(Asked(query, place=place.encode(), time_unit=unit))
+        answer = given if isinstance(given, Answer) else await given
+        return answer.status, answer.body
+
+
+async def test_products_are_answered_as_the_exchange_answers_them(
+    store: "WatchedStore", clock: "StillClock"
+) -> None:
+    at = Products(store, clock)
+    assert await at.ours("/products") == (503, b'{"message":"Service Unavailable"}')
+    clock.now += 2
+    await at.record()
+    rows = ("/products", "/products/BTC-USD", "/products/ETH-BTC", "/products/NO-USD")
+    for _ in ("from the store, then", "from memory"):
+        for row in rows:
+            assert await at.ours(row, b"limit=5", b"s") == at.theirs(row), row
+    assert await at.ours("/products/btc") == (404, b'{"message":"NotFound"}')
+    at.exchange.markets["BTC-USD"].product.status = "offline"
+    assert await at.ours("/products/BTC-USD") != at.theirs("/products/BTC-USD")
+    await at.record()
+    clock.now += 2
+    for row in rows:
+        assert await at.ours(row) == at.theirs(row), row
+
+
+async def test_products_of_another_time_and_what_changed_between(
+    store: "WatchedStore", clock: "StillClock"
+) -> None:
+    at = Products(store, clock)
+    await at.record()
+    first_ms, before = at.now_ms, {row: at.theirs(row) for row in ("/products", "/products/BTC-USD")}
+    at.exchange.markets["BTC-USD"].product.status = "delisted"
+    await at.record()
+    for row, expected in before.items():
+        assert await at.ours(row, b"at=%d" % first_ms) == expected
+        assert await at.ours(row, b"at=%d" % at.now_ms) == at.theirs(row)
+    assert (await at.ours("/products/NO-USD", b"at=%d" % first_ms))[0] == 404
+    assert (await at.ours("/products", b"at=%d" % (first_ms - 1)))[0] == 400
+    log, _ = at.past.endpoints()["/history/coinbaseexchange/products"]
+    given = log(Asked(b"symbol=BTC-USD"))
+    answer = given if isinstance(given, Answer) else await given
+    [change] = json.loads(answer.body)["changes"]
+    assert [each["path"] for each in change["changes"]] == [
+        "symbols/BTC-USD/status",
+        "symbols/BTC-USD/trading_disabled",
+    ]
+    assert "/metadata/coinbaseexchange/tradingStatus" in at.past.endpoints()
