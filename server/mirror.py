@@ -154,14 +154,14 @@ class Mirror:
         )
         self._closing.append(listed.close)
         for call in words.lists:
-            endpoint = past.exchange_info(
+            of_list = past.exchange_info(
                 listed.endpoint(call.parse, call.select),
                 kind=kind,
                 parse=call.parse,
                 select=call.select,
                 units=words.units,
             )
-            self._endpoints[call.path] = Weighed(endpoint, call.weight)
+            self._endpoints[call.path] = Weighed(of_list, call.weight)
         for plain in words.plain:
             if plain.body is None:
                 endpoint = ping_endpoint(plain.refuse, units=words.units)

@@ -15,6 +15,7 @@ from depthcast.venues import (
     binance_futures_rest,
     binance_lists,
     binance_rest,
+    bitmex_lists,
     bitmex_rest,
     coinbase_lists,
     coinbase_rest,
@@ -156,6 +157,10 @@ _BITMEX: Final = Answering(
     Refusals(bitmex_rest.NOT_FOUND, bitmex_rest.NOT_FOUND, bitmex_rest.UNAVAILABLE, bitmex_rest.UNAVAILABLE),
     [BookCall(f"/{BITMEX.root}L2", bitmex_rest.parse_depth, _always(1))],
     [PlainCall("/api/v1", bitmex_rest.refuse_nothing, _always(1), bitmex_rest.about_body)],
+    lists=[
+        ListCall("/api/v1/instrument/active", bitmex_lists.parse_active, _always(1), bitmex_lists.select),
+        ListCall("/api/v1/instrument", bitmex_lists.parse_instrument, _always(1), bitmex_lists.select),
+    ],
 )
 
 

@@ -14,14 +14,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from types import MappingProxyType
-from typing import Final
 
 from depthcast.errors import MalformedAnswer
-from depthcast.metadata.kinds import Kind
+from depthcast.metadata.kinds import exchange_info
 from depthcast.metadata.models import Value, known
-from depthcast.venues.lists import list_of
-
-_KIND: Final = Kind("instrument", "instrument", list_of("bitmex").path, layout=list_of("bitmex").layout)
+from depthcast.venues.bitmex_files import BITMEX
 
 
 class InstrumentState(Enum):
@@ -138,5 +135,5 @@ class Instrument(Value):
 
 def instruments_of(body: bytes) -> Mapping[str, Instrument]:
     """``GET /api/v1/instrument/active`` by symbol, in the exchange's order. Raises MalformedAnswer."""
-    entries = _KIND.parse(body)["symbols"]
+    entries = exchange_info(BITMEX).parse(body)["symbols"]
     return {str(each["symbol"]): Instrument(MappingProxyType(each)) for each in entries}

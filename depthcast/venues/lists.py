@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, COINBASE
 from depthcast.symbol_list import LAYOUT, Layout
 from depthcast.venues import bitmex_lists, coinbase_lists
+from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.shown import Shown, binance_row
 
 
@@ -51,7 +52,7 @@ LISTS: Final[Mapping[str, VenueList]] = {
         Clock(coinbase_lists.TIME_PATH, 1, coinbase_lists.parse_time),
         coinbase_lists.row,
     ),
-    "bitmex": VenueList(
+    BITMEX.venue: VenueList(
         "instrument",
         bitmex_lists.LIST_PATH,
         bitmex_lists.LAYOUT,

