@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from depthcast.files import SCHEMES
 from depthcast.metadata.changes import changes
 from depthcast.metadata.kinds import exchange_info, public
 from depthcast.metadata.record import digest_of
 from depthcast.symbol_list import SymbolList
 from depthcast.venues import bitmex_lists
 from depthcast.venues.lists import LISTS, list_of
-from depthcast.venues.registry import BY_ORDER, VENUES
+from depthcast.venues.registry import VENUES
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 CAPTURED = {
@@ -31,12 +32,11 @@ def captured(venue: str) -> bytes:
 
 
 def test_every_venue_has_a_list_and_no_two_share_a_key() -> None:
-    known = {**VENUES, **BY_ORDER}
-    assert known.keys() <= LISTS.keys()
-    kinds = [kind for each in known.values() for kind in public(each.scheme)]
+    assert VENUES.keys() <= LISTS.keys() == SCHEMES.keys()
+    kinds = [kind for scheme in SCHEMES.values() for kind in public(scheme)]
     for keys in ({kind.key for kind in kinds}, {kind.head_key for kind in kinds}):
         assert len(keys) == len(kinds)
-    for name, each in known.items():
+    for name, each in VENUES.items():
         venue = each.make(each.rest_url, each.ws_url, each.scheme)
         paths = [path.partition("?")[0] for path in venue.exchange_info_paths]
         assert set(paths) == {list_of(name).path}
@@ -94,10 +94,7 @@ def test_a_market_that_moves_is_no_news_and_a_rule_that_changes_is() -> None:
 @pytest.mark.parametrize("venue", CAPTURED)
 def test_entries_are_shown_with_their_sizes(venue: str) -> None:
     told = list_of(venue)
-    kind = public(BY_ORDER[venue].scheme)[0] if venue in BY_ORDER else None
-    members = (
-        kind.members(captured(venue)) if kind else {"symbols": json.loads(captured(venue), parse_float=str)}
-    )
+    members = exchange_info(SCHEMES[venue]).members(captured(venue))
     rows = [told.row(each) for each in members["symbols"]]
     assert len({row.symbol for row in rows}) == len(rows)
     assert {row.status for row in rows} <= {"Open", "online", "delisted", "offline"}
