@@ -34,6 +34,7 @@ A map of the package, from the pure core outwards:
 ``depthcast.settings``     settings: command line > environment > TOML file
 ``depthcast.redaction``    text without secrets
 ``depthcast.logs``         log lines, for people or as JSON
+``depthcast.garbage``      the collector of garbage, run at times of our choosing
 ``depthcast.uncollected``  no garbage collection while very many values are made
 ``depthcast.cli``          the ``depthcast`` command, one module a verb
 =========================  ====================================================================

@@ -8,8 +8,9 @@ beyond waits in a queue, and the loop turns in between: sockets are read, answer
 Who waits is served by *deficit round robin*: in each round every symbol may do work of :data:`QUANTUM` bytes
 more, and saves what it does not use for a piece of work that is larger. So a symbol waits for a bounded part
 of each other one's work, however much of that came before its own; within a symbol the order stays as it was.
-Of a kind that waits behind more urgent ones one piece is done in each turn nevertheless: a loop that has too
-much to do writes files less often, and does not cease to.
+One that had :data:`HEAVY` quanta and waits still is *heavy* until nothing of it is left: it goes behind all
+others, their files included. Of what goes behind others one piece is done in each turn nevertheless: a loop
+that has too much to do writes files less often, and does not cease to.
 
 Nothing is dropped. How much may wait is up to those who bring it (:class:`depthcast.feed.limits.FeedLimits`).
 The only thing asked of an event loop is ``call_soon``.
@@ -21,10 +22,14 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Hashable
 from enum import IntEnum
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 QUANTUM: Final = 4096
 """What a symbol may do in a round, in bytes of frames: twice a usual diff, a fifth of one of 1,000 levels."""
+
+HEAVY: Final = 8
+"""What a symbol may do before it goes behind the others, in quanta: a diff and a half of 1,000 levels."""
 
 MAX_COST: Final = 16
 """What one piece of work counts for at most, in quanta."""
@@ -47,9 +52,9 @@ class Work(IntEnum):
 class Slices(NamedTuple):
     """How long each kind of work may go on in one turn of the loop, in seconds. One piece is always done."""
 
-    apply_s: float = 0.004
-    render_s: float = 0.003
-    later_s: float = 0.002
+    apply_s: float = 0.002
+    render_s: float = 0.002
+    later_s: float = 0.001
 
 
 class Waits(NamedTuple):
@@ -83,27 +88,42 @@ class _Piece(NamedTuple):
 
 
 class _Flow:
-    """What waits of one symbol, in order. ``visited``: whether it got its bytes of this round."""
+    """What waits of one symbol, in order. ``visited``: whether it got its bytes of this round; ``served``:
+    what it did since something of it waits, in bytes."""
 
-    __slots__ = ("credit", "key", "pieces", "visited")
+    __slots__ = ("credit", "key", "pieces", "served", "visited")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
         self.pieces: deque[_Piece] = deque()
         self.credit = 0
+        self.served = 0
         self.visited = False
 
 
 class _Queue:
-    """What waits of one kind. ``until``: until when its work is done where it comes up."""
+    """What waits of one kind: ``ring`` in rounds, ``heavy`` behind it. ``until``: until when its work is done
+    where it comes up."""
 
-    __slots__ = ("buckets", "done", "flows", "longest_s", "queued", "ring", "slice_s", "total_s", "until")
+    __slots__ = (
+        "buckets",
+        "done",
+        "flows",
+        "heavy",
+        "longest_s",
+        "queued",
+        "ring",
+        "slice_s",
+        "total_s",
+        "until",
+    )
 
     def __init__(self, slice_s: float) -> None:
         self.slice_s = slice_s
         self.until = _NEVER
         self.flows: dict[Hashable, _Flow] = {}
         self.ring: deque[_Flow] = deque()
+        self.heavy: deque[_Flow] = deque()
         self.done = 0
         self.queued = 0
         self.buckets = [0] * (len(BUCKETS_S) + 1)
@@ -118,29 +138,39 @@ class _Queue:
         flow.pieces.append(piece)
 
     def next(self, quantum: int) -> _Piece | None:
-        """The piece whose turn it is, taken out; ``None`` where nothing waits."""
+        """The piece whose turn it is in the rounds, taken out; ``None`` where nothing waits there."""
         ring = self.ring
         if not ring:
             return None
-        if len(ring) > 1:
+        while True:
             flow = ring[0]
-            while True:
-                if not flow.visited:
-                    flow.visited = True
-                    flow.credit += quantum
-                cost = flow.pieces[0].cost
-                if cost <= flow.credit:
-                    flow.credit -= cost
-                    break
-                flow.visited = False
-                ring.rotate(-1)
-                flow = ring[0]
-        else:
-            flow = ring[0]
+            if not flow.visited:
+                flow.visited = True
+                flow.credit += quantum
+            cost = flow.pieces[0].cost
+            if cost <= flow.credit:
+                break
+            flow.visited = False
+            ring.rotate(-1)
+        flow.credit -= cost
+        flow.served += cost
+        if len(flow.pieces) > 1 and flow.served > HEAVY * quantum:
+            self.heavy.append(ring.popleft())
+        return self._take(flow, ring)
+
+    def next_heavy(self) -> _Piece | None:
+        """The piece whose turn it is among heavy symbols, one of each after the other."""
+        if not self.heavy:
+            return None
+        flow = self.heavy[0]
+        self.heavy.rotate(-1)
+        return self._take(flow, self.heavy)
+
+    def _take(self, flow: _Flow, ring: deque[_Flow]) -> _Piece:
         piece = flow.pieces.popleft()
         if not flow.pieces:
             # Who has nothing to do saves nothing.
-            ring.popleft()
+            ring.remove(flow)
             del self.flows[flow.key]
         return piece
 
@@ -184,7 +214,7 @@ class Dispatcher:
         ``now``: the clock's time, where it is known.
         """
         queue = self._queues[work]
-        if queue.ring:
+        if queue.flows:
             return False
         if now is None:
             now = self._clock()
@@ -249,7 +279,8 @@ class Dispatcher:
     def told(self, work: Work) -> Waits:
         """How this kind of work had to wait. O(keys that wait)."""
         queue = self._queues[work]
-        oldest = min((flow.pieces[0].since for flow in queue.ring), default=None)
+        flows = queue.flows.values()
+        oldest = min((flow.pieces[0].since for flow in flows), default=None)
         longest_s, queue.longest_s = queue.longest_s, 0.0
         return Waits(
             done=queue.done,
@@ -257,7 +288,7 @@ class Dispatcher:
             buckets=tuple(queue.buckets),
             total_s=queue.total_s,
             longest_s=longest_s,
-            waiting=sum(len(flow.pieces) for flow in queue.ring),
+            waiting=sum(len(flow.pieces) for flow in flows),
             oldest_s=0.0 if oldest is None else max(0.0, self._clock() - oldest),
         )
 
@@ -275,34 +306,38 @@ class Dispatcher:
         try:
             for queue in self._queues:
                 queue.until = _NEVER
-                self._serve(queue)
+                self._serve(queue, partial(queue.next, self._quantum), queue.slice_s)
+            others_wait = any(queue.ring for queue in self._queues)
+            for queue in self._queues:
+                self._serve(queue, queue.next_heavy, 0.0 if others_wait else queue.slice_s)
         finally:
-            if any(queue.ring for queue in self._queues):
+            if any(queue.flows for queue in self._queues):
                 self._come()
 
-    def _serve(self, queue: _Queue) -> None:
+    def _serve(self, queue: _Queue, take: Callable[[], _Piece | None], slice_s: float) -> None:
         """Do what waits, for the length of a slice; one piece at least."""
-        if not queue.ring:
+        if not queue.flows:
             return
         began = now = self._clock()
-        while (piece := queue.next(self._quantum)) is not None:
+        while (piece := take()) is not None:
             queue.done += 1
             queue.waited(now - piece.since)
             piece.call(piece.what)
             now = self._clock()
             # Who is let go works only after this, for nobody knows how long.
-            if now - began >= queue.slice_s or piece.call is _let_go:
+            if now - began >= slice_s or piece.call is _let_go:
                 break
 
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken."""
         for queue in self._queues:
-            assert set(queue.flows.values()) == set(queue.ring), "a flow is not in the round, or for ever"
-            assert len(queue.flows) == len(queue.ring), "a flow is in the round twice"
-            assert all(flow.pieces for flow in queue.ring), "a flow in the round has nothing to do"
-            assert all(flow.credit >= 0 for flow in queue.ring), "a flow did more than it might"
+            rings = [*queue.ring, *queue.heavy]
+            assert len(rings) == len(queue.flows), "a flow is in no ring, or in two"
+            assert set(queue.flows.values()) == set(rings), "a flow in a ring is not known by its key"
+            assert all(flow.pieces for flow in rings), "a flow in a ring has nothing to do"
+            assert all(flow.credit >= 0 for flow in rings), "a flow did more than it might"
             assert sum(queue.buckets) == queue.queued <= queue.done, "a wait is not counted, or twice"
-            assert not queue.ring or self._coming, "work waits for a turn that does not come"
+            assert not rings or self._coming, "work waits for a turn that does not come"
 
 
 def _let_go(future: asyncio.Future[None]) -> None:

@@ -21,10 +21,10 @@ import uvloop
 
 from depthcast.errors import DepthcastError, SettingsError
 from depthcast.exit import complete, run
+from depthcast.garbage import Garbage
 from depthcast.logs import SeldomFilter, get_logger
 from depthcast.settings import Address
 from depthcast.store import Store
-from server.garbage import Garbage
 from server.protocol import protocol_with
 from server.push.websocket import websocket_with
 from server.service import Service

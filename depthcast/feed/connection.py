@@ -21,7 +21,16 @@ from depthcast.feed.pace import Pace
 from depthcast.feed.status import ConnectionStatus, Role
 from depthcast.feed.subscriptions import Phase, Subscriptions
 from depthcast.feed.websocket import Socket
-from depthcast.venues import TOLD, Ack, Event, RequestFailed, Shutdown, StreamAck, Venue
+from depthcast.venues import (
+    TOLD,
+    Ack,
+    Event,
+    NamesSymbols,
+    RequestFailed,
+    Shutdown,
+    StreamAck,
+    Venue,
+)
 
 
 class Connection:
@@ -61,6 +70,8 @@ class Connection:
         self._shutdown = False
         self._retire_at = now + limits.max_age_s * rng.uniform(1 - limits.age_jitter, 1)
         self._pace = Pace(1, limits.control_interval_s)
+        self._symbol_of = venue.symbol_of if isinstance(venue, NamesSymbols) else None
+        self._malformed_in_a_row = 0
         # What was read and waits for its turn, in bytes of frames.
         self._waiting = 0
         self._room = asyncio.Event()
@@ -114,29 +125,27 @@ class Connection:
 
     async def _read(self) -> None:
         """Hand diffs on until the socket fails. The hot path: one pass a frame, no task, no copy."""
-        recv, clock, parse = self._socket.recv, self._clock, self._venue.parse_frame
+        recv, clock, parse = self._socket.recv, self._clock, self._parse
         streams, deliver = self.subscriptions.streams, self._outlet.diff
-        dispatcher, key_of = self._outlet.dispatcher, self._outlet.key
-        may, apply = dispatcher.may, Work.APPLY
-        malformed_in_a_row = 0
+        may, symbol_of, apply = self._outlet.dispatcher.may, self._symbol_of, Work.APPLY
         while True:
             frame = await recv()
             self.heard_at = now = clock()
             self.frames += 1
             self.bytes += len(frame)
-            try:
-                event: Any = parse(frame)
-            except MalformedFrame as error:
-                self.malformed += 1
-                malformed_in_a_row += 1
-                self._outlet.error(error.symbol, error)
-                if malformed_in_a_row >= self._limits.malformed_in_a_row:
-                    raise VenueUnavailable(
-                        f"{malformed_in_a_row} malformed frames in a row",
-                        hint="the websocket is opened again",
-                    ) from error
+            at_once = may(apply, now=now)
+            if not at_once and symbol_of is not None:
+                symbol = symbol_of(frame)
+                stream = streams.get(symbol) if symbol is not None else None
+                if symbol is not None and stream is not None:
+                    stream.heard_at = now
+                    await self._leave(symbol, frame, frame, now)
+                    continue
+            event = parse(frame)
+            if event is None:
+                if self._malformed_in_a_row >= self._limits.malformed_in_a_row:
+                    raise self._too_malformed()
                 continue
-            malformed_in_a_row = 0
             kind = type(event)
             if kind is not Diff and kind not in TOLD:
                 self._control(event, now)
@@ -145,38 +154,68 @@ class Connection:
             if stream is None:
                 continue  # a stray of a subscription that was given up
             stream.heard_at = now
-            if not may(apply, now=now):
-                size = len(frame)
-                self._waiting += size
-                dispatcher.put(
-                    apply, key_of(event.symbol), self._deliver_late, (event, size), cost=size, now=now
-                )
-                if self._waiting >= self._limits.max_waiting_bytes:
-                    await self._until_room()
+            if not at_once:
+                await self._leave(event.symbol, event, frame, now)
                 continue
             try:
                 deliver(event)
             except Exception as error:
                 self._outlet.error(event.symbol, error)
 
-    def _deliver_late(self, waited: tuple[Any, int]) -> None:
+    def _parse(self, frame: bytes) -> Any:
+        """What a frame says; ``None`` for one that is malformed, which is reported."""
+        try:
+            event = self._venue.parse_frame(frame)
+        except MalformedFrame as error:
+            self.malformed += 1
+            self._malformed_in_a_row += 1
+            self._outlet.error(error.symbol, error)
+            return None
+        self._malformed_in_a_row = 0
+        return event
+
+    def _too_malformed(self) -> VenueUnavailable:
+        return VenueUnavailable(
+            f"{self._malformed_in_a_row} malformed frames in a row", hint="the websocket is opened again"
+        )
+
+    # What waits for its turn
+
+    async def _leave(self, symbol: str, what: Any, frame: bytes, now: float) -> None:
+        """Leave a frame, or what it says, to its symbol's turn; read no further where too much waits.
+
+        Frames are left as they came where that is possible: parsed, a burst is a hundred thousand values, and
+        the collector of garbage would look through all of them.
+        """
+        size = len(frame)
+        self._waiting += size
+        outlet = self._outlet
+        outlet.dispatcher.put(
+            Work.APPLY, outlet.key(symbol), self._deliver_late, (symbol, what, size), cost=size, now=now
+        )
+        if self._waiting >= self._limits.max_waiting_bytes:
+            # Half of it is applied meanwhile, which takes a fraction of a second.
+            self._room.clear()
+            await self._room.wait()
+            self.heard_at = self._clock()
+
+    def _deliver_late(self, waited: tuple[str, Any, int]) -> None:
         """Hand on a diff whose turn it is: of a symbol that is subscribed still, on whatever connection."""
-        event, size = waited
+        symbol, event, size = waited
         self._waiting -= size
         if self._waiting < self._limits.max_waiting_bytes // 2:
             self._room.set()
-        if not self._outlet.wanted(event.symbol):
+        if not self._outlet.wanted(symbol):
+            return
+        if type(event) is bytes:
+            event = self._parse(event)
+        kind = type(event)
+        if kind is not Diff and kind not in TOLD:
             return
         try:
             self._outlet.diff(event)
         except Exception as error:
-            self._outlet.error(event.symbol, error)
-
-    async def _until_room(self) -> None:
-        """Leave the socket unread while half of what waits is applied, which takes a fraction of a second."""
-        self._room.clear()
-        await self._room.wait()
-        self.heard_at = self._clock()
+            self._outlet.error(symbol, error)
 
     def _control(self, event: Event, now: float) -> None:
         match event:
@@ -205,6 +244,8 @@ class Connection:
             if isinstance(error, VenueError):
                 return error
             return VenueError(f"the reader failed: {error!r}", hint="this is a bug; please report it")
+        if self._malformed_in_a_row >= self._limits.malformed_in_a_row:
+            return self._too_malformed()
         if self.subscriptions.overdue(now):
             return VenueUnavailable(
                 f"no answer to a subscription within {self._limits.ack_timeout_s:g} s",

@@ -7,7 +7,7 @@ to :mod:`depthcast.feed` and :mod:`depthcast.rest`, which know a venue only by t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from depthcast.errors import VenueError
 from depthcast.events import Diff, LevelSnapshot, Snapshot, TopLevels
@@ -227,4 +227,16 @@ class Venue(Protocol):
 
     def parse_exchange_info(self, body: bytes) -> ExchangeInfo:
         """The body of the list of symbols; raises MalformedAnswer."""
+        ...
+
+
+@runtime_checkable
+class NamesSymbols(Protocol):
+    """A :class:`Venue` whose frames tell the symbol of a diff where it costs nothing to look."""
+
+    def symbol_of(self, frame: bytes) -> str | None:
+        """The symbol of a frame that holds a diff, by the beginning of it; ``None`` where that does not tell.
+
+        Whether it is one :meth:`Venue.parse_frame` finds out when it is the symbol's turn.
+        """
         ...

@@ -69,6 +69,11 @@ _LEVEL_SHAPE: Final = b'[".","."],'
 _loads = orjson.loads
 
 
+_STREAM: Final = b'{"stream":"'
+_NAMED: Final = 100
+"""A stream's name ends before, if it is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Binance:
     """Binance spot, or an engine that speaks like it, at two base urls.
@@ -144,6 +149,17 @@ class Binance:
     def unsubscribe_message(self, names: Sequence[str], request_id: int) -> str:
         """``{"method":"UNSUBSCRIBE","params":[…],"id":…}``"""
         return _control_message("UNSUBSCRIBE", names, request_id)
+
+    def symbol_of(self, frame: bytes) -> str | None:
+        """The symbol of a diff in a combined stream, by the stream's name, with which the frame begins.
+
+        >>> Binance().symbol_of(b'{"stream":"ethusdt@depth@100ms","data":{"e":"depthUpdate"}}')
+        'ETHUSDT'
+        """
+        if not frame.startswith(_STREAM):
+            return None
+        name, at, _ = frame[len(_STREAM) : _NAMED].partition(b"@depth@")
+        return name.decode("utf-8", "replace").upper() if at else None
 
     def parse_frame(self, frame: str | bytes) -> Event:
         """What a raw or a combined-stream frame says.

@@ -132,3 +132,10 @@ def test_rows_ends_with_its_ratios() -> None:
 def test_orders_ends_with_its_ratios() -> None:
     figures = figures_of("orders")
     assert {"ratio_read_every_1", "ratio_read_every_1000", "apply_us", "parse_us"} <= figures.keys()
+
+
+def test_fairness_ends_with_its_waits() -> None:
+    figures = figures_of("fairness")
+    for way in ("at_once", "in_turns"):
+        assert figures[f"{way}_applied_p50_ms"] <= figures[f"{way}_applied_longest_ms"]
+        assert figures[f"{way}_rendered_p50_ms"] <= figures[f"{way}_rendered_longest_ms"]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthcast.dispatch import BUCKETS_S, MAX_COST, Dispatcher, Slices, Work
+from depthcast.dispatch import BUCKETS_S, HEAVY, MAX_COST, Dispatcher, Slices, Work
 from tests import virtual
 
 SLICES = Slices(4.0, 3.0, 2.0)
@@ -125,6 +125,23 @@ def test_a_small_diff_does_not_wait_for_a_burst_of_large_ones_that_came_before_i
     assert [what for key, what in rig.done if key == "BUSY"] == list(range(200))
 
 
+def test_a_symbol_that_goes_on_and_on_goes_behind_the_files_of_the_others() -> None:
+    rig = Rig()
+    rig.offer(Work.APPLY, "A", 0, takes_s=9)
+    rig.offer(Work.RENDER, "B", 0, takes_s=9)
+    for number in range(30):
+        rig.offer(Work.APPLY, "BUSY", number, takes_s=1)
+    for number in range(10):
+        rig.offer(Work.RENDER, "B", number, takes_s=1)
+    rig.turns()
+    order = [key for key, _ in rig.done]
+    assert order[-1] == "BUSY"
+    last_file = len(order) - 1 - order[::-1].index("B")
+    before = order[:last_file].count("BUSY")
+    assert HEAVY < before < 20, "it had its share, then one piece a turn"
+    assert [what for key, what in rig.done if key == "BUSY"] == list(range(30))
+
+
 def test_slices_without_an_end_let_everything_be_done_at_once() -> None:
     rig = Rig(slices=Slices(float("inf"), float("inf"), float("inf")))
     assert all(rig.offer(Work.APPLY, "A", number, takes_s=1.0) for number in range(50))
@@ -140,8 +157,9 @@ SYMBOLS = "ABCD"
 def test_in_any_interleaving_order_is_kept_nothing_is_lost_and_waits_are_bounded(
     quantum: int, pieces: list[tuple[str, int, bool]]
 ) -> None:
-    """The bound: while a piece is first of its symbol's and its bytes take k rounds, each other symbol does
-    no more than k quanta and one piece of the largest size (Shreedhar and Varghese, 1995)."""
+    """The bound: while a piece is first of its symbol's, which is not heavy, and its bytes take k rounds,
+    each other symbol does no more than k quanta and one piece of the largest size (Shreedhar and Varghese,
+    1995), and one piece a turn where it is heavy itself."""
     rig = Rig(slices=Slices(apply_s=0.0), quantum=quantum)
     dispatcher = rig.dispatcher
     dispatcher.may(Work.APPLY)  # this turn's slice is over
@@ -157,8 +175,11 @@ def test_in_any_interleaving_order_is_kept_nothing_is_lost_and_waits_are_bounded
         if left and first.get(symbol) != left[0]:
             first[symbol] = left[0]
             others[left[0]] = defaultdict(int)
+            began[left[0]] = dispatcher.turns
 
     served: dict[int, str] = {}
+    did: dict[str, int] = defaultdict(int)
+    began: dict[int, int] = {}
 
     def serve(number: int) -> None:
         symbol = pieces[number][0]
@@ -166,9 +187,15 @@ def test_in_any_interleaving_order_is_kept_nothing_is_lost_and_waits_are_bounded
         for other, at in first.items():
             if other != symbol and at not in served:
                 others[at][symbol] += sizes[number]
-        rounds = -(-sizes[number] // quantum) or 1
-        for count in others[number].values():
-            assert count <= rounds * quantum + largest
+        light = did[symbol] <= HEAVY * quantum
+        did[symbol] += sizes[number]
+        if light:
+            rounds = -(-sizes[number] // quantum) or 1
+            turns = dispatcher.turns - began[number]
+            for count in others[number].values():
+                assert count <= rounds * quantum + (1 + turns) * largest
+        if all(each in served for each in brought[symbol]):
+            did[symbol] = 0
         head(symbol)
 
     for number, (symbol, cost, turns) in enumerate(pieces):

@@ -1,7 +1,7 @@
 """``Garbage``: Python's cyclic garbage collector, run at times of our choosing.
 
-Left to itself the collector comes when many more objects were made than freed, which in a server is in the
-middle of a burst of changed books, and its middle generation then takes some milliseconds. Next to nothing of
+Left to itself the collector comes when many more objects were made than freed, which is in the middle of a
+burst of changed books, and its middle generation then takes some milliseconds. Next to nothing of
 what a change leaves behind is circular (an edition that is let go is freed at once), so it suffices to look
 at the youngest objects ten times a second, when they are few, at the middle ones every second, and at all of
 them every minute. Looking at all takes the longest where the most streams are open; it is done so seldom that

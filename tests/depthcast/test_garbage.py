@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.garbage import Garbage
+from depthcast.garbage import Garbage
 from tests.virtual import clock, run
 
 
