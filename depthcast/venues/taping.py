@@ -5,9 +5,9 @@ behind its price and its amount, which times a book tells, how a message changes
 the venue's own body.
 
 A book by order is taped **by price**: of each message the levels that it changed, as they are then. Messages
-themselves would show single orders, too, at three times the size (an order's id alone is sixteen bytes that
-nothing compresses, and a keyframe has all of them), and a book of a moment would be a replay of all messages
-before it.
+themselves would show single orders, too, at twice the size (an order's id alone is sixteen bytes that nothing
+compresses, and a keyframe has all of them), and a book of a moment would be a replay of all messages before
+it.
 """
 
 import json

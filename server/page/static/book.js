@@ -11,8 +11,9 @@ export class Book {
   static of(body, id) {
     const book = new Book();
     book.id = Number(id);
-    book.bids = body.bids.map(level);
-    book.asks = body.asks.map(level);
+    const rows = Array.isArray(body); // rows of both sides, from the highest price to the lowest
+    book.bids = (rows ? side(body, "Buy") : body.bids).map(level);
+    book.asks = (rows ? side(body, "Sell").reverse() : body.asks).map(level);
     return book;
   }
 
@@ -29,6 +30,10 @@ export class Book {
     if (!this.bids.length || !this.asks.length) return NaN;
     return (this.bids[0][2] + this.asks[0][2]) / 2;
   }
+}
+
+function side(rows, name) {
+  return rows.filter((row) => row.side === name).map((row) => [String(row.price), String(row.size)]);
 }
 
 function level([price, quantity]) {

@@ -11,7 +11,15 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, Final, NamedTuple, Protocol, Self
 
-from depthcast.files import CONTENT_TYPE, FileInfo, depth_key, heartbeat_key
+from depthcast.files import (
+    BINANCE,
+    BINANCE_USDM,
+    CONTENT_TYPE,
+    FileInfo,
+    Scheme,
+    depth_key,
+    heartbeat_key,
+)
 from depthcast.heartbeat import FeedBeat, Heartbeat, RestBeat, Role, SymbolBeat, WriteBeat
 from depthcast.heat.album import Album
 from depthcast.settings import Address
@@ -22,7 +30,7 @@ from depthcast.tape.segment import Keyframe, Piece, RecordedDiff, Segment
 from server.__main__ import listen, serve
 from server.settings import ServerSettings
 from simulator.market import Market, Profile, listing_of
-from simulator.truth import ASK, BID, Change, TrueBook
+from simulator.truth import ASK, BID, Change, Times, TrueBook
 from tests.depthcast.tape.stored import store_segments
 
 LIMITS: Final = (20, 1000)
@@ -63,8 +71,11 @@ class Plays(Protocol):
 class Listing:
     """One symbol: its true book, and the body of every version that was published."""
 
-    def __init__(self, symbol: str, profile: Profile, seed: int) -> None:
+    def __init__(self, symbol: str, profile: Profile, seed: int, scheme: Scheme = BINANCE) -> None:
         self.symbol = symbol
+        self.scheme_of_files = scheme
+        self.address = symbol if scheme is BINANCE else f"{scheme.venue}/{symbol}"
+        self._told = scheme is BINANCE_USDM
         self._listing = listing_of(symbol)
         self.scale = self._listing.scale
         self.past: list[Told] = []
@@ -88,9 +99,13 @@ class Listing:
     def record(self, from_ms: int, to_ms: int, every_ms: int = 100) -> list[Segment]:
         """Trade from one minute's beginning to another's at once, and put it on tape."""
         self.opening = _copy(self._book)
+        venue, changed_ms = self.scheme_of_files.venue, 5 if self._told else None
         segments = []
         for start_ms in range(from_ms, to_ms, MINUTE_MS):
-            frame = self._keyframe(self.past[-1].time_ms if self.past else start_ms - every_ms)
+            before_ms = self.past[-1].time_ms if self.past else start_ms - every_ms
+            frame = self._keyframe(before_ms)
+            if changed_ms is not None:
+                frame = frame._replace(transaction_time_ms=before_ms - changed_ms)
             diffs = []
             for time_ms in range(start_ms, start_ms + MINUTE_MS, every_ms):
                 first = self.update_id + 1
@@ -102,10 +117,13 @@ class Listing:
                 if changes:
                     self.past.append(Told(time_ms, self.update_id, changes))
                     bids, asks = map(self._texts, _by_side(changes))
-                    diffs.append(RecordedDiff(first, self.update_id, time_ms, time_ms * 1000, bids, asks))
+                    told = (-1, time_ms - changed_ms) if changed_ms is not None else (-1, 0)
+                    diffs.append(
+                        RecordedDiff(first, self.update_id, time_ms, time_ms * 1000, bids, asks, *told)
+                    )
             piece = Piece(0, frame, diffs)
             segments.append(
-                Segment.of("binance", self.symbol, start_ms, 60, [piece], from_start=True, to_end=True)
+                Segment.of(venue, self.symbol, start_ms, 60, [piece], from_start=True, to_end=True)
             )
         return segments
 
@@ -137,7 +155,8 @@ class Listing:
 
     def body(self, limit: int) -> bytes:
         """The book as it is now."""
-        body = self._book.body(self.update_id, limit, self._listing.scale)
+        times = Times(time.time_ns() // 1_000_000, 7) if self._told else None
+        body = self._book.body(self.update_id, limit, self._listing.scale, times)
         self.bodies[self.update_id, limit] = body
         return body
 
@@ -154,20 +173,21 @@ class Stage:
         self._etags: dict[str, str] = {}
         self._beats = 0
 
-    def list(self, *symbols: str, profile: Profile | None = None) -> None:
+    def list(self, *symbols: str, profile: Profile | None = None, scheme: Scheme = BINANCE) -> None:
         """Trade these, too."""
         for symbol in symbols:
-            self.listings[symbol] = Listing(symbol, profile or Profile(bids=1500, asks=1500), self._seed)
+            made = Listing(symbol, profile or Profile(bids=1500, asks=1500), self._seed, scheme)
+            self.listings[made.address] = made
 
     async def publish(self, *symbols: str, status: str = "TRADING", limits: Sequence[int] = LIMITS) -> None:
         """Publish the books of these symbols as they are."""
         now_ms = time.time_ns() // 1_000_000
         info = FileInfo(0, 5000, 5000, False, False, now_ms, now_ms, "one", status)
-        for symbol in symbols or self.listings:
+        for address in symbols or self.listings:
+            listing = self.listings[address]
             for limit in limits:
-                await self.put(
-                    depth_key(symbol, limit), self.listings[symbol].body(limit), info.to_metadata()
-                )
+                key = depth_key(listing.symbol, limit, listing.scheme_of_files)
+                await self.put(key, listing.body(limit), info.to_metadata())
 
     async def put(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> None:
         """Put an object in place of whatever is there."""
@@ -181,9 +201,10 @@ class Stage:
 
     async def record(self, symbol: str, from_ms: int, to_ms: int) -> None:
         """Give a symbol a past: its tape, and its heatmap as of the newest segment."""
-        segments = self.listings[symbol].record(from_ms, to_ms)
+        listing = self.listings[symbol]
+        segments = listing.record(from_ms, to_ms)
         await store_segments(self.store, segments)
-        album = Album(self.store, "binance", symbol)
+        album = Album(self.store, listing.scheme_of_files.venue, listing.symbol)
         for segment in segments:
             await album.add(columns(encode(segment)))
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
+from depthcast.files import BINANCE_USDM
 from server.page.board import digits, shorten
 from simulator.market import Profile
 from tests.server.page.browser import Browser, Page, executable
@@ -62,6 +63,9 @@ PIXEL: Final = """(() => {{
 }})()"""
 """The colour of a place."""
 
+FUTURES: Final = "binanceusdm/SOLUSDT"
+"""A symbol of another venue, by its address."""
+
 MOST_CPU_MS: Final = 30.0
 """An update may take so much of a core: ten a second are then 30 % of it."""
 
@@ -79,11 +83,13 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stage(browser: Browser) -> AsyncIterator[Stage]:
-    async with staged(seed=7) as stage:
+    async with staged(seed=7, venues=("binance", "binanceusdm")) as stage:
         stage.list("ETHUSDT")
         stage.list("SOLUSDT", profile=Profile(bids=400, asks=400, changes=8))
         minute_ms = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS
         await stage.record("SOLUSDT", minute_ms - 3 * MINUTE_MS, minute_ms)
+        stage.list("SOLUSDT", profile=Profile(bids=400, asks=400, changes=8), scheme=BINANCE_USDM)
+        await stage.record(FUTURES, minute_ms - 3 * MINUTE_MS, minute_ms)
         stage.list("BTCUSDT", "币安人生USDT", profile=Profile(bids=30, asks=30, changes=5))
         await stage.publish()
         async with stage.trading("one", "two"):
@@ -96,7 +102,9 @@ async def until_ready(stage: Stage) -> None:
     async with asyncio.timeout(60):
         while True:
             _, text = await asyncio.to_thread(get, f"{stage.url}/readyz")
-            if json.loads(text).get("symbols") == len(stage.listings):
+            spot = sum("/" not in address for address in stage.listings)
+            listed, _ = await asyncio.to_thread(get, f"{stage.url}/")
+            if json.loads(text).get("symbols") == spot and listed == 200:
                 return
             await asyncio.sleep(0.05)
 
@@ -135,26 +143,27 @@ def same(shown: dict[str, Any], body: bytes) -> bool:
     return all(trimmed(book[side], (places[0], places[1])) == shown[side] for side in ("bids", "asks"))
 
 
-async def follow(page: Page, stage: Stage, changes: int) -> set[int]:
+async def follow(page: Page, stage: Stage, changes: int, address: str = "ETHUSDT") -> set[int]:
     """Watch the ladder until it has shown so many versions, each compared with its file."""
     seen: set[int] = set()
     async with asyncio.timeout(60):
         while len(seen) < changes:
             shown = await page.evaluate(LADDER)
             if shown["id"] not in seen:
-                assert same(shown, stage.listings["ETHUSDT"].bodies[shown["id"], 20])
+                assert same(shown, stage.listings[address].bodies[shown["id"], 20])
                 seen.add(shown["id"])
             await asyncio.sleep(0.02)
     return seen
 
 
+@pytest.mark.parametrize("address", ["ETHUSDT", FUTURES])
 @pytest.mark.parametrize("width", [1280, 390, 320])
 async def test_the_ladder_is_the_file_of_its_id_and_nothing_moves(
-    browser: Browser, stage: Stage, width: int
+    browser: Browser, stage: Stage, width: int, address: str
 ) -> None:
-    async with await browser.page(f"{stage.url}/book/ETHUSDT", width=width, before=SHIFTS) as page:
+    async with await browser.page(f"{stage.url}/book/{address}", width=width, before=SHIFTS) as page:
         await page.until("document.getElementById('link').dataset.link === 'open'")
-        assert len(await follow(page, stage, 25)) >= 25
+        assert len(await follow(page, stage, 25, address)) >= 25
         assert await page.evaluate("window.shifts") == []
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
         assert [each for each in page.complaints if "/heat/" not in each and "at=" not in each] == []
@@ -228,7 +237,7 @@ async def test_the_list_goes_on_and_is_filtered_from_the_keyboard(browser: Brows
     bid = "document.querySelector('[data-symbol=ETHUSDT] [data-m=bid]').textContent"
     count = "document.querySelectorAll('tr[data-symbol]').length"
     async with await browser.page(f"{stage.url}/", before=SHIFTS) as page:
-        assert await page.evaluate(count) == 4
+        assert await page.evaluate(count) == len(stage.listings)
         was = await page.evaluate(bid)
         await page.until(f"{bid} !== {json.dumps(was)}")
         assert (
@@ -293,11 +302,12 @@ async def test_without_a_tape_there_is_no_past_to_choose(browser: Browser, stage
             assert await page.evaluate(f"document.getElementById('{name}').disabled")
 
 
+@pytest.mark.parametrize("address", ["SOLUSDT", FUTURES])
 async def test_the_slider_shows_the_book_of_its_moment_and_goes_back_to_now(
-    browser: Browser, stage: Stage
+    browser: Browser, stage: Stage, address: str
 ) -> None:
-    listing = stage.listings["SOLUSDT"]
-    async with await browser.page(f"{stage.url}/book/SOLUSDT", before=SHIFTS) as page:
+    listing = stage.listings[address]
+    async with await browser.page(f"{stage.url}/book/{address}", before=SHIFTS) as page:
         await page.until(ON_TAPE)
         await page.until("document.getElementById('link').dataset.link === 'open'")
         await page.evaluate("document.getElementById('moment').focus()")
