@@ -160,6 +160,7 @@ class Mirror:
                 parse=call.parse,
                 select=call.select,
                 units=words.units,
+                worded=words.worded,
             )
             self._endpoints[call.path] = Weighed(of_list, call.weight)
         for plain in words.plain:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import depthcast
-from depthcast.files import BINANCE
+from depthcast.files import BINANCE, SCHEMES
 from server import openapi_past, openapi_spot, openapi_streams, openapi_venues
 from server.openapi_components import (
     JSON,
@@ -38,6 +38,7 @@ def endpoint_for(venues: Sequence[str]) -> Callable[[Request], Awaitable[Respons
 
 def document(venues: Sequence[str] = ()) -> Json:
     """The whole description of a server that answers for the first venue and these ones."""
+    schemes = [SCHEMES[venue] for venue in dict.fromkeys((BINANCE.venue, *venues))]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -59,7 +60,7 @@ def document(venues: Sequence[str] = ()) -> Json:
         ],
         "paths": {
             **{path: {"get": each} for path, each in openapi_spot.calls(BINANCE).items()},
-            **openapi_past.paths(openapi_spot.ANYWHERE),
+            **openapi_past.paths(openapi_spot.ANYWHERE, schemes),
             **openapi_venues.paths(venues),
             STREAM_PATH: {"get": openapi_spot.stream()},
             **{path: {"get": each} for path, each in openapi_streams.websocket_paths().items()},

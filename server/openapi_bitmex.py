@@ -4,16 +4,20 @@ from typing import Final
 
 from depthcast.files import Scheme
 from depthcast.venues.bitmex_files import DEFAULT_DEPTH, MAX_DEPTH
+from depthcast.venues.bitmex_lists import BAD_COUNT, worded
 from depthcast.venues.bitmex_rest import BAD_DEPTH, NO_SYMBOL, NOT_FOUND, UNAVAILABLE
-from server.openapi_components import BOOK, MARKET, NOT_MODIFIED, Json, named, operation, whole_answer
+from server import openapi_past
+from server.openapi_components import BOOK, CHANGE, MARKET, NOT_MODIFIED, Json, named, operation, whole_answer
 
 _ERROR: Final = "BitmexError"
+_OF_TIME: Final = tuple(map(worded, openapi_past.OF_TIME))
 
 
 def calls(scheme: Scheme) -> dict[str, Json]:
     """The operations by their paths."""
     return {
         f"/{scheme.root}L2": _book(scheme),
+        **_instruments(),
         "/api/v1": operation(
             "about",
             "Who answers, and the time.",
@@ -26,6 +30,57 @@ def calls(scheme: Scheme) -> dict[str, Json]:
                 MARKET,
             ),
             (),
+            words=_ERROR,
+        ),
+    }
+
+
+_LISTED: Final[Json] = {
+    "symbol": "XBTUSD",
+    "state": "Open",
+    "typ": "FFWCSX",
+    "lotSize": 100,
+    "tickSize": 0.5,
+    "settlCurrency": "XBt",
+    "makerFee": -0.0001,
+    "takerFee": 0.0005,
+}
+
+
+def _instruments() -> dict[str, Json]:
+    def parameter(name: str, text: str, schema: Json, example: object) -> Json:
+        return {"name": name, "in": "query", "description": text, "schema": schema, "example": example}
+
+    text = {"type": "string"}
+    answer = whole_answer("The instruments.", "BitmexInstruments", [_LISTED], [*MARKET, *CHANGE])
+    return {
+        "/api/v1/instrument/active": operation(
+            "instrumentActive",
+            "The instruments that are traded, and their rules.",
+            "The exchange's own list as last published, or as it was at a time, without what moves with the "
+            "market: prices, volumes, funding.",
+            [named("at")],
+            answer,
+            (UNAVAILABLE, *_OF_TIME),
+            words=_ERROR,
+        ),
+        "/api/v1/instrument": operation(
+            "instrument",
+            "Some of them.",
+            "Instruments that are not active are not there, and times are passed over.",
+            [
+                named("symbol"),
+                parameter("filter", "JSON, members and their values.", text, '{"state":"Open"}'),
+                parameter("columns", "Names of members.", text, "tickSize,lotSize"),
+                parameter(
+                    "count", "So many at most.", {"type": "integer", "minimum": 1, "maximum": 500}, 100
+                ),
+                parameter("start", "From this one on.", {"type": "integer", "minimum": 0}, 0),
+                parameter("reverse", "The last one first.", {"type": "boolean"}, False),
+                named("at"),
+            ],
+            answer,
+            (BAD_COUNT, UNAVAILABLE, *_OF_TIME),
             words=_ERROR,
         ),
     }

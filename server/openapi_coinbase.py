@@ -3,16 +3,20 @@
 from typing import Final
 
 from depthcast.files import Scheme
+from depthcast.venues.coinbase_lists import worded
 from depthcast.venues.coinbase_rest import NOT_FOUND, UNAVAILABLE, UNEXPECTED_LEVEL
-from server.openapi_components import BOOK, MARKET, NOT_MODIFIED, Json, named, operation, whole_answer
+from server import openapi_past
+from server.openapi_components import BOOK, CHANGE, MARKET, NOT_MODIFIED, Json, named, operation, whole_answer
 
 _ERROR: Final = "CoinbaseError"
+_OF_TIME: Final = tuple(map(worded, openapi_past.OF_TIME))
 
 
 def calls(scheme: Scheme) -> dict[str, Json]:
     """The operations by their paths."""
     return {
         "/products/{symbol}/book": _book(scheme),
+        **_products(),
         "/time": operation(
             "time",
             "This server's clock.",
@@ -30,15 +34,50 @@ def calls(scheme: Scheme) -> dict[str, Json]:
     }
 
 
-def _book(scheme: Scheme) -> Json:
-    product = {
-        "name": "symbol",
-        "in": "path",
-        "required": True,
-        "description": "The product's id.",
-        "schema": {"type": "string", "pattern": "^[A-Z0-9._-]{1,50}$"},
-        "example": "BTC-USD",
+_PRODUCT: Final[Json] = {
+    "name": "symbol",
+    "in": "path",
+    "required": True,
+    "description": "The product's id.",
+    "schema": {"type": "string", "pattern": "^[A-Z0-9._-]{1,50}$"},
+    "example": "BTC-USD",
+}
+
+_LISTED: Final[Json] = {
+    "id": "BTC-USD",
+    "base_currency": "BTC",
+    "quote_currency": "USD",
+    "quote_increment": "0.01",
+    "base_increment": "0.00000001",
+    "status": "online",
+    "trading_disabled": False,
+}
+
+
+def _products() -> dict[str, Json]:
+    return {
+        "/products": operation(
+            "products",
+            "The products that the exchange lists, and their rules.",
+            "The exchange's own list as last published, or as it was at a time.",
+            [named("at")],
+            whole_answer("The products.", "CoinbaseProducts", [_LISTED], [*MARKET, *CHANGE]),
+            (UNAVAILABLE, *_OF_TIME),
+            words=_ERROR,
+        ),
+        "/products/{symbol}": operation(
+            "product",
+            "One product and its rules.",
+            "As it stands in the list.",
+            [_PRODUCT, named("at")],
+            whole_answer("The product.", "CoinbaseProduct", _LISTED, [*MARKET, *CHANGE]),
+            (NOT_FOUND, UNAVAILABLE, *_OF_TIME),
+            words=_ERROR,
+        ),
     }
+
+
+def _book(scheme: Scheme) -> Json:
     level = {
         "name": "level",
         "in": "query",
@@ -58,7 +97,7 @@ def _book(scheme: Scheme) -> Json:
         "book",
         "The order book of a product.",
         "A row is price, size, and how many orders there are; of level 3 the order's id.",
-        [product, level, named("ifNoneMatch"), named("ifModifiedSince")],
+        [_PRODUCT, level, named("ifNoneMatch"), named("ifModifiedSince")],
         whole_answer("A book: best prices first.", "CoinbaseBook", book, BOOK),
         (UNEXPECTED_LEVEL, NOT_FOUND, UNAVAILABLE),
         NOT_MODIFIED,

@@ -243,6 +243,11 @@ def _schemas() -> Json:
     }
     whole = {"type": "integer", "minimum": 0}
     listed = {"symbol": {"type": "string"}, "status": {"type": "string"}}
+    product = {
+        "type": "object",
+        "required": ["id", "status"],
+        "properties": {"id": _TEXT, "status": _TEXT},
+    }
     return {
         "Error": _object({"code": {"type": "integer", "maximum": -1}, "msg": {"type": "string"}}),
         "Book": _object({"lastUpdateId": whole, "bids": side, "asks": side}),
@@ -262,6 +267,16 @@ def _schemas() -> Json:
                 "time": {"type": "string"},
             }
         ),
+        "CoinbaseProduct": product,
+        "CoinbaseProducts": {"type": "array", "items": product},
+        "BitmexInstruments": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["symbol"],
+                "properties": {"symbol": _TEXT, "state": _TEXT},
+            },
+        },
         "CoinbaseTime": _object({"iso": {"type": "string"}, "epoch": {"type": "number"}}),
         "FuturesTicker": _object(ticker | {"time": whole, "lastUpdateId": whole}),
         "BookTickers": _one_or_many("BookTicker"),

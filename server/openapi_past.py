@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import Final
 
+from depthcast.files import BINANCE, Scheme
 from depthcast.metadata.history import MAX_PAGE
+from depthcast.metadata.kinds import Kind, trading_status
 from depthcast.venues.binance_rest import SYMBOL_ILLEGAL, ApiError, empty, not_valid
 from server.openapi_components import CHANGE, MARKET, Json, named, operation, whole_answer
 from server.past import (
     DEFAULT_LIMIT,
-    HISTORY_PATHS,
     IN_THE_FUTURE,
     NOTHING_BY_THEN,
     SYSTEM_STATUS_PATH,
-    TRADING_STATUS_PATH,
+    history_paths,
     illegal_time,
+    trading_status_path,
 )
 
 OF_TIME: Final = (empty("at"), illegal_time("at"), IN_THE_FUTURE, NOTHING_BY_THEN)
@@ -23,15 +25,9 @@ _SYMBOLS: Final = {"symbols": [{"symbol": "BTCUSDT", "status": "TRADING"}]}
 _CHANGES: Final[Json] = {"kind": "exchangeInfo", "changes": [], "nextTo": None}
 
 
-def paths(anywhere: Sequence[ApiError]) -> Json:
-    """The paths; ``anywhere`` are the errors of all."""
-    limit = {
-        "name": "limit",
-        "in": "query",
-        "description": "So many changes at most.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_LIMIT},
-    }
-    return {
+def paths(anywhere: Sequence[ApiError], schemes: Sequence[Scheme] = (BINANCE,)) -> Json:
+    """The paths, of the venues with these schemes; ``anywhere`` are the errors of all."""
+    found: Json = {
         SYSTEM_STATUS_PATH: {
             "get": operation(
                 "systemStatus",
@@ -41,36 +37,53 @@ def paths(anywhere: Sequence[ApiError]) -> Json:
                 whole_answer("The status.", "SystemStatus", _STATUS, [*MARKET, *CHANGE]),
                 (*anywhere, *OF_TIME),
             )
-        },
-        TRADING_STATUS_PATH: {
+        }
+    }
+    for scheme in schemes:
+        first = scheme.venue == BINANCE.venue
+        tag = {} if first else {"tag": scheme.venue}
+        found[trading_status_path(scheme)] = {
             "get": operation(
-                "tradingStatus",
+                _id_of(trading_status(scheme)),
                 "What each symbol does, as the updaters derive it.",
                 "Request weight: 1.",
                 [named("at"), named("timeUnit")],
                 whole_answer("The statuses.", "TradingStatus", _SYMBOLS, [*MARKET, *CHANGE]),
                 (*anywhere, *OF_TIME),
+                **tag,
             )
-        },
-        **{
-            path: {
-                "get": operation(
-                    f"{kind.name}History",
-                    "What changed, the newest first.",
-                    "Request weight: 20. Where `nextTo` is a number, it is the `to` of the next page.",
-                    [named("symbol"), named("from"), named("to"), limit, named("timeUnit")],
-                    whole_answer("The changes.", "Changes", {**_CHANGES, "kind": kind.name}, MARKET),
-                    (
-                        *anywhere,
-                        empty("symbol"),
-                        SYMBOL_ILLEGAL,
-                        empty("from"),
-                        illegal_time("from"),
-                        empty("limit"),
-                        not_valid("limit"),
-                    ),
-                )
-            }
-            for path, kind in HISTORY_PATHS.items()
-        },
+        }
+        for path, kind in history_paths(scheme).items():
+            found[path] = {"get": _history(kind, anywhere, **tag)}
+    return found
+
+
+def _id_of(kind: Kind) -> str:
+    first, *rest = kind.name.split("/")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def _history(kind: Kind, anywhere: Sequence[ApiError], **tag: str) -> Json:
+    limit = {
+        "name": "limit",
+        "in": "query",
+        "description": "So many changes at most.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_LIMIT},
     }
+    return operation(
+        f"{_id_of(kind)}History",
+        "What changed, the newest first.",
+        "Request weight: 20. Where `nextTo` is a number, it is the `to` of the next page.",
+        [named("symbol"), named("from"), named("to"), limit, named("timeUnit")],
+        whole_answer("The changes.", "Changes", {**_CHANGES, "kind": kind.name}, MARKET),
+        (
+            *anywhere,
+            empty("symbol"),
+            SYMBOL_ILLEGAL,
+            empty("from"),
+            illegal_time("from"),
+            empty("limit"),
+            not_valid("limit"),
+        ),
+        **tag,
+    )

@@ -159,9 +159,11 @@ class Past:
         parse: Callable[[bytes], Any] = parse_exchange_info,
         select: Select = binance_select,
         units: bool = True,
+        worded: Callable[[ApiError], ApiError] = lambda refused: refused,
     ) -> Endpoint:
         """``GET /api/v3/exchangeInfo`` or another call for the list of ``kind``: ``now`` answers what is not
-        asked about another time. ``units``: the time unit is looked at, as Binance does."""
+        asked about another time. ``units``: the time unit is looked at, as Binance does; ``worded`` puts
+        refusals into the venue's form."""
 
         def answer(asked: Asked) -> Answer | Awaitable[Answer]:
             if b"at=" not in asked.query or len(asked.query) > MAX_QUERY_BYTES:
@@ -175,13 +177,13 @@ class Past:
                 return refusal(unit)
             at_ms = self._at(b"&".join(of_time))
             if isinstance(at_ms, ApiError):
-                return refusal(at_ms)
+                return refusal(worded(at_ms))
             query = b"&".join(part for part in parts if part not in of_time)
             request = parse(b"%b?%b" % (asked.place, query) if asked.place else query)
             if isinstance(request, ApiError):
                 return refusal(request)
             wanted = Wanted(request, select, unit == "MICROSECOND", asked.accept_encoding)
-            return self._bounded(self._list_at(kind, wanted, at_ms))
+            return self._bounded(self._list_at(kind, wanted, at_ms, worded))
 
         return answer
 
@@ -249,10 +251,12 @@ class Past:
         finally:
             self._waiting -= 1
 
-    async def _list_at(self, kind: Kind, wanted: Wanted, at_ms: int | None) -> Answer:
+    async def _list_at(
+        self, kind: Kind, wanted: Wanted, at_ms: int | None, worded: Callable[[ApiError], ApiError]
+    ) -> Answer:
         opened = await self._open(kind, at_ms)
         if isinstance(opened, ApiError):
-            return refusal(opened)
+            return refusal(worded(opened))
         assert opened.listing is not None
         after = opened.listing.select(wanted.request, wanted.select)
         if isinstance(after, ApiError):

@@ -79,8 +79,13 @@ class Refusals(NamedTuple):
     """No file that is published shows so much."""
 
 
+def _as_it_is(refusal: ApiError) -> ApiError:
+    return refusal
+
+
 class Answering(NamedTuple):
-    """One venue's calls for market data. ``units``: the header ``X-MBX-TIME-UNIT`` is looked at."""
+    """One venue's calls for market data. ``units``: the header ``X-MBX-TIME-UNIT`` is looked at. ``worded``
+    puts a refusal of a parameter that is ours, such as ``at``, into the venue's form."""
 
     refusals: Refusals
     books: Sequence[BookCall]
@@ -88,6 +93,7 @@ class Answering(NamedTuple):
     ticker: TickerCall | None = None
     lists: Sequence[ListCall] = ()
     units: bool = False
+    worded: Callable[[ApiError], ApiError] = _as_it_is
 
 
 BINANCE_REFUSALS: Final = Refusals(
@@ -151,6 +157,7 @@ _COINBASE: Final = Answering(
         ListCall("/products", coinbase_lists.parse_products, _always(1), coinbase_lists.select),
         ListCall("/products/{symbol}", coinbase_lists.parse_product, _always(1), coinbase_lists.select),
     ],
+    worded=coinbase_lists.worded,
 )
 
 _BITMEX: Final = Answering(
@@ -161,6 +168,7 @@ _BITMEX: Final = Answering(
         ListCall("/api/v1/instrument/active", bitmex_lists.parse_active, _always(1), bitmex_lists.select),
         ListCall("/api/v1/instrument", bitmex_lists.parse_instrument, _always(1), bitmex_lists.select),
     ],
+    worded=bitmex_lists.worded,
 )
 
 

@@ -148,7 +148,7 @@ def parse_instrument(query: bytes) -> InstrumentRequest | ApiError:
     for name, (least, most, default) in _NUMBERS.items():
         text = sent.get(name) or str(default)
         if _NUMBER.fullmatch(text) is None or not least <= int(text) <= most:
-            return _bad(f"'{name}' must be an integer from {least} to {most}.")
+            return _bad_number(name, least, most)
         numbers[name] = int(text)
     if sent.get("reverse", "") not in ("", "true", "false"):
         return _bad("'reverse' must be a boolean.")
@@ -180,8 +180,24 @@ def select(parts: Parts, request: InstrumentRequest) -> bytes | ApiError:
     return parts.only(entries)
 
 
+def worded(refusal: ApiError) -> ApiError:
+    """A refusal of ours in BitMEX's form.
+
+    >>> worded(ApiError(400, -1100, "No.")).body()
+    b'{"error":{"message":"No.","name":"HTTPError"}}'
+    """
+    return BitmexError(refusal.status, refusal.status, refusal.msg)
+
+
 def _bad(text: str) -> ApiError:
     return BitmexError(400, 400, text)
+
+
+def _bad_number(name: str, least: int, most: int) -> ApiError:
+    return _bad(f"'{name}' must be an integer from {least} to {most}.")
+
+
+BAD_COUNT: Final = _bad_number("count", 1, 500)
 
 
 def _having(text: str) -> tuple[tuple[str, bytes], ...]:

@@ -21,7 +21,7 @@ from depthcast.errors import MalformedAnswer
 from depthcast.symbol_list import Layout, Parts
 from depthcast.venues.binance_rest import ApiError
 from depthcast.venues.coinbase_files import COINBASE
-from depthcast.venues.coinbase_rest import NOT_FOUND
+from depthcast.venues.coinbase_rest import NOT_FOUND, CoinbaseError
 from depthcast.venues.shown import Shown, size_of, text_of
 
 LIST_PATH: Final = "/products"
@@ -48,6 +48,15 @@ def parse_time(body: bytes) -> int:
     if isinstance(epoch_s, bool) or not isinstance(epoch_s, int | float) or not 0 < epoch_s < _LATEST_S:
         raise MalformedAnswer(TIME_PATH, "its epoch is no time in seconds")
     return round(epoch_s * 1000)
+
+
+def worded(refusal: ApiError) -> ApiError:
+    """A refusal of ours in Coinbase's form.
+
+    >>> worded(ApiError(400, -1100, "No.")).body()
+    b'{"message":"No."}'
+    """
+    return CoinbaseError(refusal.status, refusal.status, refusal.msg)
 
 
 class ProductsRequest(NamedTuple):

@@ -72,6 +72,10 @@ ASKED: Mapping[str, Mapping[str, int]] = {
         "/products/BTCUSDT/book?level=3": 200,
         "/products/BTCUSDT/book?level=4": 400,
         "/products/NO-USD/book?level=2": 404,
+        "/products": 200,
+        "/products/BTCUSDT": 200,
+        "/products/NO-USD": 404,
+        "/products?at=x": 400,
         "/time": 200,
     },
     "bitmex": {
@@ -81,9 +85,17 @@ ASKED: Mapping[str, Mapping[str, int]] = {
         "/api/v1/orderBook/L2?symbol=BTCUSDT&depth=x": 400,
         "/api/v1/orderBook/L2?symbol=NOUSD&depth=0": 404,
         "/api/v1": 200,
+        "/api/v1/instrument/active": 200,
+        "/api/v1/instrument?symbol=BTCUSDT": 200,
+        "/api/v1/instrument?count=0": 400,
+        "/api/v1/instrument/active?at=x": 400,
     },
 }
 """What is asked of each venue, and with which status it is answered."""
+LISTS = {
+    "coinbaseexchange": b'[{"id":"BTCUSDT","status":"online"}]',
+    "bitmex": b'[{"symbol":"BTCUSDT","state":"Open"}]',
+}
 
 DOCUMENT: dict[str, Any] = document(VENUES)
 OWN = [path for venue in VENUES for path in DESCRIBED[venue](SCHEMES[venue])]
@@ -100,7 +112,7 @@ async def port() -> AsyncIterator[int]:
             key = depth_key("BTCUSDT", limit, scheme)
             metadata = info | {UPDATE_ID_NAME: "7"}
             await store.put_if(key, BODIES[venue], match=None, metadata=metadata, content_type=CONTENT_TYPE)
-        await store.put_if(scheme.exchange_info_key, LISTED, match=None)
+        await store.put_if(scheme.exchange_info_key, LISTS.get(venue, LISTED), match=None)
     async with serving(store, venues=VENUES, symbols_refresh_s=600) as port:
         yield port
 
