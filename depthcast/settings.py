@@ -111,7 +111,7 @@ def parse_address(value: object) -> object:
 Listen = Annotated[Address, BeforeValidator(parse_address)]
 
 
-class _Given(NamedTuple):
+class Given(NamedTuple):
     """A value as found: ``place`` is how the user spells the setting there."""
 
     value: object
@@ -148,6 +148,19 @@ class Settings(BaseModel):
         takes the line about unknown environment variables (default: standard error). Raises
         :class:`~depthcast.errors.SettingsError`.
         """
+        return cls._validated(cls._given(argv, env, program=program, about=about, warn=warn))
+
+    @classmethod
+    def _given(
+        cls,
+        argv: Sequence[str] | None,
+        env: Mapping[str, str] | None,
+        *,
+        program: str | None,
+        about: str,
+        warn: Callable[[str], None] | None,
+    ) -> dict[str, Given]:
+        """What the sources say, not validated."""
         argv = sys.argv[1:] if argv is None else argv
         env = os.environ if env is None else env
         on_line = cls._from_command_line(argv, program or cls.SECTION, about)
@@ -156,10 +169,10 @@ class Settings(BaseModel):
             (warn or _to_stderr)(unknown)
         chosen = on_line.get("config") or in_env.get("config")
         in_file = cls._from_file(str(chosen.value), chosen.place) if chosen else {}
-        return cls._validated(in_file | in_env | on_line)
+        return in_file | in_env | on_line
 
     @classmethod
-    def _from_command_line(cls, argv: Sequence[str], program: str, about: str) -> dict[str, _Given]:
+    def _from_command_line(cls, argv: Sequence[str], program: str, about: str) -> dict[str, Given]:
         parsed, rest = cls._parser(program, about).parse_known_args(argv)
         for word in rest:
             if word.startswith("--"):
@@ -169,14 +182,14 @@ class Settings(BaseModel):
             raise SettingsError(
                 f"unexpected argument {_shown(word)}", hint="options begin with --; see --help"
             )
-        return {name: _Given(value, _option(name)) for name, value in vars(parsed).items()}
+        return {name: Given(value, _option(name)) for name, value in vars(parsed).items()}
 
     @classmethod
-    def _from_environment(cls, env: Mapping[str, str]) -> tuple[dict[str, _Given], str]:
+    def _from_environment(cls, env: Mapping[str, str]) -> tuple[dict[str, Given], str]:
         """The values, and one line about the variables nobody here knows (empty: there are none)."""
         known = {_variable(name): name for name in cls.model_fields}
         given = {
-            name: _Given(env[variable], variable) for variable, name in known.items() if env.get(variable)
+            name: Given(env[variable], variable) for variable, name in known.items() if env.get(variable)
         }
         strange = sorted(name for name in env if name.startswith(ENV_PREFIX) and name not in known)
         if not strange:
@@ -187,7 +200,7 @@ class Settings(BaseModel):
         return given, f"environment variables that are no settings of this program are ignored: {listed}"
 
     @classmethod
-    def _from_file(cls, file: str, place: str) -> dict[str, _Given]:
+    def _from_file(cls, file: str, place: str) -> dict[str, Given]:
         path = _bounded(file)
         try:
             members = tomllib.loads(Path(file).read_text("utf-8"))
@@ -205,11 +218,11 @@ class Settings(BaseModel):
                 if name not in cls.model_fields:
                     hint = _nearest(name, list(cls.model_fields), "see --help, with _ for -")
                     raise SettingsError(f"{path} has an unknown member {where}{_bounded(name)}", hint=hint)
-                given[name] = _Given(value, f"{where}{name} in {path}")
+                given[name] = Given(value, f"{where}{name} in {path}")
         return given
 
     @classmethod
-    def _validated(cls, given: Mapping[str, _Given]) -> Self:
+    def _validated(cls, given: Mapping[str, Given]) -> Self:
         try:
             return cls.model_validate({name: each.value for name, each in given.items()})
         except ValidationError as error:

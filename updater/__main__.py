@@ -1,4 +1,4 @@
-"""``python -m updater``: one replica, from its settings to its exit status.
+"""``python -m updater``: one replica, or one of each of several venues, from settings to exit status.
 
 SIGTERM and Ctrl-C stop it: no further update is taken, and the writes in flight are finished within
 :data:`STOP_WITHIN_S` seconds. A second signal gives them up at once.
@@ -13,6 +13,7 @@ from typing import Final
 
 import uvloop
 
+from depthcast.dispatch import Dispatcher
 from depthcast.errors import BucketMissing, DepthcastError, SettingsError
 from depthcast.exit import complete, run
 from depthcast.garbage import Garbage
@@ -20,9 +21,12 @@ from depthcast.logs import get_logger
 from depthcast.store import Store
 from depthcast.store.probe import probe
 from updater.account import read_key
+from updater.crew import Crew
 from updater.health import Health
+from updater.outage import Outage
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
+from updater.slots import Slots
 from updater.stream_key import read_stream_key
 
 ABOUT: Final = "Keep the order books of many symbols and write their files to object storage."
@@ -37,49 +41,48 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _log = get_logger("updater")
 
 
-async def serve(settings: UpdaterSettings, store: Store) -> None:
+async def serve(settings: UpdaterSettings, store: Store, *others: UpdaterSettings) -> None:
     """Run a replica with its HTTP side until SIGTERM or SIGINT; then close everything, the store too.
 
-    Raises :class:`~depthcast.errors.DepthcastError` for what waiting does not mend.
+    ``others`` are the settings of further venues that the process serves. Raises
+    :class:`~depthcast.errors.DepthcastError` for what waiting does not mend.
     """
+    dispatcher, slots, outage = Dispatcher(), Slots(settings.writes_at_once), Outage()
+    proof = Proof(settings)
+    of_venue = {each.venue: each for each in (settings, *others)}
 
-    async def prove(store: Store) -> None:
-        try:
-            await probe(store)
-        except BucketMissing as missing:
-            if not settings.create_bucket:
-                hint = f"create it, give another --store-url, or say --create-bucket ({missing.hint})"
-                raise BucketMissing(missing.message, hint=hint) from None
-            # boto3 takes half a second to import: only those who create a bucket wait for it.
-            from depthcast.store.bucket import ensure_bucket
+    def make(venue: str) -> Replica:
+        own = of_venue[venue]
+        return Replica(
+            own,
+            store,
+            prove=proof,
+            key=read_key(own.account_key_file, os.environ) if own.account else None,
+            stream_key=read_stream_key(own, os.environ),
+            stop_within_s=STOP_WITHIN_S,
+            **({"dispatcher": dispatcher, "slots": slots, "outage": outage} if others else {}),
+        )
 
-            await asyncio.to_thread(ensure_bucket, settings.store_url)
-            _log.info("bucket was created", store=store.url)
-            await probe(store)
-
-    key = read_key(settings.account_key_file, os.environ) if settings.account else None
-    replica = Replica(
-        settings,
-        store,
-        prove=prove,
-        key=key,
-        stream_key=read_stream_key(settings, os.environ),
-        stop_within_s=STOP_WITHIN_S,
-    )
-    health = Health(
-        settings.listen,
-        status=replica.report.status,
-        ready=lambda: replica.report.ready,
-        registry=replica.metrics.registry,
-    )
+    running: Replica | Crew
+    if others:
+        running = crew = Crew(list(of_venue), make, dispatcher=dispatcher)
+        health = Health(settings.listen, status=crew.status, ready=lambda: crew.ready, registry=crew.registry)
+    else:
+        running = replica = make(settings.venue)
+        health = Health(
+            settings.listen,
+            status=replica.report.status,
+            ready=lambda: replica.report.ready,
+            registry=replica.metrics.registry,
+        )
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
-        loop.add_signal_handler(number, _stop, replica, loop)
+        loop.add_signal_handler(number, _stop, running, loop)
     collecting = asyncio.create_task(Garbage(full_every_s=FULL_COLLECTION_EVERY_S).run())
     try:
         address = await health.start()
         _log.info("replica starts", replica=settings.replica, status=f"http://{address}/status")
-        await replica.run()
+        await running.run()
     finally:
         collecting.cancel()
         await health.close()
@@ -89,17 +92,45 @@ async def serve(settings: UpdaterSettings, store: Store) -> None:
     _log.info("stopped", replica=settings.replica)
 
 
-def _stop(replica: Replica, loop: asyncio.AbstractEventLoop) -> None:
-    replica.stop()
+def _stop(running: Replica | Crew, loop: asyncio.AbstractEventLoop) -> None:
+    running.stop()
     for number in _SIGNALS:
-        loop.add_signal_handler(number, replica.give_up)
+        loop.add_signal_handler(number, running.give_up)
+
+
+class Proof:
+    """Shows once that the store honours conditions, whichever replica asks first."""
+
+    def __init__(self, settings: UpdaterSettings) -> None:
+        self._settings = settings
+        self._proven = False
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, store: Store) -> None:
+        """Raises what is wrong with the store. Makes a bucket that is missing, where that is wanted."""
+        async with self._turn:
+            if self._proven:
+                return
+            try:
+                await probe(store)
+            except BucketMissing as missing:
+                if not self._settings.create_bucket:
+                    hint = f"create it, give another --store-url, or say --create-bucket ({missing.hint})"
+                    raise BucketMissing(missing.message, hint=hint) from None
+                # boto3 takes half a second to import: only those who create a bucket wait for it.
+                from depthcast.store.bucket import ensure_bucket
+
+                await asyncio.to_thread(ensure_bucket, self._settings.store_url)
+                _log.info("bucket was created", store=store.url)
+                await probe(store)
+            self._proven = True
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a replica until it is told to stop; returns the exit status. Raises DepthcastError."""
-    settings = UpdaterSettings.load(argv, program="depthcast updater", about=ABOUT)
+    settings, *others = UpdaterSettings.load_each(argv, program="depthcast updater", about=ABOUT)
     settings.configure_logs()
-    complete(serve(settings, settings.open_store()), loop_factory=uvloop.new_event_loop)
+    complete(serve(settings, settings.open_store(), *others), loop_factory=uvloop.new_event_loop)
     return 0
 
 

@@ -17,7 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from depthcast.errors import SettingsError
 from depthcast.settings import Address
-from updater.status import Status
+from updater.status import CrewStatus, Status
 
 
 class Health:
@@ -27,7 +27,7 @@ class Health:
         self,
         listen: Address,
         *,
-        status: Callable[[], Status],
+        status: Callable[[], Status | CrewStatus],
         ready: Callable[[], bool],
         registry: CollectorRegistry,
     ) -> None:

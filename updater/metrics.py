@@ -431,7 +431,7 @@ class Metrics(keeper.Observer):
         return worst
 
     def read_at_scrape(self, read: Callable[[], Iterator[Metric]]) -> None:
-        """Add gauges whose values ``read`` finds out when they are scraped."""
+        """Add metrics whose values ``read`` finds out when they are scraped."""
         self.registry.register(_AtScrape(read))
 
     def _warn(self, key: object, event: str, **fields: object) -> None:

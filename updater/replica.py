@@ -34,6 +34,7 @@ from depthcast.store import Store
 from depthcast.venues import ExchangeInfo
 from depthcast.venues.binance_signing import ApiKey
 from depthcast.venues.keeping import StreamKey
+from updater import turns
 from updater.asking import Asking, sharing
 from updater.assignment import place
 from updater.beat import Beat
@@ -96,7 +97,10 @@ class Replica:
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         rng: Random | None = None,
         aside: Aside = asyncio.to_thread,
+        # Shared with other replicas of the process
         dispatcher: Dispatcher | None = None,
+        slots: Slots | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -119,8 +123,8 @@ class Replica:
         self._dispatcher = dispatcher or Dispatcher(clock=clock)
 
         self.metrics = Metrics(clock=clock)
-        self._slots = Slots(settings.writes_at_once)
-        self._outage = Outage(clock=clock)
+        self._slots = slots or Slots(settings.writes_at_once)
+        self._outage = outage or Outage(clock=clock)
         scheme = self._venue.scheme
         self._warm = WarmFiles(store, settings.limits[-1], scheme=scheme, on_damaged=self.metrics.damaged)
         self._marks = Marks(store, mine=self._comes_first, scheme=scheme, on_marked=self.metrics.marked)
@@ -230,6 +234,9 @@ class Replica:
             wall_ms=wall_ms,
         )
         self.metrics.read_at_scrape(self.report.gauges)
+        if dispatcher is None:
+            # One that is shared is its owner's to tell of.
+            self.metrics.read_at_scrape(partial(turns.families, self._dispatcher))
 
     def _make_feed(self, take: Callable[[Diff], None], lost: Callable[[Iterable[str]], None]) -> Feed:
         self._feed = Feed(

@@ -2,7 +2,7 @@
 
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from os import getpid
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -13,11 +13,21 @@ from depthcast.errors import BadKey
 from depthcast.files import LIMITS, MAX_LIMIT, Scheme, depth_key
 from depthcast.metadata import kinds
 from depthcast.orders.anomalies import BEARS, WITHIN
-from depthcast.settings import Address, Counts, Listen, LogSettings, Names, StoreSettings, VenueSettings
+from depthcast.settings import (
+    Address,
+    Counts,
+    Given,
+    Listen,
+    LogSettings,
+    Names,
+    StoreSettings,
+    VenueSettings,
+)
 from depthcast.tape.keys import LENGTH_S, valid_length
 from depthcast.venues import Venue
 from depthcast.venues.keeping import Keeping, StreamKey
 from depthcast.venues.registry import VENUES, venue_named
+from updater.by_venue import by_venue
 from updater.cadence import Cadence
 from updater.publisher import CACHE_CONTROL
 
@@ -56,10 +66,12 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
 
     venue: Annotated[str, AfterValidator(_venue)] = Field(
         "binance",
-        description=f"how the exchange speaks, and what the files are called: {', '.join(VENUES)}",
+        description=f"how the exchange speaks, and what the files are called: {', '.join(VENUES)}; several, "
+        "with commas between, are kept by one process",
     )
     symbols: Annotated[Names, AfterValidator(_some)] = Field(
-        ("BTCUSDT", "ETHUSDT"), description="symbols, globs such as *USDT, or all"
+        ("BTCUSDT", "ETHUSDT"),
+        description="symbols, globs such as *USDT, or all; VENUE:SYMBOL is of one of several venues",
     )
     symbols_every_s: float = Field(
         60.0,
@@ -266,6 +278,30 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         except BadKey as error:
             raise ValueError(str(error)) from None
         return self
+
+    @classmethod
+    def load_each(
+        cls,
+        argv: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        *,
+        program: str | None = None,
+        about: str = "",
+        warn: Callable[[str], None] | None = None,
+    ) -> tuple[Self, ...]:
+        """As :meth:`load`, for each venue that ``venue`` names (:mod:`updater.by_venue`)."""
+        given = cls._given(argv, env, program=program, about=about, warn=warn)
+        found: list[Self] = []
+        for values in by_venue({name: each.value for name, each in given.items()}).values():
+            own = {
+                name: Given(value, given[name].place if name in given else name)
+                for name, value in values.items()
+            }
+            if found:
+                # They are one process, and have its name.
+                own["replica"] = Given(found[0].replica, "replica")
+            found.append(cls._validated(own))
+        return tuple(found)
 
     @property
     def scheme(self) -> Scheme:

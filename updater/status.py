@@ -147,3 +147,12 @@ class Status(TypedDict):
     fleet: FleetStatus
     tape: TapeStatus | None
     symbols: list[SymbolStatus]
+
+
+class CrewStatus(TypedDict):
+    """The answer of a process that serves several venues."""
+
+    ready: bool
+    errors: dict[str, str]
+    """Why a venue's replica ended that waits to be begun anew, by venue."""
+    venues: dict[str, Status]
