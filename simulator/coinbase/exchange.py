@@ -155,7 +155,7 @@ class CoinbaseExchange(Floor):
         self.first_sequence = first_sequence
         self.markets: dict[str, Market] = {}
         self.keys: dict[str, tuple[str, str]] = {}
-        """By API key: its passphrase and its secret in base64."""
+        """By API key: its passphrase and its secret in base64. Where there is none, any key is as good."""
         self._rng = Random(f"{seed}/pace")
 
     def add(self, product: Product) -> Market:

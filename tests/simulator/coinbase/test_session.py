@@ -71,6 +71,17 @@ def test_a_subscription_may_be_refused_and_then_nothing_comes(bench: Bench) -> N
     assert [each["type"] for each in told(session)] == ["snapshot", "subscriptions"]
 
 
+def test_an_exchange_without_accounts_takes_any_key_but_wants_one(bench: Bench) -> None:
+    request = {"type": "subscribe", "product_ids": [BTC], "channels": ["full"]}
+    seconds = bench.clock.wall_ms() // 1000
+    key = {"key": "k", "passphrase": "p", "signature": "c2ln", "timestamp": str(seconds)}
+    late = {**key, "timestamp": str(seconds - 60)}
+    for members, answer in (({}, "error"), (late, "error"), (key, "subscriptions")):
+        session = Session(bench.exchange, 1)
+        session.receive(json.dumps({**request, **members}), 0)
+        assert [each["type"] for each in told(session)] == [answer]
+
+
 @pytest.mark.parametrize("channel", ["level2_batch", "full"])
 def test_a_silent_subscription_is_acknowledged(
     bench: Bench, full: Callable[..., Session], channel: str
