@@ -182,14 +182,15 @@ class Travel:
             return absent(missing, extent, self._worded)
         if moment is None:
             return refusal(self._refusals.unavailable)
-        if moment.shown(limit) is None:
+        levels = moment.shown(limit)
+        if levels is None:
             return refusal(self._worded(NOT_HELD))
         stem = _stem(moment, limit)
         headers = _headers(request.at, moment)
         has = _had(stem, asked)
         if has is not None:
             return Answer(304, [(b"etag", has), *headers], b"")
-        body = moment.body(limit) if limit <= ASIDE_LIMIT else await asyncio.to_thread(moment.body, limit)
+        body = moment.body(limit) if levels <= ASIDE_LIMIT else await asyncio.to_thread(moment.body, limit)
         tag = _tag(stem, coding_for(len(body), asked.accept_encoding))
         length: Header = (b"content-length", b"%d" % len(body))
         made = Answer(200, [answers.JSON_TYPE, length, (b"etag", tag), *headers], body)

@@ -210,6 +210,7 @@ class RowBook:
         "_bids",
         "_complete",
         "_doubled_at_ms",
+        "_told",
         "event_time_ms",
         "symbol",
         "touched",
@@ -232,6 +233,8 @@ class RowBook:
         self._complete = True
         # The time at which rows came to share a price.
         self._doubled_at_ms: int | None = None
+        # The keys and prices that the last message was about, of each side.
+        self._told: list[tuple[_Side, float, str]] = []
         self._bids = _Side(buy=True)
         self._asks = _Side(buy=False)
 
@@ -265,6 +268,7 @@ class RowBook:
         book unchanged.
         """
         rows, action = change.rows, change.action
+        self._told.clear()
         if len(rows) > 1 and len({row[:2] for row in rows}) != len(rows):
             raise BadLevel(f"{change.symbol}: an id that is there twice in one message")
         if action is Action.UPDATE:
@@ -303,7 +307,9 @@ class RowBook:
                 key = side.key(price)
             found.append((side, known, key))
         for (side, known, key), (_, _, size, price, time) in zip(found, rows, strict=True):
+            self._told.append((side, known.key, known.price))
             if key != known.key:
+                self._told.append((side, key, price or known.price))
                 away = side.take(known)
                 known.key = key
                 if min(side.put(known), away) <= TOP:
@@ -329,6 +335,7 @@ class RowBook:
                 raise BookSpoiled(symbol, ["a deletion that is older than its row"])
             found.append((side, known))
         for (side, known), row in zip(found, rows, strict=True):
+            self._told.append((side, known.key, known.price))
             if side.take(known) <= TOP:
                 self.touched = True
             if row[4]:
@@ -345,10 +352,24 @@ class RowBook:
                 raise BookSpoiled(symbol, ["an insertion that is older than the deletion of its id"])
             made.append((side, side.made(row)))
         for side, new in made:
+            self._told.append((side, new.key, new.price))
             if side.put(new) <= TOP:
                 self.touched = True
 
     # Reading
+
+    def told_levels(self) -> tuple[list[tuple[str, int, int, str]], list[tuple[str, int, int, str]]]:
+        """What stands now, of each side, at the prices that the last message was about: of a row its price,
+        size, id and time, zeros where there is none. Of rows that share a price, the last one."""
+        found: dict[bool, dict[float, tuple[str, int, int, str]]] = {True: {}, False: {}}
+        for side, key, price in self._told:
+            at = bisect_left(side.keys, key)
+            if at < len(side.keys) and side.keys[at] == key:
+                row = side.order[at]
+                found[side.buy][key] = (row.price, row.size, row.id, row.time)
+            else:
+                found[side.buy][key] = (price, 0, 0, "")
+        return list(found[True].values()), list(found[False].values())
 
     @property
     def certainty(self) -> Certainty:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from depthcast.book import Certainty
 from depthcast.errors import NotOnTape
 from depthcast.files import Version
-from depthcast.tape.columns import Columns, PieceRows
+from depthcast.tape.columns import SHORTEST, Columns, PieceRows
 from depthcast.tape.segment import Hole
 from depthcast.venues.taping import PAIR, Taping, Told, taping_of
 
@@ -67,8 +67,9 @@ class Moment:
         levels = self.shown(limit)
         if levels is None:
             raise ValueError(f"what limit {limit} shows is not on the tape")
-        bids, asks = self._rendered(self._bids[:levels]), self._rendered(self._asks[:levels])
         told = Told(self.version.update_id, self.event_time_ms, self.transaction_time_ms, self.time)
+        asked = self._asks[:levels][::-1] if self._taping.worst_ask_first else self._asks[:levels]
+        bids, asks = self._rendered(self._bids[:levels], told), self._rendered(asked, told, ask=True)
         return self._taping.body(told, bids, asks).encode()
 
     def shown(self, limit: int) -> int | None:
@@ -83,10 +84,12 @@ class Moment:
         )
         return bids, asks
 
-    def _rendered(self, rows: _Rows) -> str:
+    def _rendered(self, rows: _Rows, told: Told, *, ask: bool = False) -> str:
         held = self._columns
-        level = self._taping.level
-        if held.price_texts or held.amount_texts or level != PAIR:
+        level, whole_rows = self._taping.level, self._taping.rows
+        if whole_rows is not None:
+            return whole_rows(held.symbol, ask, told, self._strings(rows))
+        if held.price_texts or held.amount_texts or level != PAIR or SHORTEST in _decimals(held):
             return ",".join(level.format(*strings) for strings in self._strings(rows))
         level = f'["%.{held.price_decimals}f","%.{held.amount_decimals}f"]'
         # One formatting of all levels costs half as much as one each.
@@ -341,6 +344,10 @@ def _sort_keys(columns: Columns, start: int, stop: int) -> NDArray[np.float64]:
     exact = [Decimal(text) for text in columns.prices(range(start, stop))]
     ranks = {price: rank for rank, price in enumerate(sorted(set(exact)))}
     return np.array([ranks[price] for price in exact], np.float64)
+
+
+def _decimals(columns: Columns) -> tuple[int, int]:
+    return columns.price_decimals, columns.amount_decimals
 
 
 def _needs_exact(price: str) -> bool:

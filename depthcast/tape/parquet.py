@@ -17,6 +17,8 @@ microseconds; others stand behind them:
 ``price_text``, ``amount_text``        the exact string, only in rows where the float does not tell it
 ``transaction_timestamp``              when the diff's last change was made, of venues that tell (futures)
 ``orders``                             how many orders the level has, of venues that tell (Coinbase)
+``row_id``, ``row_time``               the id of the level's row, and when it was changed last, in ms since
+                                       1970, 0 where that is not told (BitMEX)
 ``time_text``                          the time as the venue spells it, where it shows one (Coinbase) and
                                        ``timestamp`` does not tell the spelling; else null
 =====================================  ==================================================================
@@ -73,6 +75,7 @@ _LEVEL: Final = 6
 
 _PREFIX: Final = "depthcast."
 _PLAIN = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
+_NUMBER = re.compile(rf"(?:{_PLAIN.pattern})(?:[eE][+-]?[0-9]{{1,3}})?")
 _SIDES: Final = pa.array(["bid", "ask"])
 _NAME: Final = pa.dictionary(pa.int8(), pa.string())
 
@@ -140,8 +143,8 @@ def encode(segment: Segment) -> bytes:
     schema = schema_of(taping)
     rows = _Rows(taping)
     pieces = [rows.add(number, piece) for number, piece in enumerate(segment.pieces)]
-    price, price_texts, price_decimals = _numbers(rows.prices)
-    amount, amount_texts, amount_decimals = _numbers(rows.amounts, short=taping.spelled_times)
+    price, price_texts, price_decimals = _numbers(rows.prices, short=taping.short_prices)
+    amount, amount_texts, amount_decimals = _numbers(rows.amounts, short=taping.short_amounts)
     count = len(price)
     # Each diff's own values, as often as it has levels.
     each = np.array(rows.events, np.int64).reshape(-1, 9)
@@ -336,7 +339,7 @@ def _untold(texts: list[str], floats: list[float]) -> Any:
     """The strings that are not the shortest of their floats, else null."""
     found: list[str | None] = []
     for text, number in zip(texts, floats, strict=True):
-        if _PLAIN.fullmatch(text) is None or not isfinite(number):
+        if _NUMBER.fullmatch(text) is None or not isfinite(number):
             raise BadLevel(text)
         found.append(None if shortest(number) == text else text)
     return pa.array(found, pa.string())
@@ -451,7 +454,7 @@ def columns(body: bytes, key: str = "?") -> Columns:
             ask=pc.equal(table["side"], "ask").to_numpy(),
             price=table["price"].to_numpy(),
             amount=table["amount"].to_numpy(),
-            price_decimals=_few(told["price_decimals"]),
+            price_decimals=_few(told["price_decimals"], or_shortest=True),
             amount_decimals=_few(told["amount_decimals"], or_shortest=True),
             price_texts=texts[0],
             amount_texts=texts[1],

@@ -240,7 +240,9 @@ class Segment:
                 assert diff.after <= at < diff.last, f"{diff.first}…{diff.last} does not follow on {at}"
                 at = diff.last
             for side in (piece.keyframe.bids, piece.keyframe.asks):
-                assert all(len(level) == 2 + more for level in side), "a level is of other members"
+                assert all(len(level) == 2 + more for level in side), (
+                    "a level is a price and an amount, and the members of its venue"
+                )
         for left, right in pairwise(self.pieces):
             in_order = (left.epoch, left.last_id) < (right.epoch, right.first_id)
             assert in_order, "pieces overlap, or are out of order"

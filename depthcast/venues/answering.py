@@ -162,7 +162,7 @@ _COINBASE: Final = Answering(
 
 _BITMEX: Final = Answering(
     Refusals(bitmex_rest.NOT_FOUND, bitmex_rest.NOT_FOUND, bitmex_rest.UNAVAILABLE, bitmex_rest.UNAVAILABLE),
-    [BookCall(f"/{BITMEX.root}L2", bitmex_rest.parse_depth, _always(1))],
+    [BookCall(f"/{BITMEX.root}L2", bitmex_rest.parse_depth, _always(1), at_times=True)],
     [PlainCall("/api/v1", bitmex_rest.refuse_nothing, _always(1), bitmex_rest.about_body)],
     lists=[
         ListCall("/api/v1/instrument/active", bitmex_lists.parse_active, _always(1), bitmex_lists.select),

@@ -11,7 +11,7 @@ it.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -19,8 +19,11 @@ from typing import Any, Final, NamedTuple
 from depthcast.book import Book
 from depthcast.events import Level
 from depthcast.orders.book import OrderBook
+from depthcast.orders.messages import time_ms
+from depthcast.rows.book import iso
 from depthcast.scheme import ALL
 from depthcast.venues.binance_files import BINANCE, BINANCE_US, BINANCE_USDM
+from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.coinbase_files import BEST, COINBASE, PRICES
 
 PAIR: Final = '["{0}","{1}"]'
@@ -55,6 +58,41 @@ def _coinbase_body(told: Told, bids: str, asks: str) -> str:
     return f'{{"bids":[{bids}],"asks":[{asks}],{end}}}'
 
 
+def _bitmex_body(_told: Told, bids: str, asks: str) -> str:
+    """As :meth:`depthcast.rows.book.RowBook.bodies`."""
+    return f"[{','.join(filter(None, (asks, bids)))}]"
+
+
+def _bitmex_rows(symbol: str, ask: bool, told: Told, levels: Iterable[Sequence[str]]) -> str:
+    name, side, time = (
+        json.dumps(symbol, ensure_ascii=False),
+        "Sell" if ask else "Buy",
+        iso(told.event_time_ms),
+    )
+    rows = []
+    for price, size, row_id, changed_ms in levels:
+        numbers = f'"id":{row_id},"side":"{side}","size":{size},"price":{price},"timestamp":"{time}"'
+        changed = f',"transactTime":"{iso(int(changed_ms))}"' if changed_ms != "0" else ""
+        rows.append(f'{{"symbol":{name},{numbers}{changed}}}')
+    return ",".join(rows)
+
+
+def _whole_table(book: Any) -> bytes:
+    bids: list[list[str]] = []
+    asks: list[list[str]] = []
+    for row_id, buy, size, price, time in book.rows():
+        (bids if buy else asks).append([price, str(size), str(row_id), str(time_ms(time))])
+    return json.dumps({"bids": bids, "asks": asks[::-1]}).encode()
+
+
+def _told_rows(book: Any, _message: Any) -> Sides:
+    bids, asks = (
+        [[price, str(size), str(row_id), str(time_ms(time))] for price, size, row_id, time in side]
+        for side in book.told_levels()
+    )
+    return bids, asks
+
+
 def _certain_body(book: Any) -> bytes:
     certain = book.certainty
     body: bytes = book.body(max(certain.bids, certain.asks, 1))
@@ -81,25 +119,33 @@ class Taping:
 
     What is held: ``members`` are what a level has behind its price and amount, whole numbers each;
     ``transaction_times``: a book tells when its last change was made; ``spelled_times``: it tells a time in
-    the venue's own spelling, and spells amounts as short as can be.
+    the venue's own spelling. ``short_prices``, ``short_amounts``: they are spelled as short as can be.
 
     How it is recorded: ``frame`` gives a body with all levels of a book, ``changes`` the levels that a
     message changed, of the book that has it, ``book_of`` makes a book of a snapshot. ``by_price``: messages
-    tell the levels themselves, so that no book is needed for it.
+    tell the levels themselves, so that no book is needed for it. ``numbered_by_book``: the venue numbers
+    nothing, so that the ids of a change are those of the book before and after it.
 
     How it is read: ``level`` is a level of a body, as :meth:`str.format` fills it: 0 the price, 1 the amount,
-    then the members. ``body`` is made of what a book tells and of the levels of each side, joined by commas.
+    then the members; ``rows`` writes those of a side at once where more is in them. ``body`` is made of what
+    a book tells and of the levels of each side, joined by commas, asks from the worst where
+    ``worst_ask_first``.
     ``shown`` is how many levels a side a limit shows; ``None``: what it shows is not on the tape.
     """
 
     members: tuple[str, ...] = ()
     transaction_times: bool = False
     spelled_times: bool = False
+    short_prices: bool = False
+    short_amounts: bool = False
     frame: Callable[[Any], bytes] = _certain_body
     changes: Callable[[Any, Any], Sides] = _own_levels
     book_of: Callable[[Any], Any] = Book.of
     by_price: bool = True
+    numbered_by_book: bool = False
     level: str = PAIR
+    rows: Callable[[str, bool, Told, Iterable[Sequence[str]]], str] | None = None
+    worst_ask_first: bool = False
     body: Callable[[Told, str, str], str] = _binance_body
     shown: Callable[[int], int | None] = lambda limit: limit
 
@@ -118,6 +164,7 @@ TAPINGS: Final[Mapping[str, Taping]] = {
     COINBASE.venue: Taping(
         members=("orders",),
         spelled_times=True,
+        short_amounts=True,
         frame=_all_prices,
         changes=_touched_levels,
         book_of=OrderBook.of,
@@ -125,6 +172,19 @@ TAPINGS: Final[Mapping[str, Taping]] = {
         level='["{0}","{1}",{2}]',
         body=_coinbase_body,
         shown=lambda limit: {BEST: 1, PRICES: ALL}.get(limit),
+    ),
+    BITMEX.venue: Taping(
+        members=("row_id", "row_time"),
+        short_prices=True,
+        short_amounts=True,
+        frame=_whole_table,
+        changes=_told_rows,
+        by_price=False,
+        numbered_by_book=True,
+        rows=_bitmex_rows,
+        worst_ask_first=True,
+        body=_bitmex_body,
+        shown=BITMEX.depth,
     ),
 }
 """By the venue's name."""

@@ -9,13 +9,19 @@ import pytest
 
 from depthcast.orders import OrderSnapshot, Tolerance
 from depthcast.orders.book import books_of
+from depthcast.rows import RowBook
 from depthcast.tape.asked import Asked
 from depthcast.tape.reading import Tape
+from depthcast.unsequenced import BITS_OF_MS, stream_syncs
+from depthcast.venues.bitmex import BitMEX
 from depthcast.venues.coinbase import Coinbase
+from simulator.bitmex.exchange import BitmexExchange
+from simulator.bitmex.instruments import instrument_of
 from simulator.coinbase.exchange import CoinbaseExchange
 from simulator.coinbase.products import products
 from simulator.coinbase.traders import Habits
 from simulator.exchange import Exchange as Market
+from simulator.market import Profile
 from tests import virtual
 from tests.depthcast.tape import futures
 from tests.system.test_tape import NAMES, segments_in
@@ -187,4 +193,110 @@ async def compared_orders(store: CountingStore, exchange: Messages, told: list[i
         for level in (1, 2):
             assert moment.body(level) == exchange.market.journal.body(sequence, level), sequence
         assert moment.shown(3) is None
+    await tape.close()
+
+
+class Tables:
+    """A simulated BitMEX market that has been: its messages at their times. A new connection is told the
+    whole table, and then what follows on it."""
+
+    def __init__(self, seconds: int) -> None:
+        self.symbol, self.venue = "XBTUSD", "bitmex"
+        self.fleet: dict[str, Replica] = {}
+        self.said: list[tuple[int, Any, Any]] = []
+        """The time, the change, and the whole table after it."""
+        self._wall_ms = self._begins_ms = 1_800_000_000_000
+        exchange = BitmexExchange(wall_ms=lambda: self._wall_ms, seed=4)
+        self.market = exchange.add(
+            instrument_of(self.symbol), Profile(bids=60, asks=60, changes=10, quiet=0.1)
+        )
+        self._parse = BitMEX().parse_frame
+        self._first = self._table()
+        self.market.listeners[self] = None
+        for _ in range(seconds * 5):
+            self._wall_ms += 200
+            exchange.tick()
+        self.begins: dict[str, bool] = {}
+
+    def _table(self) -> Any:
+        rows = self.market.writer.whole(self.market.book.rows(), self.market.time_ms)
+        return self._parse(f'{{"table":"orderBookL2","action":"partial","data":{rows}}}')
+
+    def on_rows(self, market: Any, action: str, rows: Any) -> None:
+        data = market.writer.rows(rows, action)
+        change = self._parse(f'{{"table":"orderBookL2","action":"{action}","data":{data}}}')
+        self.said.append((self._wall_ms, change, self._table()))
+
+    def on_batch(self, market: Any, trades: Any) -> None: ...
+    def on_state(self, market: Any) -> None: ...
+    def on_tick(self, market: Any, now_ms: int) -> None: ...
+
+    @property
+    def now_ms(self) -> int:
+        return self._begins_ms + round((virtual.clock() - 1002) * 1000)
+
+    def snapshot(self, limit: int) -> Any:
+        raise AssertionError("no snapshot can be joined to the stream")
+
+    async def play(self) -> None:
+        table = self._first
+        for number, (at_ms, change, after) in enumerate(self.said):
+            await asyncio.sleep(max(at_ms - self.now_ms, 0) / 1000)
+            for name, replica in list(self.fleet.items()):
+                if number in replica.misses:
+                    # A connection that is lost: what it would have told is missing, and another one begins.
+                    replica.keeper.lost([self.symbol])
+                    self.begins[name] = False
+                    continue
+                if not self.begins.get(name):
+                    self.begins[name] = True
+                    replica.hear(-1, table)
+                replica.hear(-1, change)
+            table = after
+
+
+async def recorded_rows(exchange: Tables) -> CountingStore:
+    store, every = CountingStore(), len(exchange.said) // 12
+    keeping = {
+        "refill_below": 0,
+        "snapshot_limit": 0,
+        "book_of": lambda _: RowBook.of,
+        "sync_of": stream_syncs(BITS_OF_MS),
+    }
+    for place, name in enumerate(NAMES):
+        misses = {at * every + step for at in range(1 + place, 12, 3) for step in range(4)}
+        await Replica(
+            name, exchange, store, misses=misses, keeping=keeping, length_s=futures.LENGTH_S
+        ).start()
+    await exchange.play()
+    for replica in list(exchange.fleet.values()):
+        await replica.stop()
+    return store
+
+
+def test_rows_that_three_replicas_recorded_are_the_exchange_s_own_at_any_moment() -> None:
+    exchange = Tables(30)
+    store = virtual.run(recorded_rows(exchange))
+    written = list(segments_in(store).values())
+    for segment in written:
+        segment.check()
+    assert all(segment.whole for segment in written[1:-1])
+    told = [diff.last for segment in written for diff in segment.diffs]
+    assert told == sorted(set(told))
+    # But for those of the beginning, whose number nobody could know, each message is there once.
+    assert len(exchange.said) - 60 <= len(told) <= len(exchange.said)
+    virtual.run(compared_rows(store, exchange, told))
+
+
+async def compared_rows(store: CountingStore, exchange: Tables, told: list[int]) -> None:
+    tape, rng = Tape(store, exchange.venue, aside=at_once, clock=virtual.clock), Random(9)
+    market = exchange.market
+    for _ in range(MOMENTS):
+        update_id = rng.choice(told)
+        moment = await tape.at(exchange.symbol, Asked(update_id=update_id))
+        time_ms, count = divmod(update_id, 1 << BITS_OF_MS)
+        assert (moment.version.update_id, moment.event_time_ms) == (update_id, time_ms)
+        step = list(market.history.steps_of(time_ms))[count - 1]
+        for depth in (10, 25, 0):
+            assert moment.body(depth) == market.body(step, depth), update_id
     await tape.close()

@@ -87,16 +87,21 @@ def _texts(levels: list[list[Any]]) -> list[list[Any]]:
     return [[*map(str, level)] for level in levels]
 
 
-def pack_diff(diff: Any, local_time_us: int, taping: Taping = PLAIN, book: Any = None) -> PackedDiff:
+def pack_diff(
+    diff: Any, local_time_us: int, taping: Taping = PLAIN, book: Any = None, upon_id: int = 0
+) -> PackedDiff:
     """A diff of the stream, or a message that is one; ``book`` has it, where the taping asks a book which
-    levels it changed. O(levels)."""
+    levels it changed, and was at ``upon_id`` before. O(levels)."""
     bids, asks = taping.changes(book, diff)
+    levels = orjson.dumps((bids, asks)) if bids or asks else b""
+    if taping.numbered_by_book:
+        return PackedDiff(upon_id + 1, book.update_id, book.event_time_ms, local_time_us, levels, upon_id)
     return PackedDiff(
         diff.first,
         diff.last,
         diff.event_time_ms,
         local_time_us,
-        orjson.dumps((bids, asks)) if bids or asks else b"",
+        levels,
         diff.previous if taping.by_price else CONSECUTIVE,
         diff.transaction_time_ms if taping.transaction_times else 0,
         diff.time if taping.spelled_times else "",

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from depthcast.backoff import Backoff
 from depthcast.errors import BadFile, BookError, DepthcastError
-from depthcast.events import Diff, Snapshot
+from depthcast.events import Diff, LevelSnapshot, Snapshot, TopLevels
 from depthcast.keeper import LiveBook
 from depthcast.logs import get_logger
 from depthcast.orders.messages import AnyDiff, AnySnapshot
@@ -42,6 +42,9 @@ WRITES_AT_ONCE: Final = 4
 TICK_S: Final = 1.0
 MAX_AHEAD_MS: Final = 3_600_000
 """A diff that claims to be of a time so much later than now is not recorded: it would end all intervals."""
+
+NO_DIFFS: Final = (LevelSnapshot, TopLevels)
+"""What a stream tells of a book that is no change of it."""
 
 MOST_NOTED: Final = 2000
 """Diffs of which it is noted when they came while their book was built: more than a keeper buffers."""
@@ -183,7 +186,7 @@ class Recorder:
     def coming(self, live: LiveBook, diff: Diff) -> None:
         """A diff is about to be taken."""
         reel = self._reel(live.symbol)
-        if reel is None or not live.live:
+        if reel is None or not live.live or type(diff) in NO_DIFFS:
             return
         if live.symbol in self._begun:
             self._settle(live, reel)
@@ -191,13 +194,14 @@ class Recorder:
         assert book is not None
         self._frame = None
         self._upon_id = book.update_id
-        if diff.last > book.update_id and not reel.expects(book.update_id, live.epoch, diff.event_time_ms):
+        comes = self._taping.numbered_by_book or diff.last > book.update_id
+        if comes and not reel.expects(book.update_id, live.epoch, diff.event_time_ms):
             self._frame = pack_book(book, self._now_us(), self._taping)
 
     def took(self, live: LiveBook, diff: Diff, verdict: Verdict) -> None:
         """It was taken."""
         reel = self._reel(live.symbol)
-        if reel is None:
+        if reel is None or type(diff) in NO_DIFFS:
             return
         now_us = self._now_us()
         if diff.event_time_ms * 1000 > now_us + MAX_AHEAD_MS * 1000:
@@ -212,7 +216,7 @@ class Recorder:
                 del noted[next(iter(noted))]
             return
         self._observer.taped()
-        packed = pack_diff(diff, now_us, self._taping, live.sync.book)
+        packed = pack_diff(diff, now_us, self._taping, live.sync.book, self._upon_id)
         self._keep(reel.add(packed, self._upon_id, live.epoch, self._framed))
 
     def began(self, symbol: str, snapshot: Snapshot, buffered: Sequence[Diff]) -> None:
@@ -337,6 +341,8 @@ class Recorder:
         if taping.by_price:
             return [(diff, pack_diff(diff, noted.get(diff.last, now_us), taping)) for diff in buffered]
         packed: list[tuple[AnyDiff, PackedDiff]] = []
+        if not buffered:
+            return packed
         with suppress(BookError):
             book = taping.book_of(snapshot)
             for diff in buffered:
