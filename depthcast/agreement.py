@@ -32,10 +32,9 @@ class Agreement:
     >>> agreement = Agreement()
     >>> agreement.book_shows(1000, [(2.0, 5)], [(2.1, 3)])
     >>> agreement.hear(TopLevels("X", 1000, [(2.0, 5)], [(2.1, 3)], 10))
-    >>> agreement.disagreement
-    >>> agreement.hear(TopLevels("X", 1040, [(2.0, 4)], [(2.1, 3)], 10))
-    >>> agreement.disagreement
-    1
+    True
+    >>> agreement.hear(TopLevels("X", 1040, [(2.0, 4)], [(2.1, 3)], 10)), agreement.disagreement
+    (False, 2)
     """
 
     __slots__ = ("_awaited", "_states", "agreed", "depth", "disagreement", "heard")
@@ -67,16 +66,17 @@ class Agreement:
         if awaited is not None and _equal(awaited, bids, asks):
             self._agree()
 
-    def hear(self, view: TopLevels) -> None:
-        """A view came."""
+    def hear(self, view: TopLevels) -> bool:
+        """A view came; whether the book agrees with it so far."""
         self.depth = view.depth
         self.heard += 1
         if self._shown(view):
             self._agree()
-            return
+            return True
         self._awaited = view
         if self.disagreement is None:
             self.disagreement = self.heard
+        return False
 
     def _shown(self, view: TopLevels) -> bool:
         """Whether the book looks so, or looked so around the time of the view."""

@@ -128,6 +128,10 @@ class Verdict(Enum):
     SYNCED = "synced"
     TOO_OLD = "too old"
     UNPROVEN = "unproven"
+    AGREES = "agrees"
+    """A second stream shows what the book shows (:mod:`depthcast.unsequenced` alone)."""
+    DISAGREES = "disagrees"
+    """It does not, or not yet."""
 
     @property
     def broken(self) -> bool:

@@ -2,18 +2,19 @@
 
 BitMEX's tables and Coinbase's ``level2_batch`` are such streams. There is nothing to join, and no gap to see:
 
-=======  ===========  =====================================  ================================================
+=======  ===========  =====================================  =================================================
 state    input        condition                              verdict, and what follows
-=======  ===========  =====================================  ================================================
+=======  ===========  =====================================  =================================================
 WAITING  whole book   it is one                              BUFFERED; a pending book begins with it
 WAITING  change       there is no pending book               STRAGGLER: it belongs to what was before
 WAITING  change       it fits the pending book               BUFFERED; it is applied to that one
 LIVE     change       it fits                                APPLIED
 LIVE     whole book   it is the book there is                STRAGGLER
 LIVE     whole book   another one                            GAP; now WAITING, for one that was asked for
+LIVE     change       is earlier by :data:`SET_BACK_MS`      REBASED; now WAITING
 any      either       it contradicts the book, or is none    BAD; now WAITING
-any      view         of a second stream                     STRAGGLER; see :mod:`depthcast.agreement`
-=======  ===========  =====================================  ================================================
+any      view         of a second stream                     AGREES or DISAGREES (:mod:`depthcast.agreement`)
+=======  ===========  =====================================  =================================================
 
 What breaks a book: a change of what is not there, sides that cross, a lost connection
 (:meth:`StreamSync.lost`) and a disagreement with a second stream that lasts. Each of them needs a new
@@ -38,6 +39,9 @@ which no change has; whoever waits says when it has been quiet for long enough (
 :meth:`StreamSync.begin`). A book that begins with what the last good one holds goes on under its id: a lost
 connection of a quiet symbol leaves no trace.
 
+A time that goes back by :data:`SET_BACK_MS` is a clock that was set back: ids go down with it, so the book
+begins anew, and whoever publishes it claims an epoch.
+
 Rejected: the count of messages, since a connection that is read slowly may get several at once; a time of
 which the end is waited for, since a change would be published only when the next one comes; the receive time,
 which no two replicas share.
@@ -60,6 +64,10 @@ BITS_OF_MS: Final = 20
 
 BITS_OF_US: Final = 10
 """Microseconds take 51: a thousand changes."""
+
+
+SET_BACK_MS: Final = 5000
+"""A change that is older than the one before by more than this shows that the venue's clock was set back."""
 
 
 def stream_syncs(bits: int) -> Callable[..., "StreamSync"]:
@@ -131,6 +139,9 @@ class StreamSync(Sync):
         if kind is LevelSnapshot:
             return self._whole(event.snapshot)
         if self.state is State.LIVE:
+            if event.event_time_ms < self._time_ms - SET_BACK_MS:
+                self._wait([])
+                return Verdict.REBASED
             verdict = self._apply(self._numbered(event))
             if verdict is Verdict.APPLIED:
                 self._show()
@@ -155,6 +166,8 @@ class StreamSync(Sync):
             self._wait([])
             return Verdict.BAD
         known = self._same_as(fresh)
+        if known and self.book is not None and fresh.event_time_ms < self.book.event_time_ms:
+            known = False
         if self.state is State.LIVE:
             if known:
                 return Verdict.STRAGGLER
@@ -207,9 +220,9 @@ class StreamSync(Sync):
         agreement.depth = view.depth
         if began:
             self._show(always=True)
-        if self.pending is not None or self.state is State.LIVE:
-            agreement.hear(view)
-        return Verdict.STRAGGLER
+        if self.pending is None and self.state is State.WAITING:
+            return Verdict.STRAGGLER
+        return Verdict.AGREES if agreement.hear(view) else Verdict.DISAGREES
 
     def _show(self, *, always: bool = False) -> None:
         """Tell the comparison what the book looks like now, where there is a second stream."""

@@ -220,7 +220,7 @@ class Metrics(keeper.Observer):
         for result in ("recorded", "refused", "unsettled"):
             for kind in ("exchangeInfo", "systemStatus", "tradingStatus", "account", "commission"):
                 self._documents.labels(kind, result)
-        for source in ("file", "rest"):
+        for source in ("file", "rest", "stream"):
             self._snapshots.labels(source)
         for result in ("matching", "different", "ghost", "missing"):
             self._audit_levels.labels(result)

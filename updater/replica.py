@@ -153,6 +153,7 @@ class Replica:
             buffer=settings.keeping.buffer,
             book_of=lambda symbol: settings.keeping.book_of(self._tolerance(symbol)),
             sync_of=settings.keeping.sync_of,
+            disagree_for_s=settings.disagree_for_s,
             snapshot_limit=settings.snapshot_limit,
             refill_below=settings.refill_below,
             refill_urgent_below=settings.refill_urgent_below,

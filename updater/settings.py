@@ -126,6 +126,12 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     bears_within: int = Field(
         WITHIN, ge=1, description="messages after which what a book by order bore is forgiven"
     )
+    disagree_for_s: float = Field(
+        5.0,
+        gt=0,
+        description="how long a book may differ from a second stream of its best levels, which BitMEX has, "
+        "before it is built anew",
+    )
     streams_per_connection: int = Field(200, ge=1, le=1024, description="symbols on one websocket connection")
 
     # The exchange

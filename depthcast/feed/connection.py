@@ -68,6 +68,7 @@ class Connection:
             self._probe_after_s = min(limits.probe_after_s, limits.idle_timeout_s / 3)
         self._asked_at = now
         self._shutdown = False
+        self._unread: VenueUnavailable | None = None
         self._retire_at = now + limits.max_age_s * rng.uniform(1 - limits.age_jitter, 1)
         self._pace = Pace(1, limits.control_interval_s)
         self._symbol_of = venue.symbol_of if isinstance(venue, NamesSymbols) else None
@@ -143,6 +144,8 @@ class Connection:
                     continue
             event = parse(frame)
             if event is None:
+                if self._unread is not None:
+                    raise self._unread
                 if self._malformed_in_a_row >= self._limits.malformed_in_a_row:
                     raise self._too_malformed()
                 continue
@@ -170,9 +173,22 @@ class Connection:
             self.malformed += 1
             self._malformed_in_a_row += 1
             self._outlet.error(error.symbol, error)
+            if not self._venue.numbered:
+                self._lacks_a_frame(error.symbol)
             return None
         self._malformed_in_a_row = 0
         return event
+
+    def _lacks_a_frame(self, symbol: str | None) -> None:
+        """Nothing else would show that it is missing: its symbol's stream is begun anew, or all of them are
+        where nobody knows whose it was."""
+        if symbol is not None and symbol in self.subscriptions.streams:
+            self.subscriptions.renew(symbol)
+            self._outlet.connection_lost([symbol])
+        else:
+            self._unread = VenueUnavailable(
+                "a frame was not read, and nothing numbers frames", hint="the websocket is opened again"
+            )
 
     def _too_malformed(self) -> VenueUnavailable:
         return VenueUnavailable(
@@ -246,6 +262,8 @@ class Connection:
             return VenueError(f"the reader failed: {error!r}", hint="this is a bug; please report it")
         if self._malformed_in_a_row >= self._limits.malformed_in_a_row:
             return self._too_malformed()
+        if self._unread is not None:
+            return self._unread
         if self.subscriptions.overdue(now):
             return VenueUnavailable(
                 f"no answer to a subscription within {self._limits.ack_timeout_s:g} s",

@@ -63,7 +63,7 @@ _TIME: Final = b"0000-00-00T00:00:00.000Z"
 class _Row:
     """A row as it stands."""
 
-    __slots__ = ("id", "key", "price", "size", "text", "time")
+    __slots__ = ("id", "key", "newest", "price", "size", "text", "time")
 
     def __init__(self, row_id: int, key: float, price: str, size: int, time: str) -> None:
         self.id = row_id
@@ -71,6 +71,8 @@ class _Row:
         self.price = price
         self.size = size
         self.time = time
+        # What is older than this was told too late.
+        self.newest = time
         # What files show of it, until it changes.
         self.text: bytes | None = None
 
@@ -254,6 +256,12 @@ class RowBook:
             for row in rows:
                 _check_row(row)
                 made.append(side.made(row))
+            if snapshot.event_time_ms:
+                # Where the venue's clock was set back, rows from before tell nothing of what is too late.
+                now = iso(snapshot.event_time_ms)
+                for each in made:
+                    if each.time > now:
+                        each.newest = ""
             side.load(made)
             if len(side.by_id) != len(rows):
                 raise BadLevel(f"{snapshot.symbol}: an id that is there twice")
@@ -298,7 +306,7 @@ class RowBook:
             known = side.by_id.get(row_id)
             if known is None:
                 raise BookSpoiled(symbol, ["an update of an unknown id"])
-            if row[4] and row[4] < known.time:
+            if row[4] and row[4] < known.newest:
                 raise BookSpoiled(symbol, ["an update that is older than its row"])
             if size is not None:
                 _check_size(row, size)
@@ -321,7 +329,7 @@ class RowBook:
             if price is not None:
                 known.price = price
             if time:
-                known.time = time
+                known.time = known.newest = time
             known.text = None
 
     def _delete(self, symbol: str, rows: Sequence[Row]) -> None:
@@ -331,7 +339,7 @@ class RowBook:
             known = side.by_id.get(row[0])
             if known is None:
                 raise BookSpoiled(symbol, ["a deletion of an unknown id"])
-            if row[4] and row[4] < known.time:
+            if row[4] and row[4] < known.newest:
                 raise BookSpoiled(symbol, ["a deletion that is older than its row"])
             found.append((side, known))
         for (side, known), row in zip(found, rows, strict=True):

@@ -129,6 +129,11 @@ class Venue(Protocol):
         ...
 
     @property
+    def numbered(self) -> bool:
+        """Whether numbers in a stream show that something of it is missing."""
+        ...
+
+    @property
     def connects_per_hour(self) -> int:
         """How many connections an address may open in an hour; some of them are other replicas'."""
         ...

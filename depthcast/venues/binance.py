@@ -115,6 +115,11 @@ class Binance:
         return f"{self.ws_url}/stream"
 
     @property
+    def numbered(self) -> bool:
+        """Update ids do."""
+        return True
+
+    @property
     def connects_per_hour(self) -> int:
         """*"300 connections per attempt every 5 minutes per IP"*, of which others have their share."""
         return 720

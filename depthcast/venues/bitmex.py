@@ -32,9 +32,10 @@ from depthcast.errors import (
 )
 from depthcast.events import LevelSnapshot, TopLevels
 from depthcast.orders.messages import time_ms
+from depthcast.rows.book import RowBook
 from depthcast.rows.messages import Action, Row, RowsChanged, RowSnapshot
 from depthcast.scheme import Scheme
-from depthcast.unsequenced import BITS_OF_MS
+from depthcast.unsequenced import BITS_OF_MS, stream_syncs
 from depthcast.venues import (
     OLDEST,
     Ack,
@@ -47,6 +48,7 @@ from depthcast.venues import (
 )
 from depthcast.venues.binance import base_url, text_of
 from depthcast.venues.bitmex_files import BITMEX, WHOLE
+from depthcast.venues.keeping import Keeping
 
 REST_URL: Final = "https://www.bitmex.com"
 WS_URL: Final = "wss://ws.bitmex.com"
@@ -67,6 +69,16 @@ TRADING: Final = "TRADING"
 
 OPEN: Final = "Open"
 """The state of an instrument that is traded."""
+
+BY_ROW: Final = Keeping(
+    book_of=lambda _: RowBook.of,
+    sync_of=stream_syncs(BITS_OF_MS),
+    # The stream begins with the whole book.
+    refills=False,
+    # The last step is that of all rows, too, which are 1.6 MB of XBTUSD.
+    steps_ms=((100, 0), (500, 250), (1000, 1000)),
+)
+"""How its books are kept."""
 
 _loads = orjson.loads
 
@@ -122,6 +134,11 @@ class BitMEX:
     def messages_per_s(self) -> int:
         """Commands are counted by the hour, 720 of them, and each may name many topics."""
         return 1
+
+    @property
+    def numbered(self) -> bool:
+        """Nothing is numbered."""
+        return False
 
     @property
     def connects_per_hour(self) -> int:
@@ -264,6 +281,11 @@ class BitMEX:
         '/api/v1/orderBook/L2?symbol=XBTUSD&depth=0'
         """
         return f"/api/v1/orderBook/L2?symbol={quote(symbol, safe='')}&depth={limit}"
+
+    @property
+    def request_weight_per_minute(self) -> int:
+        """Requests are counted, not weighed."""
+        return REQUESTS_PER_MINUTE
 
     @property
     def ping_weight(self) -> int:

@@ -127,6 +127,11 @@ class Coinbase:
         return 10
 
     @property
+    def numbered(self) -> bool:
+        """Sequences do, where there is a key."""
+        return self.key is not None
+
+    @property
     def connects_per_hour(self) -> int:
         """*"8 connection requests per second per IP"* leave more than a feed needs."""
         return 720

@@ -8,13 +8,14 @@ from typing import Final, NamedTuple
 
 from depthcast.errors import SettingsError
 from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, COINBASE, Scheme
-from depthcast.venues import Venue, coinbase
+from depthcast.venues import Venue, bitmex, coinbase
 from depthcast.venues.binance import REST_URL, WS_URL, Binance
 from depthcast.venues.binance_futures import (
     USDM_REST_URL,
     USDM_WS_URL,
     BinanceFutures,
 )
+from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.keeping import Keeping, StreamKey
 
 
@@ -64,6 +65,15 @@ VENUES: Final[Mapping[str, Known]] = {
             ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD"),
             keeping=coinbase.BY_ORDER,
             keys=coinbase.CoinbaseKey,
+        ),
+        Known(
+            bitmex.BitMEX,
+            bitmex.REST_URL,
+            bitmex.WS_URL,
+            BITMEX,
+            "BitMEX",
+            ("XBTUSD", "ETHUSD", "XBTUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"),
+            keeping=bitmex.BY_ROW,
         ),
     )
 }

@@ -153,6 +153,16 @@ class Market:
             if history.holds(step)
         ]
 
+    def bodies_after(self, time_ms: int, rows: int, depth: int) -> list[bytes]:
+        """The same once so many rows of a time were told; of every count of time that has as many."""
+        found = []
+        for history in (self.history, *reversed(self.past)):
+            steps = history.steps_of(time_ms)
+            if 0 < rows <= len(steps) and history.holds(steps[rows - 1]):
+                book = RowBook(history.at(steps[rows - 1]).values())
+                found.append(self.writer.whole(book.rows(depth), time_ms).encode())
+        return found
+
     def body_by(self, time_ms: int, depth: int) -> bytes:
         """The same once all was told that was published by then. Raises TruthError."""
         step = self.history.last_step_at(time_ms)

@@ -7,7 +7,7 @@ import pytest
 from depthcast.events import Diff, LevelSnapshot, Snapshot, TopLevels
 from depthcast.rows import Action, Row, RowBook, RowsChanged, RowSnapshot
 from depthcast.sync import State, Verdict
-from depthcast.unsequenced import BITS_OF_MS, BITS_OF_US, StreamSync, stream_syncs
+from depthcast.unsequenced import BITS_OF_MS, BITS_OF_US, SET_BACK_MS, StreamSync, stream_syncs
 
 BITS = 8
 
@@ -214,6 +214,23 @@ def test_a_whole_book_that_nobody_asked_for_is_believed_only_where_it_changes_no
     assert sync.state is State.LIVE
     assert sync.diff(whole(9, ("2", "3"))) is Verdict.GAP
     assert sync.state is State.WAITING
+
+
+def test_a_clock_that_is_set_back_begins_the_book_anew_with_lower_ids() -> None:
+    late = 1000 + SET_BACK_MS
+    sync = live(whole(late - 9, ("2", "1")), change(late - 1), change(late, ("2", "2")))
+    assert sync.diff(change(1000, ("2", "3"))) is Verdict.APPLIED
+    assert sync.number == version(late, 2)
+    assert sync.diff(change(999, ("2", "2"))) is Verdict.REBASED
+    # Though it holds what the last good one did, it is of another count.
+    sync.diff(whole(1001, ("2", "3")))
+    assert not sync.ready
+    sync.diff(change(1002, ("2", "4")))
+    sync.diff(change(1003, ("2", "5")))
+    sync.begin()
+    assert sync.book is not None
+    assert sync.book.update_id == version(1003, 1)
+    sync.check()
 
 
 def test_no_snapshot_from_elsewhere_is_taken() -> None:

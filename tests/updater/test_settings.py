@@ -91,7 +91,7 @@ def test_what_is_not_set_is_the_venues() -> None:
 @pytest.mark.parametrize(
     ("argv", "why"),
     [
-        (("--venue", "bitmex"), "should be one of binance, binanceus, binanceusdm"),
+        (("--venue", "kraken"), "should be one of binance, binanceus, binanceusdm"),
         (("--venue", "binanceusdm", "--limits", "5,7"), "limits has one that binanceusdm does not know"),
         (("--venue", "binanceus", "--api-url", "http://x"), "are not of binanceus"),
     ],

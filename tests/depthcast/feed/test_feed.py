@@ -392,6 +392,32 @@ async def test_a_text_asks_a_quiet_connection_whether_it_is_there_and_anything_a
         assert len(rig.sockets) == 2
 
 
+class Unnumbered(Binance):
+    """A venue of which nothing shows that a frame is missing."""
+
+    numbered: Any = False
+
+
+async def test_where_nothing_is_numbered_a_bad_frame_costs_its_symbol_a_new_beginning() -> None:
+    async with ran(Rig(FeedLimits(silent_after_s=1e6), Unnumbered()), "A", "B") as rig:
+        (socket,) = rig.sockets
+        socket.say({"stream": "a@depth@100ms", "data": {"e": "depthUpdate", "s": "A"}})
+        await rig.pass_s(2.0)
+        assert rig.lost == [["A"]]
+        asked = [(message["method"], message["params"]) for _, message in socket.sent[1:]]
+        assert asked == [("UNSUBSCRIBE", ["a@depth@100ms"]), ("SUBSCRIBE", ["a@depth@100ms"])]
+        assert rig.sockets == [socket]
+
+
+async def test_where_nothing_is_numbered_a_bad_frame_of_nobody_knows_whom_costs_the_connection() -> None:
+    async with ran(Rig(FeedLimits(silent_after_s=1e6), Unnumbered()), "A", "B") as rig:
+        (socket,) = rig.sockets
+        socket.frames.put_nowait(b"{")
+        await rig.pass_s(3.0)
+        assert rig.lost == [["A", "B"]]
+        assert len(rig.sockets) == 2
+
+
 async def test_a_successor_is_not_asked_while_the_old_connection_is_there() -> None:
     async with running("A", overlap_s=30.0) as rig:
         (old,) = rig.sockets

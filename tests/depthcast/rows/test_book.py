@@ -147,6 +147,14 @@ def test_what_is_told_too_late_spoils_the_book(action: Action, row: Row) -> None
     mine.check()
 
 
+def test_rows_of_a_time_to_come_are_no_measure_of_what_is_late() -> None:
+    """The venue's clock was set back, and the whole book, dated by it, has rows from before."""
+    mine = book([(60, True, 1, "2.2", "2023-05-19T08:52:00.000Z")])
+    mine.apply(change(Action.UPDATE, (60, True, 9, None, "2023-05-19T08:51:44.000Z")))
+    with pytest.raises(BookSpoiled):
+        mine.apply(change(Action.UPDATE, (60, True, 9, None, "2023-05-19T08:51:43.999Z")))
+
+
 def test_only_so_many_deleted_rows_are_remembered() -> None:
     mine = book()
     for row_id in range(100, 101 + GONE):

@@ -15,7 +15,7 @@ def test_each_known_venue_has_urls_that_are_urls_and_files_of_its_own(name: str)
     venue = venue_named(name)
     assert venue.rest_url.startswith("https://")
     assert venue.stream_url.startswith("wss://")
-    assert venue.stream_url.endswith("/stream") or VENUES[name].keys is not None
+    assert venue.stream_url.endswith(("/stream", "/realtime")) or VENUES[name].keys is not None
     assert venue.scheme.venue == name
     assert venue.scheme is SCHEMES[name]
 
