@@ -275,16 +275,24 @@ def main() -> int:
     parser.add_argument("--asked", type=int, default=10_000, help="random times")
     parser.add_argument("--stored", type=int, default=5_000, help="changes in SeaweedFS; 0: not measured")
     parser.add_argument("--quick", action="store_true", help="a hundredth of everything")
+    parser.add_argument("--only", choices=("lookups", "recording"), help="one of the two tables alone")
     given = parser.parse_args()
     part = 100 if given.quick else 1
-    with tempfile.TemporaryDirectory() as folder:
-        figures = uvloop.run(
-            measure(given.changes // part, given.asked // part, given.stored // part, Path(folder))
-        )
-    recordings = uvloop.run(record_large(max(2, 40 // part)))
+    figures: list[Figures] = []
+    recordings: list[Recording] = []
+    if given.only != "recording":
+        with tempfile.TemporaryDirectory() as folder:
+            figures = uvloop.run(
+                measure(given.changes // part, given.asked // part, given.stored // part, Path(folder))
+            )
+    if given.only != "lookups":
+        recordings = uvloop.run(record_large(max(2, 40 // part)))
     console = Console(highlight=False)
-    console.print(table(figures))
-    console.print(recording_table(recordings))
+    for shown in (
+        *([table(figures)] if figures else ()),
+        *([recording_table(recordings)] if recordings else ()),
+    ):
+        console.print(shown)
     told: dict[str, float | str] = {"bench": "metadata", "wrong": sum(each.wrong for each in figures)}
     for each in figures:
         told |= {
