@@ -306,8 +306,8 @@ class Coinbase:
     def parse_exchange_info(self, body: bytes) -> ExchangeInfo:
         """``[{"id":"BTC-USD","base_currency":"BTC",…}, …]``. Raises MalformedAnswer.
 
-        A product that is *online* and not *trading_disabled* is TRADING; any other has its status in
-        capitals.
+        A product that is *online* is TRADING unless a flag says that it stands still; any other has its
+        status in capitals.
         """
         url = f"{self.rest_url}/products"
         try:
@@ -441,10 +441,19 @@ def _error_text(body: bytes) -> str:
     return " ".join(str(text).split())[:300]
 
 
+_STANDS_STILL: Final = {
+    "trading_disabled": "BREAK",
+    "cancel_only": "CANCEL_ONLY",
+    "auction_mode": "AUCTION",
+}
+"""Flags of a product that is online and does not trade continuously, and what that is called here. Where only
+certain orders are taken (``post_only``, ``limit_only``) the book goes on."""
+
+
 def _status(entry: Mapping[str, Any]) -> str:
     status = text_of(entry["status"])
     if status == "online":
-        return "BREAK" if entry.get("trading_disabled") else TRADING
+        return next((word for flag, word in _STANDS_STILL.items() if entry.get(flag)), TRADING)
     return status.upper().replace("-", "_")
 
 

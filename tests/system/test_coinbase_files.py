@@ -135,8 +135,10 @@ async def simulated(tmp_path: Path) -> AsyncIterator[CoinbaseSimulator]:
         yield sim
 
 
-def replica_of(sim: CoinbaseSimulator, store: Store, name: str) -> Replica:
-    argv = ["--venue", "coinbaseexchange", "--symbols", ",".join(PRODUCTS), "--replica", name]
+def replica_of(
+    sim: CoinbaseSimulator, store: Store, name: str, *, symbols: str = ",".join(PRODUCTS)
+) -> Replica:
+    argv = ["--venue", "coinbaseexchange", "--symbols", symbols, "--replica", name]
     argv += ["--rest-url", sim.rest_url, "--ws-url", sim.ws_url]
     argv += ["--cadence", "1:0,2:50,3:100", "--same-levels-ms", "200", "--watch-ms", "100"]
     argv += ["--symbols-every-s", "0.5", "--epoch-after-ms", "1000"]

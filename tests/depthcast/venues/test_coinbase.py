@@ -281,3 +281,21 @@ def test_ten_captured_products_are_never_crossed() -> None:
     assert updates == 9719
     for book in books.values():
         book.check()
+
+
+@pytest.mark.parametrize(
+    ("flags", "status"),
+    [
+        ({}, "TRADING"),
+        ({"post_only": True, "limit_only": True}, "TRADING"),
+        ({"trading_disabled": True, "cancel_only": True}, "BREAK"),
+        ({"cancel_only": True}, "CANCEL_ONLY"),
+        ({"auction_mode": True}, "AUCTION"),
+        ({"status": "delisted", "cancel_only": True}, "DELISTED"),
+    ],
+)
+def test_a_product_stands_still_where_a_flag_says_so(flags: dict[str, Any], status: str) -> None:
+    entry = {"id": "A-B", "base_currency": "A", "quote_currency": "B", "status": "online"}
+    steps = {"base_increment": "0.01", "quote_increment": "0.1"}
+    info = VENUE.parse_exchange_info(json.dumps([{**entry, **steps, **flags}]).encode())
+    assert info.symbols["A-B"].status == status
