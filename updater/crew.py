@@ -97,6 +97,10 @@ class Crew:
         )
         while True:
             try:
+                if venue not in self._running:
+                    self.replicas[venue] = self._make(venue)
+                    self._running.add(venue)
+                    self._errors.pop(venue, None)
                 await self.replicas[venue].run()
             except Exception as error:
                 self._ended(venue, error)
@@ -104,9 +108,6 @@ class Crew:
                 return
             if await self._stopped_within(backoff.next_s()):
                 return
-            self.replicas[venue] = self._make(venue)
-            self._running.add(venue)
-            self._errors.pop(venue, None)
 
     def _ended(self, venue: str, error: Exception) -> None:
         """A replica ended by an error. Raises it where it was the last one that ran."""
