@@ -42,7 +42,7 @@ lint: $(VENV)/ready  ## ruff and mypy --strict
 
 bench: $(VENV)/ready  ## every measurement, each with its table and a last line of JSON
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
-	for name in book books dropin write capacity fairness warm shares read serve streams metadata heat tape travel; do $(BIN)/python -m bench.$$name $(ARGS) || exit 1; done
+	for name in book books dropin write capacity fairness latency warm shares read serve streams metadata heat tape travel; do $(BIN)/python -m bench.$$name $(ARGS) || exit 1; done
 
 planted: $(VENV)/ready  ## mistakes planted in the product: how soon the simulation finds each (ARGS="--seeds 50")
 	$(BIN)/python -m tests.simulation.planted $(ARGS)

@@ -139,3 +139,11 @@ def test_fairness_ends_with_its_waits() -> None:
     for way in ("at_once", "in_turns"):
         assert figures[f"{way}_applied_p50_ms"] <= figures[f"{way}_applied_longest_ms"]
         assert figures[f"{way}_rendered_p50_ms"] <= figures[f"{way}_rendered_longest_ms"]
+
+
+@pytest.mark.store_process
+def test_latency_ends_with_the_times_of_each_venue() -> None:
+    figures = figures_of("latency")
+    for venue in ("binance", "binanceusdm", "coinbaseexchange"):
+        assert 0 < figures[f"{venue}_memory_p50_ms"] <= figures[f"{venue}_memory_p99_ms"]
+        assert figures[f"{venue}_seaweedfs_p50_ms"] > 0
