@@ -80,6 +80,7 @@ class Book:
         "_later_asks",
         "_later_bids",
         "event_time_ms",
+        "names",
         "transaction_time_ms",
         "unsettled",
         "update_id",
@@ -91,6 +92,8 @@ class Book:
         """The venue's clock of the last diff in it, in ms since 1970; 0 where that is not known."""
         self.transaction_time_ms: int = 0
         """When the last change in it was made, likewise; 0 where the venue does not tell."""
+        self.names: bytes = b""
+        """What the venue's bodies have between the update id and the times."""
         self.unsettled: int = 0
         """How many diffs were taken by :meth:`defer` and are not written yet."""
         self._bids = Side(descending=True)
@@ -111,6 +114,7 @@ class Book:
         book.update_id = snapshot.update_id
         book.event_time_ms = snapshot.event_time_ms
         book.transaction_time_ms = snapshot.transaction_time_ms
+        book.names = snapshot.names
         book._bids.load(snapshot.bids, complete=snapshot.bids_complete)
         book._asks.load(snapshot.asks, complete=snapshot.asks_complete)
         return book
@@ -278,8 +282,8 @@ class Book:
 
     def _head(self) -> bytes:
         if self.transaction_time_ms:
-            times = (self.update_id, self.event_time_ms, self.transaction_time_ms)
-            return b'{"lastUpdateId":%d,"E":%d,"T":%d,"bids":[' % times
+            times = (self.update_id, self.names, self.event_time_ms, self.transaction_time_ms)
+            return b'{"lastUpdateId":%d,%b"E":%d,"T":%d,"bids":[' % times
         return b'{"lastUpdateId":%d,"bids":[' % self.update_id
 
     # Comparing and refilling

@@ -74,7 +74,9 @@ class Snapshot(NamedTuple):
     ``bids_complete``: no bid exists beyond the last one shown (the venue had fewer than it was asked for).
     Where it is false, levels beyond the last price shown are *unknown*, not absent. ``event_time_ms`` is the
     venue's clock of the last diff in it, 0 where that is not known: Binance's spot snapshots do not tell.
-    ``transaction_time_ms`` is when the last change in it was made, 0 likewise.
+    ``transaction_time_ms`` is when the last change in it was made, 0 likewise. ``names`` are members of the
+    venue's body between the update id and the times, a comma behind each, which stay as they are: COIN-M's
+    name the contract and its pair.
 
     >>> shown = Snapshot(160, [["0.0024", "10"]], [], bids_complete=False, asks_complete=True)
     >>> shown.event_time_ms
@@ -88,6 +90,7 @@ class Snapshot(NamedTuple):
     asks_complete: bool
     event_time_ms: int = 0
     transaction_time_ms: int = 0
+    names: bytes = b""
 
 
 class LevelSnapshot(NamedTuple):

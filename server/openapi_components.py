@@ -253,6 +253,32 @@ def _schemas() -> Json:
         "Book": _object({"lastUpdateId": whole, "bids": side, "asks": side}),
         "FuturesBook": _object({"lastUpdateId": whole, "E": whole, "T": whole, "bids": side, "asks": side}),
         "BookTicker": _object(ticker),
+        "CoinFuturesBook": _object(
+            {
+                "lastUpdateId": whole,
+                "symbol": _TEXT,
+                "pair": _TEXT,
+                "E": whole,
+                "T": whole,
+                "bids": side,
+                "asks": side,
+            }
+        ),
+        "ContractInfo": {
+            "type": "object",
+            "required": ["serverTime", "symbols"],
+            "properties": {
+                "serverTime": whole,
+                "symbols": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["symbol", "contractStatus"],
+                        "properties": {"symbol": _TEXT, "contractStatus": _TEXT},
+                    },
+                },
+            },
+        },
         "BitmexError": _object({"error": _object({"message": _TEXT, "name": _TEXT})}),
         "BitmexRows": {"type": "array", "items": _bitmex_row()},
         "BitmexAbout": _object({"name": _TEXT, "version": _TEXT, "timestamp": whole}),

@@ -37,6 +37,18 @@ def calls(scheme: Scheme) -> dict[str, Json]:
     return {
         f"{root}depth": _depth(scheme),
         f"{root}ticker/bookTicker": _book_ticker(),
+        **_others(root, "ExchangeInfo"),
+    }
+
+
+def coin_calls(scheme: Scheme) -> dict[str, Json]:
+    """Those of COIN-M, whose books name the contract and its pair, and are asked for as they are now."""
+    root = f"/{scheme.root}"
+    return {f"{root}depth": _coin_depth(scheme), **_others(root, "ContractInfo")}
+
+
+def _others(root: str, listed: str) -> dict[str, Json]:
+    return {
         f"{root}exchangeInfo": operation(
             "exchangeInfo",
             "The contracts that the exchange lists, and its rules.",
@@ -44,7 +56,7 @@ def calls(scheme: Scheme) -> dict[str, Json]:
             [named("timeUnit")],
             whole_answer(
                 "The list.",
-                "ExchangeInfo",
+                listed,
                 {"timezone": "UTC", "serverTime": 1723161253000, "rateLimits": [], "symbols": []},
                 MARKET,
             ),
@@ -69,14 +81,59 @@ def calls(scheme: Scheme) -> dict[str, Json]:
     }
 
 
+_BOOK: Final = {
+    "lastUpdateId": 99700000000,
+    "E": 1723161253009,
+    "T": 1723161253001,
+    "bids": [["61837.60", "3.788"]],
+    "asks": [["61837.70", "0.300"]],
+}
+_WEIGHTS: Final = (
+    "Request weight: 2 up to 50 levels, 5 for 100, 10 for 500, 20 for 1000. Letters of the symbol may be "
+    "small; parameters that are not known are passed over."
+)
+_OF_BOOKS: Final = (
+    *_ANYWHERE,
+    SYMBOL_MISSING,
+    *_OF_SYMBOL,
+    empty("limit"),
+    LIMIT_ILLEGAL,
+    depth_limit_not_valid("7"),
+)
+
+
 def _depth(scheme: Scheme) -> Json:
-    book = {
-        "lastUpdateId": 99700000000,
-        "E": 1723161253009,
-        "T": 1723161253001,
-        "bids": [["61837.60", "3.788"]],
-        "asks": [["61837.70", "0.300"]],
-    }
+    return operation(
+        "depth",
+        "The order book of a contract.",
+        _WEIGHTS + openapi_travel.IN_WORDS,
+        [*_of_book(scheme), openapi_travel.AT],
+        whole_answer(
+            "A book: best levels first, prices and quantities as the exchange writes them; `E` and `T` are "
+            "its last change's.",
+            "FuturesBook",
+            _BOOK,
+            BOOK,
+        ),
+        (*_OF_BOOKS, *openapi_travel.OF_MOMENTS),
+        {**NOT_MODIFIED, **openapi_travel.RESPONSES},
+    )
+
+
+def _coin_depth(scheme: Scheme) -> Json:
+    book = {"lastUpdateId": 7, "symbol": "BTCUSD_PERP", "pair": "BTCUSD", **_BOOK}
+    return operation(
+        "depth",
+        "The order book of a contract.",
+        _WEIGHTS,
+        _of_book(scheme),
+        whole_answer("A book, with the names of the contract and its pair.", "CoinFuturesBook", book, BOOK),
+        _OF_BOOKS,
+        NOT_MODIFIED,
+    )
+
+
+def _of_book(scheme: Scheme) -> list[Json]:
     limit = {
         "name": "limit",
         "in": "query",
@@ -84,37 +141,13 @@ def _depth(scheme: Scheme) -> Json:
         "schema": {"enum": list(scheme.limits), "default": DEFAULT_LIMIT},
         "example": 5,
     }
-    return operation(
-        "depth",
-        "The order book of a contract.",
-        "Request weight: 2 up to 50 levels, 5 for 100, 10 for 500, 20 for 1000. Letters of the symbol may be "
-        "small; parameters that are not known are passed over." + openapi_travel.IN_WORDS,
-        [
-            named("symbol", needed=True),
-            limit,
-            openapi_travel.AT,
-            named("timeUnit"),
-            named("ifNoneMatch"),
-            named("ifModifiedSince"),
-        ],
-        whole_answer(
-            "A book: best levels first, prices and quantities as the exchange writes them; `E` and `T` are "
-            "its last change's.",
-            "FuturesBook",
-            book,
-            BOOK,
-        ),
-        (
-            *_ANYWHERE,
-            SYMBOL_MISSING,
-            *_OF_SYMBOL,
-            empty("limit"),
-            LIMIT_ILLEGAL,
-            depth_limit_not_valid("7"),
-            *openapi_travel.OF_MOMENTS,
-        ),
-        {**NOT_MODIFIED, **openapi_travel.RESPONSES},
-    )
+    return [
+        named("symbol", needed=True),
+        limit,
+        named("timeUnit"),
+        named("ifNoneMatch"),
+        named("ifModifiedSince"),
+    ]
 
 
 def _book_ticker() -> Json:

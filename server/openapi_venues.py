@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from depthcast.files import BINANCE_US, BINANCE_USDM, COINBASE, SCHEMES, Scheme
+from depthcast.venues.binance_files import BINANCE_COINM
 from depthcast.venues.binance_rest import (
     BAD_TIME_UNIT,
     LIMIT_NOT_VALID,
@@ -28,6 +29,7 @@ Calls = Callable[[Scheme], Mapping[str, Json]]
 DESCRIBED: Final[Mapping[str, Calls]] = {
     BINANCE_US.venue: openapi_spot.calls,
     BINANCE_USDM.venue: openapi_futures.calls,
+    BINANCE_COINM.venue: openapi_futures.coin_calls,
     COINBASE.venue: openapi_coinbase.calls,
     BITMEX.venue: openapi_bitmex.calls,
 }

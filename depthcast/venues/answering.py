@@ -20,7 +20,7 @@ from depthcast.venues import (
     coinbase_lists,
     coinbase_rest,
 )
-from depthcast.venues.binance_files import BINANCE, BINANCE_US, BINANCE_USDM
+from depthcast.venues.binance_files import BINANCE, BINANCE_COINM, BINANCE_US, BINANCE_USDM
 from depthcast.venues.binance_lists import TickerRequest
 from depthcast.venues.binance_rest import ApiError, DepthRequest
 from depthcast.venues.bitmex_files import BITMEX
@@ -131,6 +131,12 @@ def _spot(scheme: Scheme) -> Answering:
     )
 
 
+def _coin_futures(scheme: Scheme) -> Answering:
+    """As those of USD-M, but for tickers and past moments, whose answers name the pair, too."""
+    usd = _futures(scheme)
+    return usd._replace(books=[book._replace(at_times=False) for book in usd.books], ticker=None)
+
+
 def _futures(scheme: Scheme) -> Answering:
     rest = binance_futures_rest
     root, refuse, ping = f"/{scheme.root}", rest.refuse_parameters, _always(rest.PING_WEIGHT)
@@ -188,6 +194,7 @@ ANSWERING: Final[Mapping[str, Answering]] = {
     BINANCE.venue: _spot(BINANCE),
     BINANCE_US.venue: _spot(BINANCE_US),
     BINANCE_USDM.venue: _futures(BINANCE_USDM),
+    BINANCE_COINM.venue: _coin_futures(BINANCE_COINM),
     COINBASE.venue: _COINBASE,
     BITMEX.venue: _BITMEX,
 }

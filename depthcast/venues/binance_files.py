@@ -5,8 +5,8 @@ A key is the request it answers, and a body the venue's own answer::
     api/v3/depth?symbol=ETHUSDT&limit=5
     {"lastUpdateId":N,"bids":[["price","quantity"],…],"asks":[…]}
 
-Futures have the times of the last diff before the bids, ``"E":…,"T":…``; whoever reads or cuts a body need
-not know whose it is.
+Futures have the times of the last diff before the bids, ``"E":…,"T":…``, those of COIN-M before these the
+contract and its pair, ``"symbol":…,"pair":…``; whoever reads or cuts a body need not know whose it is.
 """
 
 import re
@@ -33,7 +33,8 @@ FUTURES_LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000)
 
 _LIMIT: Final = re.compile(r"[1-9][0-9]{0,3}")
 # Behind the id come the bids, or the times that are told of futures, which may not end within a peek.
-_HEAD: Final = re.compile(rb'\{"lastUpdateId":(0|[1-9][0-9]{0,18}),"(?:bids":\[|E":[0-9])')
+_HEAD: Final = re.compile(rb'\{"lastUpdateId":(0|[1-9][0-9]{0,18}),"(?:bids":\[|E":[0-9]|symbol":")')
+_NAMES: Final = re.compile(rb'("symbol":"[^"]{1,64}","pair":"[^"]{1,64}",)"E":')
 _BIDS: Final = b'"bids":'
 _ASKS: Final = b'],"asks":['
 _END: Final = b"]}"
@@ -98,6 +99,7 @@ class BinanceLayout:
             parsed = orjson.loads(body)
             update_id, bids, asks = parsed["lastUpdateId"], parsed["bids"], parsed["asks"]
             transaction_time_ms = parsed.get("T", 0)
+            names = names_in(body)
         except (orjson.JSONDecodeError, KeyError, TypeError):
             raise BadFile(key, "it is not JSON of a book") from None
         if not (
@@ -117,6 +119,7 @@ class BinanceLayout:
             info.asks_complete and len(asks) >= info.asks,
             info.event_time_ms,
             transaction_time_ms,
+            names,
         )
 
     def unnumbered(self, body: bytes) -> bytes:
@@ -180,6 +183,16 @@ class BinanceScheme(Scheme):
         return LAYOUT
 
 
+def names_in(body: bytes) -> bytes:
+    """What a body of COIN-M's has between its update id and its times; of others nothing.
+
+    >>> names_in(b'{"lastUpdateId":7,"symbol":"BTCUSD_PERP","pair":"BTCUSD","E":9,"T":8,"bids":[],"asks":[]}')
+    b'"symbol":"BTCUSD_PERP","pair":"BTCUSD",'
+    """
+    found = _NAMES.search(body, 0, 256)
+    return found[1] if found is not None else b""
+
+
 BINANCE: Final = BinanceScheme("binance", "api/v3/")
 BINANCE_US: Final = BinanceScheme("binanceus", "binanceus/api/v3/", room="binanceus/", folder="binanceus/")
 """Its paths are Binance's own, so its keys begin with its name."""
@@ -193,6 +206,11 @@ def _list(level: Any) -> list[Any]:
     if type(level) is not list:
         raise TypeError("a level is no list")
     return level
+
+
+BINANCE_COINM: Final = BinanceScheme(
+    "binancecoinm", "dapi/v1/", FUTURES_LIMITS, room="binancecoinm/", ladder=True, folder="dapi/"
+)
 
 
 def _level(price: object, quantity: object) -> Level:

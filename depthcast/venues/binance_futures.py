@@ -1,4 +1,4 @@
-"""Binance USD-M futures: what differs from spot in urls, frames, REST bodies and request weights. Pure.
+"""Binance's futures, USD-M and COIN-M: what differs from spot in urls, frames, REST bodies, weights. Pure.
 
 The rules are those of the exchange's documents (developers.binance.com, *USDS-margined futures*), quoted
 where a line depends on them; what was only seen is marked so.
@@ -32,10 +32,14 @@ from depthcast.venues.binance import (
     weight_per_minute,
     whole_of,
 )
+from depthcast.venues.binance_files import BINANCE_COINM, names_in
 
 USDM_REST_URL: Final = "https://fapi.binance.com"
 USDM_WS_URL: Final = "wss://fstream.binance.com/public"
 """*"Public (high-frequency public market data)"*: the route that has books since 2026."""
+
+COINM_REST_URL: Final = "https://dapi.binance.com"
+COINM_WS_URL: Final = "wss://dstream.binance.com"
 
 REQUEST_WEIGHT_PER_MINUTE: Final = 2400
 """What an address may use where ``exchangeInfo`` does not say otherwise."""
@@ -60,6 +64,11 @@ class BinanceFutures(Binance):
     @property
     def _root(self) -> str:
         return f"/{self.scheme.root}"
+
+    @property
+    def _status(self) -> str:
+        """What the list of symbols calls what one does."""
+        return "status"
 
     # Websocket (websocket-market-streams)
 
@@ -185,7 +194,7 @@ event_time_ms=9, transaction_time_ms=8)
             raise MalformedAnswer(url, f"the lastUpdateId {update_id}, E {output_ms} or T {transaction_ms}")
         asked = self._asked(limit)
         complete = len(bids) < asked, len(asks) < asked
-        return Snapshot(update_id, bids, asks, *complete, output_ms, transaction_ms)
+        return Snapshot(update_id, bids, asks, *complete, output_ms, transaction_ms, names_in(body))
 
     def parse_exchange_info(self, body: bytes) -> ExchangeInfo:
         """``{"rateLimits":[…],"symbols":[…],…}``. Raises :class:`~depthcast.errors.MalformedAnswer`.
@@ -198,7 +207,7 @@ event_time_ms=9, transaction_time_ms=8)
             symbols = {
                 entry["symbol"]: SymbolInfo(
                     symbol=text_of(entry["symbol"]),
-                    status=text_of(entry["status"]),
+                    status=text_of(entry[self._status]),
                     base_asset=text_of(entry["baseAsset"]),
                     quote_asset=text_of(entry["quoteAsset"]),
                     base_precision=_precision(entry, "LOT_SIZE", "stepSize", "quantityPrecision"),
@@ -212,6 +221,21 @@ event_time_ms=9, transaction_time_ms=8)
         finally:
             let_go(answer)
         return ExchangeInfo(symbols, weight, body)
+
+
+@dataclass(frozen=True, slots=True)
+class BinanceCoinFutures(BinanceFutures):
+    """Binance's COIN-M futures: as those of USD-M, but that bodies name the contract and its pair, and that a
+    contract's status is called otherwise."""
+
+    rest_url: str = COINM_REST_URL
+    ws_url: str = COINM_WS_URL
+    scheme: Scheme = BINANCE_COINM
+
+    @property
+    def _status(self) -> str:
+        """*"contractStatus"*"""
+        return "contractStatus"
 
 
 _FUTURES_MEMBERS: Final = ("s", "E", "T", "U", "u", "pu", "b", "a")

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, COINBASE
 from depthcast.symbol_list import LAYOUT, Layout
 from depthcast.venues import bitmex_lists, coinbase_lists
+from depthcast.venues.binance_files import BINANCE_COINM
 from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.shown import Shown, binance_row
 
@@ -45,6 +46,7 @@ LISTS: Final[Mapping[str, VenueList]] = {
     BINANCE.venue: _SPOT,
     BINANCE_US.venue: _SPOT,
     BINANCE_USDM.venue: _SPOT._replace(path="/fapi/v1/exchangeInfo"),
+    BINANCE_COINM.venue: _SPOT._replace(path="/dapi/v1/exchangeInfo", layout=Layout(status="contractStatus")),
     COINBASE.venue: VenueList(
         "products",
         coinbase_lists.LIST_PATH,

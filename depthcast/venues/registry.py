@@ -10,9 +10,13 @@ from depthcast.errors import SettingsError
 from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, COINBASE, Scheme
 from depthcast.venues import Venue, bitmex, coinbase
 from depthcast.venues.binance import REST_URL, WS_URL, Binance
+from depthcast.venues.binance_files import BINANCE_COINM
 from depthcast.venues.binance_futures import (
+    COINM_REST_URL,
+    COINM_WS_URL,
     USDM_REST_URL,
     USDM_WS_URL,
+    BinanceCoinFutures,
     BinanceFutures,
 )
 from depthcast.venues.bitmex_files import BITMEX
@@ -56,6 +60,14 @@ VENUES: Final[Mapping[str, Known]] = {
             _LIVELY,
         ),
         Known(BinanceFutures, USDM_REST_URL, USDM_WS_URL, BINANCE_USDM, "Binance USD-M futures", _LIVELY),
+        Known(
+            BinanceCoinFutures,
+            COINM_REST_URL,
+            COINM_WS_URL,
+            BINANCE_COINM,
+            "Binance COIN-M futures",
+            ("BTCUSD_PERP", "ETHUSD_PERP", "BNBUSD_PERP", "SOLUSD_PERP", "XRPUSD_PERP"),
+        ),
         Known(
             coinbase.Coinbase,
             coinbase.REST_URL,

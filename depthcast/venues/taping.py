@@ -22,7 +22,7 @@ from depthcast.orders.book import OrderBook
 from depthcast.orders.messages import time_ms
 from depthcast.rows.book import iso
 from depthcast.scheme import ALL
-from depthcast.venues.binance_files import BINANCE, BINANCE_US, BINANCE_USDM
+from depthcast.venues.binance_files import BINANCE, BINANCE_COINM, BINANCE_US, BINANCE_USDM
 from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.coinbase_files import BEST, COINBASE, PRICES
 
@@ -161,6 +161,8 @@ TAPINGS: Final[Mapping[str, Taping]] = {
     BINANCE.venue: _SPOT,
     BINANCE_US.venue: _SPOT,
     BINANCE_USDM.venue: Taping(transaction_times=True),
+    # Its bodies name the contract and its pair, which no tape holds: it is not asked for past moments.
+    BINANCE_COINM.venue: Taping(transaction_times=True),
     COINBASE.venue: Taping(
         members=("orders",),
         spelled_times=True,

@@ -72,7 +72,7 @@ _DEFAULTS = {
 SPOT = {"binance": "api/v3", "binanceus": "binanceus/api/v3"}
 """Where Binance's spot calls are answered, by the venue; its files are there, too."""
 
-FUTURES = {"binanceusdm": "fapi/v1"}
+FUTURES = {"binanceusdm": "fapi/v1", "binancecoinm": "dapi/v1"}
 """The same of its futures, which are answered below the venue's name once more."""
 
 COINBASE = {"coinbaseexchange": "products"}

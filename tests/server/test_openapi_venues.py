@@ -30,9 +30,8 @@ SPOT_BODY = b'{"lastUpdateId":7,"bids":[["2.0","1.5"]],"asks":[["3.0","1"]]}'
 TIMED_BODY = (
     b'{"lastUpdateId":7,"E":1790000000002,"T":1790000000001,"bids":[["2.0","1.5"]],"asks":[["3.0","1"]]}'
 )
-LISTED = (
-    b'{"timezone":"UTC","serverTime":1,"rateLimits":[],"symbols":[{"symbol":"BTCUSDT","status":"TRADING"}]}'
-)
+ENTRY = b'{"symbol":"BTCUSDT","status":"TRADING","contractStatus":"TRADING"}'
+LISTED = b'{"timezone":"UTC","serverTime":1,"rateLimits":[],"symbols":[%b]}' % ENTRY
 ROWS_BODY = (
     b'{"bids":[["2.0","1.5",1]],"asks":[["3.0","1",2]],"sequence":7,"auction_mode":false,"auction":null,'
     b'"time":"2026-11-20T14:03:00.201000Z"}'
@@ -40,6 +39,8 @@ ROWS_BODY = (
 BODIES: Mapping[str, bytes] = {
     "binanceus": SPOT_BODY,
     "binanceusdm": TIMED_BODY,
+    "binancecoinm": b'{"lastUpdateId":7,"symbol":"BTCUSDT","pair":"B","E":1790000000002,"T":1790000000001,'
+    + TIMED_BODY.partition(b"01,")[2],
     "coinbaseexchange": ROWS_BODY,
     "bitmex": b'[{"symbol":"BTCUSDT","id":2,"side":"Sell","size":7,"price":3.0,"timestamp":"t"},'
     b'{"symbol":"BTCUSDT","id":1,"side":"Buy","size":5,"price":2.5,"timestamp":"t","transactTime":"t"}]',
@@ -66,6 +67,13 @@ ASKED: Mapping[str, Mapping[str, int]] = {
         "/fapi/v1/ping?a=1": 200,
         "/fapi/v1/ping?a=1&a=2": 400,
         "/fapi/v1/time": 200,
+    },
+    "binancecoinm": {
+        "/dapi/v1/depth?symbol=btcusdt": 200,
+        "/dapi/v1/depth?symbol=BTCUSDT&limit=7": 400,
+        "/dapi/v1/exchangeInfo": 200,
+        "/dapi/v1/ping": 200,
+        "/dapi/v1/time": 200,
     },
     "coinbaseexchange": {
         "/products/BTCUSDT/book": 200,
