@@ -65,6 +65,8 @@ _MEMBERS: Final[Mapping[type[AnySettings], Mapping[str, str]]] = {
         "changes": "changes",
         "varied": "varied",
         "old_rows": "old_rows",
+        "captures": "captures",
+        "speed": "speed",
         "history_changes": "history",
         "weight_limit": "requests_a_minute",
     },

@@ -99,7 +99,7 @@ class Simulator(Host):
 
     async def _play(self, player: Player) -> None:
         loop = asyncio.get_running_loop()
-        await self._wait_for_readers(player)
+        await self.wait_for_readers(player, self.settings.patience_s)
         await player.fill()
         started, speed = loop.time(), self.settings.speed
         while not player.done:
@@ -111,14 +111,6 @@ class Simulator(Host):
                 await self.drain()
                 await asyncio.sleep(0)
             await player.fill()
-
-    async def _wait_for_readers(self, player: Player) -> None:
-        loop = asyncio.get_running_loop()
-        give_up: float | None = None
-        while not player.heard_by_all and (give_up is None or loop.time() < give_up):
-            if player.heard and give_up is None:
-                give_up = loop.time() + self.settings.patience_s
-            await asyncio.sleep(0.02)
 
     # What is served
 

@@ -36,6 +36,16 @@ class Opening(NamedTuple):
     wake: Callable[[], None]
 
 
+class Heard(Protocol):
+    """What plays a capture."""
+
+    @property
+    def heard(self) -> bool: ...
+
+    @property
+    def heard_by_all(self) -> bool: ...
+
+
 class _Line:
     """A session's way to its socket: whether something waits, and whether all of it was handed over."""
 
@@ -223,6 +233,15 @@ class Host(ABC):
         """Wait until all that is to be sent was handed to the sockets, or its reader cut off."""
         for line in tuple(self._lines.values()):
             await line.idle.wait()
+
+    async def wait_for_readers(self, player: Heard, patience_s: float) -> None:
+        """Wait until all of a capture is listened to, at most so long after the first of it is."""
+        loop = asyncio.get_running_loop()
+        give_up: float | None = None
+        while not player.heard_by_all and (give_up is None or loop.time() < give_up):
+            if player.heard and give_up is None:
+                give_up = loop.time() + patience_s
+            await asyncio.sleep(0.02)
 
     # HTTP
 

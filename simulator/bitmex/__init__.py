@@ -5,6 +5,7 @@
 ``rows``           a book of rows, and each table's messages as they are written
 ``market``         one instrument: its seeded flow in batches, its rows at every step, who listens
 ``exchange``       all instruments, and the faults that happen to all of them
+``capture``        recorded messages, read and played again
 ``session``        one websocket connection: topics, acknowledgements, errors, ``ping`` and ``pong``
 ``rest``           ``/api/v1/orderBook/L2``, ``/api/v1/instrument``, rate limits
 ``settings``       what it is made of

@@ -8,8 +8,11 @@ rows, :mod:`simulator.bitmex.market`); with ``time=`` in place of ``id=``, in mi
 told that was published by then. ``/sim/state`` and ``/sim/faults`` as :mod:`simulator.oracle` says.
 """
 
-from typing import Final
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
 
+from simulator.bitmex.capture import Player, load
 from simulator.bitmex.exchange import BitmexExchange
 from simulator.bitmex.instruments import instrument_of, instruments
 from simulator.bitmex.rest import Rest
@@ -20,6 +23,7 @@ from simulator.host import Host, Opening
 from simulator.market import Profile, profile_of
 from simulator.weight import AttemptMeter
 
+DEFAULT_SYMBOLS: Final = 8
 HOUR_MS: Final = 3_600_000
 
 
@@ -41,13 +45,47 @@ class BitmexSimulator(Host):
             requests_a_minute=settings.requests_a_minute,
             old=settings.old_rows,
         )
+        self._player = Player(load(settings.captures), self.exchange) if settings.captures else None
         chosen = settings.symbols
+        if chosen is None:
+            chosen = 0 if settings.captures else DEFAULT_SYMBOLS
         listed = instruments(chosen) if isinstance(chosen, int) else [instrument_of(name) for name in chosen]
         plain = Profile(bids=settings.depth, asks=settings.depth, changes=settings.changes)
         for index, each in enumerate(listed):
             varied = profile_of(index, settings.depth, settings.changes)
             self.exchange.add(each, varied if settings.varied else plain)
         self._open(Rest(self.exchange), halted=settings.halted)
+
+    @property
+    def captures_done(self) -> bool:
+        """Whether every capture was played to its end."""
+        return self._player is None or self._player.done
+
+    # Captures
+
+    async def step(self) -> None:
+        """A capture plays up to the clock, then it is a tick as any other."""
+        if self._player is not None:
+            speed = self.settings.speed or 1
+            self._player.play_until(self._player.position_s + speed * self.settings.tick_ms / 1000)
+        await super().step()
+
+    async def _play(self, player: Player) -> None:
+        loop, speed = asyncio.get_running_loop(), self.settings.speed
+        await self.wait_for_readers(player, self.settings.patience_s)
+        started = loop.time()
+        while not player.done:
+            if speed:
+                await asyncio.sleep(max(0.0, started + player.next_s / speed - loop.time()))
+                player.play_until((loop.time() - started) * speed)
+            else:
+                player.play_next()
+                await self.drain()
+                await asyncio.sleep(0)
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """The markets' ticks, and the capture."""
+        return [*super().work(), *([] if self._player is None else [self._play(self._player)])]
 
     # What is served
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from simulator.answer import Answer
 from simulator.bitmex.instruments import Instrument
 from simulator.bitmex.market import Market
-from simulator.bitmex.rows import SIDES
+from simulator.bitmex.rows import SIDES, Row
 from simulator.floor import Floor
 from simulator.market import DEEP, Profile
 from simulator.truth import TruthError
@@ -50,6 +50,22 @@ class BitmexExchange(Floor):
             kept=self._history,
             rng=Random(f"{self.seed}/{instrument.symbol}/market"),
             old=self.old,
+        )
+        return market
+
+    def add_recorded(self, instrument: Instrument, rows: Iterable[Row], *, now_ms: int, old: bool) -> Market:
+        """List an instrument whose messages were recorded."""
+        if instrument.symbol in self.markets:
+            raise ValueError(f"{instrument.symbol} is listed twice")
+        self.old = old
+        market = self.markets[instrument.symbol] = Market(
+            instrument,
+            None,
+            now_ms=now_ms,
+            kept=self._history,
+            rng=Random(f"{self.seed}/{instrument.symbol}/market"),
+            old=old,
+            recorded=rows,
         )
         return market
 

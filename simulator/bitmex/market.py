@@ -22,7 +22,7 @@ from simulator.listing import Listing
 from simulator.market import Market as Flow
 from simulator.market import Profile
 from simulator.scale import Scale
-from simulator.truth import ASK, BID, Change, TruthError
+from simulator.truth import ASK, BID, Change, TrueBook, TruthError
 
 ID_REUSED: Final = 0.2
 """The share of new rows whose id some row had that is gone: ids tell nothing."""
@@ -53,6 +53,10 @@ class Listener(Protocol):
         """All that the engine did in one go was told."""
         ...
 
+    def on_recorded(self, market: "Market", table: str, data: str) -> None:
+        """A recorded message of another table than the book's."""
+        ...
+
     def on_state(self, market: "Market") -> None:
         """The instrument's state changed."""
         ...
@@ -70,17 +74,21 @@ class _Batch:
 
 
 class Market:
-    """``now_ms`` is the time of the opening; ``kept`` steps are remembered at least."""
+    """``now_ms`` is the time of the opening; ``kept`` steps are remembered at least.
+
+    Without a ``profile`` nothing happens by itself: the book begins with the ``recorded`` rows.
+    """
 
     def __init__(
         self,
         instrument: Instrument,
-        profile: Profile,
+        profile: Profile | None,
         *,
         now_ms: int,
         kept: int,
         rng: Random,
         old: bool = False,
+        recorded: Iterable[Row] = (),
     ) -> None:
         self.instrument = instrument
         self.writer = Writer(instrument, old)
@@ -104,14 +112,16 @@ class Market:
             instrument.tick,
             instrument.lot,
         )
-        self._flow = Flow(listing, profile, rng)
-        self._ahead = self._flow.opening()
+        self._flow = None if profile is None else Flow(listing, profile, rng)
+        """``None`` where what happens was recorded."""
+        self._ahead = TrueBook() if self._flow is None else self._flow.opening()
         """The book as the flow has it: while a tick is told, ahead of :attr:`book`."""
         opening = [
             self._row(SIDES[side], price, quantity, now_ms, now_ms)
             for side in (BID, ASK)
             for price, quantity in self._ahead.sides[side].items()
         ]
+        opening.extend(recorded)
         self.book = RowBook(opening)
         self.history: History[int, Row] = History(
             0, now_ms, kept=kept, entries={row.id: row for row in opening}
@@ -205,7 +215,7 @@ class Market:
     def tick(self, now_ms: int, elapsed_ms: int) -> None:
         """A while has passed that ends now: the engine does some batches of changes within it."""
         now_ms += self.shift_ms
-        if self.instrument.state == OPEN:
+        if self._flow is not None and self.instrument.state == OPEN:
             batches = list(self._batches())
             times = sorted(now_ms - int(elapsed_ms * self._rng.random() ** 2) for _ in batches)
             for batch, transact_ms in zip(batches, times, strict=True):
@@ -215,10 +225,28 @@ class Market:
         for listener in tuple(self.listeners):
             listener.on_tick(self, now_ms)
 
+    @property
+    def recorded(self) -> bool:
+        """Whether what happens was recorded: :meth:`play` tells it."""
+        return self._flow is None
+
+    def play(self, action: Action, rows: Sequence[Row], at_ms: int) -> None:
+        """A recorded message of the book."""
+        self.time_ms = max(self.time_ms, at_ms + self.shift_ms)
+        self._tell(action, rows)
+        for listener in tuple(self.listeners):
+            listener.on_batch(self, ())
+
+    def pass_on(self, table: str, data: str) -> None:
+        """A recorded message of *quote* or *trade*: its rows, as a JSON array."""
+        for listener in tuple(self.listeners):
+            listener.on_recorded(self, table, data)
+
     def _batches(self) -> Iterator[_Batch]:
         """What the flow does next, some changes at a time."""
         ahead, batch, left = self._ahead, _Batch(), 0
         eaten: tuple[Change, int] | None = None
+        assert self._flow is not None
         for change in self._flow.tick(ahead):
             key = (change.side, change.price)
             held = ahead.sides[change.side].get(change.price, 0)
@@ -318,6 +346,8 @@ class Market:
         """Raise AssertionError where the book, its history and the flow do not agree. O(rows)."""
         self.book.check()
         assert self.history.head == {row.id: row for row in self.book.rows()}, "the history is another"
+        if self.recorded:
+            return
         levels = {(row.side, row.price): row.size for row in self.book.rows()}
         ahead = {
             (SIDES[side], price): size

@@ -117,12 +117,16 @@ class Topic:
             case "orderBook10" if self._changed(symbol, self._levels(market)):
                 row = writer.top(market.book, market.time_ms, partial=False)
                 self._deliver(market, "update", f"[{row}]", f"{TOP_TABLE} at {market.step}")
-            case "quote" if self._changed(symbol, self._levels(market, 1)):
+            case "quote" if not market.recorded and self._changed(symbol, self._levels(market, 1)):
                 self._send("insert", f"[{writer.quote(market.book, market.time_ms)}]")
             case "trade" if trades:
                 self._send("insert", f"[{market.last_trade}]")
             case "instrument" if trades:
                 self._tell_of(market, f'"lastPrice":{market.instrument.price(trades[-1].price)}')
+
+    def on_recorded(self, market: Market, table: str, data: str) -> None:
+        if self.table == table:
+            self._send("insert", data)
 
     def on_state(self, market: Market) -> None:
         if self.table == "instrument":

@@ -73,7 +73,7 @@ def test_one_command_starts_every_venue() -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ("--venue bitmex --capture a", "bitmex has nothing for --capture"),
+        ("--venue coinbaseexchange --capture a", "coinbaseexchange has nothing for --capture"),
         ("--venue coinbaseexchange --uniform", "coinbaseexchange has nothing for --uniform"),
         ("--venue bitmex --depth 1", "depth is at least 2"),
         ("--listen nowhere", "--listen is HOST:PORT"),
