@@ -29,7 +29,7 @@ OF_PROCESS: Final = frozenset(
 )
 """The settings that all venues of a process have in common."""
 
-OF_ONE: Final = ("rest_url", "ws_url", "api_url", "account", "account_key_file")
+OF_ONE: Final = ("rest_url", "ws_url", "api_url", "account", "account_key_file", "venue_key_file")
 """Those that mean nothing without a venue, where there are several."""
 
 

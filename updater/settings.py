@@ -143,6 +143,12 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         "COINBASE_PASSPHRASE and COINBASE_API_SECRET are used",
     )
 
+    by_price: bool = Field(
+        False,
+        description="books by price from a stream that wants no key (coinbaseexchange: level2_batch, files "
+        "of levels 1 and 2), in place of books by order; alike for all replicas of a bucket",
+    )
+
     # What the exchange says about itself
 
     api_url: str = Field(
@@ -238,10 +244,10 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     def _of_its_venue(self) -> Self:
         """What is not set is the venue's: its urls, its limits."""
         known = VENUES[self.venue]
-        own: dict[str, object] = {
-            "limits": known.scheme.limits,
-            "cadence": Cadence(known.keeping.steps_ms),
-        }
+        if self.by_price and known.by_price is None:
+            raise ValueError(f"by_price is not for {self.venue}, whose books are by price anyway")
+        shown = self.keeping.limits or known.scheme.limits
+        own: dict[str, object] = {"limits": shown, "cadence": Cadence(self.keeping.steps_ms)}
         if self.exchange != "simulator":
             own |= {"rest_url": known.rest_url, "ws_url": known.ws_url}
         for name, value in own.items():
@@ -253,6 +259,10 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
             object.__setattr__(self, "limits", known.scheme.ordered(self.limits))
         except BadKey as error:
             raise ValueError(f"limits has one that {self.venue} does not know: {error}") from None
+        if self.keeping.limits is not None and not set(self.limits) <= set(shown):
+            raise ValueError(
+                f"limits has others than {', '.join(map(str, shown))}, which need books by order"
+            )
         if not known.accounts and (self.account or self.api_url):
             raise ValueError(f"api_url and account are not of {self.venue}, whose accounts are not kept")
         return self
@@ -317,12 +327,20 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
     def make_venue(self, *, key: StreamKey | None = None, wall_ms: Callable[[], int] | None = None) -> Venue:
         """The venue, at the urls set; with ``key`` it signs, at the time that ``wall_ms`` tells. Raises
         SettingsError for urls that are none."""
-        return venue_named(self.venue, rest_url=self.rest_url, ws_url=self.ws_url, key=key, wall_ms=wall_ms)
+        return venue_named(
+            self.venue,
+            rest_url=self.rest_url,
+            ws_url=self.ws_url,
+            key=key,
+            wall_ms=wall_ms,
+            by_price=self.by_price,
+        )
 
     @property
     def keeping(self) -> Keeping:
         """How the venue's books are kept."""
-        return VENUES[self.venue].keeping
+        known = VENUES[self.venue]
+        return known.by_price.keeping if self.by_price and known.by_price else known.keeping
 
     @property
     def paced(self) -> Cadence:

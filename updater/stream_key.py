@@ -9,11 +9,13 @@ from updater.settings import UpdaterSettings
 
 
 def read_stream_key(settings: UpdaterSettings, environment: Mapping[str, str]) -> StreamKey | None:
-    """The key; ``None`` for a venue whose stream wants none.
+    """The key; ``None`` where the stream wants none.
 
     Raises :class:`~depthcast.errors.SettingsError`, which shows nothing of what it read.
     """
     keys, file = VENUES[settings.venue].keys, settings.venue_key_file
+    if settings.by_price:
+        keys = None
     if keys is None:
         if file is not None:
             raise SettingsError(
@@ -25,7 +27,7 @@ def read_stream_key(settings: UpdaterSettings, environment: Mapping[str, str]) -
         if key is None:
             raise SettingsError(
                 f"the stream of {settings.venue} wants an account's key",
-                hint="name a file of it with venue_key_file; any key will do, without a right to trade",
+                hint="name a file of it with venue_key_file, or keep books by_price, without one",
             )
         return key
     try:

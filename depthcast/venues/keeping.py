@@ -44,3 +44,5 @@ class Keeping:
     buffer: int = 600
     refills: bool = True
     steps_ms: tuple[tuple[int, int], ...] = STEPS_MS
+    limits: tuple[int, ...] | None = None
+    """The only ones that such books can show; ``None``: all of the scheme's."""

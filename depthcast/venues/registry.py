@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from depthcast.errors import SettingsError
 from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, COINBASE, Scheme
-from depthcast.venues import Venue, bitmex, coinbase
+from depthcast.venues import Venue, bitmex, coinbase, coinbase_prices
 from depthcast.venues.binance import REST_URL, WS_URL, Binance
 from depthcast.venues.binance_files import BINANCE_COINM
 from depthcast.venues.binance_futures import (
@@ -41,6 +41,15 @@ class Known(NamedTuple):
     keeping: Keeping = Keeping()
     keys: type[StreamKey] | None = None
     """Of an account, where the stream wants one."""
+    by_price: "ByPrice | None" = None
+    """In place of books by order: what needs no key."""
+
+
+class ByPrice(NamedTuple):
+    """Books by price of a venue that tells of every order to who has a key."""
+
+    make: Callable[[str, str, Scheme], Venue]
+    keeping: Keeping
 
 
 _LIVELY: Final = tuple(f"{asset}USDT" for asset in ("BTC", "ETH", "BNB", "SOL", "XRP", "DOGE", "ADA", "TRX"))
@@ -77,6 +86,7 @@ VENUES: Final[Mapping[str, Known]] = {
             ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD"),
             keeping=coinbase.BY_ORDER,
             keys=coinbase.CoinbaseKey,
+            by_price=ByPrice(coinbase_prices.CoinbaseByPrice, coinbase_prices.BY_PRICE),
         ),
         Known(
             bitmex.BitMEX,
@@ -99,9 +109,10 @@ def venue_named(
     ws_url: str | None = None,
     key: object = None,
     wall_ms: Callable[[], int] | None = None,
+    by_price: bool = False,
 ) -> Venue:
     """The venue called ``name``, at its own urls or at those given. ``key``, of its :attr:`Known.keys`, signs
-    what is subscribed to, at the time that ``wall_ms`` tells.
+    what is subscribed to, at the time that ``wall_ms`` tells. ``by_price``: as :attr:`Known.by_price` has it.
 
     Raises :class:`~depthcast.errors.SettingsError` for a name that is not known and for urls that are none.
 
@@ -114,7 +125,8 @@ def venue_named(
             f"no exchange is called {name!r:.60} here",
             hint=f"known are {', '.join(VENUES)}; an engine that speaks like one is named by its urls",
         )
-    venue = known.make(rest_url or known.rest_url, ws_url or known.ws_url, known.scheme)
+    make = known.make if known.by_price is None or not by_price else known.by_price.make
+    venue = make(rest_url or known.rest_url, ws_url or known.ws_url, known.scheme)
     if key is None or known.keys is None or wall_ms is None:
         return venue
     return venue.signing(key, wall_ms)  # type: ignore[attr-defined, no-any-return] # who has keys signs

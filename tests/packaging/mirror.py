@@ -221,6 +221,7 @@ PURE: Final = (
     "depthcast.venues.answering",
     "depthcast.venues.binance_files",
     "depthcast.venues.coinbase_files",
+    "depthcast.venues.coinbase_prices",
     "depthcast.venues.coinbase_rest",
     "depthcast.venues.cutting",
     "depthcast.venues.schemes",

@@ -7,8 +7,10 @@ hurts one product's book leaves the files of the others alone.
 import asyncio
 import base64
 import contextlib
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +25,7 @@ from depthcast.venues.coinbase_signing import CoinbaseKey
 from server.service import Service
 from server.settings import ServerSettings
 from simulator.coinbase.app import CoinbaseSimulator
-from simulator.coinbase.journal import OrderJournal
+from simulator.coinbase.journal import OrderJournal, rfc3339
 from simulator.coinbase.settings import Settings
 from simulator.faults import Kind
 from updater.replica import Replica
@@ -136,10 +138,16 @@ async def simulated(tmp_path: Path) -> AsyncIterator[CoinbaseSimulator]:
 
 
 def replica_of(
-    sim: CoinbaseSimulator, store: Store, name: str, *, symbols: str = ",".join(PRODUCTS)
+    sim: CoinbaseSimulator,
+    store: Store,
+    name: str,
+    *,
+    symbols: str = ",".join(PRODUCTS),
+    by_price: bool = False,
 ) -> Replica:
     argv = ["--venue", "coinbaseexchange", "--symbols", symbols, "--replica", name]
     argv += ["--rest-url", sim.rest_url, "--ws-url", sim.ws_url]
+    argv += ["--by-price"] if by_price else []
     argv += ["--cadence", "1:0,2:50,3:100", "--same-levels-ms", "200", "--watch-ms", "100"]
     argv += ["--symbols-every-s", "0.5", "--epoch-after-ms", "1000"]
 
@@ -150,7 +158,7 @@ def replica_of(
         UpdaterSettings.load(argv, {}),
         store,
         prove=proven,
-        stream_key=CoinbaseKey.parse(KEY_TEXT),
+        stream_key=None if by_price else CoinbaseKey.parse(KEY_TEXT),
         wall_ms=sim.exchange.wall_ms,
         feed_limits=HASTE,
     )
@@ -285,6 +293,45 @@ async def test_sequences_that_go_down_begin_an_epoch(tmp_path: Path) -> None:
             await caught_up(sim, store)
             assert resyncs(replica)[WELL] == 0
             assert store.newest[COINBASE.key(WELL, 1)].epoch == 0
+
+
+class AuditedByPrice(Audited):
+    """The same for books by price: their versions are times, at which the market had these prices."""
+
+    def is_true(self, symbol: str, level: int, sequence: int, body: bytes) -> bool:
+        journal = self._sim.exchange.markets[symbol].journal
+        time = datetime.fromisoformat(json.loads(body)["time"])
+        told = journal.sequence
+        while told > journal.oldest and moment_of(journal, told) > time:
+            told -= 1
+        true, shown = json.loads(journal.body(told, level)), json.loads(body)
+        return all(
+            [row[:2] for row in shown[side]] == [row[:2] for row in true[side]] for side in ("bids", "asks")
+        )
+
+
+def moment_of(journal: OrderJournal, sequence: int) -> datetime:
+    return datetime.fromisoformat(rfc3339(journal._books.time_of(sequence)))
+
+
+async def test_without_a_key_prices_are_published_with_versions_from_time(tmp_path: Path) -> None:
+    async with simulated(tmp_path) as sim:
+        store = AuditedByPrice(sim)
+        first, second = (replica_of(sim, store, name, by_price=True) for name in "ab")
+        async with running(first) as task, running(second), serving(store) as client:
+            await until(lambda: first.report.ready and second.report.ready)
+            await until(lambda: min(store.checked.values()) > 10, lambda: store.checked)
+            sim.faults.inject(Kind.DISCONNECT, form="abort")
+            await until(lambda: states(first) == {"live"} == states(second))
+            task.cancel()
+            await until(lambda: set(store.writers.values()) == {"b"}, lambda: store.writers)
+            before = store.checked.total()
+            await until(lambda: store.checked.total() > before + 50)
+            answer = await client.get(f"/products/{WELL}/book?level=2")
+            assert answer.status_code == 200
+            assert {row[2] for row in answer.json()["bids"]} == {0}
+            assert (await client.get(f"/products/{WELL}/book?level=3")).status_code == 503
+        assert {parse_key(key).limit for key in store.newest} == {1, 2}
 
 
 async def test_the_server_refuses_in_the_exchange_s_words(tmp_path: Path) -> None:

@@ -53,6 +53,15 @@ def test_without_one_the_hint_says_how_to_give_one() -> None:
         read_stream_key(settings(), {})
 
 
+def test_books_by_price_need_none() -> None:
+    assert read_stream_key(settings("--by-price"), {}) is None
+    assert settings("--by-price").limits == (1, 2)
+    with pytest.raises(SettingsError, match="books by order"):
+        settings("--by-price", "--limits", "1,3")
+    with pytest.raises(SettingsError, match="by_price is not for binance"):
+        UpdaterSettings.load(["--by-price"], {})
+
+
 def test_a_venue_whose_stream_wants_none_has_none(tmp_path: Path) -> None:
     assert read_stream_key(UpdaterSettings.load([], {}), ENV) is None
     with pytest.raises(SettingsError, match="binance wants no key"):
