@@ -15,7 +15,7 @@ Promises and leaves to others as :mod:`depthcast.venues.binance`.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
@@ -109,6 +109,10 @@ class BitMEX:
         object.__setattr__(self, "ws_url", base_url("ws_url", self.ws_url, ("ws", "wss")))
         if self.table not in (L2, L2_25):
             raise ValueError(f"{self.table!r:.40} is no table of a book that can be kept")
+
+    def dated(self, wall_ms: Callable[[], int]) -> "BitMEX":
+        """The same, which dates by this clock what tells no time: an empty book, and old recordings."""
+        return replace(self, wall_ms=wall_ms)
 
     # What is published
 

@@ -4,7 +4,7 @@ A venue that is added is named here once; settings, books and services read its 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from depthcast.errors import SettingsError
 from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, COINBASE, Scheme
@@ -21,6 +21,15 @@ from depthcast.venues.binance_futures import (
 )
 from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.keeping import Keeping, StreamKey
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """A venue that says some things without a time."""
+
+    def dated(self, wall_ms: Callable[[], int]) -> Venue:
+        """The same, which dates them by this clock."""
+        ...
 
 
 class Known(NamedTuple):
@@ -112,7 +121,8 @@ def venue_named(
     by_price: bool = False,
 ) -> Venue:
     """The venue called ``name``, at its own urls or at those given. ``key``, of its :attr:`Known.keys`, signs
-    what is subscribed to, at the time that ``wall_ms`` tells. ``by_price``: as :attr:`Known.by_price` has it.
+    what is subscribed to, at the time that ``wall_ms`` tells, which also dates what comes without a time.
+    ``by_price``: as :attr:`Known.by_price` has it.
 
     Raises :class:`~depthcast.errors.SettingsError` for a name that is not known and for urls that are none.
 
@@ -127,6 +137,8 @@ def venue_named(
         )
     make = known.make if known.by_price is None or not by_price else known.by_price.make
     venue = make(rest_url or known.rest_url, ws_url or known.ws_url, known.scheme)
+    if wall_ms is not None and isinstance(venue, Dated):
+        return venue.dated(wall_ms)
     if key is None or known.keys is None or wall_ms is None:
         return venue
     return venue.signing(key, wall_ms)  # type: ignore[attr-defined, no-any-return] # who has keys signs

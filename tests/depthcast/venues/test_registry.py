@@ -6,6 +6,7 @@ import pytest
 
 from depthcast.errors import SettingsError
 from depthcast.files import SCHEMES
+from depthcast.venues.bitmex import BitMEX
 from depthcast.venues.coinbase_signing import CoinbaseKey
 from depthcast.venues.registry import VENUES, venue_named
 
@@ -33,6 +34,13 @@ def test_what_a_venue_says_of_its_snapshots_agrees_with_its_scheme(name: str) ->
 def test_urls_may_lead_to_another_place_that_speaks_the_same() -> None:
     venue = venue_named("binanceusdm", rest_url="http://127.0.0.1:1/", ws_url="ws://127.0.0.1:2")
     assert (venue.rest_url, venue.stream_url) == ("http://127.0.0.1:1", "ws://127.0.0.1:2/stream")
+
+
+def test_a_venue_that_says_things_without_a_time_is_given_a_clock() -> None:
+    venue = venue_named("bitmex", wall_ms=lambda: 77)
+    assert isinstance(venue, BitMEX)
+    assert venue.wall_ms() == 77
+    assert venue_named("binance", wall_ms=lambda: 77) == venue_named("binance")
 
 
 def test_an_unknown_venue_is_refused_with_those_that_are_known() -> None:
