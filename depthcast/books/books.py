@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from random import Random
 from types import MappingProxyType
 from typing import Final, Literal, Self, overload
@@ -18,9 +19,11 @@ from depthcast.errors import BookNotReady, UnknownSymbol
 from depthcast.feed import Feed, FeedLimits
 from depthcast.http_client import AiohttpClient
 from depthcast.keeper import Keeper, LiveBook, Observer, Source
+from depthcast.orders import Tolerance
 from depthcast.orders.messages import AnyDiff
 from depthcast.rest import Rest
 from depthcast.sync import Guard
+from depthcast.venues.keeping import StreamKey
 
 _log = logging.getLogger(__name__)
 
@@ -31,15 +34,17 @@ WEIGHT_SHARE: Final = 0.5
 class Books:
     """Live books of one exchange. For use in one event loop, as a context manager; entering does not wait.
 
-    ``venue`` names the exchange (``binance``, ``binanceus``, ``binanceusdm``); ``rest_url`` and ``ws_url``
-    lead to another place that speaks like it. ``symbols`` are spelled as the exchange does. ``depth``: levels
-    a side asked of the exchange, where it has as many, and kept certain as far as its snapshots go; books
-    begin with fewer where many are asked for at once (:mod:`depthcast.books.snapshots`). ``weight_share``: of
-    the exchange's request weight a minute, how much may be used up when a request is sent, by whomever on
-    this address. ``rest_proxy`` and ``ws_proxy``: urls of proxies that requests and sockets go through;
-    ``None``: those of the environment.
+    ``venue`` names the exchange (:data:`depthcast.venues.registry.VENUES`); ``rest_url`` and ``ws_url``
+    lead to another place that speaks like it. ``key`` is an account's, where the exchange's stream wants one:
+    a value, or its file; ``None``: that of the environment. ``symbols`` are spelled as the exchange does.
+    ``depth``: levels a side asked of the exchange, where it has as many, and kept certain as far as its
+    snapshots go; books begin with fewer where many are asked for at once (:mod:`depthcast.books.snapshots`).
+    ``weight_share``: of the exchange's request weight a minute, how much may be used up when a request is
+    sent, by whomever on this address. ``rest_proxy`` and ``ws_proxy``: urls of proxies that requests and
+    sockets go through; ``None``: those of the environment.
 
-    No key and no account is needed, and nothing is asked of the exchange but snapshots.
+    Nothing else is asked of the exchange than snapshots. ``tolerance``: what a book by order bears, of all
+    symbols alike (:mod:`depthcast.orders.anomalies`).
     """
 
     def __init__(
@@ -49,10 +54,12 @@ class Books:
         *,
         rest_url: str | None = None,
         ws_url: str | None = None,
+        key: StreamKey | str | Path | None = None,
         # Limits
         depth: int = 5000,
         weight_share: float = WEIGHT_SHARE,
         feed_limits: FeedLimits | None = None,
+        tolerance: Tolerance | None = None,
         # Ways
         rest_proxy: str | None = None,
         ws_proxy: str | None = None,
@@ -74,7 +81,9 @@ class Books:
             raise ValueError(f"depth is at least 1, not {depth}")
         if not 0 < weight_share <= 1:
             raise ValueError(f"weight_share is a share: more than 0, at most 1, not {weight_share}")
-        self._exchange = exchange(venue, rest_url=rest_url, ws_url=ws_url)
+        self._exchange = exchange(venue, rest_url=rest_url, ws_url=ws_url, key=key, wall_ms=wall_ms)
+        keeping = self._exchange.keeping
+        book_of = keeping.book_of(Tolerance() if tolerance is None else tolerance)
         depth = min(depth, self._exchange.venue.scheme.max_limit)
         self._feed_limits = feed_limits
         self._ws_proxy = ws_proxy
@@ -102,8 +111,11 @@ class Books:
             observer=_Listener(self),
             snapshot_limit=depth,
             # A snapshot that was deep enough for a while is not asked for again at every small move.
-            refill_below=depth * 9 // 10,
-            refill_urgent_below=depth // 2,
+            refill_below=depth * 9 // 10 if keeping.refills else 0,
+            refill_urgent_below=depth // 2 if keeping.refills else 0,
+            buffer=keeping.buffer,
+            book_of=lambda _: book_of,
+            sync_of=keeping.sync_of,
             audit_every_s=audit_every_s,
             retry_initial_s=retry_initial_s,
             retry_maximum_s=retry_maximum_s,
@@ -191,6 +203,7 @@ class Books:
                     clock=self._clock,
                     heard_age_s=self._feed.heard_age_s,
                     why=self._why,
+                    scheme=self._exchange.venue.scheme,
                 )
         if self._state == "running":
             self._begin(new)

@@ -11,7 +11,6 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from depthcast.book import Book
 from depthcast.events import Level
-from depthcast.orders.messages import AnyDiff
 
 Number = TypeVar("Number", float, str)
 """Prices and quantities, as floats or as the exchange's exact strings."""
@@ -64,8 +63,10 @@ class Changes(AsyncIterator[Change[Number]]):
 
     # What the book's keeper says
 
-    def changed(self, diff: AnyDiff, bids: Sequence[Level], asks: Sequence[Level]) -> None:
-        """``diff`` was applied; these levels are now what stands at their prices."""
+    def changed(
+        self, update_id: int, event_time_ms: int, bids: Sequence[Level], asks: Sequence[Level]
+    ) -> None:
+        """A diff led the book there; these levels are now what stands at their prices."""
         self._diffs += 1
         if not self._rebuilt and not self._skipped:
             _merge(self._bids, bids)
@@ -73,7 +74,7 @@ class Changes(AsyncIterator[Change[Number]]):
             if len(self._bids) + len(self._asks) > self._max_levels:
                 self._skipped = True
                 self._clear()
-        self._at(diff.last, diff.event_time_ms)
+        self._at(update_id, event_time_ms)
 
     def rebuilt(self, book: Book) -> None:
         """``book`` was built anew, or completed from a second snapshot."""

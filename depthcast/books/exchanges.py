@@ -1,17 +1,23 @@
-"""The exchanges whose books can be kept, by name, and where they are reached. Pure."""
+"""The exchanges whose books can be kept, by name, where they are reached, and the keys that they want."""
 
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from depthcast.errors import Refused
+from depthcast.errors import Refused, SettingsError
 from depthcast.venues import Venue
-from depthcast.venues.registry import venue_named
+from depthcast.venues.keeping import Keeping, StreamKey
+from depthcast.venues.registry import VENUES, venue_named
 
 
 class Exchange(NamedTuple):
-    """An exchange as books need it: how it speaks, and which of its errors deny that there is a symbol."""
+    """An exchange as books need it: how it speaks, how its books are kept, and which of its errors deny that
+    there is a symbol."""
 
     name: str
     venue: Venue
+    keeping: Keeping = Keeping()
 
     def could_list(self, symbol: str) -> bool:
         """Whether a symbol could be spelled so: no exchange's has small letters of a to z.
@@ -25,9 +31,52 @@ class Exchange(NamedTuple):
         return isinstance(error, Refused) and error.code in self.venue.unknown_symbol
 
 
-def exchange(name: str, *, rest_url: str | None = None, ws_url: str | None = None) -> Exchange:
+def exchange(
+    name: str,
+    *,
+    rest_url: str | None = None,
+    ws_url: str | None = None,
+    key: StreamKey | str | Path | None = None,
+    wall_ms: Callable[[], int] = lambda: 0,
+    environment: Mapping[str, str] = os.environ,
+) -> Exchange:
     """The exchange called ``name`` (:data:`depthcast.venues.registry.VENUES`), at its own urls or others.
 
-    Raises :class:`~depthcast.errors.SettingsError` for a name that is not known and for urls that are none.
+    Where its stream wants a key of an account, that is ``key``, in the file of that name or itself, or
+    the ``environment``'s; ``wall_ms`` dates what it signs. Raises :class:`~depthcast.errors.SettingsError`
+    for a name that is not known, for urls that are none, and for a key that is missing, is none or is not
+    wanted; it shows nothing of it.
     """
-    return Exchange(name, venue_named(name, rest_url=rest_url, ws_url=ws_url))
+    known = VENUES.get(name)
+    found = None if known is None else stream_key(name, known.keys, key, environment)
+    venue = venue_named(name, rest_url=rest_url, ws_url=ws_url, key=found, wall_ms=wall_ms)
+    return Exchange(name, venue, VENUES[name].keeping)
+
+
+def stream_key(
+    name: str,
+    keys: type[StreamKey] | None,
+    key: StreamKey | str | Path | None,
+    environment: Mapping[str, str],
+) -> StreamKey | None:
+    """The key of an account that the stream of the exchange ``name`` wants; ``None`` where it wants none."""
+    if keys is None:
+        if key is not None:
+            raise SettingsError(f"the stream of {name} wants no key", hint="leave the key out")
+        return None
+    if key is None:
+        found = keys.of_environment(environment)
+        if found is None:
+            raise SettingsError(
+                f"the stream of {name} wants an account's key",
+                hint="give one, or the name of its file; any will do, without a right to trade",
+            )
+        return found
+    if not isinstance(key, str | Path):
+        return key
+    try:
+        return keys.parse(Path(key).read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the key file {str(key)!r:.200}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"the key file {str(key)!r:.200} is not text") from None

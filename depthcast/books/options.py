@@ -1,10 +1,13 @@
 """The options of :class:`~depthcast.books.Books`, for what passes them on."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from random import Random
 from typing import TypedDict
 
 from depthcast.feed import FeedLimits
+from depthcast.orders import Tolerance
+from depthcast.venues.keeping import StreamKey
 
 
 class Options(TypedDict, total=False):
@@ -12,9 +15,11 @@ class Options(TypedDict, total=False):
 
     rest_url: str | None
     ws_url: str | None
+    key: StreamKey | str | Path | None
     depth: int
     weight_share: float
     feed_limits: FeedLimits | None
+    tolerance: Tolerance | None
     rest_proxy: str | None
     ws_proxy: str | None
     heard_every_s: float

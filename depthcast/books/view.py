@@ -10,6 +10,7 @@ from depthcast.book import Book, Certainty
 from depthcast.books.changes import MAX_LEVELS, Changes, Number
 from depthcast.errors import BookNotReady, DepthcastError, ExtraMissing, NotByOrder, NotDeepEnough
 from depthcast.events import Diff, Level
+from depthcast.files import BINANCE, Scheme
 from depthcast.keeper import LiveBook, Source
 from depthcast.orders.messages import AnyDiff
 from depthcast.side import Numbers
@@ -54,8 +55,9 @@ class BookView:
     (or the reason why there will be none, such as :class:`~depthcast.errors.UnknownSymbol`). A book whose
     connection was lost stays readable, and true at its ``update_id``: :attr:`ready` and :attr:`age_ms` tell.
 
-    ``guard`` is held while the book is read; ``heard_age_s`` tells how long ago the connection that delivers
-    a symbol was heard, ``None`` where none does; ``why`` what a book that is not there waits for.
+    ``scheme`` says what its exchange's limits are. ``guard`` is held while the book is read; ``heard_age_s``
+    tells how long ago the connection that delivers a symbol was heard, ``None`` where none does; ``why`` what
+    a book that is not there waits for.
     """
 
     def __init__(
@@ -66,12 +68,14 @@ class BookView:
         clock: Callable[[], float],
         heard_age_s: Callable[[str], float | None],
         why: Callable[[str], str],
+        scheme: Scheme = BINANCE,
     ) -> None:
         self.symbol = symbol
         self._guard = guard
         self._clock = clock
         self._heard_age_s = heard_age_s
         self._why = why
+        self._scheme = scheme
         self._live: LiveBook | None = None
         self._ended: DepthcastError | None = None
         self._known_at = -math.inf
@@ -257,13 +261,18 @@ class BookView:
             )
 
     def body(self, limit: int) -> bytes:
-        """What the exchange's REST interface would answer, byte for byte. Raises as :meth:`top` does."""
-        if limit < 1:
+        """What the exchange's REST interface would answer, byte for byte. Raises as :meth:`top` does.
+
+        ``limit`` is what that call has: levels a side, at Coinbase a level of detail, at BitMEX a depth.
+        """
+        scheme = self._scheme
+        if limit < 1 and scheme.refusal(limit) is not None:
             raise ValueError(f"limit is at least 1, not {limit}")
+        levels = scheme.depth(limit)
         with self._guard:
             book = self._book()
             bids, asks, _, _ = book.certainty
-            self._require(book, limit, min(bids, limit), min(asks, limit))
+            self._require(book, levels, min(bids, levels), min(asks, levels))
             return book.body(limit)
 
     def as_numpy(self, limit: int | None = None) -> "tuple[NDArray[float64], NDArray[float64]]":
@@ -317,10 +326,11 @@ class BookView:
                     reader.rebuilt(book)
                 return
             for diff in diffs:
+                # Where the venue numbers nothing, a diff tells times, and its book the ids made of them.
                 if diff.last <= book.update_id:
                     levels = _levels_of(diff, book)
                     for reader in list(self._readers):
-                        reader.changed(diff, *levels)
+                        reader.changed(book.update_id, book.event_time_ms, *levels)
 
     def broke(self, live: LiveBook) -> None:
         """The book has to be built anew: what showed it may have been missing since the last diff."""

@@ -10,7 +10,7 @@ Change the import, and leave the program as it is::
 The first call about a symbol is answered by the exchange, as before, and begins to keep the book in this
 process, from the exchange's websocket. As soon as the book is there, calls read it, in microseconds and at no
 request weight. What is no order book of that exchange is the original's, unchanged. ``binance``,
-``binanceus`` and ``binanceusdm`` are there. ``docs/ccxt.md`` says what holds.
+``binanceus``, ``binanceusdm`` and ``coinbaseexchange`` are there. ``docs/ccxt.md`` says what holds.
 
 =============================  =======================================================================
 ``depthcast.ccxt``             the synchronous exchanges; their books live in a background thread
@@ -46,7 +46,7 @@ from depthcast.ccxt.asking import Steps
 from depthcast.ccxt.ladder import View
 from depthcast.ccxt.prices import Prices
 
-__all__ = ["binance", "binanceus", "binanceusdm"]
+__all__ = ["binance", "binanceus", "binanceusdm", "coinbaseexchange"]
 
 
 class _Synchronous(Prices):
@@ -195,6 +195,12 @@ class binanceusdm(_Synchronous, ccxt.binanceusdm):  # type: ignore[misc] # noqa:
     """ccxt's ``binanceusdm``; order books of linear contracts come from this process."""
 
     _dialect = dialects.BINANCE_USDM
+
+
+class coinbaseexchange(_Synchronous, ccxt.coinbaseexchange):  # type: ignore[misc] # noqa: N801 - ccxt's own
+    """ccxt's ``coinbaseexchange``; order books come from this process where an account's key is set."""
+
+    _dialect = dialects.COINBASE
 
 
 def _close_in(process: int, books: BooksThread) -> None:

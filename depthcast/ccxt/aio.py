@@ -26,7 +26,7 @@ from depthcast.ccxt.asking import Steps
 from depthcast.ccxt.ladder import View
 from depthcast.ccxt.prices import Prices
 
-__all__ = ["binance", "binanceus", "binanceusdm"]
+__all__ = ["binance", "binanceus", "binanceusdm", "coinbaseexchange"]
 
 _AT_ONCE: Final = 8
 """How many books of one ``fetch_order_books`` are asked for at a time where they are not kept yet."""
@@ -189,6 +189,12 @@ class binanceusdm(_Asynchronous, ccxt.async_support.binanceusdm):  # type: ignor
     """ccxt's ``binanceusdm``; order books of linear contracts come from this process."""
 
     _dialect = dialects.BINANCE_USDM
+
+
+class coinbaseexchange(_Asynchronous, ccxt.async_support.coinbaseexchange):  # type: ignore[misc] # noqa: N801
+    """ccxt's ``coinbaseexchange``; order books come from this process where an account's key is set."""
+
+    _dialect = dialects.COINBASE
 
 
 def _close_in(loop: asyncio.AbstractEventLoop, books: Books) -> None:

@@ -91,7 +91,7 @@ class Asking(_Exchange):  # type: ignore[misc]
         }
         if options.weight_share is not None:
             arguments["weight_share"] = options.weight_share
-        return arguments | self._proxies()
+        return arguments | dialect.credentials(self) | self._proxies()
 
     def _proxies(self) -> dict[str, str]:
         """What ccxt was told of proxies, for the books' snapshots and sockets."""

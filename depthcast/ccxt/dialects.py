@@ -6,6 +6,7 @@ one each, and no rule of their own. Values and pure functions; what is known of 
 venue's (:mod:`depthcast.venues`).
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,10 +15,14 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 from ccxt.base.errors import ArgumentsRequired
+from ccxt.base.exchange import Exchange
 
 from depthcast.ccxt.options import Options
 from depthcast.ccxt.served import Marks
+from depthcast.errors import DepthcastError
+from depthcast.orders.messages import time_ms
 from depthcast.venues import Venue
+from depthcast.venues.coinbase_signing import CoinbaseKey
 from depthcast.venues.registry import venue_named
 
 if TYPE_CHECKING:
@@ -126,6 +131,10 @@ class Dialect:
         return f"{server.rstrip('/')}/{path}{'?' if query else ''}{query}"
 
     # What is answered
+
+    def credentials(self, exchange: Any) -> dict[str, Any]:
+        """What of an account the books of this process are kept with: nothing."""
+        return {}
 
     def read(self, view: "View", levels: int | None, strings: bool) -> Shown:
         """A book in this process. Raises what the view raises."""
@@ -238,6 +247,66 @@ class Futures(Dialect):
         return super().ticker(market_id, shown) | {"time": shown.time_ms, "lastUpdateId": shown.update_id}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Coinbase(Dialect):
+    """Coinbase Exchange: ccxt asks for all prices whatever the limit, and for another level of detail where
+    ``params`` name one. Rows have a third member: how many orders there are, or which one."""
+
+    below: str = ""
+    kind: str = "market"
+    raw: str = "publicGetProductsIdBook"
+
+    understood: ClassVar[frozenset[str]] = frozenset({"level"})
+
+    def levels(self, limit: Any, params: Mapping[str, Any]) -> int | None:
+        """The level of detail.
+
+        >>> [COINBASE.levels(20, params) for params in ({}, {"level": 1}, {"level": "3"}, {"level": 4})]
+        [2, 1, 3, None]
+        """
+        level = params.get("level", 2)
+        return int(level) if type(level) in (int, str) and str(level) in ("1", "2", "3") else None
+
+    def request(self, market_id: str, limit: Any) -> dict[str, Any]:
+        return {"id": market_id, "level": 2}
+
+    def credentials(self, exchange: Any) -> dict[str, Any]:
+        """Its books are kept by order, which needs an account's key: the exchange object's, or that of the
+        environment."""
+        if exchange.apiKey and exchange.secret and exchange.password:
+            # ccxt's own, of which it says nothing itself.
+            return {"key": CoinbaseKey(exchange.apiKey, exchange.password, exchange.secret)}
+        key = CoinbaseKey.of_environment(os.environ)
+        if key is None:
+            raise DepthcastError(
+                "no account's key is set, which Coinbase wants of who follows its orders",
+                hint="set apiKey, secret and password; a key that may only view will do",
+            )
+        return {"key": key}
+
+    def read(self, view: "View", levels: int | None, strings: bool) -> Shown:
+        assert levels is not None  # or it would not have been asked for here
+        return self.parse(orjson.loads(view.body(levels)), strings)
+
+    def is_book(self, body: Any) -> bool:
+        return (
+            isinstance(body, dict)
+            and type(body.get("sequence")) is int
+            and isinstance(body.get("bids"), list)
+            and isinstance(body.get("asks"), list)
+        )
+
+    def parse(self, body: Any, strings: bool) -> Shown:
+        bids, asks = body["bids"], body["asks"]
+        if not strings:
+            bids, asks = _counted(bids), _counted(asks)
+        return Shown(bids, asks, body["sequence"], time_ms(str(body.get("time", ""))))
+
+    def whole(self, shown: Shown, levels: int, marks: Marks) -> bool:
+        """A level of detail shows all there is of it."""
+        return True
+
+
 _BINANCE_HOSTS: Final = frozenset(
     {
         *("api.binance.com", "api-gcp.binance.com", "data-api.binance.vision"),
@@ -275,11 +344,35 @@ BINANCE_USDM: Final = Futures(
 )
 """*"2 for a single symbol; 5 when the symbol parameter is omitted"*"""
 
+COINBASE: Final = Coinbase(
+    venue="coinbaseexchange",
+    main=frozenset({"api.exchange.coinbase.com"}),
+    streams={
+        "api-public.sandbox.exchange.coinbase.com": "wss://ws-feed-public.sandbox.exchange.coinbase.com"
+    },
+)
+
 _NO_DIGITS: Final = "0.00000000"
 
 
 def _floats(side: list[list[str]]) -> list[list[float]]:
     return [[float(price), float(quantity)] for price, quantity in side]
+
+
+def _counted(side: list[list[Any]]) -> list[list[Any]]:
+    """Rows as ccxt's ``parse_order_book`` makes them: an order's id is no number, and left out."""
+    return [
+        [float(price), float(size), third]
+        if type(third) is int
+        else [float(price), float(size), *_integer(third)]
+        for price, size, third in side
+    ]
+
+
+def _integer(text: Any) -> list[int]:
+    """As ccxt's ``safe_integer`` would read it: none, for what is not one."""
+    number = Exchange.safe_integer([text], 0)
+    return [] if number is None else [number]
 
 
 def _zeros(number: str) -> str:

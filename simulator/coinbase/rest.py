@@ -38,6 +38,10 @@ class Rest:
             case ["products"]:
                 listed = [market.product.listed() for market in exchange.markets.values()]
                 return _json(200, listed)
+            case ["currencies"]:
+                products = [market.product for market in exchange.markets.values()]
+                names = dict.fromkeys(name for each in products for name in (each.base, each.quote))
+                return _json(200, [_currency(name) for name in names])
             case ["time"]:
                 now_ms = exchange.wall_ms()
                 return _json(200, {"iso": rfc3339(now_ms * 1000), "epoch": now_ms / 1000})
@@ -63,6 +67,21 @@ class Rest:
         body = journal.body(sequence, int(level))
         answer = Answer(200, body, {"Content-Type": JSON, "Cache-Control": f"max-age={_MAX_AGE[int(level)]}"})
         return troubled(answer, faults, product, number=sequence, errors=_ERRORS)
+
+
+def _currency(name: str) -> dict[str, Any]:
+    """*"Gets a list of all known currencies"*"""
+    return {
+        "id": name,
+        "name": name,
+        "min_size": "0.00000001",
+        "status": "online",
+        "message": "",
+        "max_precision": "0.00000001",
+        "convertible_to": [],
+        "details": {"type": "crypto"},
+        "supported_networks": [],
+    }
 
 
 def _message(status: int, text: str) -> Answer:

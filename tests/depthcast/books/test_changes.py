@@ -23,7 +23,7 @@ def diff(last: int, bids: Levels, asks: Levels | None = None) -> Diff:
 
 
 def told(changes: Changes[str], diff: Diff) -> None:
-    changes.changed(diff, diff.bids, diff.asks)
+    changes.changed(diff.last, diff.event_time_ms, diff.bids, diff.asks)
 
 
 async def taken(changes: Changes[str]) -> Change[str]:

@@ -1,9 +1,16 @@
 """Exchanges by name, and which of their answers deny a symbol."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
 import pytest
 
 from depthcast.books.exchanges import exchange
 from depthcast.errors import Refused, SettingsError, VenueUnavailable
+from depthcast.venues.coinbase_signing import VARIABLES, CoinbaseKey
+from tests.depthcast.books.coinbase import KEY, KEY_TEXT
 
 
 def test_urls_may_lead_to_another_place_that_speaks_the_same() -> None:
@@ -36,3 +43,27 @@ def test_what_is_no_url_is_refused(rest_url: str | None, ws_url: str | None) -> 
 )
 def test_only_the_exchanges_own_word_denies_a_symbol(error: Exception, denied: bool) -> None:
     assert exchange("binance").lacks_symbol(error) is denied
+
+
+def test_a_key_comes_from_a_value_a_file_or_the_environment(tmp_path: Path) -> None:
+    def found(key: Any = None, environment: Mapping[str, str] = MappingProxyType({})) -> Any:
+        made = exchange("coinbaseexchange", key=key, wall_ms=lambda: 0, environment=environment)
+        venue: Any = made.venue
+        return venue.key.api_key
+
+    (tmp_path / "key").write_text(KEY_TEXT)
+    named = dict(zip(VARIABLES, KEY, strict=True))
+    assert found(tmp_path / "key") == found(str(tmp_path / "key")) == found(None, named) == KEY[0]
+    assert found(CoinbaseKey(*KEY)) == KEY[0]
+    for key, complaint in (
+        (tmp_path / "none", "cannot read the key file"),
+        (tmp_path, "cannot read the key file"),
+    ):
+        with pytest.raises(SettingsError, match=complaint):
+            found(key)
+    (tmp_path / "key").write_bytes(b"\xff\xfe secret")
+    with pytest.raises(SettingsError, match="is not text") as caught:
+        found(tmp_path / "key")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(SettingsError, match="wants no key"):
+        exchange("binance", key=tmp_path / "key")
