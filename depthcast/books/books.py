@@ -16,6 +16,7 @@ from depthcast.books.exchanges import exchange
 from depthcast.books.snapshots import Snapshots
 from depthcast.books.view import BookView
 from depthcast.errors import BookNotReady, UnknownSymbol
+from depthcast.events import Diff
 from depthcast.feed import Feed, FeedLimits
 from depthcast.http_client import AiohttpClient
 from depthcast.keeper import Keeper, LiveBook, Observer, Source
@@ -134,7 +135,7 @@ class Books:
         self._tasks: list[asyncio.Task[None]] = []
         self.subscribe(symbols)
 
-    def _make_feed(self, _: Callable[[AnyDiff], None], lost: Callable[[Iterable[str]], None]) -> Feed:
+    def _make_feed(self, _: Callable[[Diff], None], lost: Callable[[Iterable[str]], None]) -> Feed:
         self._feed = Feed(
             self._exchange.venue,
             on_diff=self._take,
@@ -326,7 +327,7 @@ class Books:
     def _unbuilt(self) -> int:
         return sum(not live.live for live in self._keeper.books.values())
 
-    def _take(self, diff: AnyDiff) -> None:
+    def _take(self, diff: Diff) -> None:
         self._diffs = (diff,)
         try:
             self._keeper.take(diff)

@@ -215,8 +215,10 @@ class ThreadChanges(Iterator[Change[Number]]):
         timeout_s: float | None,
     ) -> None:
         self.symbol = changes.symbol
-        self._changes = changes
-        self._wait_for = wait_for
+        self._changes: Changes[Number] = changes
+        self._wait_for: Callable[[Coroutine[Any, Any, Change[Number]], float | None], Change[Number]] = (
+            wait_for
+        )
         self._timeout_s = timeout_s
 
     def __iter__(self) -> Self:

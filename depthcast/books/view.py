@@ -251,7 +251,7 @@ class BookView:
             if not hasattr(book, "orders"):
                 raise NotByOrder(self.symbol)
             bids, asks = book.orders(limit)
-            read = str if strings else float
+            read: Any = str if strings else float
             return Orders(
                 self.symbol,
                 book.update_id,

@@ -62,6 +62,7 @@ class Dialect:
     other sites, by the host of their REST interface: their books are not the main site's. ``kind``: what a
     market is called whose book is kept. ``raw``: ccxt's method that asks for a book. ``understood``: what of
     a call's ``params`` a book here can answer; ``elsewhere``: what of them asks for something else.
+    ``converts``: ccxt counts amounts in another way than the exchange (:meth:`amounts`).
     """
 
     venue: str
@@ -75,6 +76,7 @@ class Dialect:
 
     understood: ClassVar[frozenset[str]] = frozenset()
     elsewhere: ClassVar[frozenset[str]] = frozenset()
+    converts: ClassVar[bool] = False
 
     @cached_property
     def venue_here(self) -> Venue:
@@ -160,6 +162,10 @@ class Dialect:
     def whole(self, shown: Shown, levels: int, marks: Marks) -> bool:
         """Whether a server's answer is the ``levels`` best ones, or all there are."""
         return marks.whole(shown.bids, shown.asks, levels)
+
+    def amounts(self, exchange: Any, market: Mapping[str, Any], shown: Shown) -> Shown:
+        """A book of floats in the amounts in which ccxt counts: the exchange's own."""
+        return shown
 
     def nonce(self, update_id: int) -> int | None:
         """What ccxt calls the number of a book."""
@@ -307,6 +313,74 @@ class Coinbase(Dialect):
         return True
 
 
+@dataclass(frozen=True, kw_only=True)
+class BitMEX(Dialect):
+    """BitMEX: a limit is a depth, 25 rows a side where there is none, and 0 all of them. Rows of both sides
+    come in one list, amounts are contracts (of spot markets the currency's smallest units), and books have no
+    number."""
+
+    below: str = ""
+    kind: str = "market"
+    raw: str = "publicGetOrderBookL2"
+
+    understood: ClassVar[frozenset[str]] = frozenset({"depth"})
+    converts: ClassVar[bool] = True
+
+    def keeps(self, market: Mapping[str, Any]) -> bool:
+        return True
+
+    def levels(self, limit: Any, params: Mapping[str, Any]) -> int | None:
+        """*"Orderbook depth per side. Send 0 for full depth."*
+
+        >>> [BITMEX.levels(limit, params) for limit, params in ((None, {}), (0, {}), (7, {"depth": 9}))]
+        [25, 0, 9]
+        """
+        depth = params.get("depth", limit)
+        if depth is None:
+            return 25 if "depth" not in params else None
+        return depth if type(depth) is int and depth >= 0 else None
+
+    def request(self, market_id: str, limit: Any) -> dict[str, Any]:
+        return {"symbol": market_id} | ({} if limit is None else {"depth": limit})
+
+    def read(self, view: "View", levels: int | None, strings: bool) -> Shown:
+        top = view.top(levels or None, strings=strings)
+        return Shown(top.bids, top.asks, top.update_id, top.event_time_ms)
+
+    def is_book(self, body: Any) -> bool:
+        return isinstance(body, list) and all(isinstance(row, dict) and "side" in row for row in body)
+
+    def parse(self, body: Any, strings: bool) -> Shown:
+        read = Exchange.safe_string if strings else Exchange.safe_float
+        sides: dict[bool, list[Any]] = {True: [], False: []}
+        time = ""
+        for row in body:
+            price = read(row, "price")
+            # ccxt was told of rows without one.
+            if price is not None:
+                sides[row["side"] == "Sell"].append([price, read(row, "size")])
+                time = max(time, str(row.get("timestamp", "")))
+        bids = sorted(sides[False], key=_price, reverse=True)
+        return Shown(bids, sorted(sides[True], key=_price), 0, time_ms(time))
+
+    def whole(self, shown: Shown, levels: int, marks: Marks) -> bool:
+        return marks.whole(shown.bids, shown.asks, levels or 2**31)
+
+    def nonce(self, update_id: int) -> int | None:
+        """ccxt has none: nothing numbers these books."""
+        return None
+
+    def amounts(self, exchange: Any, market: Mapping[str, Any], shown: Shown) -> Shown:
+        if not market["spot"] or exchange.options.get("oldPrecision"):
+            return shown
+        code, parse = market["base"], exchange.parse_number
+        bids, asks = (
+            [[price, parse(exchange.convert_to_real_amount(code, f"{amount:.0f}"))] for price, amount in side]
+            for side in (shown.bids, shown.asks)
+        )
+        return shown._replace(bids=bids, asks=asks)
+
+
 _BINANCE_HOSTS: Final = frozenset(
     {
         *("api.binance.com", "api-gcp.binance.com", "data-api.binance.vision"),
@@ -352,11 +426,21 @@ COINBASE: Final = Coinbase(
     },
 )
 
+BITMEX: Final = BitMEX(
+    venue="bitmex",
+    main=frozenset({"www.bitmex.com"}),
+    streams={"testnet.bitmex.com": "wss://ws.testnet.bitmex.com"},
+)
+
 _NO_DIGITS: Final = "0.00000000"
 
 
 def _floats(side: list[list[str]]) -> list[list[float]]:
     return [[float(price), float(quantity)] for price, quantity in side]
+
+
+def _price(level: list[Any]) -> float:
+    return float(level[0])
 
 
 def _counted(side: list[list[Any]]) -> list[list[Any]]:

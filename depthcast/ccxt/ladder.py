@@ -150,7 +150,7 @@ class Ladder(Asking):
             self._found, self._found_in = {}, self.markets
         named = question.symbol, self.options.get("defaultType"), self.options.get("defaultSubType")
         self._found[named] = market_id
-        return self._as_book(question.symbol, shown)
+        return self._as_book(question.symbol, shown, strings=wish.strings)
 
     def _read(
         self,
@@ -195,7 +195,7 @@ class Ladder(Asking):
             shown = shown._replace(time_ms=self._time_of(marks))
         before = tuple(question.passed_over)
         self._answered[question.market_id] = "server", shown.update_id, marks.age_ms, marks.state, before
-        return self._as_book(question.symbol, shown)
+        return self._as_book(question.symbol, shown, strings=wish.strings)
 
     def _rest_book(self, question: _Question) -> Steps:
         symbol, limit, passed = question.symbol, question.limit, question.wish.passed
@@ -206,7 +206,9 @@ class Ladder(Asking):
             raw = partial(getattr(self, dialect.raw), dialect.request(question.market_id, limit) | passed)
             answer = yield from self._from_exchange(raw, weight, question.passed_over)
             shown = dialect.parse(answer, True)
-            book = self._as_book(symbol, shown if shown.time_ms else shown._replace(time_ms=asked_ms))
+            book = self._as_book(
+                symbol, shown if shown.time_ms else shown._replace(time_ms=asked_ms), strings=True
+            )
         else:
             original = partial(super().fetch_order_book, symbol, limit, passed)
             book = yield from self._from_exchange(original, weight, question.passed_over)
@@ -217,8 +219,10 @@ class Ladder(Asking):
         self._answered[question.market_id] = "rest", book["nonce"], age_ms, None, before
         return book
 
-    def _as_book(self, symbol: str, shown: Shown) -> dict[str, Any]:
+    def _as_book(self, symbol: str, shown: Shown, *, strings: bool = False) -> dict[str, Any]:
         """As ccxt's ``parse_order_book`` writes it: the same members in the same order."""
+        if self._dialect.converts and not strings:
+            shown = self._dialect.amounts(self, self.market(symbol), shown)
         bids, asks, update_id, time_ms = shown
         second, written = self._second
         if second != time_ms // 1000:

@@ -25,16 +25,20 @@ clock.
 """
 
 import re
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import orjson
 
 from depthcast.book import Audit, Certainty
 from depthcast.errors import BadLevel, BookSpoiled
 from depthcast.rows.messages import Action, Row, RowsChanged, RowSnapshot
+
+if TYPE_CHECKING:
+    from depthcast.side import Columns
 
 WHOLE: Final = 0
 """The depth that means all rows: *"Orderbook depth per side. Send 0 for full depth."*"""
@@ -185,6 +189,14 @@ class _Side:
                 found.append((row.price, row.size))
                 last = row.key
         return found
+
+    def standing(self, key: float) -> int:
+        """How much there is at a price; 0 where it has no row."""
+        at, size = bisect_left(self.keys, key), 0
+        while at < len(self.keys) and self.keys[at] == key:
+            size += self.order[at].size
+            at += 1
+        return size
 
     def check(self) -> None:
         assert self.keys == [row.key for row in self.order], "a key is not its row's"
@@ -379,6 +391,14 @@ class RowBook:
                 found[side.buy][key] = (price, 0, 0, "")
         return list(found[True].values()), list(found[False].values())
 
+    def take_moved(self) -> tuple[list[list[str]], list[list[str]]]:
+        """Bids and asks that the last message changed: ``[price, size]`` as they stand now, size 0 where a
+        level is gone. O(levels that changed x log rows)."""
+        sides: dict[bool, dict[float, list[str]]] = {True: {}, False: {}}
+        for side, key, price in self._told:
+            sides[side.buy][key] = [price, str(side.standing(key))]
+        return list(sides[True].values()), list(sides[False].values())
+
     @property
     def certainty(self) -> Certainty:
         """All of it may be published; where it is the whole table, nothing exists beyond."""
@@ -427,6 +447,12 @@ class RowBook:
             levels = side.top(len(side.order) if limit is None else limit)
             sides.append(([price for price, _ in levels], [float(size) for _, size in levels]))
         return tuple(sides)
+
+    def columns(self, limit: int | None = None) -> "tuple[Columns, Columns]":
+        """The same as arrays. Prices of bids are *negative*."""
+        (bid_prices, bid_sizes), (ask_prices, ask_sizes) = self.numbers(limit)
+        bids = array("d", [-price for price in bid_prices]), array("d", bid_sizes)
+        return bids, (array("d", ask_prices), array("d", ask_sizes))
 
     def rows(self) -> list[Row]:
         """All rows, in the order of :meth:`bodies`."""

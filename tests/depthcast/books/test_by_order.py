@@ -1,12 +1,14 @@
 """Books of an exchange that tells of every order, over real sockets, beside its own."""
 
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from depthcast.books import Books
-from depthcast.errors import UnknownSymbol
+from depthcast.books import Books, BookView
+from depthcast.errors import SettingsError
 from depthcast.orders import Tolerance
 from depthcast.venues.coinbase_signing import VARIABLES, CoinbaseKey
 from simulator.coinbase.app import CoinbaseSimulator
@@ -39,7 +41,11 @@ async def test_books_by_order_are_the_exchange_s(
         else:
             monkeypatch.delenv(name, raising=False)
     async with coinbase(tmp_path) as sim:
-        keys = {"value": CoinbaseKey.parse(KEY_TEXT), "file": tmp_path / "key", "environment": None}
+        keys: dict[str, Any] = {
+            "value": CoinbaseKey.parse(KEY_TEXT),
+            "file": tmp_path / "key",
+            "environment": None,
+        }
         books = Books("coinbaseexchange", PRODUCTS, rest_url=sim.rest_url, ws_url=sim.ws_url, key=keys[given])
         async with books:
             # Nothing of a quiet product comes before something is traded.
@@ -47,32 +53,36 @@ async def test_books_by_order_are_the_exchange_s(
             changes = books.changes(PRODUCTS[0], strings=True)
             await until(lambda: all(books[name].ready for name in PRODUCTS), lambda: str(books._failures))
             assert (await anext(changes)).rebuilt
-            known = {side: dict(map(tuple, levels)) for side, levels in _levels(books, PRODUCTS[0]).items()}
+            known = _levels(books, PRODUCTS[0])
             for _ in range(5):
                 await sim.tick()
                 for name in PRODUCTS:
                     market, view = sim.exchange.markets[name], books[name]
-                    await until(lambda view=view, market=market: view.update_id >= market.sequence)
+                    target = market.sequence
+                    await until(partial(_reached, view, target))
                     compare(sim, books, name)
             change = await anext(changes)
             assert not change.rebuilt
             for side, levels in (("bids", change.bids), ("asks", change.asks)):
-                known[side].update(map(tuple, levels))
+                known[side].update((price, size) for price, size in levels)
             standing = {
                 side: {price: size for price, size in levels.items() if size != "0"}
                 for side, levels in known.items()
             }
             assert change.update_id == books[PRODUCTS[0]].update_id
-            assert standing == {
-                side: dict(map(tuple, levels)) for side, levels in _levels(books, PRODUCTS[0]).items()
-            }
+            assert standing == _levels(books, PRODUCTS[0])
             assert books[PRODUCTS[0]].certainty.bids_complete
             books.check()
 
 
-def _levels(books: Books, name: str) -> dict[str, list[list[str]]]:
+def _levels(books: Books, name: str) -> dict[str, dict[str, str]]:
     top = books[name].top(strings=True)
-    return {"bids": top.bids, "asks": top.asks}
+    sides = {"bids": top.bids, "asks": top.asks}
+    return {side: {price: size for price, size in levels} for side, levels in sides.items()}  # noqa: C416
+
+
+def _reached(view: BookView, target: int) -> bool:
+    return view.update_id >= target
 
 
 async def test_a_product_that_the_stream_refuses_is_waited_for_with_its_words(tmp_path: Path) -> None:

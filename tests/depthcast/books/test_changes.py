@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ def diff(last: int, bids: Levels, asks: Levels | None = None) -> Diff:
     return Diff("X", last, last, last * 100, bids, asks or [])
 
 
-def told(changes: Changes[str], diff: Diff) -> None:
+def told(changes: Changes[Any], diff: Diff) -> None:
     changes.changed(diff.last, diff.event_time_ms, diff.bids, diff.asks)
 
 

@@ -145,14 +145,16 @@ async def test_changes_are_read_without_an_event_loop_and_lead_from_one_book_to_
             assert next(changes).rebuilt
             books.wait(timeout_s=20)
             top = books[SYMBOL].top(strings=True)
-            known = {"bids": dict(map(tuple, top.bids)), "asks": dict(map(tuple, top.asks))}
+            known: dict[str, dict[str, str]] = {"bids": {}, "asks": {}}
+            for side, levels in (("bids", top.bids), ("asks", top.asks)):
+                known[side].update((price, size) for price, size in levels)
             at = top.update_id
             while True:
                 change = next(changes)
                 # A change may tell what the book had when it was read already; quantities are absolute.
                 assert not change.rebuilt
                 for side, levels in (("bids", change.bids), ("asks", change.asks)):
-                    known[side].update(map(tuple, levels))
+                    known[side].update((price, size) for price, size in levels)
                 if change.update_id > at:
                     return known, change.update_id
 

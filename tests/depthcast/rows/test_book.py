@@ -1,6 +1,8 @@
 """The book of rows: what each message does to it, what it refuses, what it shows."""
 
 import json
+from random import Random
+from typing import Any
 
 import pytest
 
@@ -286,3 +288,30 @@ def test_it_shows_what_a_dictionary_sorted_at_read_shows() -> None:
             assert mine.body(depth) == model.body("XBTUSD", depth, 1_684_486_304_000)
     assert mine.certainty == (2, 3, True, True)
     assert len(mine) == 5
+
+
+def test_a_book_tells_what_stands_at_the_prices_that_the_last_message_changed() -> None:
+    rng = Random(7)
+    book = RowBook.of(RowSnapshot("X", 1, [(1, True, 5, "2.5", ""), (2, False, 3, "2.6", "")]))
+    assert book.take_moved() == ([], [])
+    kept = {True: {"2.5": "5"}, False: {"2.6": "3"}}
+    ids = {1: True, 2: False}
+    for number in range(2, 400):
+        row_id, price = rng.randrange(1, 30), f"2.{rng.randrange(1, 9)}"
+        buy = ids.get(row_id, rng.random() < 0.5)
+        row: Any
+        if row_id not in ids:
+            action, row = Action.INSERT, (row_id, buy, rng.randrange(1, 9), price, "")
+            ids[row_id] = buy
+        elif rng.random() < 0.3:
+            action, row = Action.DELETE, (row_id, ids.pop(row_id), None, None, "")
+        else:
+            action, row = Action.UPDATE, (row_id, buy, rng.randrange(1, 9), rng.choice([None, price]), "")
+        book.apply(RowsChanged("X", number, number, 0, action, [row]))
+        for side, levels in zip((True, False), book.take_moved(), strict=True):
+            kept[side].update((price, size) for price, size in levels)
+        for side, levels in zip((True, False), book.strings(), strict=True):
+            standing = {price: size for price, size in kept[side].items() if size != "0"}
+            assert sorted(standing.items()) == sorted((price, size) for price, size in levels)
+    assert len(ids) > 5
+    book.check()
