@@ -82,7 +82,9 @@ class FeedLimits:
 
     # Memory
 
-    max_frame_bytes: int = 2 * 1024 * 1024
+    max_frame_bytes: int = 16 * 1024 * 1024
+    """A venue may begin a stream with the whole book: BitMEX's 9,346 rows of XBTUSD are 1.5 MB."""
+
     max_queue_frames: int = 64
     """Frames received and not yet read, beyond which the socket is not read any further."""
 

@@ -145,11 +145,11 @@ async def test_every_recorded_quote_is_the_top_of_a_file_and_nothing_is_built_an
                             quotes += [(row["symbol"], quoted(row))]
                 if message["table"] != "orderBookL2" or not message["data"]:
                     continue
-                heard = replica.report.status()["feed"]["frames"]
-                await venue.say(text)
-                await until(lambda n=heard: replica.report.status()["feed"]["frames"] > n)  # type: ignore[misc]
                 symbol = message["data"][0]["symbol"]
-                await until(lambda: shown(replica, symbol), (symbol, text))  # noqa: B023
+                sync: Any = replica._keeper.books[symbol].sync
+                heard = sync.heard
+                await venue.say(text)
+                await until(lambda: sync.heard > heard and shown(replica, symbol), (symbol, text))  # noqa: B023
                 file = await store.get(BITMEX.key(symbol, 10))
                 if file is not None:
                     check_file(BITMEX.key(symbol, 10), file.body, file.metadata)
@@ -169,13 +169,15 @@ async def test_every_recorded_quote_is_the_top_of_a_file_and_nothing_is_built_an
 
 def shown(replica: Replica, symbol: str) -> bool:
     """Whether the files are at the book, or the book is not certain of its ids yet."""
-    for each in replica.report.status()["symbols"]:
-        if each["symbol"] == symbol:
-            if each["state"] != "live":
-                sync: Any = replica._keeper.books[symbol].sync
-                return not sync.ready
-            return all(file["update_id"] == each["update_id"] for file in each["files"])
-    return False
+    live, publisher = replica._keeper.books[symbol], replica._holdings.publishers.get(symbol)
+    if not live.live:
+        return live.stream is not None and not live.stream.ready
+    book = live.book
+    assert book is not None
+    files = [] if publisher is None else publisher.files()
+    return bool(files) and all(
+        file.version is not None and file.version.update_id == book.update_id for file in files
+    )
 
 
 async def served(store: Store, symbols: list[str]) -> None:
