@@ -178,11 +178,12 @@ async def record_large(offers: int) -> list[Recording]:
     """Offers of a large list to a recorder that keeps a file for each symbol."""
     rng = Random(7)
     held = {f"S{n}USDT": symbol(rng, f"S{n}USDT") for n in range(LARGE_SYMBOLS)}
+    names = frozenset(held)
     store, now_ms = MemoryStore(), START_MS
     # What is held here no updater holds: the collector is not to look at it.
     gc.collect()
     gc.freeze()
-    recorder = Recorder(store, EXCHANGE_INFO, replica="bench", cuts=held.keys, wall_ms=lambda: now_ms)
+    recorder = Recorder(store, EXCHANGE_INFO, replica="bench", cuts=lambda: names, wall_ms=lambda: now_ms)
     lag = Lag()
     watching = asyncio.create_task(lag.watch())
     figures: dict[str, list[tuple[float, float]]] = {}

@@ -61,23 +61,31 @@ class Cuts:
         self._at_once = asyncio.Semaphore(at_once)
         self._tries = tries
         self._sequence = 0
+        self._seen: Set[str] | None = None
+        self._keeps: frozenset[str] = frozenset()
         self._known: dict[str, str] = {}
         """The fingerprint of each cut that was seen in the store, or written."""
 
     def behind(self, sequence: int) -> bool:
         """Whether there is something to be done for the head of this sequence."""
-        return self._sequence != sequence or not self._known.keys() >= set(
-            filter(keeps_by_itself, self._wanted())
-        )
+        return self._sequence != sequence or not self._known.keys() >= self._kept()
+
+    def _kept(self) -> frozenset[str]:
+        """Those wanted that can have a file. Thousands of names are not looked at again while they are the
+        same ones."""
+        wanted = self._wanted()
+        if wanted is not self._seen or not isinstance(wanted, frozenset):
+            self._seen, self._keeps = wanted, frozenset(filter(keeps_by_itself, wanted))
+        return self._keeps
 
     async def follow(self, recorded: Recorded, info: HeadInfo) -> None:
         """Bring the cuts to the document of a head.
 
         Raises :class:`~depthcast.errors.StoreError` where the store does not let it; what was done stays.
         """
-        wanted = set(filter(keeps_by_itself, self._wanted()))
+        wanted = self._kept()
         # A list of 3,700 symbols takes 150 ms, for which nobody else is to wait.
-        made = await self._aside(self._made, recorded, frozenset(wanted), dict(self._known))
+        made = await self._aside(self._made, recorded, wanted, dict(self._known))
         if made is None:
             # It is a list, but not written compactly: its entries' bytes cannot be told apart.
             self._sequence, self._known = info.sequence, dict.fromkeys(wanted, "")
