@@ -172,6 +172,10 @@ class Scheme(ABC):
         """
         return covering_limit(limit, published)
 
+    def cache_control(self, limit: int) -> str | None:
+        """The ``Cache-Control`` that the venue sends with such a book; ``None``: it has no such habit."""
+        return None
+
     def ordered(self, limits: Iterable[int]) -> tuple[int, ...]:
         """These limits, each once, ascending by :meth:`size`."""
         return tuple(sorted(set(limits), key=self.size))

@@ -57,7 +57,7 @@ class Edition:
         limit: int,
         version: Version,
         info: FileInfo,
-        cache_control: str,
+        cache_control: str | None,
         scheme: Scheme = BINANCE,
     ) -> None:
         self.limit = limit
@@ -65,15 +65,16 @@ class Edition:
         self.version = version
         self.info = info
         self._body = body
-        self._cache_control = cache_control.encode()
+        self._cache_control = cache_control
         # Never later than the answer's own date (RFC 9110, 8.8.2.1), whatever the writer's clock says.
         self._last_modified = http_date(min(info.publish_time_ms, _wall_ms()))
         self._cuts: dict[int, Variants] = {}
         self._kept_bytes = 0
 
     @classmethod
-    def of(cls, key: str, found: StoredObject, *, cache_control: str = DEFAULT_CACHE_CONTROL) -> Self:
-        """The edition that a stored object is. Raises :class:`~depthcast.errors.BadFile` for any other."""
+    def of(cls, key: str, found: StoredObject, *, cache_control: str | None = None) -> Self:
+        """The edition that a stored object is. ``cache_control``: what answers say; ``None``: as the venue
+        does, or :data:`DEFAULT_CACHE_CONTROL`. Raises :class:`~depthcast.errors.BadFile` for any other."""
         version, info = check_file(key, found.body, found.metadata)
         return cls(found.body, parse_key(key).limit, version, info, cache_control, scheme_of(key))
 
@@ -137,7 +138,7 @@ class Edition:
         body = self._body if limit == self.limit else self.layout.cut(self._body, limit)
         headers = (
             (b"last-modified", self._last_modified),
-            (b"cache-control", self._cache_control),
+            (b"cache-control", self._cache_control_of(limit)),
             VARY,
             NO_RANGES,
             *COMMON,
@@ -151,6 +152,12 @@ class Edition:
         self._cuts[limit] = made
         self._make_room(made, self._length(made))
         return made
+
+    def _cache_control_of(self, limit: int) -> bytes:
+        told = self._cache_control
+        if told is None:
+            told = self.scheme.cache_control(limit) or DEFAULT_CACHE_CONTROL
+        return told.encode()
 
     def _keep(self, variants: Variants, encoded_bytes: int) -> None:
         """Account for an encoded body, unless its cut has left to make room meanwhile."""

@@ -101,10 +101,11 @@ class Service:
             spread=random.random,
         )
         cache_control = settings.answer_cache_control
+        chosen = cache_control if "answer_cache_control" in settings.model_fields_set else None
         max_bytes = settings.memory_mb * 2**20
         tops_bytes = max_bytes // _TOPS_PART
         self.hot = kept(
-            edition_of=partial(Edition.of, cache_control=cache_control),
+            edition_of=partial(Edition.of, cache_control=chosen),
             refresh_s=settings.refresh_ms / 1000,
             max_bytes=max_bytes - tops_bytes,
         )

@@ -76,7 +76,8 @@ class ServerSettings(StoreSettings, VenueSettings, LogSettings):
     answer_cache_control: str = Field(
         DEFAULT_CACHE_CONTROL,
         pattern=r"^[\x20-\x7e]+$",
-        description="the Cache-Control header of books",
+        description="the Cache-Control header of books; not set: as the venue has it, such as max-age=2 of "
+        "Coinbase's level 2",
     )
     ticker_refresh_ms: int = Field(
         1000,

@@ -87,7 +87,7 @@ class Top(Edition):
     ticker: bytes
 
     @classmethod
-    def of(cls, key: str, found: StoredObject, *, cache_control: str = DEFAULT_CACHE_CONTROL) -> Self:
+    def of(cls, key: str, found: StoredObject, *, cache_control: str | None = None) -> Self:
         """The top of what a stored object is. Raises :class:`~depthcast.errors.BadFile`."""
         check_body(key, found.body)
         first = layout_of(key).cut(found.body, 1)

@@ -31,6 +31,7 @@ ORDERS: Final = 3
 DETAILS: Final = (BEST, PRICES, ORDERS)
 """The levels of detail: the best prices, all prices, all orders."""
 
+_MAX_AGE: Final = {PRICES: "max-age=2", ORDERS: "max-age=1"}
 _KEY: Final = re.compile(r"products/(?P<symbol>[^/?&=]+)/book\?level=(?P<level>[1-3])")
 _BEGIN: Final = b'{"bids":['
 _ASKS: Final = b'],"asks":['
@@ -211,6 +212,10 @@ class CoinbaseScheme(Scheme):
     def depth(self, limit: int) -> int:
         """The best price, or all of them."""
         return 1 if limit == BEST else ALL
+
+    def cache_control(self, limit: int) -> str | None:
+        """As was seen: two seconds for all prices, one for all orders."""
+        return _MAX_AGE.get(limit)
 
     def covering(self, limit: int, published: tuple[int, ...]) -> int | None:
         """The file itself; the best prices are also cut from all of them."""

@@ -37,6 +37,7 @@ from depthcast.files import (
     valid_symbol,
     version_of,
 )
+from depthcast.venues.bitmex_files import BITMEX
 
 Side = list[tuple[str, str]]
 
@@ -404,6 +405,13 @@ class TestDetails:
         assert FileInfo.from_metadata("k", metadata) == info
         assert version_of(self.KEY, self.BODY[:PEEK_BYTES], metadata) == (3, 160)
         assert "update-id" not in FileInfo(3, 1, 0, True, True, 1, 2, "a").to_metadata()
+
+    def test_bytes_that_tell_no_id_leave_it_to_the_metadata(self) -> None:
+        key = depth_key("XBTUSD", 25, BITMEX)
+        with pytest.raises(BadFile, match="tell no update id"):
+            update_id_of(key, b"[]")
+        metadata = FileInfo(3, 1, 0, True, True, 1, 2, "a", update_id=160).to_metadata()
+        assert check_file(key, b"[]", metadata)[0] == version_of(key, b"[]", metadata) == (3, 160)
 
     def test_a_whole_file_tells_one_id_twice(self) -> None:
         info = FileInfo(3, 1, 0, True, True, 1, 2, "a", update_id=160)

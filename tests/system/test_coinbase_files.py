@@ -346,6 +346,9 @@ async def test_the_server_refuses_in_the_exchange_s_words(tmp_path: Path) -> Non
                 await asyncio.sleep(0.1)
             best = (await client.get(f"/products/{WELL}/book")).json()
             assert len(best["bids"]) == len(best["asks"]) == 1
+            for level, habit in ((1, "no-cache"), (2, "max-age=2"), (3, "max-age=1")):
+                answer = await client.get(f"/products/{WELL}/book?level={level}")
+                assert answer.headers["cache-control"] == habit
             for path, status, body in (
                 (f"/products/{WELL}/book?level=4", 400, {"message": "unexpected level: _"}),
                 ("/products/NO-SUCH/book", 404, {"message": "NotFound"}),

@@ -144,3 +144,32 @@ def test_a_product_is_a_part_of_a_path_that_leads_nowhere_else() -> None:
     assert COINBASE.valid_symbol("BTC-USD")
     assert not COINBASE.valid_symbol("..")
     assert COINBASE.parse("products/../book?level=2") is None
+
+
+def test_rows_have_what_is_told_beside_price_and_size() -> None:
+    body = body_of([["2.0", "5", 2]], [])
+    assert COINBASE.layout(PRICES).rows(key(PRICES), body) == (
+        [{"price": "2.0", "amount": "5", "orders": 2}],
+        [],
+    )
+    body = body_of([["2.0", "5", "a"]], [])
+    assert COINBASE.layout(ORDERS).rows(key(ORDERS), body)[0] == [
+        {"price": "2.0", "amount": "5", "order_id": "a"}
+    ]
+    for row in (["2.0"], ["2.0", "5", 2], ["2.0", 5, "a"]):
+        with pytest.raises(BadFile, match="rows cannot be read"):
+            COINBASE.layout(ORDERS).rows(key(ORDERS), body_of([row], []))
+
+
+def test_keys_lie_below_what_is_public_and_the_list_beside_them() -> None:
+    for level in DETAILS:
+        assert key(level).startswith(COINBASE.depth_prefixes)
+        assert key(level).startswith(COINBASE.prefixes_of("BTC-USD"))
+        assert not key(level).startswith(COINBASE.prefixes_of("BTC"))
+        assert key(level).startswith(COINBASE.public_prefixes)
+        assert COINBASE.layout(level).begins_books is (level == ORDERS)
+        assert COINBASE.cache_control(level) in (None, "max-age=2", "max-age=1")
+        assert COINBASE.refusal(level) is None
+    assert COINBASE.exchange_info_key.startswith(COINBASE.public_prefixes)
+    assert not COINBASE.exchange_info_key.startswith(COINBASE.depth_prefixes)
+    assert COINBASE.refusal(4) == "the level is none of 1, 2, 3"
