@@ -20,7 +20,7 @@ from depthcast.book import Book
 from depthcast.events import Level
 from depthcast.orders.book import OrderBook
 from depthcast.orders.messages import time_ms
-from depthcast.rows.book import iso
+from depthcast.rows.book import RowBook, iso
 from depthcast.scheme import ALL
 from depthcast.venues.binance_files import BINANCE, BINANCE_COINM, BINANCE_US, BINANCE_USDM
 from depthcast.venues.bitmex_files import BITMEX
@@ -181,6 +181,7 @@ TAPINGS: Final[Mapping[str, Taping]] = {
         short_amounts=True,
         frame=_whole_table,
         changes=_told_rows,
+        book_of=RowBook.of,
         by_price=False,
         numbered_by_book=True,
         rows=_bitmex_rows,

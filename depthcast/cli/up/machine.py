@@ -225,6 +225,7 @@ class Machine:
             *(("--api-url", chosen.rest_url) if self._simulators and VENUES[chosen.venue].accounts else ()),
             *("--symbols", ",".join(chosen.symbols)),
             *self._limits(),
+            *(("--tape", ",".join(settings.tape)) if settings.tape else ()),
             *self._common_arguments(),
         )
         started = []

@@ -46,6 +46,9 @@ class UpSettings(LogSettings):
     limits: Annotated[Counts, AfterValidator(_limits)] = Field(
         LIMITS, description="levels a side, a file for each; not given: those of the venue"
     )
+    tape: Names = Field(
+        (), description="symbols whose diffs are kept for replay, globs such as *USDT, or all; none: no tape"
+    )
 
     # Where
 

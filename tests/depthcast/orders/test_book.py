@@ -325,3 +325,17 @@ def test_books_of_different_ids_are_not_compared() -> None:
     for meet in (book().audit, book().refill):
         with pytest.raises(ValueError, match="different ids"):
             meet(ahead)
+
+
+def test_the_levels_that_a_message_touched_are_told_as_they_are_then() -> None:
+    book = OrderBook.of(OrderSnapshot(7, [["2.0", "5", "a"], ["1.9", "1", "b"]], [["2.1", "3", "c"]]))
+    assert book.touched == ([], [])
+    book.take(Opened("X", 8, "", "d", True, "2.0", "0.50"))
+    assert book.touched == ([["2.0", "5.5", "2"]], [])
+    # Of a modification both levels, of which one is gone.
+    book.take(Changed("X", 9, "", "b", True, "1.8", "2", "1"))
+    assert book.touched == ([["1.9", "0", "0"], ["1.8", "2", "1"]], [])
+    book.take(Matched("X", 10, "", "c", False, "2.1", "1"))
+    assert book.touched == ([], [["2.1", "2", "1"]])
+    book.take(Passed("X", 11, ""))
+    assert book.touched == ([], [])

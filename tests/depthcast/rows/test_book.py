@@ -315,3 +315,18 @@ def test_a_book_tells_what_stands_at_the_prices_that_the_last_message_changed() 
             assert sorted(standing.items()) == sorted((price, size) for price, size in levels)
     assert len(ids) > 5
     book.check()
+
+
+def test_what_stands_at_the_prices_of_the_last_message_is_told() -> None:
+    book = RowBook.of(RowSnapshot("X", 7, [(1, True, 5, "2.5", ""), (2, False, 3, "2.6", "t")]))
+    assert book.told_levels() == ([], [])
+    book.apply(RowsChanged("X", 8, 8, 0, Action.UPDATE, [(1, True, 6, "2.4", "u")]))
+    assert book.told_levels() == ([("2.5", 0, 0, ""), ("2.4", 6, 1, "u")], [])
+    book.apply(RowsChanged("X", 9, 9, 0, Action.UPDATE, [(1, True, 7, None, "v")]))
+    assert book.told_levels() == ([("2.4", 7, 1, "v")], [])
+    book.apply(RowsChanged("X", 10, 10, 0, Action.DELETE, [(2, False, None, None, "w")]))
+    assert book.told_levels() == ([], [("2.6", 0, 0, "")])
+    book.apply(
+        RowsChanged("X", 11, 11, 0, Action.INSERT, [(3, False, 1, "2.7", "x"), (4, True, 2, "2.3", "x")])
+    )
+    assert book.told_levels() == ([("2.3", 2, 4, "x")], [("2.7", 1, 3, "x")])

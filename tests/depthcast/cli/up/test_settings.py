@@ -20,6 +20,8 @@ def test_nothing_needs_to_be_said() -> None:
     assert (settings.listen, settings.updaters) == (Address("127.0.0.1", 8080), 2)
     assert settings.data == Path("depthcast-data")
     assert settings.limits == LIMITS
+    assert settings.tape == ()
+    assert load("--tape", "ETHUSDT,BTC*").tape == ("ETHUSDT", "BTC*")
 
 
 def test_without_urls_a_venue_is_at_its_own() -> None:
