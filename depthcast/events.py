@@ -95,7 +95,12 @@ class Snapshot(NamedTuple):
 
 class LevelSnapshot(NamedTuple):
     """A whole book in a stream, with which what follows begins. The book is a :class:`Snapshot`, or whatever
-    else the venue's books are made of."""
+    else the venue's books are made of.
+
+    >>> whole = LevelSnapshot("XBTUSD", Snapshot(160, [["2.5", "10"]], [], True, True))
+    >>> whole.snapshot.update_id
+    160
+    """
 
     symbol: str
     snapshot: Any
@@ -106,6 +111,9 @@ class TopLevels(NamedTuple):
 
     ``bids`` and ``asks`` are ``(price, size)``, best first, ``depth`` of them or all there are; ``time_ms``
     is when the book stood so, by the venue's clock.
+
+    >>> TopLevels("XBTUSD", 1684486303911, [(2.5, 10)], [], 10).bids[0]
+    (2.5, 10)
     """
 
     symbol: str

@@ -260,6 +260,11 @@ def check_file(key: str, body: bytes, metadata: Mapping[str, str]) -> tuple[Vers
 
     Raises :class:`~depthcast.errors.BadFile` as :func:`check_body` does, for metadata that are none of ours,
     and where body and metadata tell different update ids.
+
+    >>> body = b'{"lastUpdateId":160,"bids":[["0.1","2"]],"asks":[]}'
+    >>> metadata = FileInfo(3, 1, 0, True, True, 0, 0, "host-1").to_metadata()
+    >>> check_file("api/v3/depth?symbol=ETHUSDT&limit=5", body, metadata)[0]
+    Version(epoch=3, update_id=160)
     """
     told = check_body(key, body)
     info = FileInfo.from_metadata(key, metadata)

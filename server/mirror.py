@@ -42,7 +42,9 @@ class Weighed(NamedTuple):
 def named_path(scheme: Scheme, path: str) -> str:
     """Where a call is answered below its venue's name.
 
-    >>> named_path(BINANCE_USDM, "/fapi/v1/ping"), named_path(BINANCE_US, "/binanceus/api/v3/ping")
+    >>> from depthcast.files import SCHEMES
+    >>> usdm, us = SCHEMES["binanceusdm"], SCHEMES["binanceus"]
+    >>> named_path(usdm, "/fapi/v1/ping"), named_path(us, "/binanceus/api/v3/ping")
     ('/binanceusdm/fapi/v1/ping', '/binanceus/api/v3/ping')
     """
     below = f"/{scheme.venue}"

@@ -46,15 +46,15 @@ TRIED = [
 PLAIN = {
     "events": {"PlainLevels"},
     "book": {"Certainty", "Audit"},
-    "files": {"DepthKey", "Scheme", "version_of"},
+    "files": {"version_of"},
     "fleet": {"score", "Member"},
     "heartbeat": {"FeedBeat", "RestBeat", "WriteBeat", "PollBeat", "SymbolBeat"},
     "symbol_list": {"Entry", "Divided"},
     "weight": {"Reservation"},
-    "venues.registry": {"Known"},
+    "venues.registry": {"Known", "ByPrice", "Dated"},
     "venues.binance": {"plain", "other_frame", "symbol_of", "json_object", "text_of", "whole_of"}
-    | {"weight_per_minute"},
-    "venues.binance_lists": {"TickerRequest", "ExchangeInfoRequest"},
+    | {"listing_object", "weight_per_minute"},
+    "venues.binance_lists": {"TickerRequest", "ExchangeInfoRequest", "select"},
     "venues.binance_rest": {"DepthRequest", "symbol_of", "status_of", "empty", "not_valid", "unread"},
 }
 """What only holds values that others' examples show, or is a step of something that has an example."""

@@ -118,7 +118,7 @@ class BooksThread:
     ) -> "ThreadChanges[float] | ThreadChanges[str]":
         """What changes in a book from now on: ``for change in books.changes("ETHUSDT")``.
 
-        As :meth:`Books.changes <depthcast.books.Books.changes>`; each step waits for the next change, at most
+        As :meth:`depthcast.books.Books.changes`; each step waits for the next change, at most
         ``timeout_s`` (``None``: as long as the book is kept), and then raises ``TimeoutError``, after which
         it may be asked again. When a change is handed out the book itself may be at a later one.
         """

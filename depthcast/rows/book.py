@@ -564,10 +564,10 @@ def _check_size(row: Row, size: int | None) -> None:
 
 
 def _significant(price: str) -> int:
-    """How many significant digits a JSON number has.
+    """How many significant digits a JSON number has, zeros at its end among them.
 
     >>> _significant("0.00000001"), _significant("98459.90"), _significant("8.25e-7"), _significant("1000")
-    (1, 6, 3, 4)
+    (1, 7, 3, 4)
     """
     digits = price.lower().partition("e")[0].replace(".", "").lstrip("-0")
     return len(digits)

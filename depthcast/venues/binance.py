@@ -298,7 +298,7 @@ class Binance:
 
         >>> Binance().parse_snapshot(b'{"lastUpdateId":7,"bids":[["2.0","5"]],"asks":[]}', 1)
         Snapshot(update_id=7, bids=[['2.0', '5']], asks=[], bids_complete=False, asks_complete=True, \
-event_time_ms=0, transaction_time_ms=0)
+event_time_ms=0, transaction_time_ms=0, names=b'')
         """
         url = f"{self.rest_url}/api/v3/depth"
         answer = json_object(url, body)

@@ -178,7 +178,7 @@ class BinanceFutures(Binance):
         >>> body = b'{"lastUpdateId":7,"E":9,"T":8,"bids":[["2.0","5"]],"asks":[]}'
         >>> BinanceFutures().parse_snapshot(body, 5)
         Snapshot(update_id=7, bids=[['2.0', '5']], asks=[], bids_complete=True, asks_complete=True, \
-event_time_ms=9, transaction_time_ms=8)
+event_time_ms=9, transaction_time_ms=8, names=b'')
         """
         url = f"{self.rest_url}{self._root}depth"
         answer = json_object(url, body)
@@ -226,7 +226,11 @@ event_time_ms=9, transaction_time_ms=8)
 @dataclass(frozen=True, slots=True)
 class BinanceCoinFutures(BinanceFutures):
     """Binance's COIN-M futures: as those of USD-M, but that bodies name the contract and its pair, and that a
-    contract's status is called otherwise."""
+    contract's status is called otherwise.
+
+    >>> BinanceCoinFutures().depth_path("BTCUSD_PERP", 5)
+    '/dapi/v1/depth?symbol=BTCUSD_PERP&limit=5'
+    """
 
     rest_url: str = COINM_REST_URL
     ws_url: str = COINM_WS_URL

@@ -250,6 +250,9 @@ def decode(raw: bytes) -> str:
 
     What does not decode stays (``%zz``) or becomes U+FFFD: no parameter allows either, so it is refused as an
     illegal character and not as a broken request.
+
+    >>> decode(b"BTC%2DUSD"), decode(b"a+b")
+    ('BTC-USD', 'a b')
     """
     if b"+" in raw:
         raw = raw.replace(b"+", b" ")
