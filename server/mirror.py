@@ -125,7 +125,7 @@ class Mirror:
                 )
                 answer, weight = (
                     travel.depth(answer),
-                    partial(travel_weight, weight=weight, placed="{" in book.path),
+                    partial(travel_weight, weight=weight),
                 )
                 self._closing.append(travel.close)
             self._endpoints[book.path] = Weighed(answer, weight)

@@ -125,7 +125,8 @@ class Travel:
         def answer(asked: answers.Asked) -> Answer | Awaitable[Answer]:
             if b"at=" not in asked.query or len(asked.query) > MAX_QUERY_BYTES:
                 return now(asked)
-            request = parse_travel(asked.query, self._parse, placed=self._placed, worded=self._worded)
+            text = asked.place + b"?" + asked.query if self._placed else asked.query
+            request = parse_travel(text, self._parse, placed=self._placed, worded=self._worded)
             if request is None:
                 return now(asked)
             unit = parse_time_unit(asked.time_unit)
@@ -268,15 +269,13 @@ def parse_travel(
     return TravelRequest(depth, at) if depth.symbol_status is None else BAD_COMBINATION
 
 
-def travel_weight(
-    query: bytes, weight: Callable[[bytes], int] = depth_weight, *, placed: bool = False
-) -> int:
+def travel_weight(query: bytes, weight: Callable[[bytes], int] = depth_weight) -> int:
     """What a request weighs, with ``at`` or without: as one for a book of now, which ``weight`` tells.
 
     >>> travel_weight(b"symbol=ETHUSDT&limit=5000&at=7"), travel_weight(b"symbol=ETHUSDT&limit=5000")
     (250, 250)
     """
-    return weight(_apart(query, placed=placed)[1] if b"at=" in query else query)
+    return weight(_apart(query, placed=False)[1] if b"at=" in query else query)
 
 
 def absent(

@@ -317,7 +317,8 @@ async def test_a_venue_by_order_answers_for_prices_in_its_own_words(
     )
 
     async def ask(text: str, **more: Any) -> Answer:
-        given = travel.depth(lambda _: NOT_ASKED)(Asked(text.encode(), **more))
+        place, _, query = text.encode().partition(b"?")
+        given = travel.depth(lambda _: NOT_ASKED)(Asked(query, place=place, **more))
         return await given if isinstance(given, Awaitable) else given
 
     assert await ask("BTC-USD?level=2") is NOT_ASKED
