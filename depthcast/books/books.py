@@ -37,7 +37,8 @@ class Books:
 
     ``venue`` names the exchange (:data:`depthcast.venues.registry.VENUES`); ``rest_url`` and ``ws_url``
     lead to another place that speaks like it. ``key`` is an account's, where the exchange's stream wants one:
-    a value, or its file; ``None``: that of the environment. ``symbols`` are spelled as the exchange does.
+    a value, or its file; ``None``: that of the environment; ``by_price``: the books that such an exchange
+    tells who has none. ``symbols`` are spelled as the exchange does.
     ``depth``: levels a side asked of the exchange, where it has as many, and kept certain as far as its
     snapshots go; books begin with fewer where many are asked for at once (:mod:`depthcast.books.snapshots`).
     ``weight_share``: of the exchange's request weight a minute, how much may be used up when a request is
@@ -56,6 +57,7 @@ class Books:
         rest_url: str | None = None,
         ws_url: str | None = None,
         key: StreamKey | str | Path | None = None,
+        by_price: bool = False,
         # Limits
         depth: int = 5000,
         weight_share: float = WEIGHT_SHARE,
@@ -82,7 +84,9 @@ class Books:
             raise ValueError(f"depth is at least 1, not {depth}")
         if not 0 < weight_share <= 1:
             raise ValueError(f"weight_share is a share: more than 0, at most 1, not {weight_share}")
-        self._exchange = exchange(venue, rest_url=rest_url, ws_url=ws_url, key=key, wall_ms=wall_ms)
+        self._exchange = exchange(
+            venue, rest_url=rest_url, ws_url=ws_url, key=key, wall_ms=wall_ms, by_price=by_price
+        )
         keeping = self._exchange.keeping
         book_of = keeping.book_of(Tolerance() if tolerance is None else tolerance)
         depth = min(depth, self._exchange.venue.scheme.max_limit)

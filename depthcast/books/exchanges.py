@@ -38,6 +38,7 @@ def exchange(
     ws_url: str | None = None,
     key: StreamKey | str | Path | None = None,
     wall_ms: Callable[[], int] = lambda: 0,
+    by_price: bool = False,
     environment: Mapping[str, str] = os.environ,
 ) -> Exchange:
     """The exchange called ``name`` (:data:`depthcast.venues.registry.VENUES`), at its own urls or others.
@@ -45,12 +46,19 @@ def exchange(
     Where its stream wants a key of an account, that is ``key``, in the file of that name or itself, or
     the ``environment``'s; ``wall_ms`` dates what it signs. Raises :class:`~depthcast.errors.SettingsError`
     for a name that is not known, for urls that are none, and for a key that is missing, is none or is not
-    wanted; it shows nothing of it.
+    wanted; it shows nothing of it. ``by_price``: of an exchange that tells of every order to who has a key,
+    the books that it tells everybody.
     """
     known = VENUES.get(name)
-    found = None if known is None else stream_key(name, known.keys, key, environment)
-    venue = venue_named(name, rest_url=rest_url, ws_url=ws_url, key=found, wall_ms=wall_ms)
-    return Exchange(name, venue, VENUES[name].keeping)
+    found = None
+    if known is not None:
+        if by_price and known.by_price is None:
+            raise SettingsError(f"{name} has no other books by price", hint="leave by_price out")
+        found = stream_key(name, None if by_price else known.keys, key, environment)
+    venue = venue_named(name, rest_url=rest_url, ws_url=ws_url, key=found, wall_ms=wall_ms, by_price=by_price)
+    keeping = VENUES[name].keeping
+    without_key = VENUES[name].by_price
+    return Exchange(name, venue, without_key.keeping if by_price and without_key else keeping)
 
 
 def stream_key(
@@ -69,7 +77,7 @@ def stream_key(
         if found is None:
             raise SettingsError(
                 f"the stream of {name} wants an account's key",
-                hint="give one, or the name of its file; any will do, without a right to trade",
+                hint="give one, or the name of its file; or keep books by_price, without one",
             )
         return found
     if not isinstance(key, str | Path):

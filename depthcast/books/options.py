@@ -16,6 +16,7 @@ class Options(TypedDict, total=False):
     rest_url: str | None
     ws_url: str | None
     key: StreamKey | str | Path | None
+    by_price: bool
     depth: int
     weight_share: float
     feed_limits: FeedLimits | None

@@ -10,7 +10,8 @@ Change the import, and leave the program as it is::
 The first call about a symbol is answered by the exchange, as before, and begins to keep the book in this
 process, from the exchange's websocket. As soon as the book is there, calls read it, in microseconds and at no
 request weight. What is no order book of that exchange is the original's, unchanged. ``binance``,
-``binanceus``, ``binanceusdm`` and ``coinbaseexchange`` are there. ``docs/ccxt.md`` says what holds.
+``binanceus``, ``binanceusdm``, ``binancecoinm``, ``coinbaseexchange`` and ``bitmex`` are there.
+``docs/ccxt.md`` says what holds.
 
 =============================  =======================================================================
 ``depthcast.ccxt``             the synchronous exchanges; their books live in a background thread
@@ -46,7 +47,7 @@ from depthcast.ccxt.asking import Steps
 from depthcast.ccxt.ladder import View
 from depthcast.ccxt.prices import Prices
 
-__all__ = ["binance", "binanceus", "binanceusdm", "coinbaseexchange"]
+__all__ = ["binance", "binancecoinm", "binanceus", "binanceusdm", "bitmex", "coinbaseexchange"]
 
 
 class _Synchronous(Prices):
@@ -195,6 +196,18 @@ class binanceusdm(_Synchronous, ccxt.binanceusdm):  # type: ignore[misc] # noqa:
     """ccxt's ``binanceusdm``; order books of linear contracts come from this process."""
 
     _dialect = dialects.BINANCE_USDM
+
+
+class binancecoinm(_Synchronous, ccxt.binancecoinm):  # type: ignore[misc] # noqa: N801
+    """ccxt's ``binancecoinm``; order books of inverse contracts come from this process."""
+
+    _dialect = dialects.BINANCE_COINM
+
+
+class bitmex(_Synchronous, ccxt.bitmex):  # type: ignore[misc] # noqa: N801 - ccxt's own name
+    """ccxt's ``bitmex``; order books come from this process."""
+
+    _dialect = dialects.BITMEX
 
 
 class coinbaseexchange(_Synchronous, ccxt.coinbaseexchange):  # type: ignore[misc] # noqa: N801 - ccxt's own

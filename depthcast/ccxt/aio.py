@@ -26,7 +26,7 @@ from depthcast.ccxt.asking import Steps
 from depthcast.ccxt.ladder import View
 from depthcast.ccxt.prices import Prices
 
-__all__ = ["binance", "binanceus", "binanceusdm", "coinbaseexchange"]
+__all__ = ["binance", "binancecoinm", "binanceus", "binanceusdm", "bitmex", "coinbaseexchange"]
 
 _AT_ONCE: Final = 8
 """How many books of one ``fetch_order_books`` are asked for at a time where they are not kept yet."""
@@ -189,6 +189,18 @@ class binanceusdm(_Asynchronous, ccxt.async_support.binanceusdm):  # type: ignor
     """ccxt's ``binanceusdm``; order books of linear contracts come from this process."""
 
     _dialect = dialects.BINANCE_USDM
+
+
+class binancecoinm(_Asynchronous, ccxt.async_support.binancecoinm):  # type: ignore[misc] # noqa: N801
+    """ccxt's ``binancecoinm``; order books of inverse contracts come from this process."""
+
+    _dialect = dialects.BINANCE_COINM
+
+
+class bitmex(_Asynchronous, ccxt.async_support.bitmex):  # type: ignore[misc] # noqa: N801 - ccxt's own name
+    """ccxt's ``bitmex``; order books come from this process."""
+
+    _dialect = dialects.BITMEX
 
 
 class coinbaseexchange(_Asynchronous, ccxt.async_support.coinbaseexchange):  # type: ignore[misc] # noqa: N801

@@ -226,8 +226,11 @@ class Futures(Dialect):
 
     elsewhere: ClassVar[frozenset[str]] = frozenset({"rpi"})
 
+    side: str = "linear"
+    """Which contracts: settled in what they are quoted in, or in what they are of."""
+
     def keeps(self, market: Mapping[str, Any]) -> bool:
-        return bool(market["linear"] and market["contract"] and not market["option"])
+        return bool(market[self.side] and market["contract"] and not market["option"])
 
     def levels(self, limit: Any, params: Mapping[str, Any]) -> int | None:
         """*"Default 500; Valid limits:[5, 10, 20, 50, 100, 500, 1000]"*
@@ -417,6 +420,20 @@ BINANCE_USDM: Final = Futures(
     prices=BestPrices(weight=5, by_symbols=False, params={"subType": "linear"}),
 )
 """*"2 for a single symbol; 5 when the symbol parameter is omitted"*"""
+
+BINANCE_COINM: Final = Futures(
+    venue="binancecoinm",
+    main=frozenset({"dapi.binance.com"}),
+    streams={
+        "testnet.binancefuture.com": "wss://dstream.binancefuture.com",
+        "demo-dapi.binance.com": "wss://dstream.binancefuture.com",
+    },
+    apis=("dapiPublic", "dapiPrivate"),
+    below="/dapi/",
+    kind="inverse market",
+    raw="dapiPublicGetDepth",
+    side="inverse",
+)
 
 COINBASE: Final = Coinbase(
     venue="coinbaseexchange",

@@ -5,7 +5,7 @@ from typing import Any
 import ccxt
 import pytest
 
-from depthcast.ccxt.dialects import BINANCE, BINANCE_US, BINANCE_USDM, Dialect
+from depthcast.ccxt.dialects import BINANCE, BINANCE_COINM, BINANCE_US, BINANCE_USDM, BITMEX, Dialect
 from depthcast.ccxt.options import parse_options
 
 
@@ -81,3 +81,29 @@ def test_a_site_whose_streams_are_unknown_is_not_taken_for_another() -> None:
     for options in ({}, {"rest_url": "http://elsewhere"}):
         with pytest.raises(ccxt.ArgumentsRequired, match="ws_url"):
             BINANCE.exchange_urls(parse_options(options), "https://api.example.com/api/v3")
+
+
+def test_bitmex_has_depths_and_no_numbers() -> None:
+    levels = [BITMEX.levels(limit, {}) for limit in (None, 0, 1, 9999, -1, "5", True)]
+    assert levels == [25, 0, 1, 9999, None, None, None]
+    assert BITMEX.nonce(77) is None
+    assert BITMEX.book_url("http://b", "XBTUSD", 25, {"depth": 25}) == (
+        "http://b/api/v1/orderBook/L2?symbol=XBTUSD&depth=25"
+    )
+    rows = [
+        {"side": "Sell", "price": 2.5, "size": 3, "timestamp": "2026-11-20T10:00:00.100Z"},
+        {"side": "Sell", "price": 2.4, "size": 1, "timestamp": "2026-11-20T10:00:00.200Z"},
+        {"side": "Buy", "price": None, "size": 1, "timestamp": "2026-11-20T10:00:00.000Z"},
+        {"side": "Buy", "price": 2.0, "size": 7, "timestamp": "2026-11-20T10:00:00.000Z"},
+    ]
+    assert BITMEX.is_book(rows)
+    assert BITMEX.parse(rows, False) == ([[2.0, 7.0]], [[2.4, 1.0], [2.5, 3.0]], 0, 1795168800200)
+    assert BITMEX.parse(rows, True).asks == [["2.4", "1"], ["2.5", "3"]]
+
+
+def test_contracts_are_of_one_side() -> None:
+    market = {"contract": True, "option": False, "linear": False, "inverse": True}
+    assert (BINANCE_COINM.keeps(market), BINANCE_USDM.keeps(market)) == (True, False)
+    assert BINANCE_COINM.book_url("http://b", "BTCUSD_PERP", 5, {}) == (
+        "http://b/dapi/v1/depth?symbol=BTCUSD_PERP&limit=5"
+    )
