@@ -9,6 +9,9 @@ taken within a round.
 ccxt.pro's book is its own live object, so reading it includes the copy that makes the answer the caller's, as
 ours is. ccxt's REST is told without its own pace (``enableRateLimit`` off), which it has by default and which
 makes each call wait 50 ms at least; that is told, too. The last line is one line of JSON.
+
+``--venue`` does the same for another exchange, shorter: its own ccxt class's REST call beside ours, at limit
+100, first compared at one state of the book, then timed while it is traded.
 """
 
 import argparse
@@ -16,8 +19,11 @@ import asyncio
 import json
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import ccxt
@@ -64,8 +70,19 @@ class Cost(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.dropin", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few calls: a check that it runs, not a figure")
-    scale = QUICK if parser.parse_args(argv).quick else FULL
+    parser.add_argument("--venue", choices=sorted(OTHERS), help="another exchange than Binance")
+    given = parser.parse_args(argv)
+    scale = QUICK if given.quick else FULL
     console = Console()
+    if given.venue is not None:
+        figures = asyncio.run(_measure_other(OTHERS[given.venue], scale))
+        console.print(
+            f"{given.venue}, limit 100, {figures['levels']:.0f} levels shown: ours {figures['us']:,.0f} µs, "
+            f"ccxt's REST {figures['rest_us']:,.0f} µs, {figures['ratio']:,.0f} times as long"
+        )
+        rounded = {name: round(figure, 2) for name, figure in figures.items()}
+        print(json.dumps({"bench": "dropin", "venue": given.venue} | rounded))
+        return 0
     compared = asyncio.run(_compare(scale))
     console.print(
         f"{compared} books of {scale.symbols} symbols at {len(scale.limits)} limits: all three equal"
@@ -218,6 +235,101 @@ async def _timed_async(call: Callable[[], Awaitable[Any]], times: int) -> float:
         if number % 20 == 19:
             await asyncio.sleep(0.005)
     return statistics.median(taken) * 1e6
+
+
+class Other(NamedTuple):
+    """Another exchange: ccxt's class, the simulator's arguments, a market and how ccxt is led there."""
+
+    name: str
+    arguments: tuple[str, ...]
+    market_id: str
+    point: Callable[[Any, str], None]
+    config: Mapping[str, Any] = MappingProxyType({})
+
+
+def _point_at_futures(exchange: Any, rest_url: str) -> None:
+    exchange.urls["api"]["fapiPublic"] = f"{rest_url}/fapi/v1"
+
+
+def _point_whole(exchange: Any, rest_url: str) -> None:
+    exchange.urls["api"] = {"public": rest_url, "private": rest_url}
+    exchange.has["fetchCurrencies"] = False
+
+
+KEY: Final = ("0123456789abcdef", "passphrase", "YSBzZWNyZXQgb2Ygc29tZSBsZW5ndGg=")
+"""What the simulated Coinbase is told, too: API key, passphrase, secret."""
+
+OTHERS: Final = {
+    each.name: each
+    for each in (
+        Other(
+            "binanceusdm",
+            ("--venue=binanceusdm", "--symbols=ETHUSDT", "--uniform", "--weight-limit=1000000000"),
+            "ETHUSDT",
+            _point_at_futures,
+        ),
+        Other(
+            "coinbaseexchange",
+            ("--venue=coinbaseexchange", "--symbols=BTC-USD", "--weight-limit=1000000"),
+            "BTC-USD",
+            _point_whole,
+            dict(zip(("apiKey", "password", "secret"), KEY, strict=True)),
+        ),
+        Other(
+            "bitmex",
+            ("--venue=bitmex", "--symbols=XBTUSD", "--uniform", "--weight-limit=1000000"),
+            "XBTUSD",
+            _point_whole,
+        ),
+    )
+}
+
+
+async def _measure_other(other: Other, scale: Scale) -> dict[str, float]:
+    """Microseconds a call of ours and of ccxt's own, and how many levels both show."""
+    arguments = list(other.arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        if other.config:
+            path = Path(folder) / "key"
+            path.write_text("\n".join(KEY))
+            arguments.append(f"--account={path}")
+        async with simulator(*arguments) as exchange:
+            told = {"ws_url": exchange.ws_url, "fallback": False}
+            config = {**other.config, "options": {"depthcast": told}, "enableRateLimit": False}
+            ours = getattr(depthcast.ccxt, other.name)(config)
+            rest = getattr(ccxt, other.name)({"enableRateLimit": False})
+            for each in (ours, rest):
+                other.point(each, exchange.rest_url)
+            try:
+                return await asyncio.to_thread(_time_other, other, scale, ours, rest)
+            finally:
+                await asyncio.to_thread(ours.close)
+
+
+def _time_other(other: Other, scale: Scale, ours: Any, rest: Any) -> dict[str, float]:
+    rest.load_markets()
+    symbol = rest.market(other.market_id)["symbol"]
+    ours.depthcast_wait([symbol])
+    for _ in range(_TRIES):
+        read, asked = ours.fetch_order_book(symbol, 100), rest.fetch_order_book(symbol, 100)
+        if all(read[name] == asked[name] for name in ("bids", "asks", "nonce")):
+            break
+        time.sleep(0.005)
+    else:
+        sys.exit(f"{symbol}: both were never at the same book")
+    rounds = [
+        (
+            _timed(lambda: ours.fetch_order_book(symbol, 100), scale.reads),
+            _timed(lambda: rest.fetch_order_book(symbol, 100), scale.requests),
+        )
+        for _ in range(scale.rounds)
+    ]
+    return {
+        "levels": len(read["bids"]) + len(read["asks"]),
+        "us": statistics.median(mine for mine, _ in rounds),
+        "rest_us": statistics.median(theirs for _, theirs in rounds),
+        "ratio": statistics.median(theirs / mine for mine, theirs in rounds),
+    }
 
 
 def _at(module: Any, exchange: Exchange, **options: Any) -> Any:
