@@ -74,7 +74,7 @@ class Layout:
 
     def entries(self, told: Any) -> list[Any]:
         """The entries of a list that was read from JSON; none where it is no such list."""
-        found = told.get("symbols") if isinstance(told, dict) and not self.bare else told
+        found = told if self.bare else told.get("symbols") if isinstance(told, dict) else None
         return found if isinstance(found, list) else []
 
 

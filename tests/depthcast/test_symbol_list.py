@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthcast.errors import BadFile
-from depthcast.symbol_list import SymbolList, without_permission_sets
+from depthcast.symbol_list import LAYOUT, Layout, Parts, SymbolList, without_permission_sets
 
 BOTH = {"isSpotTradingAllowed": True, "isMarginTradingAllowed": True}
 
@@ -115,3 +115,40 @@ def test_permission_sets_are_left_out_as_binance_leaves_them_out() -> None:
     full, bare = body_of(symbol("A"), symbol("B")), body_of(*(symbol(n, permissionSets=[]) for n in "AB"))
     assert without_permission_sets(full) == bare
     assert without_permission_sets(bare) == bare
+
+
+BARE = Layout(bare=True, name="id", timed=False, volatile=frozenset({"price"}))
+
+
+def test_a_bare_list_is_kept_compact_and_without_what_moves() -> None:
+    body = b'[ {"id":"A","status":"x","price":1.50,"step":1.10}, {"id":"B","status":"y"}, 5 ]'
+    kept = BARE.kept(body)
+    assert kept == b'[{"id":"A","status":"x","step":1.10},{"id":"B","status":"y"},5]'
+    assert BARE.kept(kept) == kept
+    assert BARE.kept(b"<html>") == b"<html>"
+    assert BARE.kept(b'{"a":1}') == b'{"a":1}'
+    assert LAYOUT.kept(b" as it is ") == b" as it is "
+    assert LAYOUT.entries({"symbols": [5]}) == [5]
+    assert LAYOUT.entries([5]) == []
+
+
+def test_a_bare_list_is_divided_and_put_together_again() -> None:
+    body = b'[{"id":"A","status":"x"},{"id":"B","status":"y"}]'
+    whole = SymbolList.of(body, BARE)
+    assert (whole.server_time_ms, whole.beginning(), whole.after) == (None, b"", body)
+    between, entries, behind = whole.divide()
+    assert [(entry.symbol, entry.status) for entry in entries] == [("A", "x"), ("B", "y")]
+    parts = Parts(whole.after, between, {entry.symbol: entry for entry in entries}, behind)
+    assert parts.only(entries) == body
+    assert parts.only(entries[1:]) == b'[{"id":"B","status":"y"}]'
+    for damaged in (b"{}", b"[", b'[{"id":"A"'):
+        with pytest.raises(BadFile):
+            SymbolList.of(damaged, BARE)
+
+
+def test_a_list_begins_with_its_time_in_either_unit() -> None:
+    whole = SymbolList.of(b'{"serverTime":17,"symbols":[]}')
+    assert whole.beginning() == b'{"serverTime":17'
+    assert whole.beginning(in_us=True) == b'{"serverTime":17000'
+    with pytest.raises(BadFile, match="serverTime"):
+        SymbolList.of(b'{"symbols":[]}')

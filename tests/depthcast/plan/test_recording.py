@@ -88,3 +88,9 @@ def test_a_day_is_kept_as_it_is_written() -> None:
     # And bench.heat of an hour of tiles with its own: 330 kB.
     assert one.heat_day_bytes / 24 == pytest.approx(330e3, rel=0.05)
     assert Recording(10.0, 10.0).puts_per_s > 5 * one.puts_per_s
+    heat = one.heat_puts_per_s * 86_400
+    assert heat == pytest.approx(1440 * 2 + 24 * 2)
+    assert one.read_per_s < one.written_per_s
+    # An hour's tile is written again with each of its minutes, and read for it.
+    assert one.heat_written_per_s > one.heat_day_bytes / 86_400
+    assert one.heat_read_per_s > one.segment_bytes / 60

@@ -44,3 +44,12 @@ def test_refusals_have_bodies_in_the_venue_s_own_form() -> None:
     for words in ANSWERING.values():
         assert {refusal.status for refusal in words.refusals} <= {400, 404, 503}
         assert all(refusal.body().startswith(b"{") for refusal in words.refusals)
+
+
+def test_a_refusal_of_ours_is_worded_in_the_venue_s_form() -> None:
+    ours = ApiError(400, -1130, "It is in the future.")
+    for name, words in ANSWERING.items():
+        worded = words.worded(ours)
+        assert worded.status == 400
+        assert b"It is in the future." in worded.body()
+        assert (worded.body() == ours.body()) == name.startswith("binance")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from depthcast.symbol_list import Entry, Parts
 from depthcast.venues.binance_lists import (
     BAD_COMBINATION,
     SYMBOL_AND_SYMBOLS,
@@ -19,6 +20,7 @@ from depthcast.venues.binance_lists import (
     depth_weight,
     parse_book_ticker,
     parse_exchange_info,
+    select,
 )
 from depthcast.venues.binance_rest import SYMBOL_ILLEGAL, UNKNOWN_STATUS, ApiError, empty, not_valid
 
@@ -206,3 +208,45 @@ def test_a_ticker_request_weighs_what_binance_charges() -> None:
     assert book_ticker_weight(b"symbol=A") == 2
     assert book_ticker_weight(b"symbols=[]") == 4
     assert book_ticker_weight(b"") == 4
+
+
+def entry_of(name: str, status: str, *permissions: str) -> Entry:
+    return Entry(
+        name, status, frozenset(permissions), b'{"symbol":"%b","permissionSets":[["SPOT"]]}' % name.encode()
+    )
+
+
+PARTS = Parts(
+    b"whole",
+    b"[",
+    {each.symbol: each for each in (entry_of("A", "HALT", "SPOT"), entry_of("B", "TRADING", "MARGIN"))},
+    b"]",
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        (b"symbolStatus=HALT", "A"),
+        (b"permissions=MARGIN", "B"),
+        (b"symbols=[%22B%22,%22A%22]", "BA"),
+        (b"symbol=A", "A"),
+    ],
+)
+def test_entries_are_selected_by_what_was_asked(query: bytes, names: str) -> None:
+    request = parse_exchange_info(query)
+    assert not isinstance(request, ApiError)
+    given = select(PARTS, request)
+    assert given == b"[" + b",".join(PARTS.entries[name].body for name in names) + b"]"
+
+
+def test_all_of_a_list_its_entries_without_sets_and_one_that_is_not_there() -> None:
+    everything, bare, none = map(parse_exchange_info, (b"", b"showPermissionSets=false", b"symbol=NO"))
+    assert not any(isinstance(request, ApiError) for request in (everything, bare, none))
+    assert select(PARTS, everything) == b"whole"  # type: ignore[arg-type]
+    given = select(PARTS, bare)  # type: ignore[arg-type]
+    assert isinstance(given, bytes)
+    assert given.count(b'"permissionSets":[]') == 2
+    refused = select(PARTS, none)  # type: ignore[arg-type]
+    assert isinstance(refused, ApiError)
+    assert refused.code == -1121

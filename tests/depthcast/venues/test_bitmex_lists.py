@@ -17,6 +17,7 @@ from depthcast.venues.bitmex_lists import (
     parse_time,
     row,
     select,
+    worded,
 )
 
 
@@ -112,3 +113,9 @@ def test_what_makes_no_sense_is_refused(query: str) -> None:
     assert isinstance(given, ApiError)
     assert given.status == 400
     assert json.loads(given.body())["error"]["message"].startswith(f"'{query.partition('=')[0]}' must be")
+
+
+def test_the_time_is_read_and_a_refusal_of_ours_is_in_the_exchange_s_form() -> None:
+    assert parse_time(b'{"timestamp":1732027140137}') == 1_732_027_140_137
+    error = json.loads(worded(ApiError(400, -1100, "No.")).body())["error"]
+    assert error == {"message": "No.", "name": "HTTPError"}
