@@ -3,7 +3,7 @@
 import pytest
 
 from depthcast.files import SCHEMES
-from depthcast.venues.answering import ANSWERING
+from depthcast.venues.answering import ANSWERING, default_limit
 from depthcast.venues.binance_rest import ApiError
 from depthcast.venues.registry import VENUES
 
@@ -53,3 +53,7 @@ def test_a_refusal_of_ours_is_worded_in_the_venue_s_form() -> None:
         assert worded.status == 400
         assert b"It is in the future." in worded.body()
         assert (worded.body() == ours.body()) == name.startswith("binance")
+
+
+def test_a_venue_s_default_limit_is_one_that_its_own_parser_means() -> None:
+    assert [default_limit(name) for name in ("binance", "binanceusdm", "coinbaseexchange")] == [100, 500, 1]
