@@ -35,7 +35,7 @@ class DepthFiles(Mapping[str, DepthFile]):
 
     def to_records(self, *, strings: bool = False, rows: bool = False) -> list[dict[str, Any]]:
         """One dictionary a level, with the members :data:`depthcast.reading.frames.COLUMNS`; ``rows``: one
-        for each of the files' own (:meth:`DepthFile.rows <depthcast.reading.file.DepthFile.rows>`)."""
+        for each of the files' own (:meth:`depthcast.DepthFile.rows`)."""
         return frames.to_records(self.values(), strings=strings, rows=rows)
 
     def to_pandas(self, *, strings: bool = False, rows: bool = False) -> "pandas.DataFrame":
