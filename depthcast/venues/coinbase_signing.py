@@ -55,6 +55,15 @@ class CoinbaseKey:
         return cls(*lines)
 
     @classmethod
+    def made_up(cls) -> str:
+        """A key of no account, the same each time.
+
+        >>> CoinbaseKey.parse(CoinbaseKey.made_up())
+        CoinbaseKey(…)
+        """
+        return f"{'0' * 32}\nsimulated\n{base64.b64encode(b'simulated').decode()}\n"
+
+    @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> Self | None:
         """The key in :data:`VARIABLES`; ``None`` where none of them is set. Raises SettingsError."""
         values = [environment.get(name, "") for name in VARIABLES]

@@ -23,6 +23,11 @@ class StreamKey(Protocol):
         ...
 
     @classmethod
+    def made_up(cls) -> str:
+        """The text of a file with a key of no account, for a simulated exchange, which takes any."""
+        ...
+
+    @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> Self | None:
         """The key in environment variables; ``None`` where none is set. Raises SettingsError."""
         ...

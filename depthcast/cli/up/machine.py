@@ -33,6 +33,7 @@ from depthcast.cli.up.store import EmbeddedStore, OwnStore, open_part
 from depthcast.cli.up.watch import Watch
 from depthcast.errors import SettingsError, VenueError
 from depthcast.settings import Address
+from depthcast.store.secret import write_private
 from depthcast.venues.registry import VENUES
 
 FILES_PATIENCE_S: Final = 15.0
@@ -223,8 +224,9 @@ class Machine:
             *("--rest-url", chosen.rest_url, "--ws-url", chosen.ws_url),
             # A simulator is all of the exchange; hosts of market data know no system status.
             *(("--api-url", chosen.rest_url) if self._simulators and VENUES[chosen.venue].accounts else ()),
+            *self._key_file(chosen.venue),
             *("--symbols", ",".join(chosen.symbols)),
-            *self._limits(),
+            *self._limits(chosen.venue),
             *(("--tape", ",".join(settings.tape)) if settings.tape else ()),
             *self._common_arguments(),
         )
@@ -248,11 +250,22 @@ class Machine:
         watch = Watch(started, self._board, prefix=prefix, every_s=settings.poll_ms / 1000)
         group.create_task(watch.run())
 
-    def _limits(self) -> Sequence[str]:
-        """Those that were given; else each venue has its own."""
-        settings = self._settings
-        given = "limits" in settings.model_fields_set
-        return ("--limits", ",".join(map(str, settings.limits))) if given else ()
+    def _key_file(self, venue: str) -> Sequence[str]:
+        """Where a venue's stream wants a key, its simulator takes any."""
+        keys = VENUES[venue].keys
+        if keys is None or not self._simulators:
+            return ()
+        path = self._folder.path / f"{venue}-simulated.key"
+        write_private(path, keys.made_up())
+        return ("--venue-key-file", str(path))
+
+    def _limits(self, venue: str) -> Sequence[str]:
+        """Those that were given; of several venues each has those of them that it knows, else its own."""
+        settings, scheme = self._settings, VENUES[venue].scheme
+        if "limits" not in settings.model_fields_set:
+            return ()
+        given = [limit for limit in settings.limits if not self._several or scheme.refusal(limit) is None]
+        return ("--limits", ",".join(map(str, given))) if given else ()
 
     async def _start_server(self, group: TaskGroup) -> None:
         self._board.begin(SERVER, "starting")

@@ -8,6 +8,7 @@ from depthcast.errors import SettingsError
 from depthcast.files import SCHEMES
 from depthcast.venues.bitmex import BitMEX
 from depthcast.venues.coinbase_signing import CoinbaseKey
+from depthcast.venues.keeping import StreamKey
 from depthcast.venues.registry import VENUES, venue_named
 
 
@@ -55,6 +56,11 @@ def test_who_has_keys_signs_with_one_at_the_time_that_is_told() -> None:
     assert message.items() >= key.members(1_700_000_000_000).items()
     assert "signature" not in venue_named("coinbaseexchange").subscribe_message(["BTC-USD"], 1)
     assert venue_named("binance", key=key, wall_ms=lambda: 0) == venue_named("binance")
+
+
+@pytest.mark.parametrize("keys", [known.keys for known in VENUES.values() if known.keys is not None])
+def test_a_made_up_key_is_spelled_like_one(keys: type[StreamKey]) -> None:
+    assert keys.parse(keys.made_up()) is not None
 
 
 @pytest.mark.parametrize("name", VENUES)

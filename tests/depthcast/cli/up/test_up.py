@@ -197,15 +197,18 @@ async def test_several_venues_are_kept_by_updaters_of_their_own_and_served_by_on
 ) -> None:
     aws = {name: value for name, value in s3_bucket.items() if name.startswith("AWS_")}
     process = await up(
-        *("--exchange", "simulator", "--venue", "binanceusdm,binance", "--updaters", "1"),
-        *("--symbols", "ETHUSDT,binance:BTCUSDT", "--store-url", s3_bucket["DEPTHCAST_STORE_URL"]),
+        *("--exchange", "simulator", "--venue", "binanceusdm,coinbaseexchange", "--updaters", "1"),
+        *("--symbols", "ETHUSDT,coinbaseexchange:BTC-USD", "--store-url", s3_bucket["DEPTHCAST_STORE_URL"]),
         **aws,
     )
     assert process.pid is not None
     futures = await served(f"http://{address}/fapi/v1/depth?symbol=ETHUSDT&limit=100")
     assert list(futures) == ["lastUpdateId", "E", "T", "bids", "asks"]
-    spot = await served(f"http://{address}/api/v3/depth?symbol=BTCUSDT&limit=100")
-    assert list(spot) == ["lastUpdateId", "bids", "asks"]
+    product = f"http://{address}/products/BTC-USD/book"
+    async with asyncio.timeout(60):
+        while (await fetch(product))[0] != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    assert list(json.loads((await fetch(product))[1]))[:3] == ["bids", "asks", "sequence"]
     assert (await fetch(f"http://{address}/api/v3/depth?symbol=ETHUSDT&limit=100"))[0] == 400
     assert len(await descendants(process.pid)) == 5  # of each venue a simulator and an updater; the server
     process.send_signal(signal.SIGINT)
