@@ -45,8 +45,8 @@ class UpSettings(LogSettings):
     )
     limits: Annotated[Counts, AfterValidator(_limits)] = Field(
         LIMITS,
-        description="levels a side, a file for each; not given: those of the venue; of several venues each has "
-        "those that it knows",
+        description="levels a side, a file for each; not given: those of the venue; of several venues each "
+        "has those that it knows",
     )
     tape: Names = Field(
         (), description="symbols whose diffs are kept for replay, globs such as *USDT, or all; none: no tape"
