@@ -187,11 +187,11 @@ class StreamSync(Sync):
     def _same_as(self, fresh: Book) -> bool:
         """Whether the last good book holds what ``fresh`` does."""
         book = self.book
-        if book is None or len(book) != len(fresh):
+        if book is None:
             return False
         kept, fresh.update_id = fresh.update_id, book.update_id
         try:
-            return book.audit(fresh).clean
+            return len(book) == len(fresh) and book.audit(fresh).clean
         except BookError:
             return False  # what was deferred in it turns out to be unreadable
         finally:

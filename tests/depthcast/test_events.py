@@ -14,3 +14,8 @@ def test_a_diff_goes_on_from_the_id_it_tells_of_or_else_from_the_one_below_its_f
     assert consecutive.after == 156
     assert consecutive._replace(previous=149).after == 149
     assert consecutive._replace(previous=0).after == 0
+
+
+def test_a_diff_holds_as_many_pieces_as_levels() -> None:
+    diff = Diff("X", 1, 2, 0, [["2", "1"]], [["3", "1"], ["4", "0"]])
+    assert (diff.pieces, diff.at_last) == (3, 3)

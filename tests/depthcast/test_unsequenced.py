@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from depthcast.events import Diff, LevelSnapshot, Snapshot, TopLevels
+from depthcast.events import Diff, LevelSnapshot, PlainLevels, Snapshot, TopLevels
 from depthcast.rows import Action, Row, RowBook, RowsChanged, RowSnapshot
 from depthcast.sync import State, Verdict
 from depthcast.unsequenced import BITS_OF_MS, BITS_OF_US, SET_BACK_MS, StreamSync, stream_syncs
@@ -231,6 +231,29 @@ def test_a_clock_that_is_set_back_begins_the_book_anew_with_lower_ids() -> None:
     assert sync.book is not None
     assert sync.book.update_id == version(1003, 1)
     sync.check()
+
+
+def test_a_book_that_is_given_up_waits_for_a_whole_one() -> None:
+    sync = live(whole(5, ("2", "1")), quiet=True)
+    sync.diff(change(6, ("2", "2")))
+    sync.restart()
+    assert sync.state is State.WAITING
+    assert sync.diff(change(7, ("2", "3"))) is Verdict.STRAGGLER
+    sync.diff(whole(8, ("2", "4")))
+    sync.check()
+    assert sync.begun
+
+
+def test_a_last_good_book_that_turns_out_unreadable_is_not_compared() -> None:
+    sync = live(whole(5, ("2", "1")), quiet=True)
+    sync.deferring = True
+    for time in (6, 7):
+        levels = PlainLevels([["1." + "1" * 70, "1"]])
+        sync.diff(Diff("X", time, time, time, levels, PlainLevels()))
+    sync.lost()
+    sync.diff(whole(8, ("2", "1"), ("1", "1")))
+    assert sync.begun
+    assert not sync.ready
 
 
 def test_no_snapshot_from_elsewhere_is_taken() -> None:

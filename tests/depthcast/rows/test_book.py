@@ -48,6 +48,12 @@ def test_a_depth_is_so_many_rows_of_each_side() -> None:
     assert book().body(9) == whole
 
 
+def test_levels_are_also_given_as_arrays() -> None:
+    (bid_prices, bid_sizes), (ask_prices, ask_sizes) = book().columns(1)
+    assert (list(bid_prices), list(bid_sizes)) == ([-2.5], [5.0])
+    assert (list(ask_prices), list(ask_sizes)) == ([2.6], [8.0])
+
+
 def test_an_empty_book_is_an_empty_array() -> None:
     assert book([]).body(WHOLE) == b"[]"
     assert book([]).best_bid is None

@@ -211,6 +211,18 @@ def test_a_damaged_frame_tells_whose_it_is_where_it_does() -> None:
             VENUE.parse_frame(text)
 
 
+def test_requests_are_counted_and_snapshots_are_whole() -> None:
+    assert (VENUE.ping_path, VENUE.exchange_info_paths) == ("/api/v1", ("/api/v1/instrument/active",))
+    weights = VENUE.ping_weight, VENUE.exchange_info_weight, VENUE.depth_weight(0)
+    assert (weights, VENUE.request_weight_per_minute) == ((1, 1, 1), 30)
+    assert (VENUE.snapshot_limits, VENUE.unknown_symbol) == ((0,), {400})
+    assert (VENUE.messages_per_s, VENUE.numbered, VENUE.stream_name("XBTUSD")) == (1, False, "XBTUSD")
+    asked = json.loads(VENUE.unsubscribe_message(["XBTUSD"], 1))
+    assert asked == {"op": "unsubscribe", "args": ["orderBookL2:XBTUSD", "orderBook10:XBTUSD"]}
+    dated = VENUE.dated(lambda: 5)
+    assert (dated.wall_ms(), dated) == (5, VENUE)
+
+
 def test_urls_paths_and_limits_are_as_documented() -> None:
     assert VENUE.stream_url == "wss://ws.bitmex.com/realtime"
     assert VENUE.depth_path("XBT_USDT", 25) == "/api/v1/orderBook/L2?symbol=XBT_USDT&depth=25"
@@ -259,11 +271,13 @@ def test_instruments_are_symbols() -> None:
     listed = [
         {"symbol": "XBTUSD", "state": "Open", "underlying": "XBT", "quoteCurrency": "USD", "tickSize": 0.5},
         {"symbol": "ADAM21", "state": "Settled", "tickSize": 1e-8},
+        {"symbol": "NEW", "state": "Open", "tickSize": 1},
     ]
     info = VENUE.parse_exchange_info(frame(listed))
     assert [(each.symbol, each.status, each.quote_precision) for each in info.symbols.values()] == [
         ("XBTUSD", "TRADING", 1),
         ("ADAM21", "SETTLED", 8),
+        ("NEW", "TRADING", 0),
     ]
     assert info.request_weight_per_minute == 30
     for body in (b"", b"{}x", b"[1]", b'[{"symbol":"X"}]', b"5"):

@@ -61,6 +61,12 @@ def test_no_other_spelling_is_a_key(key: str) -> None:
         parse_key(key)
 
 
+def test_what_is_published_is_below_its_api() -> None:
+    assert BITMEX.exchange_info_key.startswith(BITMEX.public_prefixes)
+    assert BITMEX.key("XBTUSD", 25).startswith(BITMEX.public_prefixes)
+    assert BITMEX.fleet_prefix == "fleet/bitmex/"
+
+
 def test_zero_shows_most() -> None:
     assert BITMEX.ordered((0, 100, 25, 25)) == (25, 100, 0)
     assert BITMEX.max_limit == WHOLE
@@ -106,6 +112,10 @@ def test_a_file_is_read_by_price_and_as_rows() -> None:
         model.levels(False),
     )
     assert LAYOUT.levels("k", whole, 2) == (bids[:2], asks[:2])
+    assert LAYOUT.levels("k", b"[]") == ([], [])
+    shown = LAYOUT.rows("k", whole)
+    assert [[(row["price"], row["amount"]) for row in side] for side in shown] == [bids, asks]
+    assert {row["id"] for side in shown for row in side} == {row[0] for row in made}
     snapshot = LAYOUT.snapshot("k", whole, info(9, 8))
     assert (snapshot.symbol, snapshot.update_id, snapshot.complete) == ("XBTUSD", 9, True)
     assert sorted(snapshot.rows) == sorted(made)
