@@ -6,13 +6,14 @@ import json
 import pytest
 
 from depthcast import cli
+from depthcast.files import COINBASE
 from depthcast.metadata.changes import changes
-from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS, Kind, account, commission
+from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS, Kind, account, commission, exchange_info
 from depthcast.metadata.moments import moment_text
 from depthcast.metadata.recorder import Recorder
 from depthcast.settings import StoreSettings
 from depthcast.store.memory import MemoryStore
-from tests.depthcast.metadata.documents import listing, symbol
+from tests.depthcast.metadata.documents import compact, listing, symbol
 
 NOW = 1_790_000_000_000
 FIRST = listing(NOW, symbol("ETHUSDT"), symbol("BTCUSDT", "BREAK", step="0.00001000"))
@@ -132,3 +133,21 @@ def test_the_usage_names_every_action(capsys: pytest.CaptureFixture[str]) -> Non
         assert cli.main(argv) == 0
         out = capsys.readouterr().out
         assert all(f"  {action} " in out for action in ("show", "at", "diff", "log"))
+
+
+def test_another_venue_s_list_has_its_own_columns_and_form(
+    store: Kept, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = {"id": "BTC-USD", "status": "online", "quote_increment": "0.01", "base_increment": "0.1"}
+    first, second = (compact([{**entry, "post_only": flag}]) for flag in (False, True))
+    record(store, exchange_info(COINBASE), first, second)
+    venue = ("--venue", "coinbaseexchange")
+    _, heading, line = shown(capsys, "show", "btc-usd", *venue)
+    assert heading.split()[:3] == ["symbol", "status", "what"]
+    assert line.split()[:4] == ["BTC-USD", "online", "post_only", "0.01"]
+    assert "1 symbols: 1 online" in shown(capsys, "at", str(NOW), *venue)
+    assert shown(capsys, "show", "BTC-USD", "--json", *venue) == [second.decode()]
+    lines = shown(capsys, "log", "--kind", "products", *venue)
+    assert lines[1].split()[2:] == ["2", "changed", "symbols/BTC-USD/post_only", "false", "true"]
+    assert cli.main(["metadata", "show", "--kind", "systemStatus", *venue]) == 2
+    assert "has no document 'systemStatus'; it has list, products" in capsys.readouterr().err
