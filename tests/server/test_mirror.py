@@ -132,7 +132,7 @@ async def test_without_the_setting_there_are_no_such_paths() -> None:
 def test_the_first_venue_is_always_served_and_an_unknown_one_is_refused() -> None:
     assert ServerSettings.load(["--venues", "binanceusdm"], {}).venues == ("binance", "binanceusdm")
     with pytest.raises(SettingsError, match="should be some of binance, binanceus, binanceusdm"):
-        ServerSettings.load(["--venues", "bitmex"], {})
+        ServerSettings.load(["--venues", "elsewhere"], {})
 
 
 def test_schemes_say_where_a_venue_is_answered() -> None:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from PIL import Image
 
+from depthcast.files import BINANCE_USDM
 from simulator.capture import RecordedDiff, RecordedSnapshot, read
 from simulator.market import Profile, listing_of, names
 from simulator.truth import ASK, BID, Change, TrueBook
@@ -26,10 +27,12 @@ ROOT: Final = Path(__file__).parents[3]
 DATA: Final = ROOT.parent / "shared" / "data" / "binance_spot"
 CAPTURES: Final = ("hftbacktest_spot_ethusdt_20240808.gz", "hftbacktest_spot_ethusdt_20240809.gz")
 SYMBOL: Final = "ETHUSDT"
+FUTURES: Final = "binanceusdm/BTCUSDT"
 MINUTES: Final = 6
 AHEAD: Final = 3
 """So many minutes are on tape before they are over, so that pictures taken meanwhile have no gap."""
 REPLICAS: Final = ("updater-1", "updater-2", "updater-3")
+VENUES: Final = ("binance", "binanceusdm")
 QUIET: Final = Profile(bids=300, asks=300, changes=6)
 
 
@@ -58,6 +61,7 @@ SHOTS: Final = (
     Shot("book-past", f"/book/{SYMBOL}", 1180, 900, True, LOOK_BACK),
     Shot("book-phone", f"/book/{SYMBOL}", 390, 1180, False),
     Shot("list-phone", "/", 390, 780, True),
+    Shot("book-futures", f"/book/{FUTURES}", 1180, 900, True, LOOK_BACK),
 )
 
 
@@ -107,13 +111,15 @@ async def take(folder: Path, shots: list[Shot]) -> None:
     """Take the pictures."""
     minute_ms = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS
     captures = [DATA / name for name in CAPTURES]
-    async with staged(log_level="error") as stage, Browser.started() as browser:
+    async with staged(log_level="error", venues=VENUES) as stage, Browser.started() as browser:
         stage.list(*(name for name in names(20) if name not in (SYMBOL, "币安人生USDT")), profile=QUIET)
         if all(path.exists() for path in captures):
             stage.listings[SYMBOL] = Recorded(captures)
         else:
             stage.list(SYMBOL)
-        await stage.record(SYMBOL, minute_ms - MINUTES * MINUTE_MS, minute_ms + AHEAD * MINUTE_MS)
+        stage.list("BTCUSDT", scheme=BINANCE_USDM)
+        for address in (SYMBOL, FUTURES):
+            await stage.record(address, minute_ms - MINUTES * MINUTE_MS, minute_ms + AHEAD * MINUTE_MS)
         await stage.publish()
         async with stage.trading(*REPLICAS):
             await asyncio.sleep(2)
