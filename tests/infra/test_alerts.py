@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from depthcast.dispatch import Dispatcher
 from depthcast.store import Outcome, PutResult
 from depthcast.store.memory import MemoryStore
 from server.service import Service
 from server.settings import ServerSettings
 from tests.infra.conftest import INFRA
 from tests.programs import program
+from updater.crew import Crew
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
 
@@ -37,7 +39,11 @@ def exported() -> dict[str, set[str]]:
 
     async def prove(_store: object) -> None: ...
 
-    metrics = Replica(UpdaterSettings(symbols=("X",), limits=(5,)), MemoryStore(), prove=prove).metrics
+    def replica(_venue: str) -> Replica:
+        return Replica(UpdaterSettings(symbols=("X",), limits=(5,)), MemoryStore(), prove=prove)
+
+    metrics = replica("binance").metrics
+    crew = Crew(("binance",), replica, dispatcher=Dispatcher())
     # What carries labels is known by its samples: let there be one of each.
     metrics.broke("X", "gap")
     metrics.looked("X", 5)
@@ -45,7 +51,7 @@ def exported() -> dict[str, set[str]]:
     served = Service(ServerSettings(), MemoryStore()).metrics
     served.answered("/api/v3/depth", 200)
     found: dict[str, set[str]] = {}
-    for registry in (metrics.registry, served.registry):
+    for registry in (metrics.registry, served.registry, crew.registry):
         for family in registry.collect():
             for sample in family.samples:
                 found.setdefault(sample.name, set()).update(sample.labels)
