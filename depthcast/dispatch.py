@@ -52,8 +52,8 @@ class Work(IntEnum):
 class Slices(NamedTuple):
     """How long each kind of work may go on in one turn of the loop, in seconds. One piece is always done."""
 
-    apply_s: float = 0.002
-    render_s: float = 0.002
+    apply_s: float = 0.001
+    render_s: float = 0.001
     later_s: float = 0.001
 
 
