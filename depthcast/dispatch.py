@@ -208,13 +208,14 @@ class Dispatcher:
 
     # Work comes up
 
-    def may(self, work: Work, *, now: float | None = None) -> bool:
+    def may(self, work: Work, *, key: Hashable = None, now: float | None = None) -> bool:
         """Whether a piece of work may be done right now; it is taken to be done then. Else :meth:`put` it.
 
+        ``key`` says whose it is: where it is told, only heavy symbols may wait meanwhile, and not this one.
         ``now``: the clock's time, where it is known.
         """
         queue = self._queues[work]
-        if queue.flows:
+        if queue.flows and (key is None or queue.ring or key in queue.flows):
             return False
         if now is None:
             now = self._clock()
@@ -252,7 +253,7 @@ class Dispatcher:
 
         It returns at once where it may right now. Of those that wait one is let go in a turn of the loop.
         """
-        if not self.may(work):
+        if not self.may(work, key=key):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.put(work, key, _let_go, future)
             await future
@@ -262,7 +263,7 @@ class Dispatcher:
 
         Cancelled, it is not done any more.
         """
-        if self.may(work):
+        if self.may(work, key=key):
             call(what)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -36,6 +36,9 @@ CACHE_CONTROL: Final = "public, max-age=0, s-maxage=1"
 edge answers one second's readers with one request to the store, and so adds a second of age at most. Nothing
 stale is allowed on errors: who reads from an edge alone could not tell."""
 
+_TOO_EARLY_S: Final = 1e-8
+"""A loop's timers may ring by its clock's resolution too early, when nothing is due yet."""
+
 LOOK_EVERY_S: Final = 0.5
 """A standby looks at no file more often, on average over two looks."""
 
@@ -319,7 +322,7 @@ class Publisher:
             self._alarm = None
         self._alarm_at = at
         if at < NEVER:
-            delay_s = max(0.0, at - self._clock())
+            delay_s = max(0.0, at - self._clock()) + _TOO_EARLY_S
             self._alarm = asyncio.get_running_loop().call_later(delay_s, self._ring)
 
     def _ring(self) -> None:

@@ -128,7 +128,8 @@ class Connection:
         """Hand diffs on until the socket fails. The hot path: one pass a frame, no task, no copy."""
         recv, clock, parse = self._socket.recv, self._clock, self._parse
         streams, deliver = self.subscriptions.streams, self._outlet.diff
-        may, symbol_of, apply = self._outlet.dispatcher.may, self._symbol_of, Work.APPLY
+        may, key_of, apply = self._outlet.dispatcher.may, self._outlet.key, Work.APPLY
+        symbol_of = self._symbol_of
         while True:
             frame = await recv()
             self.heard_at = now = clock()
@@ -139,9 +140,11 @@ class Connection:
                 symbol = symbol_of(frame)
                 stream = streams.get(symbol) if symbol is not None else None
                 if symbol is not None and stream is not None:
-                    stream.heard_at = now
-                    await self._leave(symbol, frame, frame, now)
-                    continue
+                    at_once = may(apply, key=key_of(symbol), now=now)
+                    if not at_once:
+                        stream.heard_at = now
+                        await self._leave(symbol, frame, frame, now)
+                        continue
             event = parse(frame)
             if event is None:
                 if self._unread is not None:

@@ -142,6 +142,23 @@ def test_a_symbol_that_goes_on_and_on_goes_behind_the_files_of_the_others() -> N
     assert [what for key, what in rig.done if key == "BUSY"] == list(range(30))
 
 
+def test_who_waits_not_may_go_before_heavy_symbols_and_not_before_others() -> None:
+    rig = Rig()
+    rig.offer(Work.APPLY, "A", 0, takes_s=9)
+    for number in range(30):
+        rig.offer(Work.APPLY, "BUSY", number, takes_s=1)
+    may = rig.dispatcher.may
+    assert not may(Work.APPLY, key="C"), "nobody is heavy yet"
+    while rig.dispatcher._queues[Work.APPLY].ring:
+        rig.turn()
+    assert may(Work.APPLY, key="C")
+    assert not may(Work.APPLY, key="BUSY")
+    assert not may(Work.APPLY)
+    rig.now += 4
+    assert not may(Work.APPLY, key="C"), "the slice is over"
+    rig.turns()
+
+
 def test_slices_without_an_end_let_everything_be_done_at_once() -> None:
     rig = Rig(slices=Slices(float("inf"), float("inf"), float("inf")))
     assert all(rig.offer(Work.APPLY, "A", number, takes_s=1.0) for number in range(50))
