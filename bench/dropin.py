@@ -80,8 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{given.venue}, limit 100, {figures['levels']:.0f} levels shown: ours {figures['us']:,.0f} µs, "
             f"ccxt's REST {figures['rest_us']:,.0f} µs, {figures['ratio']:,.0f} times as long"
         )
-        rounded = {name: round(figure, 2) for name, figure in figures.items()}
-        print(json.dumps({"bench": "dropin", "venue": given.venue} | rounded))
+        print(json.dumps({"bench": "dropin"} | {name: round(figure, 2) for name, figure in figures.items()}))
         return 0
     compared = asyncio.run(_compare(scale))
     console.print(

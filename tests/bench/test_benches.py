@@ -13,9 +13,9 @@ from tests.programs import program
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def figures_of(bench: str) -> dict[str, float]:
+def figures_of(bench: str, *arguments: str) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, "-m", f"bench.{bench}", "--quick"],
+        [sys.executable, "-m", f"bench.{bench}", "--quick", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -67,7 +67,7 @@ async def test_a_book_is_ccxt_s_own_at_every_depth(caller: Caller, sim: BitmexSi
     async def same() -> bool:
         ours = await caller.local(symbol, 0)
         theirs = await asyncio.to_thread(original(sim).fetch_order_book, symbol, 0)
-        return timeless(ours) == theirs
+        return bool(timeless(ours) == theirs)
 
     await until(same)
     asked: tuple[tuple[int | None, dict[str, Any]], ...] = (
