@@ -13,8 +13,8 @@ import yaml
 from moto import mock_aws
 
 from depthcast.cli.settings import SERVICES, service_settings
-from depthcast.files import LIMITS, depth_key, heartbeat_key
-from depthcast.metadata.kinds import EXCHANGE_INFO, PUBLIC, account
+from depthcast.files import LIMITS, SCHEMES, Scheme, depth_key, heartbeat_key
+from depthcast.metadata.kinds import EXCHANGE_INFO, PUBLIC, account, public
 from tests.infra.conftest import INFRA, script
 from updater.account import KEY_VARIABLE, SECRET_VARIABLE
 
@@ -173,6 +173,23 @@ def test_the_bucket_refuses_to_delete_a_file_and_any_plain_connection() -> None:
     assert denied("s3:GetObject", FILE, tls="false")
     assert denied("s3:ListBucket", "", tls="false")
     assert not denied("s3:GetObject", FILE)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda scheme: scheme.venue)
+def test_every_venues_files_are_held_to_the_same_rules(scheme: Scheme) -> None:
+    symbol = {"coinbaseexchange": "BTC-USD", "bitmex": "XBTUSD"}.get(scheme.venue, "ETHUSDT")
+    statements = properties("BucketPolicy")["PolicyDocument"]["Statement"]
+    (grant,) = [each for each in statements if each["Effect"] == "Allow"]
+    own = {"AWS:SourceArn": grant["Condition"]["StringEquals"]["AWS:SourceArn"]}
+    books = [depth_key(symbol, limit, scheme) for limit in scheme.limits]
+    for key in (*books, scheme.exchange_info_key, *(kind.key for kind in public(scheme))):
+        assert denied("s3:PutObject", key)
+        assert not denied("s3:PutObject", key, if_match='"etag"')
+        assert denied("s3:DeleteObject", key)
+        assert applies(grant, "s3:GetObject", key, own)
+        assert all(allowed("UpdaterRole", action, key) for action in ("s3:GetObject", "s3:PutObject"))
+        assert allowed("ServerRole", "s3:GetObject", key)
+        assert not allowed("ServerRole", "s3:PutObject", key)
 
 
 def test_changes_of_metadata_expire_and_what_is_in_force_does_not() -> None:
