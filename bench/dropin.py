@@ -75,12 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     scale = QUICK if given.quick else FULL
     console = Console()
     if given.venue is not None:
-        figures = asyncio.run(_measure_other(OTHERS[given.venue], scale))
+        found = asyncio.run(_measure_other(OTHERS[given.venue], scale))
         console.print(
-            f"{given.venue}, limit 100, {figures['levels']:.0f} levels shown: ours {figures['us']:,.0f} µs, "
-            f"ccxt's REST {figures['rest_us']:,.0f} µs, {figures['ratio']:,.0f} times as long"
+            f"{given.venue}, limit 100, {found['levels']:.0f} levels shown: ours {found['us']:,.0f} µs, "
+            f"ccxt's REST {found['rest_us']:,.0f} µs, {found['ratio']:,.0f} times as long"
         )
-        print(json.dumps({"bench": "dropin"} | {name: round(figure, 2) for name, figure in figures.items()}))
+        print(json.dumps({"bench": "dropin"} | {name: round(figure, 2) for name, figure in found.items()}))
         return 0
     compared = asyncio.run(_compare(scale))
     console.print(
