@@ -90,7 +90,7 @@ def refer(kind: str, names: Sequence[str]) -> Json:
     return {name: {"$ref": f"#/components/{kind}/{name}"} for name in names}
 
 
-def whole_answer(text: str, schema: str, example: Json, headers: Sequence[str]) -> Json:
+def whole_answer(text: str, schema: str, example: Json | Sequence[Json], headers: Sequence[str]) -> Json:
     """An answer with a JSON body."""
     found: Json = {
         "description": text,

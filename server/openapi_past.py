@@ -41,7 +41,7 @@ def paths(anywhere: Sequence[ApiError], schemes: Sequence[Scheme] = (BINANCE,)) 
     }
     for scheme in schemes:
         first = scheme.venue == BINANCE.venue
-        tag = {} if first else {"tag": scheme.venue}
+        tag = "market" if first else scheme.venue
         found[trading_status_path(scheme)] = {
             "get": operation(
                 _id_of(trading_status(scheme)),
@@ -50,11 +50,11 @@ def paths(anywhere: Sequence[ApiError], schemes: Sequence[Scheme] = (BINANCE,)) 
                 [named("at"), named("timeUnit")],
                 whole_answer("The statuses.", "TradingStatus", _SYMBOLS, [*MARKET, *CHANGE]),
                 (*anywhere, *OF_TIME),
-                **tag,
+                tag=tag,
             )
         }
         for path, kind in history_paths(scheme).items():
-            found[path] = {"get": _history(kind, anywhere, **tag)}
+            found[path] = {"get": _history(kind, anywhere, tag)}
     return found
 
 
@@ -63,7 +63,7 @@ def _id_of(kind: Kind) -> str:
     return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
-def _history(kind: Kind, anywhere: Sequence[ApiError], **tag: str) -> Json:
+def _history(kind: Kind, anywhere: Sequence[ApiError], tag: str) -> Json:
     limit = {
         "name": "limit",
         "in": "query",
@@ -85,5 +85,5 @@ def _history(kind: Kind, anywhere: Sequence[ApiError], **tag: str) -> Json:
             empty("limit"),
             not_valid("limit"),
         ),
-        **tag,
+        tag=tag,
     )
