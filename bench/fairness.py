@@ -84,16 +84,21 @@ def plan(scale: Scale) -> Plan:
     """The frames of all symbols: the quiet ones' spread over a tenth of a second, the busy one's at once."""
     small = [synthetic(seed=seed, diffs=scale.seconds * RATE, changes=SMALL) for seed in range(FLOWS)]
     large = synthetic(seed=99, diffs=scale.seconds * scale.burst, changes=LARGE)
-    frames, snapshots = [], {BUSY: large.snapshot}
+    frames: list[Frame] = []
+    snapshots = {BUSY: large.snapshot}
     for number in range(scale.quiet):
         symbol, flow = f"QUIET{number}USDT", small[number % FLOWS]
         snapshots[symbol] = flow.snapshot
         offset_s = number / scale.quiet / RATE
-        frames += _frames(symbol, flow, lambda at, offset_s=offset_s: at / RATE + offset_s)
+        frames += _frames(symbol, flow, _evenly(offset_s))
     # Between two frames of a quiet symbol's, and not on the second.
     frames += _frames(BUSY, large, lambda at: at // scale.burst + 0.513)
     # A little before a burst; the snapshot comes three bursts later.
     return Plan(sorted(frames), snapshots, scale.seconds // 2 + 0.45)
+
+
+def _evenly(offset_s: float) -> Callable[[int], float]:
+    return lambda at: at / RATE + offset_s
 
 
 def _frames(symbol: str, flow: Flow, due_s: Callable[[int], float]) -> Iterable[Frame]:

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     quick: bool = parser.parse_args(argv).quick
     rows, count, slow, rounds = (400, 300, 100, 1) if quick else (ROWS, 50_000, 600, 5)
     frames = _flow(rows, count)
-    events = [VENUE.parse_frame(frame) for frame in frames]
+    events: list[Any] = [VENUE.parse_frame(frame) for frame in frames]
     messages = [orjson.loads(frame) for frame in frames[: slow + 1]]
     _check(events, messages)
     figures: dict[str, float] = {"rows": rows}

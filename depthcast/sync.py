@@ -104,9 +104,9 @@ Began = Callable[[Snapshot, Sequence[Diff]], None]
 which those that are in the snapshot already were not applied."""
 
 
-BookOf = Callable[[Any], Book]
-"""Makes a book of a snapshot. A book by order is one, too: it answers to the same names, and takes its
-venue's messages for diffs."""
+BookOf = Callable[[Any], Any]
+"""Makes a book of a snapshot: a :class:`~depthcast.book.Book`, or one by order or of rows, which answers to
+the same names and takes its venue's messages for diffs."""
 
 
 class State(Enum):

@@ -31,7 +31,7 @@ VENUES: Final[Mapping[str, type[AnySettings]]] = {
     "bitmex": BitmexSettings,
 }
 
-_SPOKEN: Final[Mapping[str, Mapping[str, bool]]] = {
+_SPOKEN: Final[Mapping[str, Mapping[str, Any]]] = {
     "binanceusdm": {"futures": True},
     "binancecoinm": {"coin_margined": True},
 }
@@ -87,7 +87,7 @@ def parse_arguments(arguments: Sequence[str]) -> AnySettings:
             raise ValueError(f"{venue} has nothing for --{_OPTIONS.get(option, option).replace('_', '-')}")
         given |= {name: tuple(given[name]) for name in ("accounts", "captures") if name in given}
         named: dict[str, Any] = {members[name]: value for name, value in given.items() if members[name]}
-        return made(**named, **_SPOKEN.get(venue, {}))
+        return made(**{**named, **_SPOKEN.get(venue, {})})
     except ValueError as error:
         parser.error(str(error))
 

@@ -89,14 +89,15 @@ _FUTURES_GRID: Final = (Scale(2, 3), 10, 1)
 
 
 # Contracts of COIN-M are counted whole: ("61800.2", "1403").
-_COIN_GRID: Final = (Scale(1, 0), 1, 1)
+_COIN_GRID: Final = Scale(1, 0), 1, 1
 
 
 def listing_of(symbol: str, *, futures: bool = False, coin_margined: bool = False) -> Listing:
     """A listing for any name; the quote asset settles precision, tick and lot."""
     if coin_margined:
         pair = symbol.partition("_")[0]
-        return Listing(symbol, *split_assets(pair), *_COIN_GRID, pair=pair)
+        scale, tick, lot = _COIN_GRID
+        return Listing(symbol, *split_assets(pair), scale, tick, lot, pair=pair)
     base, quote = split_assets(symbol)
     scale, tick, lot = _FUTURES_GRID if futures else _GRIDS.get(quote, _GRIDS["USDT"])
     return Listing(symbol, base, quote, scale, tick, lot)

@@ -60,7 +60,9 @@ async def serve(settings: UpdaterSettings, store: Store, *others: UpdaterSetting
             key=read_key(own.account_key_file, os.environ) if own.account else None,
             stream_key=read_stream_key(own, os.environ),
             stop_within_s=STOP_WITHIN_S,
-            **({"dispatcher": dispatcher, "slots": slots, "outage": outage} if others else {}),
+            dispatcher=dispatcher,
+            slots=slots,
+            outage=outage,
         )
 
     running: Replica | Crew

@@ -81,7 +81,8 @@ class RowLayout:
         if depth < ALL:
             # Where rows share a price, fewer levels are found than there are; the venue's do not.
             body = self.cut(body, depth)
-        asks, bids = [], []
+        asks: list[Level] = []
+        bids: list[Level] = []
         for _, buy, size, price, _ in _rows(key, body)[1]:
             assert price is not None
             side = bids if buy else asks

@@ -117,13 +117,13 @@ def parse_time(body: bytes) -> int:
 
 class InstrumentRequest(NamedTuple):
     """A request for instruments: of one symbol or of all, those that have these values, these members of
-    each, and which part of them. ``count`` ``None``: the list as it stands."""
+    each, and which part of them. ``most`` ``None``: the list as it stands."""
 
     symbol: str | None = None
     having: tuple[tuple[str, bytes], ...] = ()
     columns: tuple[str, ...] = ()
     start: int = 0
-    count: int | None = None
+    most: int | None = None
     reverse: bool = False
 
 
@@ -135,16 +135,16 @@ def parse_active(query: bytes) -> InstrumentRequest:
 def parse_instrument(query: bytes) -> InstrumentRequest | ApiError:
     """The request of ``GET /api/v1/instrument``, or its refusal.
 
-    >>> parse_instrument(b"symbol=XBTUSD").symbol, parse_instrument(b"").count
+    >>> parse_instrument(b"symbol=XBTUSD").symbol, parse_instrument(b"").most
     ('XBTUSD', 100)
     >>> parse_instrument(b"count=many").msg
     "'count' must be an integer from 1 to 500."
     """
-    sent = {}
+    sent: dict[str, str] = {}
     for part in query.split(b"&"):
-        name, _, value = part.partition(b"=")
-        sent[decode(name)] = decode(value)
-    numbers = {}
+        raw, _, value = part.partition(b"=")
+        sent[decode(raw)] = decode(value)
+    numbers: dict[str, int] = {}
     for name, (least, most, default) in _NUMBERS.items():
         text = sent.get(name) or str(default)
         if _NUMBER.fullmatch(text) is None or not least <= int(text) <= most:
@@ -158,12 +158,13 @@ def parse_instrument(query: bytes) -> InstrumentRequest | ApiError:
     except ValueError as error:
         return _bad(str(error))
     symbol = sent.get("symbol") or None
-    return InstrumentRequest(symbol, having, columns, **numbers, reverse=sent.get("reverse") == "true")
+    start, most = numbers["start"], numbers["count"]
+    return InstrumentRequest(symbol, having, columns, start, most, sent.get("reverse") == "true")
 
 
 def select(parts: Parts, request: InstrumentRequest) -> bytes | ApiError:
     """What of the list answers a request."""
-    if request.count is None:
+    if request.most is None:
         return parts.whole
     if request.symbol is None:
         entries = list(parts.entries.values())
@@ -173,7 +174,7 @@ def select(parts: Parts, request: InstrumentRequest) -> bytes | ApiError:
         entries = [each for each in entries if _member(each.body, name) == value]
     if request.reverse:
         entries.reverse()
-    entries = entries[request.start : request.start + request.count]
+    entries = entries[request.start : request.start + request.most]
     if request.columns:
         wanted = {*request.columns, "symbol"}
         entries = [each._replace(body=_only(each.body, wanted)) for each in entries]

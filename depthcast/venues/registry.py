@@ -20,6 +20,7 @@ from depthcast.venues.binance_futures import (
     BinanceFutures,
 )
 from depthcast.venues.bitmex_files import BITMEX
+from depthcast.venues.coinbase_signing import CoinbaseKey
 from depthcast.venues.keeping import Keeping, StreamKey
 
 
@@ -94,7 +95,7 @@ VENUES: Final[Mapping[str, Known]] = {
             "Coinbase Exchange",
             ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD"),
             keeping=coinbase.BY_ORDER,
-            keys=coinbase.CoinbaseKey,
+            keys=CoinbaseKey,
             by_price=ByPrice(coinbase_prices.CoinbaseByPrice, coinbase_prices.BY_PRICE),
         ),
         Known(

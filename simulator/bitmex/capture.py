@@ -22,11 +22,12 @@ from typing import Any, Final, NamedTuple
 from simulator.bitmex.exchange import BitmexExchange
 from simulator.bitmex.instruments import Instrument, instrument_of
 from simulator.bitmex.market import Market
-from simulator.bitmex.rows import SIDES, Row
+from simulator.bitmex.rows import SIDES, Action, Row
 from simulator.capture import CaptureError
 
 _RECORD: Final = re.compile(r'(\d+\.\d+): (\{"table":.*)')
 _AS_RECORDED: Final = ("quote", "trade")
+_CHANGES: Final[Mapping[str, Action]] = {"insert": "insert", "update": "update", "delete": "delete"}
 
 
 class Message(NamedTuple):
@@ -133,8 +134,9 @@ class Player:
                 market.pass_on(message.table, message.data)
                 continue
             rows = [self._changed(market, row, message) for row in message.rows if row["symbol"] == symbol]
-            if message.action in ("insert", "update", "delete"):
-                market.play(message.action, rows, int(message.at_s * 1000))
+            action = _CHANGES.get(message.action)
+            if action is not None:
+                market.play(action, rows, int(message.at_s * 1000))
 
     @staticmethod
     def _changed(market: Market, told: Mapping[str, Any], message: Message) -> Row:

@@ -211,9 +211,9 @@ def test_a_quiet_book_goes_on_under_its_id_after_a_lost_connection() -> None:
 def test_a_whole_book_that_nobody_asked_for_is_believed_only_where_it_changes_nothing() -> None:
     sync = live(whole(5, ("2", "1")), change(6), change(7, ("2", "2")))
     assert sync.diff(whole(8, ("2", "2"))) is Verdict.STRAGGLER
-    assert sync.state is State.LIVE
+    states: list[State] = [sync.state]
     assert sync.diff(whole(9, ("2", "3"))) is Verdict.GAP
-    assert sync.state is State.WAITING
+    assert [*states, sync.state] == [State.LIVE, State.WAITING]
 
 
 def test_a_clock_that_is_set_back_begins_the_book_anew_with_lower_ids() -> None:
@@ -278,9 +278,10 @@ def test_a_second_stream_is_compared_with_pending_and_with_live_books() -> None:
     sync.diff(TopLevels("X", 9, [(2.5, 6)], [], 10))
     assert sync.agreement.agreed == 2
     sync.diff(TopLevels("X", 9, [(2.5, 7)], [], 10))
-    assert sync.agreement.disagreement is not None
+    disagreements = [sync.agreement.disagreement]
     sync.lost()
-    assert sync.agreement.disagreement is None
+    disagreements.append(sync.agreement.disagreement)
+    assert [each is None for each in disagreements] == [False, True]
 
 
 def test_a_listener_is_told_the_book_by_price() -> None:

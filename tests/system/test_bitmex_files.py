@@ -220,12 +220,12 @@ async def test_every_file_and_answer_is_the_exchange_s_whatever_goes_wrong(
             await caught_up(sim, store)
             reading = asyncio.ensure_future(read_answers(client, sim, store))
             for kind, form in faults:
-                hurt = {} if kind in OF_CONNECTIONS else {"symbol": HURT}
-                more = {"ids": 60_000} if kind is Kind.REBASE else {}
+                hurt = None if kind in OF_CONNECTIONS else HURT
+                ids = 60_000 if kind is Kind.REBASE else 0
                 before, happened = resyncs(replica), sim.faults.counts[kind]
                 if kind in UNNOTICED:
                     store.borne.add(HURT)
-                sim.faults.inject(kind, form=form, **hurt, **more)
+                sim.faults.inject(kind, form=form, symbol=hurt, ids=ids)
                 await until(lambda k=kind, n=happened: sim.faults.counts[k] > n)  # type: ignore[misc]
                 if kind is Kind.REBASE:
                     await until(lambda b=before: resyncs(replica)[HURT] > b[HURT], lambda k=kind: k)  # type: ignore[misc]

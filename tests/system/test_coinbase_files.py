@@ -203,7 +203,7 @@ async def test_every_file_and_answer_is_the_exchange_s_whatever_goes_wrong(tmp_p
             for number, (kind, form) in enumerate(FAULTS):
                 hurt = HURT[number % 2]
                 before, happened = resyncs(replica), sim.faults.counts[kind]
-                sim.faults.inject(kind, form=form, **({} if kind in OF_ALL else {"symbol": hurt}))
+                sim.faults.inject(kind, form=form, symbol=None if kind in OF_ALL else hurt)
                 if kind in OF_SNAPSHOTS:
                     sim.faults.inject(Kind.GAP, symbol=hurt)
                 await until(lambda k=kind, n=happened: sim.faults.counts[k] > n)  # type: ignore[misc]

@@ -169,7 +169,7 @@ class ListSettings(UpdaterSettings):
 
     listed: str
 
-    def make_venue(self) -> Venue:
+    def make_venue(self, **signing: Any) -> Venue:
         return MARKETS[self.listed][1]()
 
 

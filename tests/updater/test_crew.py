@@ -87,7 +87,8 @@ def test_a_venue_that_ends_is_begun_anew_and_the_other_goes_on() -> None:
         running = asyncio.create_task(rig.crew.run())
         await asyncio.sleep(2.0)
         assert (rig.crew.runs("binance"), rig.crew.runs("binanceusdm")) == (True, False)
-        assert not rig.crew.ready
+        was_ready = rig.crew.ready
+        assert not was_ready
         assert "the key is wrong" in rig.crew.status()["errors"]["binanceusdm"]
         await asyncio.sleep(60.0)
         assert [venue for venue, _ in rig.made] == ["binance", "binanceusdm", "binanceusdm", "binanceusdm"]

@@ -186,7 +186,7 @@ class Recorder:
     def coming(self, live: LiveBook, diff: Diff) -> None:
         """A diff is about to be taken."""
         reel = self._reel(live.symbol)
-        if reel is None or not live.live or type(diff) in NO_DIFFS:
+        if reel is None or not live.live or isinstance(diff, NO_DIFFS):
             return
         if live.symbol in self._begun:
             self._settle(live, reel)
@@ -201,7 +201,7 @@ class Recorder:
     def took(self, live: LiveBook, diff: Diff, verdict: Verdict) -> None:
         """It was taken."""
         reel = self._reel(live.symbol)
-        if reel is None or type(diff) in NO_DIFFS:
+        if reel is None or isinstance(diff, NO_DIFFS):
             return
         now_us = self._now_us()
         if diff.event_time_ms * 1000 > now_us + MAX_AHEAD_MS * 1000:

@@ -202,8 +202,8 @@ async def test_futures_are_an_exchange_of_futures_again() -> None:
     made = simulator_settings(settings)
     assert made.futures
     async with Simulator(replace(made, port=0, speed=0), sources=[source]) as simulator:
-        urls = {"rest_url": simulator.rest_url, "ws_url": simulator.ws_url}
-        async with depthcast.connect(futures.VENUE, symbols, **urls) as books:
+        rest_url, ws_url = simulator.rest_url, simulator.ws_url
+        async with depthcast.connect(futures.VENUE, symbols, rest_url=rest_url, ws_url=ws_url) as books:
             for symbol in symbols:
                 last = [diff for diff in futures.diffs_of(symbol) if diff.event_time_ms < bounds.to_ms][-1]
                 async with asyncio.timeout(WAIT_S):

@@ -251,7 +251,8 @@ def test_a_venue_may_answer_for_each_stream() -> None:
     assert streams.settled_at is None
     assert streams.overdue(10.0), "the request has one stream left"
     streams.acked_stream("B", 2.0)
-    assert (streams.settled_at, streams.overdue(100.0)) == (2.0, False)
+    settled: tuple[float | None, bool] = (streams.settled_at, streams.overdue(100.0))
+    assert settled == (2.0, False)
 
 
 def test_of_a_request_that_is_refused_in_part_the_rest_is_asked_for_again() -> None:

@@ -238,7 +238,8 @@ def test_rows_share_a_price_for_a_moment_at_most() -> None:
     mine.apply(change(Action.INSERT, (51, True, 1, "2.50", ""))._replace(event_time_ms=later))
     assert mine.fault is None
     mine.apply(change(Action.UPDATE, (3, False, 1, None, ""))._replace(event_time_ms=later + 1))
-    assert mine.fault == "doubled"
+    fault: str | None = mine.fault
+    assert fault == "doubled"
     mine.check()
 
 

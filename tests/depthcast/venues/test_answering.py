@@ -1,5 +1,7 @@
 """Each venue whose books can be kept can be answered for."""
 
+from typing import Any
+
 import pytest
 
 from depthcast.files import SCHEMES
@@ -35,7 +37,7 @@ def test_what_is_published_can_be_asked_for_by_the_very_request_that_its_key_is(
 @pytest.mark.parametrize("name", ANSWERING)
 def test_no_two_calls_are_at_one_path(name: str) -> None:
     words = ANSWERING[name]
-    calls = [*words.books, *words.plain, *words.lists, *filter(None, [words.ticker])]
+    calls: list[Any] = [*words.books, *words.plain, *words.lists, *filter(None, [words.ticker])]
     assert len({call.path for call in calls}) == len(calls)
     assert all(call.path.startswith("/") and call.weight(b"") > 0 for call in calls)
 

@@ -25,7 +25,8 @@ def test_a_body_is_the_book_s_prices_at_its_time(
         sorted(bids.items(), key=lambda row: -int(row[0])),
         sorted(asks.items(), key=lambda row: int(row[0])),
     )
-    book = PriceBook.of(Snapshot(number, *([list(row) for row in side] for side in rows), True, True))
+    bought, sold = ([list(row) for row in side] for side in rows)
+    book = PriceBook.of(Snapshot(number, bought, sold, True, True))
     for level, body in zip((2, 1), book.bodies([2, 1]), strict=True):
         told = json.loads(body)
         shown = [[[*row, 0] for row in (side if level == 2 else side[:1])] for side in rows]

@@ -64,9 +64,9 @@ async def test_a_capture_is_played_by_the_clock(tmp_path: Path) -> None:
         assert await socket.receive_str(timeout=10) == TINY[3]
         top = json.loads(await socket.receive_str(timeout=10))
         assert top["data"][0]["bids"] == [[2.5e-7, 6]]
-        assert not sim.captures_done
+        done = [sim.captures_done]
         await sim.tick(3)
-        assert sim.captures_done
+        assert [*done, sim.captures_done] == [False, True]
         [sell, buy] = json.loads(sim.exchange.markets["ABCUSD"].body(3, 0))
         assert (sell["price"], sell["size"], buy["size"]) == (7e-7, 2, 6)
         sim.exchange.markets["ABCUSD"].check()
