@@ -70,6 +70,7 @@ class Mirror:
     ) -> None:
         self.scheme = scheme
         words = ANSWERING[scheme.venue]
+        self._meter = words.meter
         stale_after_s = settings.stale_after_ms / 1000
         unavailable = settings.stale_policy == "unavailable"
         pulse = Pulse(trust_s=stale_after_s)
@@ -174,7 +175,10 @@ class Mirror:
 
     def endpoints(self, weights: Weights) -> Mapping[str, Endpoint]:
         """The endpoints by their paths, of which a part may be in braces (:mod:`server.app`)."""
-        made = {path: weights.around(each.endpoint, each.weight) for path, each in self._endpoints.items()}
+        made = {
+            path: weights.around(each.endpoint, each.weight, self._meter)
+            for path, each in self._endpoints.items()
+        }
         return made | {named_path(self.scheme, path): each for path, each in made.items()}
 
     async def run(self) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from depthcast.files import MAX_LIMIT
-from depthcast.venues.binance_rest import UNAVAILABLE, ApiError
-from server.weights import too_much
+from depthcast.venues.binance_rest import UNAVAILABLE, ApiError, too_much
 
 Json = dict[str, Any]
 
@@ -148,7 +147,7 @@ NOT_MODIFIED: Final[Json] = {
 
 
 def _responses() -> Json:
-    limited, unavailable = too_much(6000), UNAVAILABLE
+    limited, unavailable = too_much(6000, 60), UNAVAILABLE
     return {
         "414": {
             "description": "The query string is longer than 8192 bytes.",

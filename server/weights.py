@@ -3,7 +3,8 @@
 Clients of Binance pace themselves by ``X-MBX-USED-WEIGHT-1M``, what their address used in this minute. Where
 there is no limit each answer says what this one request would weigh there: a number far below Binance's limit
 of 6,000, so nobody waits. With a limit the header is the true sum of the client's UTC clock minute, and who
-goes over it is answered 429 until the minute ends, in Binance's words. A refused request counts, too.
+goes over it is answered 429 until the minute ends, in Binance's words. A refused request counts, too. Of
+other venues' calls clients are told in those venues' words (:class:`depthcast.venues.answering.Meter`).
 
 The first minute of more than ``max_clients`` clients forgets the one that asked longest ago.
 """
@@ -14,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import lru_cache
 from typing import Any, Final
 
-from depthcast.venues.binance_rest import ApiError
+from depthcast.venues.answering import BINANCE_METER, Meter
 from server.answers import Answer, Asked, Endpoint, Header, refusal
 from server.clients import Clients
 
@@ -23,20 +24,9 @@ DEFAULT_MAX_CLIENTS: Final = 65_536
 _CACHED_QUERIES: Final = 4096
 _CACHED_QUERY_BYTES: Final = 128
 _MINUTE_S: Final = 60
-_USED: Final = (b"x-mbx-used-weight", b"x-mbx-used-weight-1m")
 
 Weight = Callable[[bytes], int]
 """What a request weighs, by its query string."""
-
-
-def too_much(limit: int) -> ApiError:
-    """-1003, in Binance's words."""
-    return ApiError(
-        429,
-        -1003,
-        f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
-        "Please use WebSocket Streams for live updates to avoid polling the API.",
-    )
 
 
 class Weights:
@@ -59,13 +49,13 @@ class Weights:
         self._wall_s = wall_s
         self._minute = 0
         self._used: OrderedDict[str, int] = OrderedDict()
-        self._weights: dict[Endpoint, Weight] = {}
-        self._too_much = refusal(too_much(limit))
+        self._weights: dict[Endpoint, tuple[Weight, Meter]] = {}
         self.refused = 0
         """How many requests were over the limit."""
 
-    def around(self, endpoint: Endpoint, weight: Weight) -> Endpoint:
-        """``endpoint`` with its answers weighed; each request weighs as ``weight`` says."""
+    def around(self, endpoint: Endpoint, weight: Weight, meter: Meter = BINANCE_METER) -> Endpoint:
+        """``endpoint`` with its answers weighed; each request weighs as ``weight`` says, and clients are told
+        so in the words of ``meter``."""
 
         cached = lru_cache(maxsize=_CACHED_QUERIES)(weight)
 
@@ -78,25 +68,26 @@ class Weights:
             elif asked.client:
                 used = self._add(self._clients.name(asked.client, asked.forwarded_for), weigh(asked.query))
                 if used > self.limit:
-                    return self._refuse(used)
+                    return self._refuse(used, meter)
             else:
                 # An answer for nobody in particular, to be kept: who gets it is counted by admit().
                 return endpoint(asked)
             given = endpoint(asked)
-            return _told(given, used) if isinstance(given, Answer) else _Later(given, used)
+            return _told(given, used, meter) if isinstance(given, Answer) else _Later(given, used, meter)
 
-        self._weights[weighed] = weigh
+        self._weights[weighed] = weigh, meter
         return weighed
 
     def admit(self, endpoint: Endpoint, client: str, asked: Asked) -> bytes | None:
         """The header lines for a client that gets a kept answer of ``endpoint``, which :meth:`around` made;
         ``None`` where it is over the limit: the ordinary way refuses it, and counts it there."""
-        weight = self._weights[endpoint](asked.query)
+        weigh, meter = self._weights[endpoint]
+        weight = weigh(asked.query)
         name = self._clients.name(client, asked.forwarded_for)
         if self._used_by(name) + weight > self.limit:
             return None
         used = self._add(name, weight)
-        return b"x-mbx-used-weight: %d\r\nx-mbx-used-weight-1m: %d\r\n" % (used, used)
+        return b"".join(b"%b: %d\r\n" % (told, used) for told in meter.told)
 
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken. O(clients)."""
@@ -122,28 +113,32 @@ class Weights:
             self._used.popitem(last=False)
         return used
 
-    def _refuse(self, used: int) -> Answer:
+    def _refuse(self, used: int, meter: Meter) -> Answer:
         self.refused += 1
         left_s = _MINUTE_S - int(self._wall_s()) % _MINUTE_S
         retry: Header = (b"retry-after", b"%d" % left_s)
-        return _told(self._too_much._replace(headers=(*self._too_much.headers, retry)), used)
+        answer = refusal(meter.too_much(self.limit, left_s))
+        return _told(answer._replace(headers=(*answer.headers, retry)), used, meter)
 
 
-def _told(answer: Answer, used: int) -> Answer:
+def _told(answer: Answer, used: int, meter: Meter) -> Answer:
+    if not meter.told:
+        return answer
     value = b"%d" % used
-    return answer._replace(headers=(*answer.headers, *((name, value) for name in _USED)))
+    return answer._replace(headers=(*answer.headers, *((name, value) for name in meter.told)))
 
 
 class _Later:
     """An answer to come that will say what was used. Closed, it closes what it waits for."""
 
-    def __init__(self, given: Awaitable[Answer], used: int) -> None:
+    def __init__(self, given: Awaitable[Answer], used: int, meter: Meter) -> None:
         self._given = given
         self._used = used
+        self._meter = meter
 
     def __await__(self) -> Generator[Any, Any, Answer]:
         answer = yield from self._given.__await__()
-        return _told(answer, self._used)
+        return _told(answer, self._used, self._meter)
 
     def close(self) -> None:
         if isinstance(self._given, Coroutine):

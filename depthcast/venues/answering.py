@@ -79,6 +79,14 @@ class Refusals(NamedTuple):
     """No file that is published shows so much."""
 
 
+class Meter(NamedTuple):
+    """How a venue speaks of what a client used. ``told``: the headers that tell the weight of this minute;
+    ``too_much``: the refusal of who went over a limit, given that and the seconds left."""
+
+    told: Sequence[bytes]
+    too_much: Callable[[int, int], ApiError]
+
+
 def _as_it_is(refusal: ApiError) -> ApiError:
     return refusal
 
@@ -88,6 +96,7 @@ class Answering(NamedTuple):
     puts a refusal of a parameter that is ours, such as ``at``, into the venue's form."""
 
     refusals: Refusals
+    meter: Meter
     books: Sequence[BookCall]
     plain: Sequence[PlainCall] = ()
     ticker: TickerCall | None = None
@@ -103,6 +112,8 @@ BINANCE_REFUSALS: Final = Refusals(
     binance_rest.LIMIT_NOT_VALID,
 )
 
+BINANCE_METER: Final = Meter((b"x-mbx-used-weight", b"x-mbx-used-weight-1m"), binance_rest.too_much)
+
 
 def _always(weight: int) -> Weight:
     return lambda _: weight
@@ -112,6 +123,7 @@ def _spot(scheme: Scheme) -> Answering:
     root, refuse, ping = f"/{scheme.root}", binance_rest.refuse_parameters, _always(binance_lists.PING_WEIGHT)
     return Answering(
         BINANCE_REFUSALS,
+        BINANCE_METER,
         [BookCall(f"{root}depth", binance_rest.parse_depth, binance_lists.depth_weight, at_times=True)],
         [
             PlainCall(f"{root}ping", refuse, ping),
@@ -142,6 +154,7 @@ def _futures(scheme: Scheme) -> Answering:
     root, refuse, ping = f"/{scheme.root}", rest.refuse_parameters, _always(rest.PING_WEIGHT)
     return Answering(
         BINANCE_REFUSALS,
+        BINANCE_METER,
         [BookCall(f"{root}depth", rest.parse_depth, rest.depth_weight, at_times=True)],
         [
             PlainCall(f"{root}ping", refuse, ping),
@@ -157,6 +170,7 @@ _COINBASE: Final = Answering(
     Refusals(
         coinbase_rest.NOT_FOUND, coinbase_rest.NOT_FOUND, coinbase_rest.UNAVAILABLE, coinbase_rest.UNAVAILABLE
     ),
+    Meter((), coinbase_rest.too_much),
     [BookCall("/products/{symbol}/book", coinbase_rest.parse_book, _always(1), at_times=True)],
     [PlainCall("/time", coinbase_rest.refuse_nothing, _always(1), coinbase_rest.time_body)],
     lists=[
@@ -168,6 +182,7 @@ _COINBASE: Final = Answering(
 
 _BITMEX: Final = Answering(
     Refusals(bitmex_rest.NOT_FOUND, bitmex_rest.NOT_FOUND, bitmex_rest.UNAVAILABLE, bitmex_rest.UNAVAILABLE),
+    Meter((), bitmex_rest.too_much),
     [BookCall(f"/{BITMEX.root}L2", bitmex_rest.parse_depth, _always(1), at_times=True)],
     [PlainCall("/api/v1", bitmex_rest.refuse_nothing, _always(1), bitmex_rest.about_body)],
     lists=[

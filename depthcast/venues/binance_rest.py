@@ -245,6 +245,20 @@ def sent_once(query: bytes) -> dict[str, str] | ApiError:
     return sent
 
 
+def too_much(limit: int, left_s: int) -> ApiError:
+    """-1003, for who went over ``limit`` in this minute, of which so many seconds are left.
+
+    >>> too_much(6000, 12).msg[:71]
+    'Too much request weight used; current limit is 6000 request weight per '
+    """
+    return ApiError(
+        429,
+        -1003,
+        f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
+        "Please use WebSocket Streams for live updates to avoid polling the API.",
+    )
+
+
 def decode(raw: bytes) -> str:
     """Form decoding: ``+`` is a space, ``%XX`` a byte, the bytes are UTF-8.
 

@@ -63,6 +63,15 @@ def parse_depth(query: bytes) -> DepthRequest | ApiError:
     return DepthRequest(symbol, depth, None) if BITMEX.valid_symbol(symbol) else NOT_FOUND
 
 
+def too_much(limit: int, left_s: int) -> ApiError:
+    """For who asked more than ``limit`` times in this minute, of which so many seconds are left.
+
+    >>> too_much(30, 12).body()
+    b'{"error":{"message":"Rate limit exceeded, retry in 12 seconds.","name":"HTTPError"}}'
+    """
+    return BitmexError(429, 429, f"Rate limit exceeded, retry in {left_s} seconds.")
+
+
 def refuse_nothing(query: bytes) -> ApiError | None:
     """Calls without parameters pass over whatever is sent."""
     return None

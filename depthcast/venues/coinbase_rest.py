@@ -61,6 +61,11 @@ def parse_book(text: bytes) -> DepthRequest | ApiError:
     return DepthRequest(symbol, level, None) if COINBASE.valid_symbol(symbol) else NOT_FOUND
 
 
+def too_much(limit: int, left_s: int) -> ApiError:
+    """For who asked more than ``limit`` times in this minute, of which so many seconds are left."""
+    return CoinbaseError(429, 429, "Public rate limit exceeded")
+
+
 def refuse_nothing(query: bytes) -> ApiError | None:
     """Calls without parameters pass over whatever is sent."""
     return None

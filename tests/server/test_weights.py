@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from depthcast.venues.answering import ANSWERING
 from server.answers import NOWHERE, Answer, Asked, Hold, json_answer
 from server.clients import Clients, parse_networks
 from server.weights import Weights
@@ -94,6 +95,23 @@ def test_over_the_limit_it_is_429_in_binance_s_words_until_the_minute_ends(weigh
     assert dict(refused.headers)[b"retry-after"] == b"40"
     assert refused.hold is None
     assert weights.refused == 1
+
+
+@pytest.mark.parametrize(
+    ("venue", "body"),
+    [
+        ("coinbaseexchange", b'{"message":"Public rate limit exceeded"}'),
+        ("bitmex", b'{"error":{"message":"Rate limit exceeded, retry in 40 seconds.","name":"HTTPError"}}'),
+    ],
+)
+def test_other_venues_tell_of_it_in_their_own_words(weights: Weights, venue: str, body: bytes) -> None:
+    counted = weights.around(endpoint, five, ANSWERING[venue].meter)
+    asked = Asked(b"", client=ONE)
+    answers = [get(counted(asked)) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert answers[2].body == body
+    assert not [name for answer in answers for name, _ in answer.headers if name.startswith(b"x-mbx")]
+    assert weights.admit(counted, "2.2.2.2", asked) == b""
 
 
 def test_one_client_s_limit_is_not_another_s(weights: Weights) -> None:

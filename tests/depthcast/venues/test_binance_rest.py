@@ -14,6 +14,7 @@ from depthcast.venues.binance_rest import (
     parse_depth,
     parse_time_unit,
     refuse_parameters,
+    too_much,
 )
 from tests.conformance.depth_requests import Row, rows
 
@@ -101,3 +102,11 @@ def test_any_other_time_unit_is_refused(header: bytes) -> None:
     error = parse_time_unit(header)
     assert isinstance(error, ApiError)
     assert (error.status, error.code) == (400, -1194)
+
+
+def test_who_goes_over_a_limit_is_told_in_the_venue_s_words() -> None:
+    refused = too_much(30, 12)
+    assert refused.status == 429
+    assert refused.msg.startswith(
+        "Too much request weight used; current limit is 30 request weight per 1 MINUTE. "
+    )

@@ -13,6 +13,7 @@ from depthcast.venues.bitmex_rest import (
     about_body,
     parse_depth,
     refuse_nothing,
+    too_much,
 )
 
 
@@ -57,3 +58,9 @@ def test_a_book_that_cannot_be_had_is_503() -> None:
 def test_the_api_tells_its_time() -> None:
     assert json.loads(about_body(1_700_000_000_123_456, ""))["timestamp"] == 1_700_000_000_123
     assert refuse_nothing(b"anything=1") is None
+
+
+def test_who_goes_over_a_limit_is_told_in_the_venue_s_words() -> None:
+    refused = too_much(30, 12)
+    assert refused.status == 429
+    assert refused.msg.startswith("Rate limit exceeded, retry in 12 seconds.")

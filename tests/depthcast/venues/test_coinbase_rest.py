@@ -56,3 +56,9 @@ def test_the_time_is_told_twice(now_us: int) -> None:
     assert round(told["epoch"] * 1000) == now_us // 1000
     assert round(datetime.fromisoformat(told["iso"]).timestamp() * 1000) == now_us // 1000
     assert rest.refuse_nothing(b"a=1") is None
+
+
+def test_who_goes_over_a_limit_is_told_in_the_venue_s_words() -> None:
+    refused = rest.too_much(30, 12)
+    assert refused.status == 429
+    assert refused.msg.startswith("Public rate limit exceeded")
