@@ -84,6 +84,9 @@ CASES: Final[Mapping[Kind, Case]] = {
     Kind.BAN: Case(True, seen("silences"), {"delay_s": 1.0}),
 }
 
+ELSEWHERE: Final = (Kind.ERROR,)
+"""What Binance's exchanges do not do: a request to subscribe is taken or refused as a whole."""
+
 
 OF_IDS: Final = (
     *(Kind.GAP, Kind.STRAGGLER, Kind.DUPLICATE, Kind.REORDER, Kind.MALFORMED, Kind.GROUPING),
@@ -92,7 +95,12 @@ OF_IDS: Final = (
 """The kinds of which it matters how a venue counts its diffs."""
 
 
-@pytest.mark.parametrize("kind", Kind)
+def test_each_kind_of_fault_has_its_case() -> None:
+    assert {*CASES, *ELSEWHERE} == set(Kind)
+    assert not CASES.keys() & {*ELSEWHERE}
+
+
+@pytest.mark.parametrize("kind", CASES)
 async def test_every_file_is_true_and_current_after_a_fault_of_kind(kind: Kind) -> None:
     await meet(kind, MARKET)
 

@@ -172,7 +172,7 @@ def _claim(
 ) -> Claim:
     if not isinstance(snapshot, Snapshot):
         raise DepthcastError(
-            f"the exchange tells every order of {symbol}: its updaters alone write such books",
+            f"books of {symbol} are kept by order or by row: its updaters alone claim their epochs",
             hint="restart an updater where its files do not move",
         )
     book = Book.of(snapshot)

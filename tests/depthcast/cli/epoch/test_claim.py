@@ -12,8 +12,9 @@ from depthcast.cli.epoch.claim import Claim, carry_out, prepare
 from depthcast.errors import DepthcastError, Refused, StoreUnavailable
 from depthcast.events import Snapshot
 from depthcast.files import BINANCE_USDM, FileInfo, Version, depth_key, version_of
-from depthcast.orders.messages import OrderSnapshot
+from depthcast.orders.messages import AnySnapshot, OrderSnapshot
 from depthcast.rest import Rest
+from depthcast.rows.messages import RowSnapshot
 from depthcast.store import Outcome, PutResult, StoredObject
 
 KEY = depth_key("ETHUSDT", 20)
@@ -303,13 +304,16 @@ def test_another_venues_file_is_claimed_in_its_own_layout_and_the_first_ones_lef
     assert "the very id" in capsys.readouterr().err
 
 
-async def test_a_book_by_order_is_its_updaters_to_write(store: Any, publish: Any) -> None:
+@pytest.mark.parametrize("taken", [OrderSnapshot(100, [], []), RowSnapshot("ETHUSDT", 100, [])])
+async def test_a_book_by_order_or_by_row_is_its_updaters_to_write(
+    store: Any, publish: Any, taken: AnySnapshot
+) -> None:
     await publish("ETHUSDT", {20: 160})
 
-    async def snapshot(symbol: str, limit: int) -> OrderSnapshot:
-        return OrderSnapshot(100, [], [])
+    async def snapshot(symbol: str, limit: int) -> AnySnapshot:
+        return taken
 
-    with pytest.raises(DepthcastError, match="tells every order of ETHUSDT"):
+    with pytest.raises(DepthcastError, match="ETHUSDT are kept by order or by row"):
         await prepare(store, snapshot, "ETHUSDT", sleep=at_once)
 
 
