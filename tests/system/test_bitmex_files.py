@@ -44,6 +44,7 @@ HASTE: Final = FeedLimits(
     refused_initial_s=0.2,
     probe_after_s=1.0,
     idle_timeout_s=2.0,
+    silent_after_s=1.0,
     max_age_s=float("inf"),
 )
 
@@ -55,13 +56,31 @@ OF_MESSAGES: Final = (
     (Kind.REBASE, ""),
 )
 OF_THE_WAY: Final = (
+    (Kind.THROTTLE, ""),
     (Kind.MALFORMED, "json"),
     (Kind.MALFORMED, "missing"),
     (Kind.DISCONNECT, "abort"),
     (Kind.HALF_OPEN, ""),
-    (Kind.THROTTLE, ""),
 )
-OF_CONNECTIONS: Final = (Kind.THROTTLE, Kind.DISCONNECT, Kind.HALF_OPEN)
+OF_BEGINNINGS: Final = (
+    (Kind.BAN, ""),
+    (Kind.SILENT, "next"),
+    (Kind.ERROR, ""),
+    (Kind.REFUSE, "status"),
+    (Kind.REFUSE, "abort"),
+    (Kind.SHUTDOWN, ""),
+)
+RECONNECTED: Final = (Kind.SILENT, Kind.ERROR, Kind.REFUSE)
+"""What comes with a new connection, so that the old one is cut."""
+OF_CONNECTIONS: Final = (
+    *(Kind.THROTTLE, Kind.DISCONNECT, Kind.HALF_OPEN),
+    *(Kind.REFUSE, Kind.SHUTDOWN, Kind.BAN),
+)
+OF_SNAPSHOTS: Final = (Kind.STALE_SNAPSHOT, Kind.SLOW_SNAPSHOT, Kind.FAILED_SNAPSHOT)
+"""REST is asked for a book before an epoch is claimed, and only then."""
+HELD: Final = (Kind.THROTTLE, Kind.BAN)
+"""Lasts until it was noticed, by whoever asked for a list. It comes first: lists are asked for only so often
+in a minute."""
 UNNOTICED: Final = (Kind.DUPLICATE, Kind.STRAGGLER, Kind.REORDER, Kind.GAP)
 """What no stream without numbers shows at once. Of a message that cannot be read it is known that it is
 missing; where that does not tell whose it was, all books of its connection begin anew."""
@@ -151,9 +170,9 @@ async def until(true: Callable[[], object], what: Callable[[], object] = lambda:
 @contextlib.asynccontextmanager
 async def simulated(**settings: Any) -> AsyncIterator[BitmexSimulator]:
     # Few rows, so that what is lost of any of them shows among the best ten before long.
-    made = {"depth": 12, "changes": 3, "rate": 40, "hang_s": 1, "varied": False} | settings
+    made: dict[str, Any] = {"depth": 12, "changes": 3, "rate": 40, "hang_s": 1, "varied": False}
     made |= {"requests_a_minute": 100_000, "connections_an_hour": 100_000, "subscriptions_an_hour": 100_000}
-    async with BitmexSimulator(Settings(symbols=SYMBOLS, **made)) as sim:
+    async with BitmexSimulator(Settings(symbols=SYMBOLS, **made | settings)) as sim:
         yield sim
 
 
@@ -187,6 +206,12 @@ async def running(replica: Replica) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.gather(task, return_exceptions=True)
 
 
+def counted(replica: Replica, name: str, **labels: str) -> float:
+    value = replica.metrics.registry.get_sample_value(f"depthcast_{name}_total", labels)
+    assert value is not None, name
+    return value
+
+
 def resyncs(replica: Replica) -> dict[str, int]:
     return {each["symbol"]: each["resyncs"] for each in replica.report.status()["symbols"]}
 
@@ -208,7 +233,9 @@ async def caught_up(sim: BitmexSimulator, store: Audited) -> None:
     )
 
 
-@pytest.mark.parametrize("faults", [OF_MESSAGES, OF_THE_WAY], ids=["messages", "the way"])
+@pytest.mark.parametrize(
+    "faults", [OF_MESSAGES, OF_THE_WAY, OF_BEGINNINGS], ids=["messages", "the way", "beginnings"]
+)
 async def test_every_file_and_answer_is_the_exchange_s_whatever_goes_wrong(
     faults: tuple[tuple[Kind, str], ...],
 ) -> None:
@@ -222,17 +249,31 @@ async def test_every_file_and_answer_is_the_exchange_s_whatever_goes_wrong(
             for kind, form in faults:
                 hurt = None if kind in OF_CONNECTIONS else HURT
                 ids = 60_000 if kind is Kind.REBASE else 0
+                count = 2 if kind is Kind.SILENT else 1  # of both topics
+                delay_s = 3600 if kind in HELD else 0
                 before, happened = resyncs(replica), sim.faults.counts[kind]
+                silences = counted(replica, "silences")
                 if kind in UNNOTICED:
                     store.borne.add(HURT)
-                sim.faults.inject(kind, form=form, symbol=hurt, ids=ids)
-                await until(lambda k=kind, n=happened: sim.faults.counts[k] > n)  # type: ignore[misc]
+                sim.faults.inject(kind, form=form, symbol=hurt, ids=ids, count=count, delay_s=delay_s)
+                for other in OF_SNAPSHOTS if kind is Kind.REBASE else ():
+                    sim.faults.inject(other, symbol=HURT)
+                if kind in RECONNECTED:
+                    sim.faults.inject(Kind.DISCONNECT, form="abort")
+                happened += count
+                await until(lambda k=kind, n=happened: sim.faults.counts[k] >= n)  # type: ignore[misc]
+                if kind in HELD:
+                    await until(lambda n=silences: counted(replica, "silences") > n)  # type: ignore[misc]
+                    sim.exchange.throttle(0, ban=True)
+                if kind in (*RECONNECTED, Kind.SHUTDOWN):
+                    await until(lambda b=before: all(resyncs(replica)[n] > b[n] for n in SYMBOLS))  # type: ignore[misc]
                 if kind is Kind.REBASE:
                     await until(lambda b=before: resyncs(replica)[HURT] > b[HURT], lambda k=kind: k)  # type: ignore[misc]
                 await caught_up(sim, store)
                 store.borne.clear()
                 if kind not in OF_CONNECTIONS and form != "json":
-                    assert resyncs(replica)[WELL] == before[WELL], f"{kind} of one broke the other"
+                    with_all = 1 if kind in RECONNECTED else 0
+                    assert resyncs(replica)[WELL] == before[WELL] + with_all, f"{kind} of one broke the other"
                 await caught_up(sim, store)
             assert not reading.done(), reading.exception()
             reading.cancel()
@@ -245,9 +286,28 @@ async def test_every_file_and_answer_is_the_exchange_s_whatever_goes_wrong(
         # Times that went back cost an epoch, of the one instrument.
         assert store.newest[BITMEX.key(HURT, 0)].epoch == sim.faults.counts[Kind.REBASE]
         assert store.newest[BITMEX.key(WELL, 0)].epoch == 0
-        agreed = replica.metrics.registry.get_sample_value("depthcast_diffs_total", {"verdict": "agrees"})
-        assert agreed is not None
-        assert agreed > 20
+        for kind in OF_SNAPSHOTS:
+            assert sim.faults.counts[kind] == sim.faults.counts[Kind.REBASE]
+        assert counted(replica, "diffs", verdict="agrees") > 20
+
+
+async def test_who_may_not_connect_any_more_waits_and_the_other_replica_goes_on() -> None:
+    async with simulated(connections_an_hour=2) as sim:
+        store = Audited(sim)
+        first, second = (replica_of(sim, store, name) for name in "ab")
+        async with running(first):
+            await until(lambda: first.report.ready)
+            (its,) = sim.exchange.connections
+            async with running(second):
+                await until(lambda: second.report.ready)
+                sim.faults.inject(Kind.DISCONNECT, connection=its, form="abort")
+                # The lost connection, and the refused one.
+                await until(lambda: counted(first, "feed_errors") == 2)
+                await until(lambda: set(store.writers.values()) == {"b"}, lambda: store.writers)
+                await caught_up(sim, store)
+                assert counted(first, "feed_errors") == 2, "it did not ask again"
+                assert resyncs(second) == dict.fromkeys(SYMBOLS, 0)
+        assert not store.untrue
 
 
 async def test_replicas_whose_messages_are_cut_otherwise_write_the_same_files() -> None:

@@ -39,7 +39,12 @@ KEY_TEXT: Final = f"0123456789abcdef\npassphrase\n{base64.b64encode(b'a secret o
 WAIT_S: Final = 60.0
 
 HASTE: Final = FeedLimits(
-    connects_per_5_min=10_000, reconnect_initial_s=0.05, reconnect_maximum_s=0.2, idle_timeout_s=3
+    connects_per_5_min=10_000,
+    reconnect_initial_s=0.05,
+    reconnect_maximum_s=0.2,
+    refused_initial_s=0.2,
+    silent_after_s=1,
+    idle_timeout_s=3,
 )
 
 FAULTS: Final = (
@@ -54,6 +59,8 @@ FAULTS: Final = (
     (Kind.DISCONNECT, "abort"),
     (Kind.HALF_OPEN, ""),
 )
+NEVER_MET: Final = (Kind.GROUPING,)
+"""Each order is told by a message of its own, so that nothing is to be cut otherwise."""
 OF_SNAPSHOTS: Final = (Kind.FAILED_SNAPSHOT, Kind.STALE_SNAPSHOT)
 OF_BOOKS: Final = (Kind.GAP, Kind.REORDER, Kind.MALFORMED, *OF_SNAPSHOTS)
 OF_CONNECTIONS: Final = (Kind.DISCONNECT, Kind.HALF_OPEN)
@@ -224,6 +231,41 @@ async def test_every_file_and_answer_is_the_exchange_s_whatever_goes_wrong(tmp_p
             replica.metrics.registry.get_sample_value("depthcast_anomalies_total", {"anomaly": "crossed"})
             == 0
         )
+
+
+async def test_a_replica_that_is_refused_and_not_answered_begins_later_and_with_true_files(
+    tmp_path: Path,
+) -> None:
+    async with simulated(tmp_path) as sim:
+        store = Audited(sim)
+        sim.faults.inject(Kind.BAN, delay_s=3600)
+        sim.faults.inject(Kind.REFUSE, form="status")
+        sim.faults.inject(Kind.REFUSE, form="abort")
+        sim.faults.inject(Kind.ERROR, symbol=HURT[0])
+        sim.faults.inject(Kind.SILENT, symbol=HURT[1], form="next")
+        sim.faults.inject(Kind.SLOW_SNAPSHOT, symbol=HURT[0], delay_s=0.3)
+        for kind in NEVER_MET:
+            sim.faults.inject(kind)
+        replica = replica_of(sim, store, "a")
+        async with running(replica):
+            await until(lambda: silences(replica) > 0)
+            sim.exchange.throttle(0, ban=True)
+            met = (Kind.REFUSE, Kind.ERROR, Kind.SILENT, Kind.SLOW_SNAPSHOT)
+            await until(lambda: all(sim.faults.counts[kind] for kind in met), lambda: sim.faults.counts)
+            await until(lambda: replica.report.ready)
+            await caught_up(sim, store)
+            (former,) = sim.exchange.connections
+            sim.faults.inject(Kind.SHUTDOWN, delay_s=0.2)
+            await until(lambda: sim.exchange.connections and former not in sim.exchange.connections)
+            await until(lambda: min(resyncs(replica).values()) > 0, lambda: resyncs(replica))
+            await until(lambda: states(replica) == {"live"})
+            await caught_up(sim, store)
+        assert sim.faults.counts[Kind.REFUSE] == 2
+        assert {each.kind for each in sim.faults.waiting} == {*NEVER_MET}
+
+
+def silences(replica: Replica) -> float:
+    return replica.metrics.registry.get_sample_value("depthcast_silences_total") or 0.0
 
 
 async def test_a_replica_that_dies_is_followed_by_the_other_from_the_very_files(tmp_path: Path) -> None:
