@@ -7,6 +7,7 @@ import pytest
 from depthcast.feed import FeedLimits
 from depthcast.venues.binance import Binance
 from depthcast.venues.binance_futures import BinanceFutures
+from depthcast.venues.bitmex import BitMEX
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,15 @@ def test_a_venue_that_takes_twice_as_many_messages_is_told_things_twice_as_often
     spot, futures = FeedLimits.of(Binance()), FeedLimits.of(BinanceFutures())
     assert spot == FeedLimits()
     assert futures.control_interval_s == spot.control_interval_s / 2
+
+
+def test_a_venue_with_a_heartbeat_says_when_its_connections_are_probed() -> None:
+    bitmex = BitMEX()
+    limits = FeedLimits.of(bitmex)
+    assert bitmex.heartbeat is not None
+    # Its ping goes out after five seconds of silence, and is waited for as long again.
+    assert (limits.probe_after_s, limits.idle_timeout_s) == (5.0, 10.0)
+    # What else is the venue's stays so: 60 connections an hour, of which none is retired.
+    assert limits.connects_per_5_min == 5
+    assert limits.max_age_s == float("inf")
+    assert limits.control_interval_s == 1.75

@@ -1,6 +1,7 @@
 """The book by order, message by message."""
 
 import json
+from array import array
 from typing import Any
 
 import pytest
@@ -54,6 +55,21 @@ def test_a_snapshot_is_shown_in_price_time_priority() -> None:
     )
     assert book().levels() == ([["10.00", "7"], ["9.99", "1"]], [["10.01", "4"], ["10.02", "0.5"]])
     assert book().levels(1) == ([["10.00", "7"]], [["10.01", "4"]])
+
+
+def test_levels_are_told_as_numbers_too() -> None:
+    bids, asks = book().numbers()
+    assert bids == ([10.0, 9.99], [7.0, 1.0])
+    assert asks == ([10.01, 10.02], [4.0, 0.5])
+    assert book().numbers(1) == (([10.0], [7.0]), ([10.01], [4.0]))
+    assert book([], []).numbers() == (([], []), ([], []))
+
+
+def test_as_columns_the_prices_of_bids_are_negative() -> None:
+    bids, asks = book().columns()
+    assert bids == (array("d", [-10.0, -9.99]), array("d", [7.0, 1.0]))
+    assert asks == (array("d", [10.01, 10.02]), array("d", [4.0, 0.5]))
+    assert [len(column) for side in book().columns(1) for column in side] == [1, 1, 1, 1]
 
 
 def test_the_files_are_those_of_the_venue() -> None:
@@ -339,3 +355,46 @@ def test_the_levels_that_a_message_touched_are_told_as_they_are_then() -> None:
     assert book.touched == ([], [["2.1", "2", "1"]])
     book.take(Passed("X", 11, ""))
     assert book.touched == ([], [])
+
+
+# What is watched
+
+
+def test_levels_that_moved_are_told_once_and_as_they_are_now() -> None:
+    kept = book()
+    kept.watch(True)
+    assert kept.take_moved() == ([], [])
+    kept.take(opened("b4", "10.00", "0.10"))
+    assert kept.take_moved() == ([["10.00", "7.1"]], [])
+    assert kept.take_moved() == ([], [])
+    # Partly matched, wholly matched, and moved to a price that is new.
+    kept.take(matched("b1", "10.00", "1"))
+    kept.take(matched("a1", "10.01", "4", buy=False))
+    kept.take(changed("b3", "2", "1", "9.98"))
+    assert kept.take_moved() == ([["10.00", "6.1"], ["9.99", "0"], ["9.98", "2"]], [["10.01", "0"]])
+
+
+def test_of_a_price_in_two_spellings_the_one_that_stands_is_told_last() -> None:
+    kept = book()
+    kept.watch(True)
+    kept.take(done("a1", remaining="4"))
+    kept.take(opened("a3", "10.010", "1", buy=False))
+    kept.take(done("a3", remaining="1"))
+    kept.take(opened("a4", "10.01", "3", buy=False))
+    assert kept.take_moved() == ([], [["10.010", "0"], ["10.01", "3"]])
+
+
+def test_what_moves_unwatched_is_not_told() -> None:
+    kept = book()
+    kept.take(matched("b1", "10.00", "1"))
+    assert kept.take_moved() == ([], [])
+    kept.watch(True)
+    kept.take(matched("b1", "10.00", "1"))
+    # Watched twice, nothing is lost; no longer watched, all is.
+    kept.watch(True)
+    assert kept.take_moved() == ([["10.00", "5"]], [])
+    kept.take(matched("b1", "10.00", "1"))
+    kept.watch(False)
+    assert kept.take_moved() == ([], [])
+    kept.watch(True)
+    assert kept.take_moved() == ([], [])

@@ -153,6 +153,37 @@ def test_without_a_key_levels_are_subscribed_to() -> None:
     }
 
 
+def test_a_venue_is_given_a_key_afterwards_and_is_numbered_with_it() -> None:
+    key = CoinbaseKey("0123456789abcdef", "pass", "c2VjcmV0")
+    plain = Coinbase("http://rest.test", "ws://stream.test")
+    signing = plain.signing(key, lambda: 1_700_000_000_000)
+    assert (signing.rest_url, signing.stream_url) == ("http://rest.test", "ws://stream.test")
+    asked = json.loads(signing.subscribe_message(["BTC-USD"], 1))
+    assert asked["channels"] == ["full", "heartbeat"]
+    assert asked["timestamp"] == "1700000000"
+    assert signing.numbered
+    # The one it was made of has no key yet.
+    assert not plain.numbered
+    assert "signature" not in json.loads(plain.subscribe_message(["BTC-USD"], 1))
+
+
+def test_connections_are_retired_only_where_sequences_tell_two_apart() -> None:
+    signing = VENUE.signing(CoinbaseKey("0123456789abcdef", "pass", "c2VjcmV0"), lambda: 0)
+    assert VENUE.connection_s == float("inf")
+    assert 0 < signing.connection_s < 24 * 3600
+
+
+def test_a_feed_stays_within_the_limits_of_the_exchange() -> None:
+    # "8 connection requests per second per IP", "messages sent by the client every second, by IP: 100"
+    assert 1 <= VENUE.connects_per_hour <= 8 * 3600
+    assert 1 <= VENUE.messages_per_s <= 100
+    # "10 requests per second" by IP
+    assert VENUE.request_weight_per_minute == 10 * 60
+    # It has no pings of its own.
+    assert VENUE.heartbeat is None
+    assert VENUE.heartbeat_s == 5.0
+
+
 # REST
 
 

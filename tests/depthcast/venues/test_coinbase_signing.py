@@ -55,6 +55,15 @@ def test_what_is_no_key_is_refused_without_being_shown(text: str) -> None:
     assert not any(len(line) > 3 and line in str(refused.value) for line in text.splitlines())
 
 
+def test_a_key_of_no_account_signs_as_any_does() -> None:
+    text = CoinbaseKey.made_up()
+    assert CoinbaseKey.made_up() == text
+    members = CoinbaseKey.parse(text).members(1_795_255_200_999)
+    expected = hmac.new(b"simulated", b"1795255200GET/users/self/verify", hashlib.sha256).digest()
+    assert base64.b64decode(members["signature"]) == expected
+    assert (members["key"], members["passphrase"]) == ("0" * 32, "simulated")
+
+
 def test_a_key_shows_no_secret() -> None:
     key = CoinbaseKey.parse(TEXT)
     for shown in (repr(key), str(key)):
