@@ -17,7 +17,7 @@ from depthcast.fleet import BEAT_EVERY_S, ranked
 from depthcast.heartbeat import Heartbeat, Role, State, SymbolBeat
 from depthcast.metadata.kinds import EXCHANGE_INFO
 from depthcast.plan import workload
-from depthcast.plan.workload import Flow, Purpose, Workload
+from depthcast.plan.workload import Flow, Kind, Purpose, Workload
 from depthcast.store import Entry, PutResult, StoredObject, Unchanged
 from depthcast.store.memory import MemoryStore
 from depthcast.venues.binance import Binance
@@ -462,7 +462,7 @@ def test_what_is_kept_are_the_files_and_the_heartbeats() -> None:
 
 
 def test_every_purpose_is_counted_once_and_listings_come_in_pages() -> None:
-    given = Workload(1000, {5: 0.0, 100: 0.25}, replicas=3, servers=2, hot_files=10)
+    given = Workload(1000, {5: 0.0, 100: 0.25}, replicas=3, servers=2, hot_files=10, taped=10)
     flows = list(given.flows())
     assert [each.purpose for each in flows] == list(Purpose)
     # 2,000 files are two pages, listed every 300 s by three replicas and every 10 s by two servers.
@@ -475,6 +475,32 @@ def test_every_purpose_is_counted_once_and_listings_come_in_pages() -> None:
     reads = starts_per_s * 1000 * 2
     assert flow(given, Purpose.STARTS).per_s == pytest.approx(reads + starts_per_s * 1000 / 3 * 2)
     assert flow(given, Purpose.STARTS).bytes_per_s == pytest.approx(reads * given.file_bytes(100))
+
+
+def test_taped_symbols_are_a_recording_each_and_what_is_not_taped_asks_nothing() -> None:
+    given = Workload(20, {5: 0.0}, replicas=3, taped=10, tape_days=7, heat_days=2)
+    each = given.recording
+    assert (given.tape_bytes, given.heat_bytes) == (10 * 7 * each.day_bytes, 10 * 2 * each.heat_day_bytes)
+    assert flow(given, Purpose.TAPE) == (
+        Purpose.TAPE,
+        Kind.PUT,
+        10 * each.puts_per_s,
+        10 * each.written_per_s,
+    )
+    # Both standbys of each symbol look once a minute whether its segment is there.
+    looks_per_s = 10 * 2 / 60
+    assert flow(given, Purpose.TAPE_READ).per_s == pytest.approx(10 * each.gets_per_s + looks_per_s)
+    alone = replace(given, replicas=1)
+    assert flow(alone, Purpose.TAPE_READ).per_s == pytest.approx(10 * each.gets_per_s)
+    assert flow(given, Purpose.HEAT).per_s == pytest.approx(10 * each.heat_puts_per_s)
+    assert flow(given, Purpose.HEAT_READ).bytes_per_s == pytest.approx(10 * each.heat_read_per_s)
+    heat, tape = {Purpose.HEAT, Purpose.HEAT_READ}, {Purpose.TAPE, Purpose.TAPE_READ}
+    cold = replace(given, heatmap=False)
+    assert set(Purpose) - {each.purpose for each in cold.flows()} == heat
+    assert (cold.tape_bytes, cold.heat_bytes) == (given.tape_bytes, 0)
+    untaped = replace(given, taped=0)
+    assert set(Purpose) - {each.purpose for each in untaped.flows()} == heat | tape
+    assert untaped.tape_bytes == untaped.heat_bytes == 0
 
 
 def test_what_is_not_asked_for_is_not_looked_at() -> None:
@@ -511,9 +537,12 @@ def test_more_replicas_write_no_more_files_and_look_more_often() -> None:
         {"changes": {5: 1.5}},
         {"changes": {}},
         {"changes_per_day": -1},
+        {"taped": 2},
+        {"taped": 1, "segment_s": 0},
+        {"tape_days": -1},
     ],
 )
 def test_what_makes_no_sense_is_refused(given: dict[str, Any]) -> None:
     whole: dict[str, Any] = {"symbols": 1, "every_s": {5: 0.0}} | given
-    with pytest.raises(ValueError, match=r"plan needs|greater than 0|less than 0"):
+    with pytest.raises(ValueError, match=r"plan needs|greater than 0|less than 0|no more symbols are taped"):
         Workload(**whole)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from depthcast.errors import BadFile, BadKey
+from depthcast.files import SCHEMES
 from depthcast.reading.file import About, DepthFile
 from tests.depthcast.reading.conftest import METADATA, body_of
 
@@ -93,6 +94,23 @@ def test_what_is_no_file_is_refused(body: bytes) -> None:
 def test_a_symbol_that_cannot_be_is_refused() -> None:
     with pytest.raises(BadKey, match="misspelled"):
         DepthFile.of("eth/usdt", 5, body_of(1, 1), About())
+
+
+BITMEX = (
+    b'[{"symbol":"XBTUSD","id":17,"side":"Sell","size":100,"price":98459.9,'
+    b'"timestamp":"2026-11-20T10:00:00.100Z","transactTime":"2026-11-20T10:00:00.019Z"},'
+    b'{"symbol":"XBTUSD","id":99,"side":"Buy","size":5000,"price":5e-7,'
+    b'"timestamp":"2026-11-20T10:00:00.100Z","transactTime":"2026-11-20T10:00:00.019Z"}]'
+)
+
+
+def test_another_venue_s_rows_tell_more_than_levels_and_may_have_exponents() -> None:
+    file = DepthFile.of("XBTUSD", 25, BITMEX, About(update_id=7), SCHEMES["bitmex"])
+    assert (file.venue, file.update_id, file.asks) == ("bitmex", 7, ((98459.9, 100.0),))
+    assert file.bids == ((5e-7, 5000.0),)
+    bids, asks = file.rows()
+    assert asks == [{"price": "98459.9", "amount": "100", "id": 17, "time": "2026-11-20T10:00:00.019Z"}]
+    assert [(row["id"], row["price"]) for row in bids] == [(99, "5e-7")]
 
 
 def test_it_is_shown_in_one_short_line() -> None:

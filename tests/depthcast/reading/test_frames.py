@@ -9,7 +9,7 @@ import polars
 import pytest
 
 from depthcast.errors import ExtraMissing
-from depthcast.files import MAX_NUMBER
+from depthcast.files import MAX_NUMBER, SCHEMES
 from depthcast.reading.file import About, DepthFile
 from depthcast.reading.files import DepthFiles
 from depthcast.reading.frames import COLUMNS
@@ -95,6 +95,36 @@ def test_the_largest_numbers_that_a_file_may_tell_fit_into_all_tables() -> None:
     for table in (file.to_pandas(), file.to_polars()):
         for name in ("update_id", "epoch", "event_time_ms", "publish_time_ms"):
             assert table[name][0] == MAX_NUMBER
+
+
+def test_rows_bring_what_else_an_exchange_tells_and_null_where_another_does_not() -> None:
+    end = b'"sequence":8,"auction_mode":false,"auction":null,"time":""}'
+    counted = b'{"bids":[["1.50","2",3]],"asks":[["2.5","4",1]],' + end
+    numbered = b'{"bids":[["1.50","2","a-1"]],"asks":[],' + end
+    venue = SCHEMES["coinbaseexchange"]
+    files = DepthFiles(
+        {
+            "A-USD": DepthFile.of("A-USD", 2, counted, About(epoch=3), venue),
+            "B-USD": DepthFile.of("B-USD", 3, numbered, About(epoch=3), venue),
+        }.values()
+    )
+    true = [
+        ("A-USD", "bid", 1, 1.5, 2.0, 8, 3, None, None, 3, None),
+        ("A-USD", "ask", 1, 2.5, 4.0, 8, 3, None, None, 1, None),
+        ("B-USD", "bid", 1, 1.5, 2.0, 8, 3, None, None, None, "a-1"),
+    ]
+    records = files.to_records(rows=True)
+    assert [tuple(each.values()) for each in records] == true
+    assert tuple(records[0]) == (*COLUMNS, "orders", "order_id")
+    strings = files.to_records(rows=True, strings=True)
+    assert [(each["price"], each["amount"]) for each in strings][:2] == [("1.50", "2"), ("2.5", "4")]
+    table = files.to_polars(rows=True)
+    assert table.rows() == true
+    assert table.schema["orders"] == polars.Int64
+    assert table.schema["order_id"] == polars.String
+    frame = files.to_pandas(rows=True)
+    assert frame["order_id"].to_list()[2] == "a-1"
+    assert [str(frame.dtypes[name]) for name in ("orders", "order_id")] == ["Int64", "object"]
 
 
 def test_frames_are_independent_of_each_other() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from depthcast.book import Book
 from depthcast.errors import NotOnTape
 from depthcast.files import Version
+from depthcast.rows.book import iso
 from depthcast.tape.moment import Moments, book_at, hole_text
 from depthcast.tape.parquet import columns, encode
 from depthcast.tape.segment import Hole, Keyframe, Piece, RecordedDiff, Segment
@@ -238,5 +239,45 @@ def test_a_segment_is_asked_once_by_its_columns() -> None:
 
 
 def test_memory_is_told() -> None:
-    moments = moments_of(chain(Random(2), 50))
+    segment = chain(Random(2), 50)
+    moments = moments_of(segment)
     assert moments.cost_bytes > moments.columns.price.nbytes
+    # Of futures each row has one more time.
+    futures = moments_of(replace(segment, venue="binanceusdm"))
+    assert futures.cost_bytes == moments.cost_bytes + 8 * len(moments.columns.price)
+
+
+def test_rows_of_bitmex_are_the_body_of_a_book_of_them() -> None:
+    changed_ms = START_MS - 500
+    frame = Keyframe(
+        1,
+        START_MS - 100,
+        0,
+        [("98459.5", "5000", "99", str(changed_ms)), ("98000", "7", "3", "0")],
+        [("98459.9", "100", "17", "0"), ("98460", "33000", "624", "0")],
+        True,
+        True,
+    )
+    diff = RecordedDiff(2, 2, START_MS + 100, 0, [], [("98459.9", "0", "17", "0")])
+    moments = moments_of(replace(whole(Piece(0, frame, (diff,))), venue="bitmex"))
+
+    def row(row_id: int, side: str, size: int, price: str, more: str = "") -> str:
+        told = f'"side":"{side}","size":{size},"price":{price},"timestamp":"{iso(START_MS + 100)}"{more}'
+        return f'{{"symbol":"{SYMBOL}","id":{row_id},{told}}}'
+
+    # The worst ask comes first, and only the row that tells when it was changed shows it.
+    ask = row(624, "Sell", 33000, "98460")
+    bid = row(99, "Buy", 5000, "98459.5", f',"transactTime":"{iso(changed_ms)}"')
+    assert moments.at_id(2).body(1).decode() == f"[{ask},{bid}]"
+    assert moments.at_id(2).body(25).decode() == f"[{ask},{bid},{row(3, 'Buy', 7, '98000')}]"
+    before = moments.at_id(1).body(25).decode()
+    assert before.index('"id":624,') < before.index('"id":17,') < before.index('"id":99,')
+
+
+def test_single_orders_are_on_no_tape() -> None:
+    frame = Keyframe(9, START_MS - 3, 1, (("1.4", "0.5", "2"),), (("1.5", "2", "1"),), True, True, 0, "")
+    moment = moments_of(replace(whole(Piece(0, frame, ())), venue="coinbaseexchange")).at_id(9)
+    assert (moment.shown(1), moment.shown(3)) == (1, None)
+    assert moment.body(1) == moment.body(2)
+    with pytest.raises(ValueError, match="what limit 3 shows is not on the tape"):
+        moment.body(3)

@@ -5,6 +5,8 @@ import io
 import json
 import re
 import sys
+import zlib
+from base64 import b64encode
 from dataclasses import replace
 from random import Random
 from types import ModuleType
@@ -349,3 +351,32 @@ def test_a_book_by_order_keeps_numbers_of_orders_and_each_message_s_time() -> No
     for empty in ("[-1,[],{}]", '[2,"AAAA",{}]', "[]"):
         with pytest.raises(BadFile):
             columns(rewritten(body, pieces=json.dumps([{**pieces[0], "empty": empty}])))
+
+
+@pytest.mark.parametrize("number", ["", "-1", "nan", "1e400", "1e", "1_0", "1.2.3", " 1"])
+def test_what_is_no_number_is_refused_where_numbers_are_short(number: str) -> None:
+    def of_amount(amount: str) -> Segment:
+        frame = Keyframe(9, START_MS - 3, 1, (("1.5", amount, "17", "0"),), (), True, True)
+        return replace(whole(Piece(0, frame, ())), venue="bitmex")
+
+    assert decode(encode(of_amount("1e-7"))) == of_amount("1e-7")
+    with pytest.raises(BadLevel):
+        encode(of_amount(number))
+
+
+@pytest.mark.parametrize("time_us", [-1, 10**18])
+def test_a_diff_at_no_date_is_refused(time_us: int) -> None:
+    frame = Keyframe(9, START_MS - 3, 1, (("1.4", "0.5", "2"),), (), True, True, 0, "")
+    diff = RecordedDiff(10, 10, START_MS, 3, (), (), -1, 0, "2024-08-08T23:54:00.000456Z")
+    body = encode(replace(whole(Piece(0, frame, (diff,))), venue="coinbaseexchange"))
+    pieces = json.loads(table(body).schema.metadata[b"depthcast.pieces"])
+
+    def at(us: int) -> bytes:
+        numbers = np.array([10, 10, START_MS, 3, -1, us], "<i8").tobytes()
+        pieces[0]["empty"] = json.dumps([1, b64encode(zlib.compress(numbers)).decode(), {}])
+        return rewritten(body, pieces=json.dumps(pieces))
+
+    [piece] = decode(at(START_MS * 1000 + 456)).pieces
+    assert piece.diffs == (diff,)
+    with pytest.raises(BadFile, match=f"the time {time_us}"):
+        decode(at(time_us))

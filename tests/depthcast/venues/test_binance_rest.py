@@ -14,6 +14,7 @@ from depthcast.venues.binance_rest import (
     parse_depth,
     parse_time_unit,
     refuse_parameters,
+    time_body,
     too_much,
 )
 from tests.conformance.depth_requests import Row, rows
@@ -102,6 +103,12 @@ def test_any_other_time_unit_is_refused(header: bytes) -> None:
     error = parse_time_unit(header)
     assert isinstance(error, ApiError)
     assert (error.status, error.code) == (400, -1194)
+
+
+def test_the_time_is_cut_off_to_its_unit_and_not_rounded() -> None:
+    now_us = 1_700_000_000_123_999
+    assert json.loads(time_body(now_us, "MILLISECOND")) == {"serverTime": 1_700_000_000_123}
+    assert json.loads(time_body(now_us, "MICROSECOND")) == {"serverTime": now_us}
 
 
 def test_who_goes_over_a_limit_is_told_in_the_venue_s_words() -> None:
