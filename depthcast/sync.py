@@ -162,6 +162,11 @@ def _much_younger(diff: AnyDiff, event_time_ms: int) -> bool:
     return 0 < event_time_ms < diff.event_time_ms - FILE_LAG_MS
 
 
+def _outlives(diff: AnyDiff, file: AnySnapshot) -> bool:
+    """Whether a diff up to the file's id was told long after the last one that is in the file."""
+    return diff.after < file.update_id and _much_younger(diff, file.event_time_ms)
+
+
 class Sync:
     """Keeps one symbol's book unbroken. Not thread-safe; cheap enough for thousands of symbols.
 
@@ -233,8 +238,9 @@ class Sync:
         # Since the buffer grew last: diffs that lie behind it, and snapshots of the venue's that do.
         self._behind = 0
         self._too_old = 0
-        # The book that replay() is to make of a snapshot, that snapshot, and what was taken from the buffer.
-        self._rising: tuple[Book, AnySnapshot] | None = None
+        # The book that replay() is to make of a snapshot, that snapshot, whether it is the venue's, and what
+        # was taken from the buffer.
+        self._rising: tuple[Book, AnySnapshot, bool] | None = None
         self._replayed: list[AnyDiff] = []
         # Diffs applied since begin_refill(), or None; and a snapshot that is ahead of the book.
         self._recorded: deque[AnyDiff] | None = None
@@ -307,7 +313,7 @@ class Sync:
             if self._too_old >= UNREACHED_AFTER and self._behind >= REBASED_AFTER:
                 self._wait([])
             return Verdict.TOO_OLD
-        self._rising = self._book_of(snapshot), snapshot
+        self._rising = self._book_of(snapshot), snapshot, proven
         self._replayed = []
         return Verdict.BUFFERED
 
@@ -315,18 +321,23 @@ class Sync:
         """Apply what is buffered to the book begun, in pieces of about so many changes (``None``: all).
 
         BUFFERED: some of it is left. SYNCED: the book is LIVE. TOO_OLD: what came meanwhile does not follow
-        on it, take another snapshot. Raises :class:`~depthcast.errors.BookError` where no book can be made.
+        on it, or (UNPROVEN) shows the file to be of an earlier count of ids: take another snapshot. Raises
+        :class:`~depthcast.errors.BookError` where no book can be made.
         """
         if self._rising is None:
             return Verdict.TOO_OLD
-        book, snapshot = self._rising
+        book, snapshot, proven = self._rising
         buffer, left = self._buffer, changes
         while buffer:
-            relation = _relation(buffer[0], book.update_id)
+            diff = buffer[0]
+            relation = _relation(diff, book.update_id)
             if relation is _Relation.HOLE:
-                self._rising = None
+                self._rising, self._replayed = None, []
                 return Verdict.TOO_OLD
-            diff = buffer.popleft()
+            if not proven and _outlives(diff, snapshot):
+                self._rising, self._replayed = None, []
+                return Verdict.UNPROVEN
+            buffer.popleft()
             self._replayed.append(diff)
             if relation is _Relation.OLD:
                 continue
@@ -484,9 +495,8 @@ class Sync:
         return Verdict.REBASED
 
     def _outlived(self, file: AnySnapshot) -> bool:
-        """Whether diffs up to the file's id were told long after the last one that is in the file."""
-        passed = (diff for diff in self._buffer if diff.after < file.update_id)
-        return any(_much_younger(diff, file.event_time_ms) for diff in passed)
+        """Whether any buffered diff shows that a file is of an earlier count of ids."""
+        return any(_outlives(diff, file) for diff in self._buffer)
 
     def _wait(self, buffer: list[AnyDiff]) -> None:
         self.state = State.WAITING

@@ -726,9 +726,25 @@ def test_a_hole_that_comes_between_pieces_wants_another_snapshot() -> None:
     assert sync.replay(1) is Verdict.BUFFERED
     sync.diff(diff(20, 21))
     assert sync.replay(1) is Verdict.TOO_OLD
+    sync.check()
     assert sync.replay(1) is Verdict.TOO_OLD, "nothing is begun any more"
     assert sync.snapshot(snapshot(19)) is Verdict.SYNCED
     assert shown(sync) == body(21)
+
+
+def test_a_file_that_new_ids_pass_between_pieces_begins_no_book() -> None:
+    sync = Sync("X")
+    for change in (diff(96, 97, time=10_000), diff(98, 98, time=10_100)):
+        sync.diff(change)
+    file = snapshot(100)._replace(event_time_ms=10_300)
+    assert sync.begin_from(file, proven=False) is Verdict.BUFFERED
+    # The ids went down unheard and came back: the same numbers, other changes.
+    sync.diff(diff(99, 100, time=20_000))
+    sync.diff(diff(101, 102, time=20_100))
+    assert sync.replay() is Verdict.UNPROVEN
+    assert sync.state is State.WAITING
+    sync.check()
+    assert sync.replay() is Verdict.TOO_OLD, "nothing is begun any more"
 
 
 def test_a_buffer_that_overflows_between_pieces_wants_another_snapshot() -> None:
