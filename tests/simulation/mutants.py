@@ -26,7 +26,8 @@ class Mutant:
     """``replacement`` stands in ``module`` where ``original`` stood.
 
     ``breaks`` tells, for people, what the product does then. ``seed``: one that is known to find it, which
-    spares a quick look the others.
+    spares a quick look the others. ``also``: further such pairs of the module, for a promise that is held in
+    more places than one.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Mutant:
     replacement: str
     breaks: str
     seed: int = 1
+    also: tuple[tuple[str, str], ...] = ()
 
     def source(self) -> str:
         """The module's source with the mutant in it. Raises :class:`NotPlanted`."""
@@ -42,12 +44,14 @@ class Mutant:
 
     def planted_in(self, source: str) -> str:
         """``source``, which is the module's, with the mutant in it. Raises :class:`NotPlanted`."""
-        found = source.count(self.original)
-        if found != 1:
-            raise NotPlanted(f"{self.name}: its original is {found} times in {self.module}, not once")
-        if self.replacement == self.original:
-            raise NotPlanted(f"{self.name}: its replacement is its original")
-        return source.replace(self.original, self.replacement)
+        for original, replacement in ((self.original, self.replacement), *self.also):
+            found = source.count(original)
+            if found != 1:
+                raise NotPlanted(f"{self.name}: its original is {found} times in {self.module}, not once")
+            if replacement == original:
+                raise NotPlanted(f"{self.name}: its replacement is its original")
+            source = source.replace(original, replacement)
+        return source
 
 
 def path_of(module: str) -> Path:

@@ -1,9 +1,11 @@
 """The replicas of a run: real ones (:mod:`updater.replica`), each a process that can be frozen or killed."""
 
 import asyncio
+from functools import partial
 from random import Random
 from typing import Final
 
+from depthcast.dispatch import Dispatcher, Slices
 from depthcast.errors import StoreUnavailable
 from depthcast.feed import FeedLimits
 from depthcast.store import Store
@@ -38,6 +40,16 @@ FEED_LIMITS: Final = FeedLimits(
     tick_s=0.2,
 )
 """Shorter than in use, so that in two minutes sockets grow old, fall silent and are given up."""
+
+
+REPLAYED_CHANGES: Final = 2
+"""Fewer than in use, so that books which wait for seconds are built in several pieces."""
+
+NO_TIME: Final = Slices(0.0, 0.0, 0.0)
+"""One piece of each kind of work in a turn of the loop; the next waits. In virtual time none takes long."""
+
+TURNS_S: Final = (0.0, 0.002, 0.02, 0.05)
+"""How long a turn of a busy replica's loop takes; drawn for each process."""
 
 
 class SmallSettings(UpdaterSettings):
@@ -98,10 +110,17 @@ class Node:
         self.process = process
         settings = SmallSettings(replica=self.name, **self._settings)
 
+        turn_s = Random(f"turns {process.name} {process.loop.time()}").choice(TURNS_S)
+        loop = process.loop
+        # Without time a loop turns as asyncio has it: behind all that is ready.
+        come = partial(loop.call_later, turn_s) if turn_s else loop.call_soon
+        dispatcher = Dispatcher(slices=NO_TIME, clock=loop.time, call_soon=come)
+
         async def main() -> None:
             self.replica = Replica(
                 settings,
                 way,
+                dispatcher=dispatcher,
                 prove=_prove,
                 stop_within_s=3.0,
                 retry_maximum_s=4.0,
@@ -137,8 +156,8 @@ class Node:
         for publisher in replica._holdings.publishers.values():
             publisher.check()
         for live in replica._keeper.books.values():
-            if live.book is not None:
-                live.book.check()
+            live.sync.check()
+        replica._dispatcher.check()
         replica._rest._budget.check()
         replica._fleet._roster.check()
         replica._marks.check()

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
+from unittest.mock import patch
 
 import structlog
 
 from depthcast.files import Version, depth_key
+from depthcast.keeper import finding
 from simulator.exchange import Exchange
 from simulator.listing import Listing
 from simulator.market import Profile
@@ -23,7 +25,7 @@ from simulator.scale import Scale
 from simulator.truth import Truth
 from tests.simulation.history import Broken, Event, History
 from tests.simulation.reader import STALE_AFTER_S, Reading
-from tests.simulation.replicas import CADENCE, LIMITS, WALL_S, Node
+from tests.simulation.replicas import CADENCE, LIMITS, REPLAYED_CHANGES, WALL_S, Node
 from tests.simulation.rules import Rules
 from tests.simulation.storage import Bucket
 from tests.simulation.trouble import Trouble
@@ -82,7 +84,7 @@ def run(seed: int, minutes: float = 2.0, *, clocks: int = 0, verbose: bool = Fal
 
     Raises :class:`Broken`.
     """
-    with _quiet(verbose) as logged, _seldom_collecting():
+    with _quiet(verbose) as logged, _seldom_collecting(), _small_pieces():
         one = _Run(seed, minutes, clocks)
         try:
             return one.run(logged)
@@ -320,6 +322,11 @@ def _seldom_collecting() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def _small_pieces() -> contextlib.AbstractContextManager[object]:
+    """Books of a few levels are built in pieces, too."""
+    return patch.object(finding, "REPLAYED_CHANGES", REPLAYED_CHANGES)
 
 
 @contextlib.contextmanager

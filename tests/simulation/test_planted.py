@@ -31,6 +31,8 @@ def test_a_text_that_is_not_there_or_not_once_cannot_be_planted() -> None:
     for original in ("there is no such text", "\n"):
         with pytest.raises(NotPlanted, match="not once"):
             Mutant("none", "depthcast.sync", original, "", "nothing").source()
+        with pytest.raises(NotPlanted, match="not once"):
+            Mutant("both", "depthcast.sync", "10_000", "7", "nothing", also=((original, ""),)).source()
     with pytest.raises(NotPlanted, match="no module"):
         path_of("depthcast.nowhere")
     with pytest.raises(NotPlanted, match="imported already"):
