@@ -334,6 +334,15 @@ class TestSchemes:
         with pytest.raises(BadKey):
             scheme_of(key)
 
+    def test_a_limit_is_how_many_levels_a_file_shows_where_a_venue_says_nothing_else(self) -> None:
+        assert [BINANCE.size(limit) for limit in (5, 5000)] == [5, 5000]
+        assert [BINANCE_USDM.depth(limit) for limit in (5, 1000)] == [5, 1000]
+        # The smallest of those published that suffices; caches are told nothing.
+        assert BINANCE.covering(6, (5, 20, 100)) == 20
+        assert BINANCE.covering(101, (5, 20, 100)) is None
+        assert BINANCE.cache_control(5) is None
+        assert BINANCE.ordered((100, 5, 100, 20)) == (5, 20, 100)
+
     def test_heartbeats_of_one_venue_are_none_of_another(self) -> None:
         for scheme in (BINANCE, BINANCE_US, BINANCE_USDM):
             key = heartbeat_key("host-1", scheme)

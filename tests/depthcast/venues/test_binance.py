@@ -220,6 +220,21 @@ def test_what_is_published_and_what_a_connection_may_send_are_the_documented_lim
     assert VENUE.messages_per_s == 5
     assert VENUE.scheme.depth_prefixes == ("api/v3/depth?symbol=",)
     assert VENUE.unknown_symbol == {-1121, -1100}
+    assert VENUE.request_weight_per_minute == 6000
+    # Of 300 connections in five minutes a fifth, and an hour before each would be ended.
+    assert (VENUE.connects_per_hour / 12, VENUE.connection_s) == (60, 23 * 3600)
+    # Update ids number the diffs, and the websocket's own pings are all that tells of life.
+    assert VENUE.numbered
+    assert (VENUE.heartbeat, VENUE.heartbeat_s) == (None, 5.0)
+
+
+def test_the_symbol_of_a_diff_is_read_off_the_name_of_its_stream() -> None:
+    name = VENUE.stream_name("ETHUSDT")
+    frame = f'{{"stream":"{name}","data":{{"e":"depthUpdate"}}}}'
+    assert VENUE.symbol_of(frame.encode()) == "ETHUSDT"
+    assert VENUE.symbol_of('{"stream":"币安人生usdt@depth@100ms","data":{}}'.encode()) == "币安人生USDT"
+    for other in (b'{"result":null,"id":1}', b'{"stream":"ethusdt@trade","data":{}}', b""):
+        assert VENUE.symbol_of(other) is None
 
 
 def test_a_side_with_fewer_levels_than_asked_for_is_complete() -> None:

@@ -13,7 +13,7 @@ from depthcast.errors import MalformedAnswer, MalformedFrame
 from depthcast.events import Diff, PlainLevels
 from depthcast.sync import Sync, Verdict
 from depthcast.venues import Ack, Ignored
-from depthcast.venues.binance_futures import BinanceFutures
+from depthcast.venues.binance_futures import BinanceCoinFutures, BinanceFutures
 
 CAPTURES = Path(__file__).resolve().parents[4] / "shared" / "data" / "binance_usdm"
 VENUE = BinanceFutures()
@@ -121,6 +121,7 @@ def test_paths_weights_and_limits_are_the_documented_ones() -> None:
     assert VENUE.stream_url == "wss://fstream.binance.com/public/stream"
     assert VENUE.stream_name("BTCUSDT") == "btcusdt@depth@100ms"
     assert VENUE.snapshot_limits == (50, 100, 500, 1000)
+    assert VENUE.request_weight_per_minute == 2400
 
 
 # Snapshots
@@ -200,6 +201,13 @@ def test_precisions_are_those_of_the_steps_as_they_are_written() -> None:
 def test_a_body_that_is_no_list_is_a_malformed_answer(wrong: dict[str, object]) -> None:
     with pytest.raises(MalformedAnswer, match="fapi/v1/exchangeInfo"):
         VENUE.parse_exchange_info(frame_of(listed(**wrong)))
+
+
+def test_coin_margined_contracts_have_their_status_under_another_name() -> None:
+    coin, body = BinanceCoinFutures(), listed(symbol="BTCUSD_PERP", contractStatus="TRADING", status=None)
+    assert coin.parse_exchange_info(frame_of(body)).symbols["BTCUSD_PERP"].status == "TRADING"
+    with pytest.raises(MalformedAnswer, match="dapi/v1/exchangeInfo"):
+        coin.parse_exchange_info(frame_of(listed()))
 
 
 # What was recorded

@@ -11,6 +11,7 @@ from depthcast.venues.binance_rest import (
     SYMBOL_ILLEGAL,
     ApiError,
     DepthRequest,
+    not_valid,
     parse_depth,
     parse_time_unit,
     refuse_parameters,
@@ -48,6 +49,12 @@ def test_the_error_body_is_compact_json_with_code_and_msg_in_this_order() -> Non
         b'{"code":-1100,"msg":"Illegal characters found in parameter \'symbol\'; '
         b"legal range is '^[\\\\w\\\\-._&&[^a-z]]{1,50}$'.\"}"
     )
+
+
+def test_a_value_that_a_parameter_may_not_have_is_named_by_the_parameter() -> None:
+    refused = not_valid("limit")
+    assert (refused.status, refused.code) == (400, -1130)
+    assert refused.msg == "Data sent for parameter 'limit' is not valid."
 
 
 def test_an_error_that_names_a_parameter_stays_json_whatever_its_name() -> None:

@@ -109,6 +109,12 @@ def test_what_is_not_whole_is_no_file(body: bytes) -> None:
         layout.cut(body, BEST)
 
 
+def test_only_the_canonical_spelling_of_a_product_and_a_level_is_a_key() -> None:
+    assert COINBASE.parse(key(PRICES)) == ("BTC-USD", PRICES)
+    for other in (key(4), key(PRICES) + "0", "products/btc-usd/book?level=2", "products//book?level=2"):
+        assert COINBASE.parse(other) is None
+
+
 def test_marks_in_disorder_are_no_file() -> None:
     body = body_of([["2.0", "5", 1]], []).replace(b'"asks"', b'"acks"')
     with pytest.raises(BadFile, match="asks"):
