@@ -150,7 +150,9 @@ async def test_its_status_tells_what_is_known(exchange: Any) -> None:
     assert symbol["written"] == status["writes"]["written"] == 4
     assert status["writes"]["p99_ms"] is not None
     assert (status["feed"]["live"], len(status["feed"]["connections"])) == (1, 1)
-    assert (status["rest"]["weight_used"], status["rest"]["weight_limit"]) == (40, 6000)
+    # Nothing of it is left where a minute of the clock has just ended.
+    assert status["rest"]["weight_used"] in (40, 0)
+    assert status["rest"]["weight_limit"] == 6000
 
 
 async def test_a_second_start_takes_its_books_from_the_files_at_no_request_weight(exchange: Any) -> None:
