@@ -10,7 +10,9 @@ more, and saves what it does not use for a piece of work that is larger. So a sy
 of each other one's work, however much of that came before its own; within a symbol the order stays as it was.
 One that had :data:`HEAVY` quanta and waits still is *heavy* until nothing of it is left: it goes behind all
 others, their files included. Of what goes behind others one piece is done in each turn nevertheless: a loop
-that has too much to do writes files less often, and does not cease to.
+that has too much to do writes files less often, and does not cease to. And where a turn of the loop takes
+long for what others do in it, a slice may be as long as that (:data:`LONGEST_S` at most): else what is here
+would get the less of a loop, the more there is to do in it.
 
 Nothing is dropped. How much may wait is up to those who bring it (:class:`depthcast.feed.limits.FeedLimits`).
 The only thing asked of an event loop is ``call_soon``.
@@ -33,6 +35,9 @@ HEAVY: Final = 8
 
 MAX_COST: Final = 16
 """What one piece of work counts for at most, in quanta."""
+
+LONGEST_S: Final = 0.02
+"""What a slice may grow to, where the loop's turns take long for other reasons."""
 
 BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
 """Bounds of the counts of :attr:`Waits.buckets`, which has one more, of all that took longer."""
@@ -203,6 +208,9 @@ class Dispatcher:
         self._clock = clock
         self._call_soon = call_soon
         self._coming = False
+        # When the last turn ended with work left, and how long the loop was with others until the next one.
+        self._left_at = _NEVER
+        self._others_s = 0.0
         self.turns: int = 0
         """Turns of the loop in which there was work."""
 
@@ -221,7 +229,7 @@ class Dispatcher:
             now = self._clock()
         if queue.until == _NEVER:
             # The first of this turn of the loop.
-            queue.until = now + queue.slice_s
+            queue.until = now + max(queue.slice_s, self._others_s)
             self._come()
         elif now >= queue.until:
             return False
@@ -304,15 +312,19 @@ class Dispatcher:
     def _turn(self) -> None:
         self._coming = False
         self.turns += 1
+        waited_s = 0.0 if self._left_at == _NEVER else self._clock() - self._left_at
+        self._others_s = others_s = min(max(0.0, waited_s), LONGEST_S)
+        self._left_at = _NEVER
         try:
             for queue in self._queues:
                 queue.until = _NEVER
-                self._serve(queue, partial(queue.next, self._quantum), queue.slice_s)
+                self._serve(queue, partial(queue.next, self._quantum), max(queue.slice_s, others_s))
             others_wait = any(queue.ring for queue in self._queues)
             for queue in self._queues:
-                self._serve(queue, queue.next_heavy, 0.0 if others_wait else queue.slice_s)
+                self._serve(queue, queue.next_heavy, others_s / 2 if others_wait else queue.slice_s)
         finally:
             if any(queue.flows for queue in self._queues):
+                self._left_at = self._clock()
                 self._come()
 
     def _serve(self, queue: _Queue, take: Callable[[], _Piece | None], slice_s: float) -> None:

@@ -159,6 +159,19 @@ def test_who_waits_not_may_go_before_heavy_symbols_and_not_before_others() -> No
     rig.turns()
 
 
+def test_where_others_keep_the_loop_a_slice_is_as_long_as_that_and_no_longer_than_its_bound() -> None:
+    for others_s, expected in ((0.0, 1), (0.008, 8), (5.0, 20)):
+        rig = Rig(slices=Slices(0.001, 0.001, 0.001), quantum=1000)
+        for number in range(100):
+            rig.dispatcher.put(Work.APPLY, "A", rig.work, ("A", number, 0.001), cost=1)
+        rig.turn()
+        done = len(rig.done)
+        rig.now += others_s
+        rig.turn()
+        assert abs(len(rig.done) - done - expected) <= 1
+        assert [what for _, what in rig.done] == list(range(len(rig.done)))
+
+
 def test_slices_without_an_end_let_everything_be_done_at_once() -> None:
     rig = Rig(slices=Slices(float("inf"), float("inf"), float("inf")))
     assert all(rig.offer(Work.APPLY, "A", number, takes_s=1.0) for number in range(50))
