@@ -213,7 +213,31 @@ class Notional(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Symbol(Value):
+class Filtered(Value):
+    """What has Binance's filters."""
+
+    @property
+    def filters(self) -> Mapping[str, Mapping[str, Any]]:
+        """All filters by their type, as they were sent."""
+        return {str(each.get("filterType")): each for each in self._parts("filters")}
+
+    @property
+    def price(self) -> PriceFilter | None:
+        held = self.filters.get("PRICE_FILTER")
+        return None if held is None else PriceFilter(held)
+
+    @property
+    def lot(self) -> LotSize | None:
+        held = self.filters.get("LOT_SIZE")
+        return None if held is None else LotSize(held)
+
+    @property
+    def market_lot(self) -> LotSize | None:
+        held = self.filters.get("MARKET_LOT_SIZE")
+        return None if held is None else LotSize(held)
+
+
+class Symbol(Filtered):
     """One symbol and its rules."""
 
     @property
@@ -257,26 +281,6 @@ class Symbol(Value):
         """Those of all its sets, and those told without sets."""
         sets = self._of("permissionSets", list) or []
         return frozenset(self._texts("permissions")).union(*map(frozenset, sets))
-
-    @property
-    def filters(self) -> Mapping[str, Mapping[str, Any]]:
-        """All filters by their type, as they were sent."""
-        return {str(each.get("filterType")): each for each in self._parts("filters")}
-
-    @property
-    def price(self) -> PriceFilter | None:
-        held = self.filters.get("PRICE_FILTER")
-        return None if held is None else PriceFilter(held)
-
-    @property
-    def lot(self) -> LotSize | None:
-        held = self.filters.get("LOT_SIZE")
-        return None if held is None else LotSize(held)
-
-    @property
-    def market_lot(self) -> LotSize | None:
-        held = self.filters.get("MARKET_LOT_SIZE")
-        return None if held is None else LotSize(held)
 
     @property
     def notional(self) -> Notional | None:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Self
+from typing import Self
 
 from depthcast.files import BINANCE_USDM
 from depthcast.metadata.kinds import Kind, exchange_info
-from depthcast.metadata.models import Document, LotSize, PriceFilter, RateLimit, Value, known
+from depthcast.metadata.models import Document, Filtered, RateLimit, Value, known
 
 
 class ContractStatus(Enum):
@@ -51,7 +51,7 @@ class ContractType(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Contract(Value):
+class Contract(Filtered):
     """One contract and its rules."""
 
     @property
@@ -130,26 +130,6 @@ class Contract(Value):
     @property
     def times_in_force(self) -> Sequence[str]:
         return self._texts("timeInForce")
-
-    @property
-    def filters(self) -> Mapping[str, Mapping[str, Any]]:
-        """All filters by their type, as they were sent."""
-        return {str(each.get("filterType")): each for each in self._parts("filters")}
-
-    @property
-    def price(self) -> PriceFilter | None:
-        held = self.filters.get("PRICE_FILTER")
-        return None if held is None else PriceFilter(held)
-
-    @property
-    def lot(self) -> LotSize | None:
-        held = self.filters.get("LOT_SIZE")
-        return None if held is None else LotSize(held)
-
-    @property
-    def market_lot(self) -> LotSize | None:
-        held = self.filters.get("MARKET_LOT_SIZE")
-        return None if held is None else LotSize(held)
 
     @property
     def min_notional(self) -> Decimal | None:

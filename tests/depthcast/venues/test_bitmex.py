@@ -297,7 +297,7 @@ def recorded() -> Iterator[tuple[float, str]]:
                 yield float(time), text
 
 
-@pytest.mark.skipif(not CAPTURE.exists(), reason="the recorded messages are not on this machine")
+@pytest.mark.skipif(not CAPTURE.exists(), reason="the recorded messages are not beside the checkout")
 def test_recorded_books_are_never_contradicted_never_cross_and_have_the_quotes_at_their_tops() -> None:
     now = [0.0]
     venue = BitMEX(wall_ms=lambda: int(1000 * now[0]))
