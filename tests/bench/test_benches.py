@@ -29,6 +29,16 @@ def figures_of(bench: str, *arguments: str) -> dict[str, float]:
     return dict(figures)
 
 
+def test_make_bench_runs_each_of_them_and_can_install_what_they_need() -> None:
+    lines = (ROOT / "Makefile").read_text("utf-8").split("\nbench:")[1].split("\n\n")[0].splitlines()
+    (install,) = (line for line in lines if "pip install" in line)
+    assert "requirements.lock" not in install, "pip takes no hashes where it installs this checkout"
+    (named,) = (line for line in lines if "for name in" in line)
+    there = {path.stem for path in (ROOT / "bench").glob("*.py") if '{"bench": "' in path.read_text("utf-8")}
+    assert {"book", "latency"} < there
+    assert set(named.split(" in ")[1].split(";")[0].split()) == there
+
+
 def test_book_ends_with_its_ratios() -> None:
     figures = figures_of("book")
     assert {"hot_vs_sorteddict", "hot_vs_two_lists", "in_turn_vs_sorteddict", "mb_a_book"} <= figures.keys()
