@@ -66,8 +66,20 @@ BITS_OF_US: Final = 10
 """Microseconds take 51: a thousand changes."""
 
 
+_FROM_TIME: Final = 1 << 60
+"""Both reach it before the end of 2005; no venue has counted as far."""
+
 SET_BACK_MS: Final = 5000
 """A change that is older than the one before by more than this shows that the venue's clock was set back."""
+
+
+def made_of_time(update_id: int) -> bool:
+    """Whether an id was made of a time, so that a difference of two is no number of changes.
+
+    >>> made_of_time(1_700_000_000_000 << BITS_OF_MS), made_of_time(35_346_513_505)
+    (True, False)
+    """
+    return update_id >= _FROM_TIME
 
 
 def stream_syncs(bits: int) -> Callable[..., "StreamSync"]:

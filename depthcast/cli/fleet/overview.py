@@ -14,6 +14,7 @@ from depthcast.cli.up.figures import left
 from depthcast.files import BINANCE
 from depthcast.fleet import candidates
 from depthcast.heartbeat import Heartbeat, Role, State, SymbolBeat
+from depthcast.unsequenced import made_of_time
 
 Life = Literal["live", "leaving", "dead", "gone"]
 
@@ -73,7 +74,8 @@ class SymbolLine:
 
     ``epoch``, ``id``, ``bids``, ``asks`` and ``behind_ms`` (how much older than the book the most frequent
     file is) are the most advanced writer's, or holder's where nobody writes; ``ids_behind``: by how many
-    update ids that book is behind the most advanced one, as far as beats of different moments tell.
+    update ids that book is behind the most advanced one, as far as beats of different moments tell, ``None``
+    where ids are made of times and count nothing.
     """
 
     symbol: str
@@ -86,7 +88,7 @@ class SymbolLine:
     bids: str
     asks: str
     behind_ms: int | None
-    ids_behind: int
+    ids_behind: int | None
     status: str
     troubles: tuple[Trouble, ...] = ()
 
@@ -223,8 +225,10 @@ def _symbol_line(symbol: str, holders: Sequence[Heartbeat], living: Mapping[str,
     newest = max(parts.values(), key=_newness)
     writing = [parts[name] for name in writers]
     shown = max(writing, key=_newness) if writing else newest
-    behind = 0
-    if newest.id is not None and shown.id is not None and newest.epoch == shown.epoch:
+    behind: int | None = 0
+    if shown.id is not None and made_of_time(shown.id):
+        behind = None
+    elif newest.id is not None and shown.id is not None and newest.epoch == shown.epoch:
         behind = newest.id - shown.id
     line = SymbolLine(
         symbol=symbol,

@@ -162,7 +162,7 @@ def _symbol(line: SymbolLine) -> Sequence[Text]:
         Text(f"{line.epoch}:{line.id}" if known else NONE),
         Text(age(line.behind_ms)),
         Text(f"{_levels(line.bids)}/{_levels(line.asks)}" if known else NONE),
-        Text(f"{line.ids_behind:,}", "dim"),
+        Text(NONE if line.ids_behind is None else f"{line.ids_behind:,}", "dim"),
         Text(line.status, "" if line.status == "TRADING" else "yellow"),
         Text("" if trouble is None else trouble.value, "bold red" if severe else "yellow"),
     )

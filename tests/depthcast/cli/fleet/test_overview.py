@@ -75,6 +75,15 @@ def test_ids_of_different_epochs_are_not_compared(make_beat: MakeBeat) -> None:
     assert line(of).ids_behind == 0
 
 
+def test_ids_that_are_made_of_times_are_not_counted(make_beat: MakeBeat) -> None:
+    writer = SymbolBeat(role="writer", live=True, epoch=0, id=1_700_000_000_000 << 20)
+    ahead = SymbolBeat(role="standby", rank=1, live=True, epoch=0, id=1_700_000_000_100 << 20)
+    of = shown(
+        *alive(make_beat("a", symbols={"ETHUSDT": writer}), make_beat("b", symbols={"ETHUSDT": ahead}))
+    )
+    assert line(of).ids_behind is None
+
+
 def test_one_that_took_over_is_marked(make_beat: MakeBeat) -> None:
     of = shown(*alive(make_beat("a", {"ETHUSDT": "acting"}), make_beat("b", {"ETHUSDT": "standby"})))
     eth = line(of)
