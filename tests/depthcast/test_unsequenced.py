@@ -7,7 +7,14 @@ import pytest
 from depthcast.events import Diff, LevelSnapshot, PlainLevels, Snapshot, TopLevels
 from depthcast.rows import Action, Row, RowBook, RowsChanged, RowSnapshot
 from depthcast.sync import State, Verdict
-from depthcast.unsequenced import BITS_OF_MS, BITS_OF_US, SET_BACK_MS, StreamSync, stream_syncs
+from depthcast.unsequenced import (
+    BITS_OF_MS,
+    BITS_OF_US,
+    SET_BACK_MS,
+    StreamSync,
+    made_of_time,
+    stream_syncs,
+)
 
 BITS = 8
 
@@ -297,3 +304,9 @@ def test_a_listener_is_told_the_book_by_price() -> None:
 def test_ids_of_this_century_fit_in_63_bits(bits: int, per_second: int) -> None:
     year_2100 = 4_102_444_800
     assert (year_2100 * per_second + 1) << bits < 2**63
+
+
+def test_an_id_of_either_unit_shows_that_it_is_made_of_a_time() -> None:
+    assert made_of_time(1_135_000_000_000 << BITS_OF_MS)
+    assert made_of_time(1_135_000_000_000_000 << BITS_OF_US)
+    assert not made_of_time(179_534_366_991_384)
