@@ -7,7 +7,7 @@
 ``server.variants``       a body in each coding, and its answers
 ``server.encodings``      which coding a client is given; gzip and zstd
 ``server.encoded``        answers made for the moment, encoded
-``server.hot``            the files in memory, refreshed behind the reader
+``server.hot``            the files in memory, refreshed behind the reader;  ``server.reads``: how reads end
 ``server.parsing``        queries read, and the checks that come first everywhere
 ``server.depth``          ``GET /api/v3/depth``: a query string to a prepared answer
 ``server.tickers``        ``GET /api/v3/ticker/bookTicker``: best prices from the files

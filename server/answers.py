@@ -9,7 +9,8 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from depthcast.venues.binance_rest import ERROR_CONTENT_TYPE, ApiError
+from depthcast.venues.binance_rest import ERROR_CONTENT_TYPE
+from depthcast.venues.requests import ApiError
 
 Header = tuple[bytes, bytes]
 

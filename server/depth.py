@@ -16,7 +16,8 @@ from typing import NamedTuple
 from depthcast.errors import BadFile, StoreError
 from depthcast.files import BINANCE, Scheme, Version, depth_key
 from depthcast.venues.answering import BINANCE_REFUSALS, Refusals
-from depthcast.venues.binance_rest import ApiError, DepthRequest, parse_depth
+from depthcast.venues.binance_rest import parse_depth
+from depthcast.venues.requests import ApiError, DepthRequest
 from server.answers import COMMON, JSON_TYPE, NO_STORE, VARY, Answer, Asked, Header, Hold, refusal
 from server.catalogue import Catalogue
 from server.edition import Edition, version_headers

@@ -11,18 +11,19 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Final, NamedTuple
 
-from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
+from depthcast.errors import BadFile, DepthcastError, StoreError
 from depthcast.files import EXCHANGE_INFO_KEY
 from depthcast.metadata.record import HeadInfo
 from depthcast.store import UNCHANGED, Store, StoredObject
 from depthcast.symbol_list import LAYOUT, Layout, Parts, SymbolList
 from depthcast.venues.binance_lists import parse_exchange_info
 from depthcast.venues.binance_lists import select as binance_select
-from depthcast.venues.binance_rest import UNAVAILABLE, ApiError
+from depthcast.venues.binance_rest import UNAVAILABLE
+from depthcast.venues.requests import ApiError
 from server.answers import VARY, Answer, Asked, Endpoint, Header, json_answer, refusal
 from server.encoded import encoded, takes_long
-from server.hot import OnRead, ReadOutcome
 from server.parsing import Parsing, time_unit
+from server.reads import OnRead, ReadOutcome, no_answer
 
 DEFAULT_REFRESH_S: Final = 10.0
 DEFAULT_READ_TIMEOUT_S: Final = 10.0
@@ -173,8 +174,7 @@ class ExchangeInfo:
         except StoreError as failed:
             outcome, error = ReadOutcome.FAILED, failed
         except TimeoutError:
-            outcome = ReadOutcome.FAILED
-            error = StoreUnavailable(f"{self._store.url} did not answer within {self._read_timeout_s:g} s")
+            outcome, error = ReadOutcome.FAILED, no_answer(self._store.url, self._read_timeout_s)
         finally:
             # A store that fails is not asked by each reader, either.
             self._read_at = self._clock()

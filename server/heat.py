@@ -17,13 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from depthcast.errors import BadKey, DepthcastError, StoreError, StoreUnavailable
+from depthcast.errors import BadKey, DepthcastError, StoreError
 from depthcast.heat.keys import HEAT_PREFIX, TileName, parse_key
 from depthcast.heat.manifest import CONTENT_TYPE as MANIFEST_TYPE
 from depthcast.store import Store, StoredObject
 from depthcast.venues.binance_rest import ERROR_CONTENT_TYPE, UNAVAILABLE
 from server.catalogue import Catalogue
-from server.hot import OnRead, ReadOutcome
+from server.reads import OnRead, ReadOutcome, no_answer
 
 PATH: Final = f"/{HEAT_PREFIX}{{path:path}}"
 
@@ -142,7 +142,7 @@ class HeatFiles:
             error = failed
             raise
         except TimeoutError:
-            error = StoreUnavailable(f"{self._store.url} did not answer within {self._read_timeout_s:g} s")
+            error = no_answer(self._store.url, self._read_timeout_s)
             raise error from None
         finally:
             outcome = ReadOutcome.CHANGED if error is None else ReadOutcome.FAILED

@@ -21,15 +21,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from random import Random
 from typing import TYPE_CHECKING, Final, Literal
 
 from depthcast.backoff import Backoff
-from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
+from depthcast.errors import BadFile, DepthcastError, StoreError
 from depthcast.files import PEEK_BYTES
 from depthcast.store import UNCHANGED, Store, StoredObject, Unchanged
 from server.edition import Edition
+from server.reads import OnRead, ReadOutcome, no_answer
 
 if TYPE_CHECKING:
     from server.freshness import Judgement
@@ -49,24 +49,7 @@ _FADING: Final = 0.95
 _SLOWEST_RETRY_S: Final = 2.0
 
 
-class ReadOutcome(Enum):
-    """What became of one read of the store."""
-
-    CHANGED = "changed"
-    """A newer edition, or the first one."""
-    UNCHANGED = "unchanged"
-    """The store still has what is held."""
-    OLDER = "older"
-    """A lower version than the held one: ignored."""
-    MISSING = "missing"
-    DAMAGED = "damaged"
-    FAILED = "failed"
-
-
 _CONFIRMING: Final = (ReadOutcome.CHANGED, ReadOutcome.UNCHANGED)
-
-OnRead = Callable[[str, ReadOutcome, float, DepthcastError | None], None]
-"""Told of each read: the key, what became of it, the seconds it took, and the error if there was one."""
 
 
 class HotFile:
@@ -368,8 +351,7 @@ class HotFiles:
         except StoreError as failed:
             outcome, error = ReadOutcome.FAILED, failed
         except TimeoutError:
-            outcome = ReadOutcome.FAILED
-            error = StoreUnavailable(f"{self._store.url} did not answer within {self._read_timeout_s:g} s")
+            outcome, error = ReadOutcome.FAILED, no_answer(self._store.url, self._read_timeout_s)
         if outcome in _CONFIRMING:
             file.confirmed_at = began  # what the store answered was true when it was asked, at least
         if self._files.get(file.key) is file:

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.freshness import State
-from server.hot import ReadOutcome
 from server.listener import Hearing
 from server.push.counts import Kind
 from server.push.hub import Hub
+from server.reads import ReadOutcome
 from server.upstream import Asking
 
 _READ_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)

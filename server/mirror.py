@@ -20,12 +20,13 @@ from server.catalogue import Catalogue
 from server.depth import Depth
 from server.exchange_info import ExchangeInfo
 from server.freshness import Freshness
-from server.hot import HotFiles, OnRead
+from server.hot import HotFiles
 from server.listener import Hearing, Listener
 from server.past import Past
 from server.ping import ping_endpoint, time_endpoint
 from server.pulse import Pulse
 from server.push.requests import parse_stream
+from server.reads import OnRead
 from server.settings import ServerSettings
 from server.tickers import Tickers
 from server.travel import Travel, travel_weight

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from depthcast.files import MAX_LIMIT
-from depthcast.venues.binance_rest import UNAVAILABLE, ApiError, too_much
+from depthcast.venues.binance_rest import UNAVAILABLE, too_much
+from depthcast.venues.requests import ApiError
 
 Json = dict[str, Any]
 

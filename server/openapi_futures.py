@@ -10,9 +10,9 @@ from depthcast.venues.binance_rest import (
     SYMBOL_ILLEGAL,
     SYMBOL_MISSING,
     UNKNOWN_SYMBOL,
-    ApiError,
     empty,
 )
+from depthcast.venues.requests import ApiError
 from server import openapi_travel
 from server.openapi_components import (
     BOOK,

@@ -6,7 +6,8 @@ from typing import Final
 from depthcast.files import BINANCE, Scheme
 from depthcast.metadata.history import MAX_PAGE
 from depthcast.metadata.kinds import Kind, trading_status
-from depthcast.venues.binance_rest import SYMBOL_ILLEGAL, ApiError, empty, not_valid
+from depthcast.venues.binance_rest import SYMBOL_ILLEGAL, empty, not_valid
+from depthcast.venues.requests import ApiError
 from server.openapi_components import CHANGE, MARKET, Json, named, operation, whole_answer
 from server.past import (
     DEFAULT_LIMIT,

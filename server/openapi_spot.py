@@ -20,10 +20,10 @@ from depthcast.venues.binance_rest import (
     SYMBOL_MISSING,
     UNKNOWN_STATUS,
     UNKNOWN_SYMBOL,
-    ApiError,
     empty,
     not_valid,
 )
+from depthcast.venues.requests import ApiError
 from server import openapi_past, openapi_streams, openapi_travel
 from server.openapi_components import (
     BOOK,

@@ -14,10 +14,10 @@ from depthcast.venues.binance_rest import (
     SYMBOL_ILLEGAL,
     SYMBOL_MISSING,
     UNKNOWN_SYMBOL,
-    ApiError,
 )
 from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.registry import VENUES
+from depthcast.venues.requests import ApiError
 from server import openapi_bitmex, openapi_coinbase, openapi_futures, openapi_spot, openapi_streams
 from server.mirror import named_path
 from server.openapi_components import Json, named, operation

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
-from depthcast.venues.binance_rest import ApiError, TimeUnit, parse_time_unit
+from depthcast.venues.binance_rest import TimeUnit, parse_time_unit
+from depthcast.venues.requests import ApiError
 from server.answers import QUERY_TOO_LONG, Answer, Asked, refusal
 
 MAX_QUERY_BYTES: Final = 8192

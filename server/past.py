@@ -18,7 +18,6 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from depthcast.errors import BadFile, DepthcastError, StoreError, StoreUnavailable
 from depthcast.files import BINANCE, Scheme, valid_symbol
 from depthcast.metadata.document import write_json
 from depthcast.metadata.history import MAX_PAGE, Found, History, Page
@@ -38,18 +37,18 @@ from depthcast.venues.binance_lists import select as binance_select
 from depthcast.venues.binance_rest import (
     SYMBOL_ILLEGAL,
     UNAVAILABLE,
-    ApiError,
     empty,
     not_valid,
     parameters,
     parse_time_unit,
     unread,
 )
+from depthcast.venues.requests import ApiError
 from server.answers import QUERY_TOO_LONG, Answer, Asked, Endpoint, Header, json_answer, refusal
 from server.encoded import encoded
 from server.exchange_info import Listing, Select, Wanted, change_headers
-from server.hot import OnRead, ReadOutcome
 from server.parsing import MAX_QUERY_BYTES
+from server.reads import OnRead, read_or_tell
 
 SYSTEM_STATUS_PATH: Final = "/sapi/v1/system/status"
 TRADING_STATUS_PATH: Final = "/metadata/tradingStatus"
@@ -339,22 +338,15 @@ class Past:
 
     async def _read(self, kind: Kind, reading: Callable[[], Awaitable[T]]) -> T | None:
         """What the store has; ``None`` where it cannot be had, which is told."""
-        began = self._clock()
-        error: DepthcastError | None = None
-        outcome = ReadOutcome.CHANGED
-        found: T | None = None
-        try:
-            async with asyncio.timeout(self._read_timeout_s), self._reads:
-                found = await reading()
-        except BadFile as bad:
-            outcome, error = ReadOutcome.DAMAGED, bad
-        except StoreError as failed:
-            outcome, error = ReadOutcome.FAILED, failed
-        except TimeoutError:
-            outcome = ReadOutcome.FAILED
-            error = StoreUnavailable(f"{self._store.url} did not answer within {self._read_timeout_s:g} s")
-        self._on_read(kind.head_key, outcome, self._clock() - began, error)
-        return found
+        return await read_or_tell(
+            kind.head_key,
+            reading,
+            url=self._store.url,
+            timeout_s=self._read_timeout_s,
+            on_read=self._on_read,
+            clock=self._clock,
+            slots=self._reads,
+        )
 
 
 class LogRequest(NamedTuple):

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from depthcast.venues.binance_rest import ApiError, TimeUnit, refuse_parameters, time_body
+from depthcast.venues.binance_rest import TimeUnit, refuse_parameters, time_body
+from depthcast.venues.requests import ApiError
 from server.answers import Answer, Asked, Endpoint, for_good, json_answer
 from server.parsing import Parsing, time_unit
 

@@ -30,7 +30,8 @@ from depthcast.metadata.history import History
 from depthcast.metadata.kinds import Kind
 from depthcast.metadata.record import HeadInfo
 from depthcast.store import Store
-from depthcast.venues.binance_rest import ERROR_CONTENT_TYPE, UNAVAILABLE, ApiError
+from depthcast.venues.binance_rest import ERROR_CONTENT_TYPE, UNAVAILABLE
+from depthcast.venues.requests import ApiError
 from server.past import NOTHING_BY_THEN, page_json
 from server.private_requests import PrivateRequest, parse_private
 

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 from depthcast.errors import BadKey
 from depthcast.metadata import kinds
 from depthcast.metadata.kinds import Kind
-from depthcast.venues.binance_rest import SYMBOL_MISSING, ApiError, parameters, symbol_of, unread
+from depthcast.venues.binance_rest import SYMBOL_MISSING, parameters, symbol_of, unread
+from depthcast.venues.requests import ApiError
 from server.past import IN_THE_FUTURE, LogRequest, moment_of, page_of
 
 _SYMBOL: Final = "symbol"

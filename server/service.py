@@ -38,7 +38,7 @@ from server.fast import FastAnswers
 from server.freshness import Freshness
 from server.health import Health
 from server.heat import HeatFiles
-from server.hot import HotFiles, ReadOutcome
+from server.hot import HotFiles
 from server.listener import Listener
 from server.metrics import Metrics
 from server.mirror import Mirror
@@ -55,6 +55,7 @@ from server.push.channels import Channels
 from server.push.events import STREAM_PATH, Events, stream_weight
 from server.push.hub import Hub
 from server.push.websocket import ROUTES as WEBSOCKET_ROUTES
+from server.reads import ReadOutcome
 from server.settings import ServerSettings
 from server.tickers import Tickers, Top
 from server.travel import Travel, travel_weight

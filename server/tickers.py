@@ -37,12 +37,8 @@ from depthcast.files import (
 from depthcast.scheme import Level
 from depthcast.store import StoredObject
 from depthcast.venues.binance_lists import TickerRequest, parse_book_ticker
-from depthcast.venues.binance_rest import (
-    STATUS_MISMATCH,
-    UNAVAILABLE,
-    UNKNOWN_SYMBOL,
-    ApiError,
-)
+from depthcast.venues.binance_rest import STATUS_MISMATCH, UNAVAILABLE, UNKNOWN_SYMBOL
+from depthcast.venues.requests import ApiError
 from server.answers import (
     COMMON,
     JSON_TYPE,

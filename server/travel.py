@@ -21,28 +21,22 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from depthcast.errors import BadFile, DepthcastError, ExtraMissing, NotOnTape, StoreError, StoreUnavailable
+from depthcast.errors import ExtraMissing, NotOnTape
 from depthcast.files import BINANCE
 from depthcast.store import Store
 from depthcast.tape.asked import FORMS, Asked, parse_asked
 from depthcast.venues.answering import BINANCE_REFUSALS, Refusals
 from depthcast.venues.binance_lists import BAD_COMBINATION, depth_weight
-from depthcast.venues.binance_rest import (
-    ApiError,
-    DepthRequest,
-    empty,
-    parameters,
-    parse_depth,
-    parse_time_unit,
-)
+from depthcast.venues.binance_rest import empty, parameters, parse_depth, parse_time_unit
+from depthcast.venues.requests import ApiError, DepthRequest
 from server import answers
 from server.answers import NO_RANGES, VARY, Answer, Endpoint, Header, refusal
 from server.catalogue import Catalogue
 from server.edition import certain_header, version_headers
 from server.encoded import coding_for, encoded
 from server.encodings import Coding, acceptable
-from server.hot import OnRead, ReadOutcome
 from server.parsing import MAX_QUERY_BYTES
+from server.reads import OnRead, ReadOutcome, read_or_tell
 
 if TYPE_CHECKING:
     from depthcast.tape.moment import Moment
@@ -177,9 +171,9 @@ class Travel:
             return refusal(self._worded(NO_TAPE_READ))
         symbol, limit = request.depth.symbol, request.depth.limit
         try:
-            moment = await self._read(symbol, tape.at(symbol, request.at))
+            moment = await self._read(symbol, lambda: tape.at(symbol, request.at))
         except NotOnTape as missing:
-            extent = await self._read(symbol, tape.extent(symbol))
+            extent = await self._read(symbol, lambda: tape.extent(symbol))
             return absent(missing, extent, self._worded)
         if moment is None:
             return refusal(self._refusals.unavailable)
@@ -213,24 +207,16 @@ class Travel:
                     )
         return self._tape
 
-    async def _read(self, symbol: str, reading: Awaitable[T]) -> T | None:
+    async def _read(self, symbol: str, reading: Callable[[], Awaitable[T]]) -> T | None:
         """What the tape has; ``None`` where it cannot be had, which is told."""
-        began = self._clock()
-        error: DepthcastError | None = None
-        outcome = ReadOutcome.CHANGED
-        found: T | None = None
-        try:
-            async with asyncio.timeout(self._read_timeout_s):
-                found = await reading
-        except BadFile as bad:
-            outcome, error = ReadOutcome.DAMAGED, bad
-        except StoreError as failed:
-            outcome, error = ReadOutcome.FAILED, failed
-        except TimeoutError:
-            outcome = ReadOutcome.FAILED
-            error = StoreUnavailable(f"{self._store.url} did not answer within {self._read_timeout_s:g} s")
-        self._on_read(f"tape of {symbol}", outcome, self._clock() - began, error)
-        return found
+        return await read_or_tell(
+            f"tape of {symbol}",
+            reading,
+            url=self._store.url,
+            timeout_s=self._read_timeout_s,
+            on_read=self._on_read,
+            clock=self._clock,
+        )
 
 
 def parse_travel(

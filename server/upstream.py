@@ -21,7 +21,7 @@ from depthcast.errors import BadFile, Refused, VenueError
 from depthcast.files import MAX_LIMIT, covering_limit
 from depthcast.logs import Seldom, get_logger
 from depthcast.venues.binance_files import LAYOUT as _LAYOUT
-from depthcast.venues.binance_rest import ApiError
+from depthcast.venues.requests import ApiError
 
 LIMITS: Final = (100, 500, 1000, MAX_LIMIT)
 """The largest limit of each request weight (5, 25, 50, 250)."""

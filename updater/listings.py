@@ -19,7 +19,7 @@ from depthcast.metadata.record import HeadInfo
 from depthcast.rest import parsed
 from depthcast.store import UNCHANGED, Store
 from depthcast.venues import ExchangeInfo
-from depthcast.venues.binance import select_symbols
+from depthcast.venues.selection import select_symbols
 
 _log = get_logger("updater")
 

@@ -27,7 +27,7 @@ from depthcast.errors import (
 from depthcast.files import BINANCE, Scheme, depth_key
 from depthcast.reading.file import About, DepthFile
 from depthcast.venues.answering import ANSWERING
-from depthcast.venues.binance_rest import ApiError
+from depthcast.venues.requests import ApiError
 
 MAX_BODY_BYTES: Final = 4 * 2**20
 """No file is as long: 10,000 levels take about 300 kB."""

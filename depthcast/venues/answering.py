@@ -22,9 +22,9 @@ from depthcast.venues import (
 )
 from depthcast.venues.binance_files import BINANCE, BINANCE_COINM, BINANCE_US, BINANCE_USDM
 from depthcast.venues.binance_lists import TickerRequest
-from depthcast.venues.binance_rest import ApiError, DepthRequest
 from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.coinbase_files import COINBASE
+from depthcast.venues.requests import ApiError, DepthRequest
 
 Weight = Callable[[bytes], int]
 """What the venue charges for a request with this query."""

@@ -10,13 +10,11 @@ describe raises. Leaves to others: the levels' own spelling (:mod:`depthcast.boo
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
-from fnmatch import fnmatchcase
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import orjson
 
@@ -25,14 +23,15 @@ from depthcast.errors import (
     MalformedFrame,
     RateLimited,
     Refused,
-    SettingsError,
     VenueError,
     VenueUnavailable,
 )
 from depthcast.events import Diff, PlainLevels, Snapshot
-from depthcast.files import BINANCE, MAX_NUMBER, Scheme, valid_symbol
-from depthcast.metadata.document import LONG_CHARACTERS, let_go, read_json
+from depthcast.files import BINANCE, MAX_NUMBER, Scheme
+from depthcast.metadata.document import let_go
 from depthcast.venues import Ack, Event, ExchangeInfo, Ignored, RequestFailed, Shutdown, SymbolInfo
+from depthcast.venues.answers import header, json_object, listing_object, one_line, text_of, whole_of
+from depthcast.venues.urls import base_url
 
 REST_URL: Final = "https://data-api.binance.vision"
 """The market-data-only REST host: no account, no key."""
@@ -52,15 +51,11 @@ MAX_SILENCE_MS: Final = 3 * 24 * 3600 * 1000
 DEFAULT_PAUSE_MS: Final = {429: 60_000, 418: 120_000}
 """The silence after an answer that names none: the weight window (a minute) and the shortest ban."""
 
-TRADING: Final = "TRADING"
-
 _DEPTH_WEIGHTS: Final = ((100, 5), (500, 25), (1000, 50))
 _DEEPEST_WEIGHT: Final = 250
 
 # "Way too much request weight used; IP banned until 1659146400000." (milliseconds since 1970)
 _BANNED_UNTIL = re.compile(rb"banned until (\d{13})\b")
-
-_ASCII_UPPER = {lower: lower - 32 for lower in range(ord("a"), ord("z") + 1)}
 
 _DIGITS: Final = b"0123456789"
 _LEVEL_SHAPE: Final = b'[".","."],'
@@ -256,7 +251,7 @@ class Binance:
         >>> Binance().used_weight({"X-Mbx-Used-Weight-1M": "25"})
         25
         """
-        text = _header(headers, "x-mbx-used-weight-1m") or _header(headers, "x-mbx-used-weight")
+        text = header(headers, "x-mbx-used-weight-1m") or header(headers, "x-mbx-used-weight")
         # More digits than any limit has say no more than that it is used up.
         return int(text[:12]) if text.isascii() and text.isdecimal() else None
 
@@ -334,73 +329,6 @@ event_time_ms=0, transaction_time_ms=0, names=b'')
         return ExchangeInfo(symbols, weight, body)
 
 
-def select_symbols(patterns: Iterable[str], info: ExchangeInfo) -> list[str]:
-    """The symbols that ``patterns`` mean: names, globs (``*USDT``) or ``all``; in any case, each symbol once.
-
-    Names come in the order given, a glob's matches in alphabetical order. A glob and ``all`` select only
-    what is TRADING; a name is taken in any status, for whoever names a halted symbol wants its book. What is
-    not spelled like a symbol (:func:`depthcast.files.valid_symbol`) has no key, and no glob selects it.
-    Raises :class:`~depthcast.errors.SettingsError` for a name that is not listed (with those that look like
-    it) or has no key, for a glob without a match and where nothing is selected.
-
-    >>> names = ("ETHBTC", "BNBBTC")
-    >>> info = ExchangeInfo({s: SymbolInfo(s, "TRADING", s[:3], s[3:], 8, 8) for s in names}, 6000)
-    >>> select_symbols(["ethbtc", "*BTC"], info)
-    ['ETHBTC', 'BNBBTC']
-    """
-    selected: dict[str, None] = {}
-    for given in patterns:
-        pattern = given.strip().translate(_ASCII_UPPER)
-        if pattern in info.symbols:
-            if not valid_symbol(pattern):
-                raise SettingsError(
-                    f"{given!r:.80} is listed, and not spelled like a symbol",
-                    hint="it cannot be published: leave it out",
-                )
-            selected[pattern] = None
-        elif pattern == "ALL" or any(mark in pattern for mark in "*?["):
-            glob = "*" if pattern == "ALL" else pattern
-            matches = sorted(
-                name
-                for name, listed in info.symbols.items()
-                if listed.status == TRADING and fnmatchcase(name, glob) and valid_symbol(name)
-            )
-            if not matches:
-                raise SettingsError(
-                    f"no symbol that is {TRADING} matches {given!r:.80}",
-                    hint="name symbols as the exchange spells them: ETHUSDT, *USDT or all",
-                )
-            selected.update(dict.fromkeys(matches))
-        else:
-            close = get_close_matches(pattern, info.symbols, n=3, cutoff=0.6)
-            raise SettingsError(
-                f"the exchange lists no symbol {given!r:.80}",
-                hint=f"did you mean {' or '.join(close)}?" if close else "see its exchangeInfo for the names",
-            )
-    if not selected:
-        raise SettingsError("no symbols are selected", hint="name some: ETHUSDT, *USDT or all")
-    return list(selected)
-
-
-def base_url(setting: str, url: str, schemes: tuple[str, ...]) -> str:
-    """``url`` without a slash at its end. Raises SettingsError, naming ``setting``, for what is none.
-
-    >>> base_url("rest_url", "https://api.binance.com/", ("http", "https"))
-    'https://api.binance.com'
-    """
-    try:
-        parts = urlsplit(url)
-        known = bool(parts.scheme in schemes and parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        known = False
-    if not known or parts.query or parts.fragment or "@" in parts.netloc:
-        raise SettingsError(
-            f"{setting} is not a base url",
-            hint=f"write {' or '.join(schemes)}://host[:port], without a query or a password",
-        )
-    return url.rstrip("/")
-
-
 def _control_message(method: str, names: Sequence[str], request_id: int) -> str:
     return orjson.dumps({"method": method, "params": names, "id": request_id}).decode()
 
@@ -455,7 +383,7 @@ def _request_failed(frame: str | bytes, message: dict[str, Any]) -> RequestFaile
     return RequestFailed(
         request_id if type(request_id) is int else None,
         code if type(code) is int else None,
-        _one_line(error.get("msg", "")),
+        one_line(error.get("msg", "")),
     )
 
 
@@ -471,20 +399,13 @@ def symbol_of(message: dict[str, Any]) -> str | None:
     return None
 
 
-def _header(headers: Mapping[str, str], name: str) -> str:
-    for candidate, value in headers.items():
-        if candidate.lower() == name:
-            return value.strip()
-    return ""
-
-
 def _pause_ms(status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> int:
     """*"A Retry-After header is sent with a 418 or 429 responses and will give the number of seconds"*.
 
     An HTTP date (RFC 9110, 10.2.3) is understood as well. Without either, the time in a ban's text counts,
     then the default. Never under a second, never over the longest ban.
     """
-    text = _header(headers, "retry-after")
+    text = header(headers, "retry-after")
     banned_until = _BANNED_UNTIL.search(body)
     if text.isascii() and text.isdecimal():
         # A number of more digits than the longest ban has is cut, not multiplied out.
@@ -512,52 +433,10 @@ def _error_body(body: bytes) -> tuple[int | None, str]:
     except orjson.JSONDecodeError:
         answer = None
     if isinstance(answer, dict) and type(answer.get("code")) is int:
-        return answer["code"], _one_line(answer.get("msg", ""))
+        return answer["code"], one_line(answer.get("msg", ""))
     if body.lstrip()[:1] == b"<":
         return None, "an HTML page"
-    return None, _one_line(body[:120].decode("utf-8", "replace")) or "an empty body"
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())[:300]
-
-
-def json_object(url: str, body: bytes) -> dict[str, Any]:
-    """The members of an answer of ``url``. Raises :class:`~depthcast.errors.MalformedAnswer`."""
-    try:
-        answer = _loads(body)
-    except orjson.JSONDecodeError:
-        raise MalformedAnswer(url, f"not JSON: {body[:60]!r}") from None
-    if not isinstance(answer, dict):
-        raise MalformedAnswer(url, "not a JSON object")
-    return answer
-
-
-def listing_object(url: str, body: bytes) -> dict[str, Any]:
-    """As :func:`json_object`; a long body in pieces, between which other threads have their turn."""
-    if len(body) < LONG_CHARACTERS:
-        return json_object(url, body)
-    try:
-        answer = read_json(body)
-    except ValueError:
-        raise MalformedAnswer(url, f"not JSON: {body[:60]!r}") from None
-    if not isinstance(answer, dict):
-        raise MalformedAnswer(url, "not a JSON object")
-    return answer
-
-
-def text_of(value: object) -> str:
-    """A member that is a text. Raises TypeError for any other."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r:.40}, which is no text")
-    return value
-
-
-def whole_of(value: object) -> int:
-    """A count; of another type it would be reckoned with all the same, and come to infinity or to a text."""
-    if type(value) is not int or value < 0:
-        raise TypeError(f"{value!r:.40}, which is no count")
-    return value
+    return None, one_line(body[:120].decode("utf-8", "replace")) or "an empty body"
 
 
 def weight_per_minute(rate_limits: Sequence[Mapping[str, Any]], otherwise: int) -> int:

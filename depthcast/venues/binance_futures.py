@@ -21,17 +21,8 @@ from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.files import BINANCE_USDM, MAX_NUMBER, Scheme, covering_limit
 from depthcast.metadata.document import let_go
 from depthcast.venues import Event, ExchangeInfo, SymbolInfo
-from depthcast.venues.binance import (
-    Binance,
-    json_object,
-    listing_object,
-    other_frame,
-    plain,
-    symbol_of,
-    text_of,
-    weight_per_minute,
-    whole_of,
-)
+from depthcast.venues.answers import json_object, listing_object, text_of, whole_of
+from depthcast.venues.binance import Binance, other_frame, plain, symbol_of, weight_per_minute
 from depthcast.venues.binance_files import BINANCE_COINM, names_in
 
 USDM_REST_URL: Final = "https://fapi.binance.com"

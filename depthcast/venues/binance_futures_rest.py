@@ -17,12 +17,11 @@ from depthcast.venues.binance_rest import (
     LIMIT_ILLEGAL,
     LIMIT_SPELLING,
     SYMBOL_MISSING,
-    ApiError,
-    DepthRequest,
     empty,
     sent_once,
     symbol_of,
 )
+from depthcast.venues.requests import ApiError, DepthRequest
 
 DEFAULT_LIMIT: Final = 500
 

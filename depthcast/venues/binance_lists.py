@@ -18,8 +18,6 @@ from depthcast.symbol_list import Parts, without_permission_sets
 from depthcast.venues.binance import Binance
 from depthcast.venues.binance_rest import (
     UNKNOWN_SYMBOL,
-    ApiError,
-    SymbolStatus,
     empty,
     not_valid,
     parameters,
@@ -28,6 +26,7 @@ from depthcast.venues.binance_rest import (
     symbol_of,
     unread,
 )
+from depthcast.venues.requests import ApiError, SymbolStatus
 
 SYMBOLS_ILLEGAL: Final = ApiError(
     400,

@@ -11,12 +11,12 @@ Leaves to others: whether a symbol exists and trades (the server knows what is p
 HTTP but the status. Pure: bytes in, values out.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from depthcast.files import MAX_LIMIT, valid_symbol
+from depthcast.venues.requests import ApiError, DepthRequest, SymbolStatus, decode
 
 DEPTH_PATH: Final = "/api/v3/depth"
 PING_PATH: Final = "/api/v3/ping"
@@ -29,13 +29,10 @@ ERROR_CONTENT_TYPE: Final = "application/json;charset=UTF-8"
 
 DEFAULT_LIMIT: Final = 100
 
-SymbolStatus = Literal["TRADING", "HALT", "BREAK"]
-
 _PARAMETERS: Final = ("symbol", "limit", "symbolStatus")
 _STATUSES: Final[dict[str, SymbolStatus]] = {"TRADING": "TRADING", "HALT": "HALT", "BREAK": "BREAK"}
 LIMIT_SPELLING: Final = re.compile(r"[0-9]{1,20}")
 _INT_MAX: Final = 2**31 - 1
-_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 TimeUnit = Literal["MILLISECOND", "MICROSECOND"]
 _TIME_UNITS: Final[dict[bytes, TimeUnit]] = {
@@ -44,32 +41,6 @@ _TIME_UNITS: Final[dict[bytes, TimeUnit]] = {
     b"MICROSECOND": "MICROSECOND",
     b"microsecond": "MICROSECOND",
 }
-
-
-class DepthRequest(NamedTuple):
-    """A request for a book: ``limit`` is within 1…5000, ``symbol_status`` is ``None`` where none was sent."""
-
-    symbol: str
-    limit: int
-    symbol_status: SymbolStatus | None
-
-
-class ApiError(NamedTuple):
-    """A refusal in Binance's words. ``status`` is the HTTP status, ``code`` Binance's own negative number."""
-
-    status: int
-    code: int
-    msg: str
-
-    def body(self) -> bytes:
-        """The JSON body, compact, non-ASCII text as UTF-8.
-
-        >>> UNKNOWN_SYMBOL.body()
-        b'{"code":-1121,"msg":"Invalid symbol."}'
-        """
-        return json.dumps(
-            {"code": self.code, "msg": self.msg}, separators=(",", ":"), ensure_ascii=False
-        ).encode()
 
 
 SYMBOL_MISSING: Final = ApiError(
@@ -257,19 +228,3 @@ def too_much(limit: int, left_s: int) -> ApiError:
         f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
         "Please use WebSocket Streams for live updates to avoid polling the API.",
     )
-
-
-def decode(raw: bytes) -> str:
-    """Form decoding: ``+`` is a space, ``%XX`` a byte, the bytes are UTF-8.
-
-    What does not decode stays (``%zz``) or becomes U+FFFD: no parameter allows either, so it is refused as an
-    illegal character and not as a broken request.
-
-    >>> decode(b"BTC%2DUSD"), decode(b"a+b")
-    ('BTC-USD', 'a b')
-    """
-    if b"+" in raw:
-        raw = raw.replace(b"+", b" ")
-    if b"%" in raw:
-        raw = _ESCAPE.sub(lambda escape: bytes((int(escape[1], 16),)), raw)
-    return raw.decode("utf-8", errors="replace")

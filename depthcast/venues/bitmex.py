@@ -31,6 +31,7 @@ from depthcast.errors import (
     VenueUnavailable,
 )
 from depthcast.events import LevelSnapshot, TopLevels
+from depthcast.file_info import TRADING
 from depthcast.orders.messages import time_ms
 from depthcast.rows.book import RowBook
 from depthcast.rows.messages import Action, Row, RowsChanged, RowSnapshot
@@ -46,9 +47,10 @@ from depthcast.venues import (
     StreamAck,
     SymbolInfo,
 )
-from depthcast.venues.binance import base_url, text_of
+from depthcast.venues.answers import header, one_line, text_of
 from depthcast.venues.bitmex_files import BITMEX, WHOLE
 from depthcast.venues.keeping import Keeping
+from depthcast.venues.urls import base_url
 
 REST_URL: Final = "https://www.bitmex.com"
 WS_URL: Final = "wss://ws.bitmex.com"
@@ -64,8 +66,6 @@ PAUSE_MS: Final = 5000
 """The silence after a 429 that tells none."""
 
 MAX_PAUSE_MS: Final = 3_600_000
-
-TRADING: Final = "TRADING"
 
 OPEN: Final = "Open"
 """The state of an instrument that is traded."""
@@ -309,8 +309,7 @@ class BitMEX:
 
     def used_weight(self, headers: Mapping[str, str]) -> int | None:
         """``x-ratelimit-limit`` less ``x-ratelimit-remaining``."""
-        told = {name.lower(): value for name, value in headers.items()}
-        limit, remaining = (_count(told.get(f"x-ratelimit-{name}", "")) for name in ("limit", "remaining"))
+        limit, remaining = (_count(header(headers, f"x-ratelimit-{name}")) for name in ("limit", "remaining"))
         return None if limit is None or remaining is None else max(0, limit - remaining)
 
     def refusal(
@@ -325,9 +324,8 @@ class BitMEX:
         """
         if status == 200:
             return None
-        told = {name.lower(): value for name, value in headers.items()}
         if status in (403, 429):
-            wait_s = _count(told.get("retry-after", ""))
+            wait_s = _count(header(headers, "retry-after"))
             pause_ms = PAUSE_MS if wait_s is None else max(1000, wait_s * 1000)
             return RateLimited(min(pause_ms, MAX_PAUSE_MS), banned=status == 403)
         text = _error_text(body)
@@ -397,7 +395,7 @@ def _control(frame: str | bytes, message: Mapping[str, Any]) -> Event:
         return StreamAck(symbol) if table in (L2, L2_25) else Ignored("subscribe")
     if "error" in message:
         status = message.get("status")
-        text = " ".join(str(message["error"]).split())[:300]
+        text = one_line(message["error"])
         return RequestFailed(OLDEST, status if type(status) is int else None, text)
     if "info" in message:
         return Ignored("info")
@@ -434,7 +432,7 @@ def _error_text(body: bytes) -> str:
         text = _loads(body)["error"]["message"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         text = body[:200].decode("utf-8", "replace")
-    return " ".join(str(text).split())[:300]
+    return one_line(text)
 
 
 def _count(text: str) -> int | None:

@@ -25,8 +25,8 @@ import orjson
 from depthcast.errors import MalformedAnswer
 from depthcast.metadata.document import read_json, write_json
 from depthcast.symbol_list import Layout, Parts
-from depthcast.venues.binance_rest import ApiError, decode
 from depthcast.venues.bitmex_rest import BitmexError
+from depthcast.venues.requests import ApiError, decode
 from depthcast.venues.shown import Shown, size_of, text_of
 
 LIST_PATH: Final = "/api/v1/instrument/active"

@@ -11,8 +11,8 @@ import json
 import re
 from typing import Final
 
-from depthcast.venues.binance_rest import ApiError, DepthRequest, decode
 from depthcast.venues.bitmex_files import BITMEX, DEFAULT_DEPTH, MAX_DEPTH
+from depthcast.venues.requests import ApiError, DepthRequest, decode
 
 _DEPTH: Final = re.compile(r"[0-9]{1,10}")
 

@@ -28,6 +28,7 @@ from depthcast.errors import (
     VenueUnavailable,
 )
 from depthcast.events import Diff, LevelSnapshot, Snapshot
+from depthcast.file_info import TRADING
 from depthcast.files import COINBASE, MAX_NUMBER, Scheme
 from depthcast.orders.book import books_of
 from depthcast.orders.messages import (
@@ -49,10 +50,11 @@ from depthcast.venues import (
     RequestFailed,
     SymbolInfo,
 )
-from depthcast.venues.binance import base_url, json_object, text_of
+from depthcast.venues.answers import header, json_object, one_line, text_of
 from depthcast.venues.coinbase_files import BEST, ORDERS, PRICES
 from depthcast.venues.coinbase_signing import CoinbaseKey
 from depthcast.venues.keeping import Keeping
+from depthcast.venues.urls import base_url
 
 REST_URL: Final = "https://api.exchange.coinbase.com"
 WS_URL: Final = "wss://ws-feed.exchange.coinbase.com"
@@ -64,8 +66,6 @@ PAUSE_MS: Final = 1000
 """The silence after a 429, which tells none."""
 
 MAX_PAUSE_MS: Final = 600_000
-
-TRADING: Final = "TRADING"
 
 _loads = orjson.loads
 
@@ -271,7 +271,7 @@ class Coinbase:
         if status == 200:
             return None
         if status == 429:
-            told = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
+            told = header(headers, "retry-after")
             pause_ms = int(told[:6]) * 1000 if told.isascii() and told.isdecimal() else PAUSE_MS
             return RateLimited(min(max(pause_ms, PAUSE_MS), MAX_PAUSE_MS), banned=False)
         text = _error_text(body)
@@ -394,7 +394,7 @@ def _other_frame(frame: str | bytes, message: Mapping[str, Any]) -> Event:
         return Ack(OLDEST)
     if kind == "error":
         text = f"{message.get('message', '')}: {message.get('reason', '')}"
-        return RequestFailed(OLDEST, None, " ".join(text.split())[:300])
+        return RequestFailed(OLDEST, None, one_line(text))
     if kind in ("snapshot", "l2update"):
         return _levels(frame, message)
     if not isinstance(kind, str):
@@ -438,7 +438,7 @@ def _error_text(body: bytes) -> str:
         text = _loads(body)["message"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         text = body[:200].decode("utf-8", "replace")
-    return " ".join(str(text).split())[:300]
+    return one_line(text)
 
 
 _STANDS_STILL: Final = {

@@ -19,9 +19,9 @@ import orjson
 
 from depthcast.errors import MalformedAnswer
 from depthcast.symbol_list import Layout, Parts
-from depthcast.venues.binance_rest import ApiError
 from depthcast.venues.coinbase_files import COINBASE
 from depthcast.venues.coinbase_rest import NOT_FOUND, CoinbaseError
+from depthcast.venues.requests import ApiError
 from depthcast.venues.shown import Shown, size_of, text_of
 
 LIST_PATH: Final = "/products"

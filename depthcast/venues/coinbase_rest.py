@@ -12,8 +12,8 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from depthcast.venues.binance_rest import ApiError, DepthRequest, decode
 from depthcast.venues.coinbase_files import BEST, COINBASE, DETAILS
+from depthcast.venues.requests import ApiError, DepthRequest, decode
 
 _LEVEL: Final = re.compile(r"[0-9]{1,9}")
 

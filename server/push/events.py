@@ -16,7 +16,8 @@ from typing import Final
 
 from depthcast.errors import BadFile, StoreError
 from depthcast.venues.binance_lists import depth_weight
-from depthcast.venues.binance_rest import STATUS_MISMATCH, UNAVAILABLE, ApiError
+from depthcast.venues.binance_rest import STATUS_MISMATCH, UNAVAILABLE
+from depthcast.venues.requests import ApiError
 from server.answers import Answer, Asked, Connection, refusal
 from server.clients import Clients
 from server.depth import Depth, Sought

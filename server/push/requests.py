@@ -10,14 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from depthcast.scheme import Scheme
-from depthcast.venues.binance_rest import (
-    LIMIT_NOT_VALID,
-    SYMBOL_ILLEGAL,
-    SYMBOL_MISSING,
-    ApiError,
-    DepthRequest,
-    parameters,
-)
+from depthcast.venues.binance_rest import LIMIT_NOT_VALID, SYMBOL_ILLEGAL, SYMBOL_MISSING, parameters
+from depthcast.venues.requests import ApiError, DepthRequest
 
 _LIMIT: Final = re.compile(r"[0-9]{1,9}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from depthcast.files import DepthKey, parse_key
-from depthcast.venues.binance_rest import ApiError
+from depthcast.venues.requests import ApiError
 
 TABLE = Path(__file__).with_name("depth_requests.json")
 

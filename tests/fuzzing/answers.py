@@ -30,7 +30,8 @@ from depthcast.store.aws import Aws
 from depthcast.store.reading import ReadingS3Store
 from depthcast.symbol_list import SymbolList
 from depthcast.venues import ExchangeInfo, SymbolInfo
-from depthcast.venues.binance import MAX_SILENCE_MS, Binance, select_symbols
+from depthcast.venues.binance import MAX_SILENCE_MS, Binance
+from depthcast.venues.selection import select_symbols
 from depthcast.weight import WeightBudget
 from tests.fuzzing.campaign import Case, Target, Verdict
 from tests.fuzzing.examples import EXCHANGE_INFO, Market, captured, read_json, read_levels

@@ -17,7 +17,7 @@ from depthcast.files import (
     valid_symbol,
 )
 from depthcast.venues import binance_lists, binance_rest
-from depthcast.venues.binance_rest import ApiError, DepthRequest
+from depthcast.venues.requests import ApiError, DepthRequest
 from server.push.control import Request, parse_request
 from server.push.names import MAX_NAME_LENGTH, parse_name, parse_target
 from tests.fuzzing.campaign import Case, Target, Verdict

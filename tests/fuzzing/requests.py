@@ -147,8 +147,8 @@ class Http(Target):
         "server.answers.Hold": 4096,
         "server.variants.Variants": 4096,
         "server.variants.Variant": 4096,
-        "depthcast.venues.binance_rest.DepthRequest": 4096,
-        "depthcast.venues.binance_rest.ApiError": 4 * 4096,
+        "depthcast.venues.requests.DepthRequest": 4096,
+        "depthcast.venues.requests.ApiError": 4 * 4096,
         "depthcast.venues.binance_lists.TickerRequest": 4096,
         "depthcast.venues.binance_lists.ExchangeInfoRequest": 4096,
     }

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from depthcast.venues.binance_rest import ApiError, parameters, symbol_of, unread
+from depthcast.venues.binance_rest import parameters, symbol_of, unread
+from depthcast.venues.requests import ApiError
 from tests.programs import program
 
 INFRA = Path(__file__).parents[2] / "infra"

@@ -12,7 +12,8 @@ import pytest
 from depthcast.files import EXCHANGE_INFO_KEY, LIMITS, FileInfo
 from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS_KEY, TRADING_STATUS_KEY
 from depthcast.metadata.record import HeadInfo
-from depthcast.venues.binance_rest import LIMIT_NOT_VALID, ApiError, refuse_parameters
+from depthcast.venues.binance_rest import LIMIT_NOT_VALID, refuse_parameters
+from depthcast.venues.requests import ApiError
 from tests.conformance.depth_requests import Row, rows
 from tests.infra.conftest import INFRA, private_paths, refused_part
 from tests.programs import program

@@ -29,13 +29,8 @@ from depthcast.metadata.kinds import (
     account,
 )
 from depthcast.store.embedded import SeaweedFS
-from depthcast.venues.binance_rest import (
-    LIMIT_NOT_VALID,
-    UNAVAILABLE,
-    UNKNOWN_SYMBOL,
-    ApiError,
-    refuse_parameters,
-)
+from depthcast.venues.binance_rest import LIMIT_NOT_VALID, UNAVAILABLE, UNKNOWN_SYMBOL, refuse_parameters
+from depthcast.venues.requests import ApiError
 from tests.conformance.depth_requests import Row, rows
 from tests.infra.conftest import INFRA, Origin, private_paths, refused_part, script
 from tests.infra.store_edge import (

@@ -13,9 +13,10 @@ from depthcast.store.embedded import SeaweedFS
 from depthcast.venues import bitmex_rest
 from depthcast.venues.answering import ANSWERING
 from depthcast.venues.binance_futures_rest import DEFAULT_LIMIT, depth_limit_not_valid
-from depthcast.venues.binance_rest import LIMIT_NOT_VALID, UNKNOWN_SYMBOL, ApiError
+from depthcast.venues.binance_rest import LIMIT_NOT_VALID, UNKNOWN_SYMBOL
 from depthcast.venues.bitmex_files import BITMEX, DEFAULT_DEPTH
 from depthcast.venues.coinbase_rest import NOT_FOUND
+from depthcast.venues.requests import ApiError
 from tests.infra.conftest import Origin, script
 from tests.infra.store_edge import BUCKET, StoreEdge, running_edge, store_names
 from tests.infra.venue_requests import BINANCES, contracts, paths, products, rows

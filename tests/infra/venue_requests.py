@@ -5,8 +5,8 @@ from typing import NamedTuple
 from depthcast.files import BINANCE, COINBASE, SCHEMES, Scheme, depth_key
 from depthcast.venues.answering import ANSWERING
 from depthcast.venues.binance_files import BinanceScheme
-from depthcast.venues.binance_rest import ApiError
 from depthcast.venues.bitmex_files import BITMEX
+from depthcast.venues.requests import ApiError
 
 BINANCES = tuple(
     each for each in SCHEMES.values() if isinstance(each, BinanceScheme) and each.venue != BINANCE.venue

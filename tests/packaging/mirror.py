@@ -56,6 +56,9 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     "depthcast.venues.binance_files": _in(
         "depthcast/test_files.py", "updater/test_warm.py", why="the contract as its first venue has it"
     ),
+    "depthcast.venues.answers": _in("depthcast/venues/test_binance.py", why="what answers have alike"),
+    "depthcast.venues.requests": _in("depthcast/venues/test_binance_rest.py", why="what requests have alike"),
+    "depthcast.venues.urls": _in("depthcast/venues/test_binance.py", why="one function"),
     "depthcast.venues.cutting": _in("depthcast/test_files.py", why="what cutting a file is made of"),
     "depthcast.venues.schemes": _in("depthcast/test_files.py", why="a list"),
     **dict.fromkeys(
@@ -219,6 +222,10 @@ PURE: Final = (
     "depthcast.venues",
     "depthcast.venues.binance",
     "depthcast.venues.answering",
+    "depthcast.venues.answers",
+    "depthcast.venues.requests",
+    "depthcast.venues.selection",
+    "depthcast.venues.urls",
     "depthcast.venues.binance_files",
     "depthcast.venues.coinbase_files",
     "depthcast.venues.coinbase_prices",

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from depthcast.files import DepthKey, depth_key, parse_key
 from depthcast.venues.binance_lists import parse_book_ticker, parse_exchange_info
-from depthcast.venues.binance_rest import ApiError, parse_depth
+from depthcast.venues.binance_rest import parse_depth
+from depthcast.venues.requests import ApiError
 from tests.properties.effort import examples
 
 Pairs = list[tuple[str, str]]

@@ -8,11 +8,11 @@ import pytest
 
 from depthcast.store import StoredObject
 from depthcast.venues import binance_lists, binance_rest
-from depthcast.venues.binance_rest import ApiError
+from depthcast.venues.requests import ApiError
 from server.answers import Answer, Asked
 from server.edition import Edition
 from server.freshness import Currency, State
-from server.hot import ReadOutcome
+from server.reads import ReadOutcome
 from server.service import Service
 from server.settings import ServerSettings
 

@@ -15,8 +15,8 @@ from depthcast.metadata.recorder import Recorder
 from depthcast.venues.answering import ANSWERING
 from server.answers import Answer, Asked, Endpoint
 from server.exchange_info import ExchangeInfo
-from server.hot import ReadOutcome
 from server.past import Past
+from server.reads import ReadOutcome
 from simulator.coinbase.exchange import CoinbaseExchange
 from simulator.coinbase.products import products
 from simulator.coinbase.rest import Rest as CoinbaseRest

@@ -12,7 +12,7 @@ from depthcast.heat.album import CHANGING, IMMUTABLE
 from depthcast.heat.keys import manifest_key, tile_key
 from server.catalogue import Catalogue
 from server.heat import HeatFiles
-from server.hot import ReadOutcome
+from server.reads import ReadOutcome
 from tests.server.conftest import WatchedStore
 
 START_MS = 1_723_161_240_000

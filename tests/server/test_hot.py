@@ -13,7 +13,8 @@ from depthcast.files import Version, depth_key
 from depthcast.store import StoredObject
 from server.answers import Answer, Asked
 from server.freshness import Currency, State
-from server.hot import HotFile, HotFiles, ReadOutcome
+from server.hot import HotFile, HotFiles
+from server.reads import ReadOutcome
 
 if TYPE_CHECKING:
     from tests.server.conftest import StillClock, WatchedStore

@@ -5,9 +5,9 @@ import math
 import pytest
 from starlette.requests import Request
 
-from server.hot import ReadOutcome
 from server.listener import Hearing
 from server.metrics import Metrics
+from server.reads import ReadOutcome
 from server.upstream import Asking
 
 

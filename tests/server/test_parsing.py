@@ -2,7 +2,8 @@
 
 import pytest
 
-from depthcast.venues.binance_rest import BAD_TIME_UNIT, ApiError
+from depthcast.venues.binance_rest import BAD_TIME_UNIT
+from depthcast.venues.requests import ApiError
 from server.answers import QUERY_TOO_LONG, Answer, Asked, refusal
 from server.parsing import MAX_QUERY_BYTES, REMEMBERED_QUERY_BYTES, Parsing, time_unit
 

@@ -15,8 +15,8 @@ from depthcast.metadata.moments import moment_text
 from depthcast.metadata.recorder import Recorder
 from depthcast.store.memory import MemoryStore
 from server.answers import Answer, Asked, Endpoint
-from server.hot import ReadOutcome
 from server.past import HISTORY_PATHS, Past
+from server.reads import ReadOutcome
 
 if TYPE_CHECKING:
     from tests.server.conftest import StillClock, WatchedStore

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from depthcast.errors import StoreUnavailable, VenueUnavailable
-from depthcast.venues.binance_rest import ApiError
+from depthcast.venues.requests import ApiError
 from server.answers import Answer, Asked
 from server.catalogue import Catalogue
 from server.depth import Depth

@@ -3,7 +3,7 @@
 import pytest
 
 from depthcast.metadata.kinds import account, commission
-from depthcast.venues.binance_rest import ApiError
+from depthcast.venues.requests import ApiError
 from server.past import LogRequest
 from server.private_requests import PrivateRequest, parse_private
 

@@ -10,7 +10,7 @@ import pytest
 
 from depthcast.errors import StoreUnavailable
 from depthcast.files import depth_key
-from depthcast.venues.binance_rest import ApiError
+from depthcast.venues.requests import ApiError
 from server.answers import Answer, Asked
 from server.catalogue import Catalogue
 from server.freshness import Currency, Freshness, State

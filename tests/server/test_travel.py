@@ -19,7 +19,7 @@ from depthcast.venues.answering import ANSWERING
 from depthcast.venues.coinbase_files import COINBASE
 from server.answers import Answer, Asked
 from server.catalogue import Catalogue
-from server.hot import ReadOutcome
+from server.reads import ReadOutcome
 from server.travel import ASIDE_LIMIT, NO_TAPE_READ, Travel, parse_travel, travel_weight
 from tests.depthcast.tape.stored import put, store_segments
 

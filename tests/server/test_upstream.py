@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from depthcast.errors import RateLimited, Refused, VenueUnavailable
-from depthcast.venues.binance_rest import ApiError
+from depthcast.venues.requests import ApiError
 from server.upstream import FAILED, Asking, Given, Upstream
 
 if TYPE_CHECKING:

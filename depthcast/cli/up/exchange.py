@@ -8,8 +8,8 @@ from depthcast.errors import RateLimited, SettingsError, VenueError, VenueUnavai
 from depthcast.files import BINANCE
 from depthcast.rest import Rest
 from depthcast.venues import ExchangeInfo
-from depthcast.venues.binance import select_symbols
 from depthcast.venues.registry import VENUES, venue_named
+from depthcast.venues.selection import select_symbols
 
 _LISTING_TIMEOUT_S: Final = 30.0
 _FEW: Final = 8

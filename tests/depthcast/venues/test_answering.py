@@ -6,8 +6,8 @@ import pytest
 
 from depthcast.files import SCHEMES
 from depthcast.venues.answering import ANSWERING, default_limit
-from depthcast.venues.binance_rest import ApiError
 from depthcast.venues.registry import VENUES
+from depthcast.venues.requests import ApiError
 
 
 def test_every_venue_has_its_answers_and_its_files() -> None:

@@ -22,8 +22,8 @@ from depthcast.errors import (
 )
 from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.metadata.document import LONG_CHARACTERS
-from depthcast.venues import Ack, ExchangeInfo, Ignored, RequestFailed, Shutdown, SymbolInfo
-from depthcast.venues.binance import DEFAULT_PAUSE_MS, MAX_SILENCE_MS, Binance, select_symbols
+from depthcast.venues import Ack, Ignored, RequestFailed, Shutdown, SymbolInfo
+from depthcast.venues.binance import DEFAULT_PAUSE_MS, MAX_SILENCE_MS, Binance
 
 VENUE = Binance()
 CAPTURES = Path(__file__).parents[4] / "shared" / "data"
@@ -356,16 +356,7 @@ def test_the_used_weight_is_read_from_either_header(headers: dict[str, str], use
     assert VENUE.used_weight(headers) == used
 
 
-# exchangeInfo and the choice of symbols
-
-
-def listed(**statuses: str) -> ExchangeInfo:
-    return ExchangeInfo(
-        {name: SymbolInfo(name, status, name[:3], name[3:], 8, 8) for name, status in statuses.items()}, 6000
-    )
-
-
-INFO = listed(ETHUSDT="TRADING", BTCUSDT="TRADING", LUNAUSDT="BREAK", ETHBTC="TRADING")
+# exchangeInfo
 
 
 def test_symbols_come_with_status_precisions_and_the_weight_limit() -> None:
@@ -433,38 +424,6 @@ def test_a_weight_limit_of_less_than_one_a_minute_is_one() -> None:
     limit = b'{"rateLimitType":"REQUEST_WEIGHT","interval":"DAY","intervalNum":1,"limit":10}'
     info = VENUE.parse_exchange_info(b'{"symbols":[],"rateLimits":[%b]}' % limit)
     assert info.request_weight_per_minute == 1
-
-
-def test_names_globs_and_all_select_each_symbol_once() -> None:
-    assert select_symbols(["ethusdt", "*USDT"], INFO) == ["ETHUSDT", "BTCUSDT"]
-    assert select_symbols(["ALL"], INFO) == ["BTCUSDT", "ETHBTC", "ETHUSDT"]
-    assert select_symbols(["all"], INFO) == ["BTCUSDT", "ETHBTC", "ETHUSDT"]
-    assert select_symbols([" ETH??? "], INFO) == ["ETHBTC"]
-
-
-def test_a_symbol_that_is_not_trading_is_taken_only_by_name() -> None:
-    assert select_symbols(["LUNAUSDT"], INFO) == ["LUNAUSDT"]
-    with pytest.raises(SettingsError, match="matches 'LUNA"):
-        select_symbols(["LUNA*"], INFO)
-
-
-def test_an_unknown_symbol_is_refused_with_those_that_look_like_it() -> None:
-    with pytest.raises(SettingsError, match="'ETHUSD'; did you mean ETHUSDT"):
-        select_symbols(["BTCUSDT", "ETHUSD"], INFO)
-
-
-@pytest.mark.parametrize("name", ["A/B", "A&B", "ETHUSDt", "", "X" * 51, "A B"])
-def test_what_has_no_key_is_passed_over_by_globs_and_refused_by_name(name: str) -> None:
-    info = listed(ETHUSDT="TRADING", **{name: "TRADING"})
-    assert select_symbols(["all"], info) == ["ETHUSDT"]
-    assert select_symbols(["*"], info) == ["ETHUSDT"]
-    with pytest.raises(SettingsError):
-        select_symbols([name], listed(**{name: "TRADING"}))
-
-
-def test_selecting_nothing_is_refused() -> None:
-    with pytest.raises(SettingsError, match="no symbols"):
-        select_symbols([], INFO)
 
 
 @pytest.mark.captures

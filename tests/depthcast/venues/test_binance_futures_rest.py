@@ -11,7 +11,7 @@ from depthcast.venues.binance_futures_rest import (
     parse_exchange_info,
     refuse_parameters,
 )
-from depthcast.venues.binance_rest import ApiError, DepthRequest
+from depthcast.venues.requests import ApiError, DepthRequest
 
 
 @pytest.mark.parametrize("limit", FUTURES_LIMITS)

@@ -22,7 +22,8 @@ from depthcast.venues.binance_lists import (
     parse_exchange_info,
     select,
 )
-from depthcast.venues.binance_rest import SYMBOL_ILLEGAL, UNKNOWN_STATUS, ApiError, empty, not_valid
+from depthcast.venues.binance_rest import SYMBOL_ILLEGAL, UNKNOWN_STATUS, empty, not_valid
+from depthcast.venues.requests import ApiError
 
 DEFAULT = frozenset(("SPOT", "MARGIN", "LEVERAGED"))
 

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from depthcast.files import depth_key
 from depthcast.venues.binance_rest import (
     SYMBOL_ILLEGAL,
-    ApiError,
-    DepthRequest,
     not_valid,
     parse_depth,
     parse_time_unit,
@@ -18,6 +16,7 @@ from depthcast.venues.binance_rest import (
     time_body,
     too_much,
 )
+from depthcast.venues.requests import ApiError, DepthRequest
 from tests.conformance.depth_requests import Row, rows
 
 ROWS = rows()

@@ -8,7 +8,6 @@ import pytest
 
 from depthcast.errors import MalformedAnswer
 from depthcast.symbol_list import Entry, Parts
-from depthcast.venues.binance_rest import ApiError
 from depthcast.venues.bitmex_lists import (
     LAYOUT,
     InstrumentRequest,
@@ -19,6 +18,7 @@ from depthcast.venues.bitmex_lists import (
     select,
     worded,
 )
+from depthcast.venues.requests import ApiError
 
 
 @pytest.mark.parametrize(

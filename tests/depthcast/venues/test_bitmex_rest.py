@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from depthcast.venues.binance_rest import ApiError, DepthRequest
 from depthcast.venues.bitmex_rest import (
     BAD_DEPTH,
     NO_SYMBOL,
@@ -15,6 +14,7 @@ from depthcast.venues.bitmex_rest import (
     refuse_nothing,
     too_much,
 )
+from depthcast.venues.requests import ApiError, DepthRequest
 
 
 @pytest.mark.parametrize(

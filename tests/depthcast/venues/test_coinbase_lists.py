@@ -4,7 +4,6 @@ import pytest
 
 from depthcast.errors import MalformedAnswer
 from depthcast.symbol_list import Entry, Parts
-from depthcast.venues.binance_rest import ApiError
 from depthcast.venues.coinbase_lists import (
     ProductsRequest,
     parse_product,
@@ -14,6 +13,7 @@ from depthcast.venues.coinbase_lists import (
     select,
     worded,
 )
+from depthcast.venues.requests import ApiError
 
 
 def test_the_time_is_read_in_seconds_or_parts_of_them() -> None:

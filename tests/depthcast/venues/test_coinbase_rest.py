@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthcast.venues import coinbase_rest as rest
-from depthcast.venues.binance_rest import ApiError, DepthRequest
+from depthcast.venues.requests import ApiError, DepthRequest
 
 
 @pytest.mark.parametrize(

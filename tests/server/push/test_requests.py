@@ -3,8 +3,8 @@
 import pytest
 
 from depthcast.venues.binance_files import BINANCE_USDM
-from depthcast.venues.binance_rest import ApiError, DepthRequest
 from depthcast.venues.coinbase_files import COINBASE
+from depthcast.venues.requests import ApiError, DepthRequest
 from server.push.requests import parse_stream
 
 
