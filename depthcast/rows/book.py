@@ -95,7 +95,7 @@ class _Side:
         self.keys: list[float] = []
         self.order: list[_Row] = []
         self.gone: dict[int, str] = {}
-        """When each of the last :data:`GONE` rows was deleted that are not there any more, by id."""
+        """When each row was told of last that was deleted and is not there, by id: :data:`GONE` at most."""
         self.doubles: int = 0
         """How many rows have the price of another one beside them."""
 
@@ -145,7 +145,7 @@ class _Side:
         return away
 
     def forget(self, row_id: int, time: str) -> None:
-        """Note when a row was deleted."""
+        """Note when a row that is deleted was told of last."""
         self.gone.pop(row_id, None)
         self.gone[row_id] = time
         if len(self.gone) > GONE:
@@ -358,8 +358,8 @@ class RowBook:
             self._told.append((side, known.key, known.price))
             if side.take(known) <= TOP:
                 self.touched = True
-            if row[4]:
-                side.forget(known.id, row[4])
+            if latest := row[4] or known.newest:
+                side.forget(known.id, latest)
 
     def _insert(self, symbol: str, rows: Sequence[Row]) -> None:
         made: list[tuple[_Side, _Row]] = []
@@ -373,6 +373,7 @@ class RowBook:
             made.append((side, side.made(row)))
         for side, new in made:
             self._told.append((side, new.key, new.price))
+            side.gone.pop(new.id, None)
             if side.put(new) <= TOP:
                 self.touched = True
 

@@ -155,6 +155,25 @@ def test_what_is_told_too_late_spoils_the_book(action: Action, row: Row) -> None
     mine.check()
 
 
+def test_a_deletion_without_a_time_forgets_nothing_of_its_row() -> None:
+    mine = book()
+    mine.apply(change(Action.INSERT, (60, True, 1, "2.2", T2)))
+    mine.apply(change(Action.DELETE, (60, True, None, None, "")))
+    with pytest.raises(BookSpoiled, match="older than the deletion"):
+        mine.apply(change(Action.INSERT, (60, True, 1, "2.2", T1)))
+    mine.apply(change(Action.INSERT, (60, True, 1, "2.2", T2)))
+
+
+def test_a_row_inserted_without_a_time_is_of_any_time() -> None:
+    mine = book()
+    mine.apply(change(Action.INSERT, (60, True, 1, "2.2", T3)))
+    mine.apply(change(Action.DELETE, (60, True, None, None, T3)))
+    mine.apply(change(Action.INSERT, (60, True, 1, "2.2", "")))
+    mine.apply(change(Action.DELETE, (60, True, None, None, "")))
+    mine.apply(change(Action.INSERT, (60, True, 1, "2.2", T1)))
+    mine.check()
+
+
 def test_rows_of_a_time_to_come_are_no_measure_of_what_is_late() -> None:
     """The venue's clock was set back, and the whole book, dated by it, has rows from before."""
     mine = book([(60, True, 1, "2.2", "2023-05-19T08:52:00.000Z")])
