@@ -38,7 +38,15 @@ TRIED = [
         "venues.binance_futures_rest",
         "venues.binance_lists",
         "venues.binance_rest",
+        "venues.answers",
+        "venues.bitmex",
+        "venues.bitmex_rest",
+        "venues.coinbase",
+        "venues.coinbase_rest",
         "venues.registry",
+        "venues.requests",
+        "venues.selection",
+        "venues.urls",
     ),
 ]
 """Modules of the library whose public classes and functions a reader may want to try."""
@@ -52,10 +60,11 @@ PLAIN = {
     "symbol_list": {"Entry", "Divided"},
     "weight": {"Reservation"},
     "venues.registry": {"Known", "ByPrice", "Dated"},
-    "venues.binance": {"plain", "other_frame", "symbol_of", "json_object", "text_of", "whole_of"}
-    | {"listing_object", "weight_per_minute"},
+    "venues.answers": {"json_object", "listing_object", "text_of", "whole_of"},
+    "venues.requests": {"DepthRequest"},
+    "venues.binance": {"plain", "other_frame", "symbol_of", "weight_per_minute"},
     "venues.binance_lists": {"TickerRequest", "ExchangeInfoRequest", "select"},
-    "venues.binance_rest": {"DepthRequest", "symbol_of", "status_of", "empty", "not_valid", "unread"},
+    "venues.binance_rest": {"symbol_of", "status_of", "empty", "not_valid", "unread"},
 }
 """What only holds values that others' examples show, or is a step of something that has an example."""
 

@@ -24,7 +24,7 @@ from depthcast.venues.binance_files import BINANCE, BINANCE_COINM, BINANCE_US, B
 from depthcast.venues.binance_lists import TickerRequest
 from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.coinbase_files import COINBASE
-from depthcast.venues.requests import ApiError, DepthRequest
+from depthcast.venues.requests import ApiError, DepthRequest, refuse_nothing
 
 Weight = Callable[[bytes], int]
 """What the venue charges for a request with this query."""
@@ -172,7 +172,7 @@ _COINBASE: Final = Answering(
     ),
     Meter((), coinbase_rest.too_much),
     [BookCall("/products/{symbol}/book", coinbase_rest.parse_book, _always(1), at_times=True)],
-    [PlainCall("/time", coinbase_rest.refuse_nothing, _always(1), coinbase_rest.time_body)],
+    [PlainCall("/time", refuse_nothing, _always(1), coinbase_rest.time_body)],
     lists=[
         ListCall("/products", coinbase_lists.parse_products, _always(1), coinbase_lists.select),
         ListCall("/products/{symbol}", coinbase_lists.parse_product, _always(1), coinbase_lists.select),
@@ -184,7 +184,7 @@ _BITMEX: Final = Answering(
     Refusals(bitmex_rest.NOT_FOUND, bitmex_rest.NOT_FOUND, bitmex_rest.UNAVAILABLE, bitmex_rest.UNAVAILABLE),
     Meter((), bitmex_rest.too_much),
     [BookCall(f"/{BITMEX.root}L2", bitmex_rest.parse_depth, _always(1), at_times=True)],
-    [PlainCall("/api/v1", bitmex_rest.refuse_nothing, _always(1), bitmex_rest.about_body)],
+    [PlainCall("/api/v1", refuse_nothing, _always(1), bitmex_rest.about_body)],
     lists=[
         ListCall("/api/v1/instrument/active", bitmex_lists.parse_active, _always(1), bitmex_lists.select),
         ListCall("/api/v1/instrument", bitmex_lists.parse_instrument, _always(1), bitmex_lists.select),

@@ -72,11 +72,6 @@ def too_much(limit: int, left_s: int) -> ApiError:
     return BitmexError(429, 429, f"Rate limit exceeded, retry in {left_s} seconds.")
 
 
-def refuse_nothing(query: bytes) -> ApiError | None:
-    """Calls without parameters pass over whatever is sent."""
-    return None
-
-
 def about_body(now_us: int, unit: str) -> bytes:
     """``GET /api/v1``, at a time in microseconds since 1970; there is one unit.
 

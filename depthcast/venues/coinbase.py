@@ -207,7 +207,7 @@ class Coinbase:
             ):
                 return read(message, symbol, sequence, time)
         except (TypeError, KeyError) as error:
-            if kind_of(message) == "activate":
+            if _kind_of(message) == "activate":
                 # Its documented layout has no sequence: then it is not of the chain.
                 return Ignored("activate")
             raise MalformedFrame(
@@ -423,7 +423,7 @@ def _levels(frame: str | bytes, message: Mapping[str, Any]) -> LevelSnapshot | D
     return Diff(symbol, at_us, at_us, at_us // 1000, sides[True], sides[False], 0)
 
 
-def kind_of(message: object) -> object:
+def _kind_of(message: object) -> object:
     """The type of a message, whatever it is."""
     return message.get("type") if isinstance(message, dict) else None
 

@@ -39,6 +39,15 @@ class ApiError(NamedTuple):
         ).encode()
 
 
+def refuse_nothing(query: bytes) -> ApiError | None:
+    """The parser of calls without parameters that pass over whatever is sent.
+
+    >>> refuse_nothing(b"symbol=X") is None
+    True
+    """
+    return None
+
+
 def decode(raw: bytes) -> str:
     """Form decoding: ``+`` is a space, ``%XX`` a byte, the bytes are UTF-8.
 

@@ -22,6 +22,7 @@ def select_symbols(patterns: Iterable[str], info: ExchangeInfo) -> list[str]:
     Raises :class:`~depthcast.errors.SettingsError` for a name that is not listed (with those that look like
     it) or has no key, for a glob without a match and where nothing is selected.
 
+    >>> from depthcast.venues import SymbolInfo
     >>> names = ("ETHBTC", "BNBBTC")
     >>> info = ExchangeInfo({s: SymbolInfo(s, "TRADING", s[:3], s[3:], 8, 8) for s in names}, 6000)
     >>> select_symbols(["ethbtc", "*BTC"], info)

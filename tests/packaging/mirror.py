@@ -57,7 +57,11 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
         "depthcast/test_files.py", "updater/test_warm.py", why="the contract as its first venue has it"
     ),
     "depthcast.venues.answers": _in("depthcast/venues/test_binance.py", why="what answers have alike"),
-    "depthcast.venues.requests": _in("depthcast/venues/test_binance_rest.py", why="what requests have alike"),
+    "depthcast.venues.requests": _in(
+        "depthcast/venues/test_binance_rest.py",
+        "depthcast/venues/test_bitmex_rest.py",
+        why="what requests have alike",
+    ),
     "depthcast.venues.urls": _in("depthcast/venues/test_binance.py", why="one function"),
     "depthcast.venues.cutting": _in("depthcast/test_files.py", why="what cutting a file is made of"),
     "depthcast.venues.schemes": _in("depthcast/test_files.py", why="a list"),

@@ -11,10 +11,9 @@ from depthcast.venues.bitmex_rest import (
     UNAVAILABLE,
     about_body,
     parse_depth,
-    refuse_nothing,
     too_much,
 )
-from depthcast.venues.requests import ApiError, DepthRequest
+from depthcast.venues.requests import ApiError, DepthRequest, refuse_nothing
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthcast.venues import coinbase_rest as rest
-from depthcast.venues.requests import ApiError, DepthRequest
+from depthcast.venues.requests import ApiError, DepthRequest, refuse_nothing
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_time_is_told_twice(now_us: int) -> None:
     told = json.loads(rest.time_body(now_us, "MILLISECOND"))
     assert round(told["epoch"] * 1000) == now_us // 1000
     assert round(datetime.fromisoformat(told["iso"]).timestamp() * 1000) == now_us // 1000
-    assert rest.refuse_nothing(b"a=1") is None
+    assert refuse_nothing(b"a=1") is None
 
 
 def test_who_goes_over_a_limit_is_told_in_the_venue_s_words() -> None:
