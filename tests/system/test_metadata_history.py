@@ -10,23 +10,20 @@ import asyncio
 import json
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from depthcast.backoff import Backoff
-from depthcast.errors import StoreUnavailable, VenueUnavailable
-from depthcast.heartbeat import Heartbeat
+from depthcast.errors import VenueUnavailable
 from depthcast.http_client import NO_HEADERS, HttpAnswer
 from depthcast.metadata.history import History
 from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS, Kind, account, commission
 from depthcast.metadata.record import Recorded
 from depthcast.rest import Rest
-from depthcast.store import Entry, Outcome, PutResult, StoredObject, Unchanged
 from depthcast.store.memory import MemoryStore
-from depthcast.venues import ExchangeInfo
 from depthcast.venues.binance import Binance
 from depthcast.venues.binance_signing import ApiKey
 from simulator.accounts import Account
@@ -35,6 +32,19 @@ from simulator.exchange import Exchange
 from simulator.market import Profile, listing_of, names
 from simulator.rest import Rest as SimulatedRest
 from tests import virtual
+from tests.system.recorders import (
+    START_MS,
+    Process,
+    Way,
+    at_once,
+    changes_of,
+    end,
+    hear,
+    kills,
+    nothing,
+    now_ms,
+    outages,
+)
 from updater.metadata import Metadata
 from updater.settings import UpdaterSettings
 
@@ -46,25 +56,10 @@ LASTS_S: Final = (42.0, 60.0)
 """How long each change lasts: long enough to be seen by somebody, whoever is dead or cut off meanwhile."""
 
 SEEN_WITHIN_MS: Final = 40_000
-START_MS: Final = 1_800_000_000_000
 KEY: Final = "K3y" * 20
 SECRET: Final = "s3cr3t" * 8
 KINDS: Final = (EXCHANGE_INFO, SYSTEM_STATUS, account("main"), commission("main", "BTCUSDT"))
 FORMS: Final = ("500", "503", "html", "page", "truncated", "shrunk", "cut", "hang")
-
-T = TypeVar("T")
-
-
-async def at_once(work: Callable[..., T], /, *given: Any) -> T:
-    return work(*given)
-
-
-async def nothing() -> None:
-    """Does not wait."""
-
-
-def now_ms() -> int:
-    return START_MS + round((virtual.clock() - 1000) * 1000)
 
 
 @dataclass
@@ -148,60 +143,6 @@ class World:
         self.note()
 
 
-class Way:
-    """One replica's way to the store: slow, now and then away, and answers get lost."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.url = "memory:"
-
-    async def _pass(self) -> None:
-        await asyncio.sleep(self._world.rng.uniform(0.002, 0.05))
-        if self._world.away:
-            await asyncio.sleep(self._world.rng.uniform(0.1, 2.0))
-            raise StoreUnavailable("the store is away")
-
-    async def get(self, key: str) -> StoredObject | None:
-        await self._pass()
-        return await self._world.store.get(key)
-
-    async def peek(self, key: str, length: int) -> StoredObject | None:
-        await self._pass()
-        return await self._world.store.peek(key, length)
-
-    async def get_if_changed(self, key: str, etag: str) -> StoredObject | Literal[Unchanged.UNCHANGED] | None:
-        await self._pass()
-        return await self._world.store.get_if_changed(key, etag)
-
-    async def list_after(self, folder: str, after: str, limit: int) -> Any:
-        await self._pass()
-        return await self._world.store.list_after(folder, after, limit)
-
-    async def list(self, prefix: str) -> AsyncIterator[Entry]:
-        await self._pass()
-        async for entry in self._world.store.list(prefix):
-            yield entry
-
-    async def put_if(self, key: str, body: bytes, **more: Any) -> PutResult:
-        rng, world = self._world.rng, self._world
-        await asyncio.sleep(rng.uniform(0.002, 0.05))
-        chance = rng.random()
-        if chance < 0.03 or (world.away and chance < 0.7):
-            world.happened["write lost"] += 1
-            await asyncio.sleep(rng.uniform(0.1, 2.0))
-            return PutResult(Outcome.UNKNOWN, reason="it never arrived")
-        result = await world.store.put_if(key, body, **more)
-        # Whoever is killed here has written, and never hears of it.
-        await asyncio.sleep(rng.uniform(0.002, 0.05))
-        if chance > 0.97 or world.away:
-            world.happened["answer lost"] += 1
-            return PutResult(Outcome.UNKNOWN, reason="its answer was lost")
-        return result
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-
 class Network:
     """The way to the exchange."""
 
@@ -225,12 +166,8 @@ class Network:
         """Nothing is open."""
 
 
-class Replica:
-    """One replica's metadata, and the process it lives in. Its clock is off by ``skew_ms``."""
-
-    def __init__(self, world: World, name: str, skew_ms: int) -> None:
-        self.world, self.name, self.skew_ms = world, name, skew_ms
-        self.task: asyncio.Task[None] | None = None
+class Replica(Process[World]):
+    """One replica's metadata."""
 
     def start(self) -> None:
         world = self.world
@@ -281,51 +218,10 @@ class Replica:
         self.world.polls += 1
         self.world.happened[outcome] += 1
 
-    async def _take(self, info: ExchangeInfo, symbols: set[str]) -> None:
-        assert symbols <= info.symbols.keys()
-
-    async def kill(self) -> None:
-        """As kill -9: whatever it waits for is never gone on with."""
-        assert self.task is not None
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-        del self.world.lives[self.name]
-        self.world.happened["killed"] += 1
-
-
-async def hear(world: World) -> None:
-    """What the fleet does: each hears of all who live, a moment late."""
-    while True:
-        beats = {
-            name: Heartbeat(replica=name, beat=1, polls=metadata.polls.beats())
-            for name, metadata in world.lives.items()
-        }
-        await asyncio.sleep(0.7)
-        for name, metadata in world.lives.items():
-            known = {each: beat for each, beat in beats.items() if each in world.lives}
-            own = beats.get(name, Heartbeat(replica=name, beat=1))
-            metadata.read({**known, name: own}, own)
-
 
 async def trouble(world: World, replicas: list[Replica]) -> None:
     """Kills, outages and bad answers, one after the other and across each other."""
     rng = world.rng
-
-    async def kills() -> None:
-        while True:
-            await asyncio.sleep(rng.uniform(20, 160))
-            one = rng.choice(replicas)
-            await one.kill()
-            await asyncio.sleep(rng.uniform(0.5, 12))
-            one.start()
-
-    async def outages() -> None:
-        while True:
-            await asyncio.sleep(rng.uniform(60, 240))
-            world.away = True
-            world.happened["outage"] += 1
-            await asyncio.sleep(rng.uniform(1, 12))
-            world.away = False
 
     async def bad_answers() -> None:
         while True:
@@ -335,7 +231,7 @@ async def trouble(world: World, replicas: list[Replica]) -> None:
             world.changes.order({"change": "spoil", "path": path, "form": form, "count": rng.randint(1, 2)})
             world.happened[f"spoiled {form}"] += 1
 
-    await asyncio.gather(kills(), outages(), bad_answers())
+    await asyncio.gather(kills(world, replicas), outages(world), bad_answers())
 
 
 async def play(world: World) -> None:
@@ -347,19 +243,7 @@ async def play(world: World) -> None:
     for number in range(1, CHANGES + 1):
         await asyncio.sleep(world.rng.uniform(*LASTS_S))
         world.change(number)
-    beside[1].cancel()
-    await asyncio.gather(beside[1], return_exceptions=True)
-    world.away = False
-    for replica in replicas:
-        if replica.name not in world.lives:
-            replica.start()
-    await asyncio.sleep(120)
-    for task in (*beside, *(replica.task for replica in replicas if replica.task)):
-        assert not task.done() or task.cancelled(), task
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    for metadata in world.lives.values():
-        metadata.check()
+    await end(world, replicas, beside)
 
 
 def plain(kind: Kind, document: bytes) -> Any:
@@ -367,15 +251,6 @@ def plain(kind: Kind, document: bytes) -> Any:
     members = json.loads(document)
     members.pop("serverTime", None)
     return members
-
-
-async def changes_of(world: World, kind: Kind) -> list[Recorded]:
-    found = []
-    async for entry in world.store.list(kind.changes_folder):
-        held = await world.store.get(entry.key)
-        assert held is not None
-        found.append(Recorded.parse(entry.key, held.body))
-    return sorted(found, key=lambda each: each.record.sequence)
 
 
 def test_each_of_500_changes_is_in_the_history_once_in_order_and_at_answers_by_the_script() -> None:

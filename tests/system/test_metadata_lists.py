@@ -1,8 +1,7 @@
 """Each venue's list, changed by a script while replicas are killed and the store is away: each change once.
 
-As ``test_metadata_history``, whose world, ways and replicas these are: the polls, the recorders and the store
-are the real ones, in virtual time; the exchange is the venue's simulator, and what it said at each moment is
-read off it directly.
+As in ``test_metadata_history`` the polls, the recorders and the store are the real ones, in virtual time; the
+exchange is the venue's simulator, and what it said at each moment is read off it directly.
 """
 
 import asyncio
@@ -21,11 +20,11 @@ from depthcast.backoff import Backoff
 from depthcast.errors import VenueUnavailable
 from depthcast.http_client import NO_HEADERS, HttpAnswer
 from depthcast.metadata.history import History
-from depthcast.metadata.kinds import Kind, exchange_info
+from depthcast.metadata.kinds import exchange_info
 from depthcast.metadata.record import Recorded
 from depthcast.rest import Rest
 from depthcast.store.memory import MemoryStore
-from depthcast.venues import ExchangeInfo, Venue
+from depthcast.venues import Venue
 from depthcast.venues.binance_futures import BinanceFutures
 from depthcast.venues.bitmex import BitMEX
 from depthcast.venues.coinbase import Coinbase as CoinbaseVenue
@@ -42,7 +41,19 @@ from simulator.exchange import Exchange
 from simulator.futures_rest import FuturesRest
 from simulator.market import Profile, listing_of, names
 from tests import virtual
-from tests.system.test_metadata_history import START_MS, Way, at_once, hear, nothing, now_ms
+from tests.system.recorders import (
+    START_MS,
+    Process,
+    Way,
+    at_once,
+    changes_of,
+    end,
+    hear,
+    kills,
+    nothing,
+    now_ms,
+    outages,
+)
 from updater.metadata import Metadata
 from updater.settings import UpdaterSettings
 
@@ -247,12 +258,8 @@ class Network:
         """Nothing is open."""
 
 
-class Replica:
-    """One replica's metadata, and the process it lives in. Its clock is off by ``skew_ms``."""
-
-    def __init__(self, world: World, name: str, skew_ms: int) -> None:
-        self.world, self.name, self.skew_ms = world, name, skew_ms
-        self.task: asyncio.Task[None] | None = None
+class Replica(Process[World]):
+    """One replica's metadata."""
 
     def start(self) -> None:
         world, settings = self.world, self.world.settings(self.name)
@@ -276,7 +283,7 @@ class Replica:
         )
         self.metadata = Metadata(
             settings,
-            Way(world),  # type: ignore[arg-type] # it has what a way needs
+            Way(world),
             rest=rest,
             key=None,
             take=self._take,
@@ -292,39 +299,10 @@ class Replica:
         world.lives[self.name] = self.metadata
         self.task = asyncio.ensure_future(self.metadata.run())
 
-    async def _take(self, info: ExchangeInfo, symbols: set[str]) -> None:
-        assert symbols <= info.symbols.keys()
-
-    async def kill(self) -> None:
-        """As kill -9: whatever it waits for is never gone on with."""
-        assert self.task is not None
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-        del self.world.lives[self.name]
-        self.world.happened["killed"] += 1
-
 
 async def trouble(world: World, replicas: list[Replica]) -> None:
     """Kills and outages, across each other."""
-    rng = world.rng
-
-    async def kills() -> None:
-        while True:
-            await asyncio.sleep(rng.uniform(20, 160))
-            one = rng.choice(replicas)
-            await one.kill()
-            await asyncio.sleep(rng.uniform(0.5, 12))
-            one.start()
-
-    async def outages() -> None:
-        while True:
-            await asyncio.sleep(rng.uniform(60, 240))
-            world.away = True
-            world.happened["outage"] += 1
-            await asyncio.sleep(rng.uniform(1, 12))
-            world.away = False
-
-    await asyncio.gather(kills(), outages())
+    await asyncio.gather(kills(world, replicas), outages(world))
 
 
 async def play(world: World) -> None:
@@ -332,33 +310,12 @@ async def play(world: World) -> None:
     replicas = [Replica(world, "a", 1500), Replica(world, "b", -1200)]
     for replica in replicas:
         replica.start()
-    beside = [asyncio.ensure_future(work) for work in (hear(world), trouble(world, replicas))]  # type: ignore[arg-type]
+    beside = [asyncio.ensure_future(work) for work in (hear(world), trouble(world, replicas))]
     for number in range(1, CHANGES + 1):
         await asyncio.sleep(world.rng.uniform(*LASTS_S))
         world.happened[world.market.change(world.rng, number)] += 1
         world.note()
-    beside[1].cancel()
-    await asyncio.gather(beside[1], return_exceptions=True)
-    world.away = False
-    for replica in replicas:
-        if replica.name not in world.lives:
-            replica.start()
-    await asyncio.sleep(120)
-    for task in (*beside, *(replica.task for replica in replicas if replica.task)):
-        assert not task.done() or task.cancelled(), task
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    for metadata in world.lives.values():
-        metadata.check()
-
-
-async def changes_of(world: World, kind: Kind) -> list[Recorded]:
-    found = []
-    async for entry in world.store.list(kind.changes_folder):
-        held = await world.store.get(entry.key)
-        assert held is not None
-        found.append(Recorded.parse(entry.key, held.body))
-    return sorted(found, key=lambda each: each.record.sequence)
+    await end(world, replicas, beside)
 
 
 @pytest.mark.parametrize("venue", MARKETS)
