@@ -132,6 +132,31 @@ def test_books_in_ones_own_process_know_no_store_and_no_fleet() -> None:
     assert not [line for line in lines if line.startswith("depthcast.books")]
 
 
+FAMILIES = ("binance", "coinbase", "bitmex")
+"""What the names of the modules of one family of venues begin with."""
+
+
+def test_a_family_of_venues_knows_no_other_and_not_the_list_of_all() -> None:
+    place = ROOT / "depthcast" / "venues"
+    for family in FAMILIES:
+        known = [name for path in place.glob(f"{family}*.py") for name in imports(path)]
+        assert known
+        others = [f"depthcast.venues.{other}" for other in FAMILIES if other != family]
+        assert not [name for name in known if name.startswith(("depthcast.files", *others))], family
+
+
+@pytest.mark.parametrize(
+    "package", ["depthcast/keeper", "depthcast/feed", "depthcast/books", "depthcast/store"]
+)
+def test_who_keeps_books_knows_venues_by_their_types_alone(package: str) -> None:
+    assert not [
+        name
+        for path in sources(package)
+        for name in imports(path)
+        if name.startswith(tuple(f"depthcast.venues.{family}" for family in FAMILIES))
+    ]
+
+
 def test_a_module_that_no_one_imports_is_an_entry_point() -> None:
     entries = {"__main__", "cli"}
     every = {name_of(path) for package in PACKAGES for path in sources(package)}

@@ -27,10 +27,12 @@ from depthcast.errors import (
     VenueUnavailable,
 )
 from depthcast.events import Diff, PlainLevels, Snapshot
-from depthcast.files import BINANCE, MAX_NUMBER, Scheme
+from depthcast.file_info import MAX_NUMBER
 from depthcast.metadata.document import let_go
+from depthcast.scheme import Scheme
 from depthcast.venues import Ack, Event, ExchangeInfo, Ignored, RequestFailed, Shutdown, SymbolInfo
 from depthcast.venues.answers import header, json_object, listing_object, one_line, text_of, whole_of
+from depthcast.venues.binance_files import BINANCE
 from depthcast.venues.urls import base_url
 
 REST_URL: Final = "https://data-api.binance.vision"

@@ -199,6 +199,9 @@ BINANCE_US: Final = BinanceScheme("binanceus", "binanceus/api/v3/", room="binanc
 BINANCE_USDM: Final = BinanceScheme(
     "binanceusdm", "fapi/v1/", FUTURES_LIMITS, room="binanceusdm/", ladder=True, folder="fapi/"
 )
+BINANCE_COINM: Final = BinanceScheme(
+    "binancecoinm", "dapi/v1/", FUTURES_LIMITS, room="binancecoinm/", ladder=True, folder="dapi/"
+)
 
 
 def _list(level: Any) -> list[Any]:
@@ -206,11 +209,6 @@ def _list(level: Any) -> list[Any]:
     if type(level) is not list:
         raise TypeError("a level is no list")
     return level
-
-
-BINANCE_COINM: Final = BinanceScheme(
-    "binancecoinm", "dapi/v1/", FUTURES_LIMITS, room="binancecoinm/", ladder=True, folder="dapi/"
-)
 
 
 def _level(price: object, quantity: object) -> Level:

@@ -18,12 +18,13 @@ import orjson
 
 from depthcast.errors import MalformedAnswer, MalformedFrame
 from depthcast.events import Diff, PlainLevels, Snapshot
-from depthcast.files import BINANCE_USDM, MAX_NUMBER, Scheme, covering_limit
+from depthcast.file_info import MAX_NUMBER
 from depthcast.metadata.document import let_go
+from depthcast.scheme import Scheme, covering_limit
 from depthcast.venues import Event, ExchangeInfo, SymbolInfo
 from depthcast.venues.answers import json_object, listing_object, text_of, whole_of
 from depthcast.venues.binance import Binance, other_frame, plain, symbol_of, weight_per_minute
-from depthcast.venues.binance_files import BINANCE_COINM, names_in
+from depthcast.venues.binance_files import BINANCE_COINM, BINANCE_USDM, names_in
 
 USDM_REST_URL: Final = "https://fapi.binance.com"
 USDM_WS_URL: Final = "wss://fstream.binance.com/public"

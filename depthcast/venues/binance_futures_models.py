@@ -18,9 +18,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import Self
 
-from depthcast.files import BINANCE_USDM
 from depthcast.metadata.kinds import Kind, exchange_info
 from depthcast.metadata.models import Document, Filtered, RateLimit, Value, known
+from depthcast.venues.binance_files import BINANCE_USDM
 
 
 class ContractStatus(Enum):

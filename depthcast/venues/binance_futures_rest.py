@@ -10,7 +10,7 @@ The checks, the first that fails answers: duplicates (-1101); ``symbol`` (-1102,
 
 from typing import Final
 
-from depthcast.files import FUTURES_LIMITS
+from depthcast.venues.binance_files import FUTURES_LIMITS
 from depthcast.venues.binance_futures import BinanceFutures
 from depthcast.venues.binance_lists import EVERYTHING, ExchangeInfoRequest, TickerRequest
 from depthcast.venues.binance_rest import (

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from depthcast.files import valid_symbol
+from depthcast.scheme import valid_symbol
 from depthcast.symbol_list import Parts, without_permission_sets
 from depthcast.venues.binance import Binance
 from depthcast.venues.binance_rest import (

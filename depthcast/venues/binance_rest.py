@@ -15,7 +15,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from depthcast.files import MAX_LIMIT, valid_symbol
+from depthcast.scheme import valid_symbol
+from depthcast.venues.binance_files import MAX_LIMIT
 from depthcast.venues.requests import ApiError, DepthRequest, SymbolStatus, decode
 
 DEPTH_PATH: Final = "/api/v3/depth"

@@ -28,8 +28,7 @@ from depthcast.errors import (
     VenueUnavailable,
 )
 from depthcast.events import Diff, LevelSnapshot, Snapshot
-from depthcast.file_info import TRADING
-from depthcast.files import COINBASE, MAX_NUMBER, Scheme
+from depthcast.file_info import MAX_NUMBER, TRADING
 from depthcast.orders.book import books_of
 from depthcast.orders.messages import (
     Changed,
@@ -41,6 +40,7 @@ from depthcast.orders.messages import (
     Passed,
     time_us,
 )
+from depthcast.scheme import Scheme
 from depthcast.venues import (
     OLDEST,
     Ack,
@@ -51,7 +51,7 @@ from depthcast.venues import (
     SymbolInfo,
 )
 from depthcast.venues.answers import header, json_object, one_line, text_of
-from depthcast.venues.coinbase_files import BEST, ORDERS, PRICES
+from depthcast.venues.coinbase_files import BEST, COINBASE, ORDERS, PRICES
 from depthcast.venues.coinbase_signing import CoinbaseKey
 from depthcast.venues.keeping import Keeping
 from depthcast.venues.urls import base_url

@@ -12,9 +12,9 @@ from decimal import Decimal
 from enum import Enum
 from types import MappingProxyType
 
-from depthcast.files import COINBASE
 from depthcast.metadata.kinds import exchange_info
 from depthcast.metadata.models import Value, known
+from depthcast.venues.coinbase_files import COINBASE
 
 
 class ProductStatus(Enum):

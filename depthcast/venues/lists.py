@@ -8,11 +8,11 @@ history by what is said here. What a list costs is the venue's
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, COINBASE
 from depthcast.symbol_list import LAYOUT, Layout
 from depthcast.venues import bitmex_lists, coinbase_lists
-from depthcast.venues.binance_files import BINANCE_COINM
+from depthcast.venues.binance_files import BINANCE, BINANCE_COINM, BINANCE_US, BINANCE_USDM
 from depthcast.venues.bitmex_files import BITMEX
+from depthcast.venues.coinbase_files import COINBASE
 from depthcast.venues.shown import Shown, binance_row
 
 

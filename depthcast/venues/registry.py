@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from depthcast.errors import SettingsError
-from depthcast.files import BINANCE, BINANCE_US, BINANCE_USDM, COINBASE, Scheme
+from depthcast.scheme import Scheme
 from depthcast.venues import Venue, bitmex, coinbase, coinbase_prices
 from depthcast.venues.binance import REST_URL, WS_URL, Binance
-from depthcast.venues.binance_files import BINANCE_COINM
+from depthcast.venues.binance_files import BINANCE, BINANCE_COINM, BINANCE_US, BINANCE_USDM
 from depthcast.venues.binance_futures import (
     COINM_REST_URL,
     COINM_WS_URL,
@@ -20,6 +20,7 @@ from depthcast.venues.binance_futures import (
     BinanceFutures,
 )
 from depthcast.venues.bitmex_files import BITMEX
+from depthcast.venues.coinbase_files import COINBASE
 from depthcast.venues.coinbase_signing import CoinbaseKey
 from depthcast.venues.keeping import Keeping, StreamKey
 

@@ -18,7 +18,7 @@ def select_symbols(patterns: Iterable[str], info: ExchangeInfo) -> list[str]:
 
     Names come in the order given, a glob's matches in alphabetical order. A glob and ``all`` select only
     what is TRADING; a name is taken in any status, for whoever names a halted symbol wants its book. What is
-    not spelled like a symbol (:func:`depthcast.files.valid_symbol`) has no key, and no glob selects it.
+    not spelled like a symbol (:func:`depthcast.scheme.valid_symbol`) has no key, and no glob selects it.
     Raises :class:`~depthcast.errors.SettingsError` for a name that is not listed (with those that look like
     it) or has no key, for a glob without a match and where nothing is selected.
 
