@@ -4,7 +4,6 @@
 mode nothing moves until the test calls :meth:`Simulator.tick`.
 """
 
-import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
@@ -95,28 +94,13 @@ class Simulator(Host):
                 player.play_next()
         await self.drain()
 
-    # Running mode
-
-    async def _play(self, player: Player) -> None:
-        loop = asyncio.get_running_loop()
-        await self.wait_for_readers(player, self.settings.patience_s)
-        await player.fill()
-        started, speed = loop.time(), self.settings.speed
-        while not player.done:
-            if speed:
-                await asyncio.sleep(max(0.0, started + player.next_s / speed - loop.time()))
-                player.play_until((loop.time() - started) * speed)
-            else:
-                player.play_next()
-                await self.drain()
-                await asyncio.sleep(0)
-            await player.fill()
-
     # What is served
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """The market's ticks, and each capture."""
-        return [*super().work(), *map(self._play, self._players)]
+        speed, patience_s = self.settings.speed, self.settings.patience_s
+        playing = [self.play(each, speed, patience_s, each.fill) for each in self._players]
+        return [*super().work(), *playing]
 
     def wants_socket(self, path: str, query: str) -> bool:
         """Whether the path is that of streams."""

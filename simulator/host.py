@@ -8,7 +8,7 @@ In manual mode nothing moves until the test says so, and each tick ends when the
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -36,14 +36,28 @@ class Opening(NamedTuple):
     wake: Callable[[], None]
 
 
-class Heard(Protocol):
-    """What plays a capture."""
+class Playing(Protocol):
+    """What plays a capture. Times are seconds since its first message."""
 
     @property
     def heard(self) -> bool: ...
 
     @property
     def heard_by_all(self) -> bool: ...
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def next_s(self) -> float: ...
+
+    def play_until(self, at_s: float) -> None: ...
+
+    def play_next(self) -> None: ...
+
+
+async def _nothing_to_read() -> None:
+    """A capture that is in memory."""
 
 
 class _Line:
@@ -234,7 +248,32 @@ class Host(ABC):
         for line in tuple(self._lines.values()):
             await line.idle.wait()
 
-    async def wait_for_readers(self, player: Heard, patience_s: float) -> None:
+    async def play(
+        self,
+        player: Playing,
+        speed: float,
+        patience_s: float,
+        fill: Callable[[], Awaitable[None]] = _nothing_to_read,
+    ) -> None:
+        """Play a capture to its end: ``speed`` times as fast as it was, 0 as fast as its readers take it.
+
+        ``fill`` reads on in it before each step.
+        """
+        loop = asyncio.get_running_loop()
+        await self._wait_for_readers(player, patience_s)
+        await fill()
+        started = loop.time()
+        while not player.done:
+            if speed:
+                await asyncio.sleep(max(0.0, started + player.next_s / speed - loop.time()))
+                player.play_until((loop.time() - started) * speed)
+            else:
+                player.play_next()
+                await self.drain()
+                await asyncio.sleep(0)
+            await fill()
+
+    async def _wait_for_readers(self, player: Playing, patience_s: float) -> None:
         """Wait until all of a capture is listened to, at most so long after the first of it is."""
         loop = asyncio.get_running_loop()
         give_up: float | None = None

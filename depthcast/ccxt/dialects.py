@@ -145,12 +145,7 @@ class Dialect:
 
     def is_book(self, body: Any) -> bool:
         """Whether that is what the exchange would answer."""
-        return (
-            isinstance(body, dict)
-            and type(body.get("lastUpdateId")) is int
-            and isinstance(body.get("bids"), list)
-            and isinstance(body.get("asks"), list)
-        )
+        return _has_sides(body, "lastUpdateId")
 
     def parse(self, body: Any, strings: bool) -> Shown:
         """A body of the exchange's, or of a server's in its place."""
@@ -298,12 +293,7 @@ class Coinbase(Dialect):
         return self.parse(orjson.loads(view.body(levels)), strings)
 
     def is_book(self, body: Any) -> bool:
-        return (
-            isinstance(body, dict)
-            and type(body.get("sequence")) is int
-            and isinstance(body.get("bids"), list)
-            and isinstance(body.get("asks"), list)
-        )
+        return _has_sides(body, "sequence")
 
     def parse(self, body: Any, strings: bool) -> Shown:
         bids, asks = body["bids"], body["asks"]
@@ -450,6 +440,16 @@ BITMEX: Final = BitMEX(
 )
 
 _NO_DIGITS: Final = "0.00000000"
+
+
+def _has_sides(body: Any, number: str) -> bool:
+    """Whether an answer has bids, asks and a number of that name."""
+    return (
+        isinstance(body, dict)
+        and type(body.get(number)) is int
+        and isinstance(body.get("bids"), list)
+        and isinstance(body.get("asks"), list)
+    )
 
 
 def _floats(side: list[list[str]]) -> list[list[float]]:

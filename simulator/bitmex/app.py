@@ -8,7 +8,6 @@ rows, :mod:`simulator.bitmex.market`); with ``time=`` in place of ``id=``, in mi
 told that was published by then. ``/sim/state`` and ``/sim/faults`` as :mod:`simulator.oracle` says.
 """
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -70,22 +69,11 @@ class BitmexSimulator(Host):
             self._player.play_until(self._player.position_s + speed * self.settings.tick_ms / 1000)
         await super().step()
 
-    async def _play(self, player: Player) -> None:
-        loop, speed = asyncio.get_running_loop(), self.settings.speed
-        await self.wait_for_readers(player, self.settings.patience_s)
-        started = loop.time()
-        while not player.done:
-            if speed:
-                await asyncio.sleep(max(0.0, started + player.next_s / speed - loop.time()))
-                player.play_until((loop.time() - started) * speed)
-            else:
-                player.play_next()
-                await self.drain()
-                await asyncio.sleep(0)
-
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """The markets' ticks, and the capture."""
-        return [*super().work(), *([] if self._player is None else [self._play(self._player)])]
+        if self._player is None:
+            return super().work()
+        return [*super().work(), self.play(self._player, self.settings.speed, self.settings.patience_s)]
 
     # What is served
 
