@@ -60,6 +60,12 @@ class Layout(Protocol):
         """Whether a book can begin from such a file."""
         ...
 
+    @property
+    def padded(self) -> tuple[bool, bool]:
+        """Whether prices, and quantities, have equally many digits behind the point, as long as the venue's
+        precision is the same; else they are as short as can be, so that a number has one spelling."""
+        ...
+
     def update_id(self, key: str, body: bytes) -> int | None:
         """The update id that a body tells, which may be its first :data:`PEEK_BYTES` where those tell it;
         ``None`` where no body of this layout tells one."""

@@ -45,6 +45,7 @@ class BinanceLayout:
 
     tells_early: Final = True
     begins_books: Final = True
+    padded: Final = (True, True)
 
     def update_id(self, key: str, body: bytes) -> int:
         """From the first bytes."""

@@ -51,6 +51,7 @@ class RowLayout:
 
     tells_early: Final = False
     begins_books: Final = False
+    padded: Final = (False, False)
 
     def update_id(self, key: str, body: bytes) -> None:
         """None is told."""

@@ -47,6 +47,7 @@ class CoinbaseLayout:
     """The body of one level of detail; see :class:`~depthcast.scheme.Layout`."""
 
     tells_early: Final = False
+    padded: Final = (True, False)
 
     def __init__(self, detail: int) -> None:
         self._detail = detail

@@ -131,7 +131,7 @@ def changes(before: Shown, after: Shown, limit: int, layout: Layout = _FIRST) ->
     except BadFile:
         return None
     for old, new in zip(*books, strict=True):
-        changed = _changed(old, new, padded=after.body.startswith(_PAIRS))
+        changed = _changed(old, new, layout.padded)
         if changed is None:
             return None
         sides.append(b",".join(b"[%b]" % level for level in changed))
@@ -161,12 +161,14 @@ def _levels(side: bytes) -> list[bytes]:
     return side[1:-1].split(_BETWEEN) if side else []
 
 
-def _changed(old: Sequence[bytes], new: Sequence[bytes], *, padded: bool) -> list[bytes] | None:
-    """New and changed levels in the book's order, then those that are gone, in theirs. ``padded``: quantities
-    have all the same number of digits, too."""
-    if old and new and _digits(old[0])[: 1 + padded] != _digits(new[0])[: 1 + padded]:
-        # One price would have two spellings, and it is not for us to say how a reader compares them.
-        return None
+def _changed(old: Sequence[bytes], new: Sequence[bytes], padded: tuple[bool, bool]) -> list[bytes] | None:
+    """New and changed levels in the book's order, then those that are gone, in theirs. ``padded`` is as in
+    :class:`~depthcast.scheme.Layout`."""
+    if old and new:
+        digits = zip(padded, _digits(old[0]), _digits(new[0]), strict=True)
+        if any(each and before != after for each, before, after in digits):
+            # One price would have two spellings, and it is not for us to say how a reader compares them.
+            return None
     had = set(old)
     changed = [level for level in new if level not in had]
     prices = {level.partition(b",")[0] for level in new}

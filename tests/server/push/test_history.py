@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthcast.files import Version, cut
+from depthcast.venues.bitmex_files import BITMEX
 from server.push.history import FIRST_EPOCH, History, Shown, changes
 
 Side = Mapping[str, str]
@@ -112,6 +113,28 @@ def test_nothing_changed_among_the_levels_asked_for() -> None:
 )
 def test_where_there_is_doubt_there_are_no_changes(before: Shown, after: Shown) -> None:
     assert changes(before, after, 5) is None
+
+
+def rows(*asks_and_bids: tuple[str, str, int]) -> bytes:
+    """BitMEX's body: side, price, size, from the highest price on."""
+    told = (
+        f'{{"symbol":"XBTUSD","id":{n},"side":"{side}","size":{size},"price":{price},"timestamp":""}}'
+        for n, (side, price, size) in enumerate(asks_and_bids)
+    )
+    return f"[{','.join(told)}]".encode()
+
+
+def test_a_venue_that_writes_numbers_as_short_as_can_be_has_changes_across_a_round_price() -> None:
+    before = Shown(Version(0, 7), rows(("Sell", "98460.5", 100), ("Buy", "98460", 200)), 1)
+    after = Shown(Version(0, 9), rows(("Sell", "98460", 50), ("Buy", "98459.5", 200)), 2)
+    told = changes(before, after, 10, BITMEX.layout(10))
+    assert told is not None
+    assert json.loads(told) == {
+        "U": 8,
+        "u": 9,
+        "b": [["98459.5", "200"], ["98460", "0"]],
+        "a": [["98460", "50"], ["98460.5", "0"]],
+    }
 
 
 def test_what_is_forgotten_cannot_be_compared() -> None:
