@@ -25,7 +25,7 @@ from depthcast.metadata.record import Recorded
 from depthcast.rest import Rest
 from depthcast.store.memory import MemoryStore
 from depthcast.venues import Venue
-from depthcast.venues.binance_futures import BinanceFutures
+from depthcast.venues.binance_futures import BinanceCoinFutures, BinanceFutures
 from depthcast.venues.bitmex import BitMEX
 from depthcast.venues.coinbase import Coinbase as CoinbaseVenue
 from simulator.answer import Answer
@@ -38,7 +38,7 @@ from simulator.coinbase.products import product_of, products
 from simulator.coinbase.rest import Rest as CoinbaseRest
 from simulator.coinbase.traders import Habits
 from simulator.exchange import Exchange
-from simulator.futures_rest import FuturesRest
+from simulator.futures_rest import CoinFuturesRest, FuturesRest
 from simulator.market import Profile, listing_of, names
 from tests import virtual
 from tests.system.recorders import (
@@ -78,12 +78,19 @@ class Market(Protocol):
 class Futures:
     """Binance's USD-M futures."""
 
+    new = "NEW{}USDT"
+
     def __init__(self) -> None:
-        self.exchange = Exchange(wall_ms=now_ms, seed=5, futures=True)
         profile = Profile(bids=5, asks=5, changes=1)
-        for symbol in names(12):
-            self.exchange.add_market(listing_of(symbol), profile)
+        self._open()
+        coin_margined = self.exchange.coin_margined
+        for symbol in names(12, coin_margined=coin_margined):
+            listing = listing_of(symbol, futures=True, coin_margined=coin_margined)
+            self.exchange.add_market(listing, profile)
         self.changes = Changes(self.exchange, profile)
+
+    def _open(self) -> None:
+        self.exchange = Exchange(wall_ms=now_ms, seed=5, futures=True)
         self.rest = FuturesRest(self.exchange)
 
     def answer(self, path: str, query: str) -> Answer:
@@ -94,7 +101,7 @@ class Futures:
         some = rng.choice(listed)
         what = rng.choice(("list", "delist", "status", "filter"))
         if what == "list":
-            self.changes.order({"change": "list", "symbol": f"NEW{number}USDT"})
+            self.changes.order({"change": "list", "symbol": self.new.format(number)})
         elif what == "delist" and len(listed) > 10:
             self.changes.order({"change": "delist", "symbol": some})
         elif what == "filter":
@@ -106,6 +113,16 @@ class Futures:
             self.changes.order({"change": "status", "symbol": some, "status": status})
             what = "status"
         return what
+
+
+class CoinFutures(Futures):
+    """Binance's COIN-M futures, whose list has other words for the status of a contract."""
+
+    new = "NEW{}USD_PERP"
+
+    def _open(self) -> None:
+        self.exchange = Exchange(wall_ms=now_ms, seed=5, futures=True, coin_margined=True)
+        self.rest = CoinFuturesRest(self.exchange)
 
 
 class Coinbase:
@@ -170,6 +187,7 @@ class Instruments:
 
 MARKETS: Final[Mapping[str, tuple[type[Market], Callable[[], Venue]]]] = {
     "binanceusdm": (Futures, lambda: BinanceFutures("http://exchange", "ws://exchange")),
+    "binancecoinm": (CoinFutures, lambda: BinanceCoinFutures("http://exchange", "ws://exchange")),
     "coinbaseexchange": (Coinbase, lambda: CoinbaseVenue("http://exchange", "ws://exchange")),
     "bitmex": (Instruments, lambda: BitMEX("http://exchange", "ws://exchange")),
 }
