@@ -9,9 +9,14 @@ from typing import Final
 from server.openapi_components import STREAM, Json, refer
 from server.push.names import COMBINED_PATH, WEBSOCKET_PATH
 
+BEST: Final = (
+    "Names of streams with a slash between them, symbols in lower case: `@bookTicker` alone. Any other name "
+    "is accepted, and silent."
+)
+
 TAG: Final[Json] = {"name": "push", "description": "books as they change; docs/push.md is the contract"}
 
-_NAMES: Final = (
+NAMES: Final = (
     "Names of streams with a slash between them, symbols in lower case: `btcusdt@depth5`, `@depth10`, "
     "`@depth20`, each once a second or with `@100ms` behind it ten times, and `@bookTicker`. Any other name "
     "is accepted, and silent."
@@ -49,9 +54,11 @@ def resuming() -> list[Json]:
     ]
 
 
-def websocket_paths() -> dict[str, Json]:
-    """The websocket's paths, each with its operation."""
-    names = {"name": "streams", "description": _NAMES, "schema": {"type": "string"}}
+def websocket_paths(
+    venue: str = "", described: str = NAMES, example: str = "btcusdt@depth5@100ms"
+) -> dict[str, Json]:
+    """The websocket's paths, each with its operation; those of a ``venue`` below its name."""
+    names = {"name": "streams", "description": described, "schema": {"type": "string"}}
     unit = {
         "name": "timeUnit",
         "in": "query",
@@ -59,26 +66,30 @@ def websocket_paths() -> dict[str, Json]:
         "what is sent only *serverShutdown* has a time.",
         "schema": {"type": "string", "default": "MILLISECOND"},
     }
-    example = "btcusdt@depth5@100ms"
+    prefix = f"/{venue}" if venue else ""
     return {
-        WEBSOCKET_PATH: _websocket("websocket", "A websocket without a stream yet, raw payloads.", [unit]),
-        WEBSOCKET_PATH + "/{streams}": _websocket(
+        prefix + WEBSOCKET_PATH: _websocket(
+            venue, "websocket", "A websocket without a stream yet, raw payloads.", [unit]
+        ),
+        prefix + WEBSOCKET_PATH + "/{streams}": _websocket(
+            venue,
             "websocketOfStreams",
             "A websocket with these streams, raw payloads.",
             [{**names, "in": "path", "required": True, "example": example}, unit],
         ),
-        COMBINED_PATH: _websocket(
+        prefix + COMBINED_PATH: _websocket(
+            venue,
             "combinedWebsocket",
             'A websocket with these streams, each payload as `{"stream":…,"data":…}`.',
-            [{**names, "in": "query", "example": f"{example}/ethusdt@bookTicker"}, unit],
+            [{**names, "in": "query", "example": f"{example}/{example.partition('@')[0]}@bookTicker"}, unit],
         ),
     }
 
 
-def _websocket(name: str, summary: str, parameters: list[Json]) -> Json:
+def _websocket(venue: str, name: str, summary: str, parameters: list[Json]) -> Json:
     return {
-        "operationId": name,
-        "tags": [TAG["name"]],
+        "operationId": f"{venue}{name[:1].upper()}{name[1:]}" if venue else name,
+        "tags": [venue or TAG["name"]],
         "summary": summary,
         "description": "To be asked with a websocket's handshake (RFC 6455). Messages are the exchange's.",
         "parameters": parameters,

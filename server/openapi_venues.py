@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from depthcast.files import BINANCE_US, BINANCE_USDM, COINBASE, SCHEMES, Scheme
+from depthcast.venues.answering import ANSWERING
 from depthcast.venues.binance_files import BINANCE_COINM
 from depthcast.venues.binance_rest import (
     BAD_TIME_UNIT,
@@ -47,6 +48,7 @@ def paths(venues: Iterable[str]) -> Json:
             if (below := named_path(scheme, own)) != own:
                 found[below] = {"get": {**described, "operationId": f"{name}Named"}}
         found[stream_path(scheme.venue)] = {"get": _stream(scheme)}
+        found |= {path: {"get": call} for path, call in _websocket(scheme).items()}
     return found
 
 
@@ -82,6 +84,17 @@ def _stream(scheme: Scheme) -> Json:
         ),
         tag=scheme.venue,
     )
+
+
+def _websocket(scheme: Scheme) -> Mapping[str, Json]:
+    streams = ANSWERING[scheme.venue].streams
+    if streams is None:
+        return {}
+    symbol = VENUES[scheme.venue].lively[0].lower()
+    partial = f"{symbol}@depth5@100ms"
+    if streams.parse(partial) is not None:
+        return openapi_streams.websocket_paths(scheme.venue, openapi_streams.NAMES, partial)
+    return openapi_streams.websocket_paths(scheme.venue, openapi_streams.BEST, f"{symbol}@bookTicker")
 
 
 def tags(venues: Iterable[str]) -> list[Json]:

@@ -14,6 +14,7 @@ from depthcast.errors import AccessDenied, DepthcastError, StoreError
 from depthcast.files import BINANCE, SCHEMES, scheme_of
 from depthcast.logs import Seldom, get_logger
 from depthcast.store import Store
+from depthcast.venues.answering import ANSWERING
 from depthcast.venues.binance_lists import (
     EXCHANGE_INFO_WEIGHT,
     PING_WEIGHT,
@@ -51,10 +52,10 @@ from server.past import Past
 from server.ping import ping, time_endpoint
 from server.private import Private, Tokens
 from server.pulse import Pulse
+from server.push import websocket
 from server.push.channels import Channels
 from server.push.events import STREAM_PATH, Events, stream_weight
 from server.push.hub import Hub
-from server.push.websocket import ROUTES as WEBSOCKET_ROUTES
 from server.reads import ReadOutcome
 from server.settings import ServerSettings
 from server.tickers import Tickers, Top
@@ -182,7 +183,13 @@ class Service:
             slow_after_s=settings.stream_stalled_s,
         )
         self.metrics.stream(self.hub)
-        self.channels = Channels(self.hub, self.catalogue)
+        self.channels = {websocket.FIRST: Channels(self.hub, self.catalogue)}
+        """What each venue's own websocket sends, by the venue's name."""
+        for mirror in self.mirrors:
+            streams = ANSWERING[mirror.scheme.venue].streams
+            if streams is not None:
+                made = Channels(self.hub, mirror.catalogue, mirror.scheme, streams)
+                self.channels[mirror.scheme.venue] = made
         self.events = Events(depth, self.hot, self.hub, self.clients)
         self.markets = Markets(
             [
@@ -250,7 +257,11 @@ class Service:
                 Route("/metrics", self.metrics.endpoint),
                 Route(openapi.PATH, openapi.endpoint_for(settings.venues)),
                 self.heat.route,
-                *WEBSOCKET_ROUTES,
+                *(
+                    route
+                    for venue in self.channels
+                    for route in websocket.routes(f"/{venue}" if venue else "")
+                ),
                 *_private(settings, store),
                 *(self.pages.routes if settings.page else ()),
             ],

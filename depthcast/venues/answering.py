@@ -22,6 +22,7 @@ from depthcast.venues import (
 )
 from depthcast.venues.binance_files import BINANCE, BINANCE_COINM, BINANCE_US, BINANCE_USDM
 from depthcast.venues.binance_lists import TickerRequest
+from depthcast.venues.binance_streams import FUTURES_STREAMS, SPOT_STREAMS, Streams
 from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.coinbase_files import COINBASE
 from depthcast.venues.requests import ApiError, DepthRequest, refuse_nothing
@@ -93,7 +94,8 @@ def _as_it_is(refusal: ApiError) -> ApiError:
 
 class Answering(NamedTuple):
     """One venue's calls for market data. ``units``: the header ``X-MBX-TIME-UNIT`` is looked at. ``worded``
-    puts a refusal of a parameter that is ours, such as ``at``, into the venue's form."""
+    puts a refusal of a parameter that is ours, such as ``at``, into the venue's form. ``streams`` are those
+    of its own websocket that files are enough for."""
 
     refusals: Refusals
     meter: Meter
@@ -103,6 +105,7 @@ class Answering(NamedTuple):
     lists: Sequence[ListCall] = ()
     units: bool = False
     worded: Callable[[ApiError], ApiError] = _as_it_is
+    streams: Streams | None = None
 
 
 BINANCE_REFUSALS: Final = Refusals(
@@ -140,6 +143,7 @@ def _spot(scheme: Scheme) -> Answering:
             )
         ],
         units=True,
+        streams=SPOT_STREAMS,
     )
 
 
@@ -163,6 +167,7 @@ def _futures(scheme: Scheme) -> Answering:
         TickerCall(f"{root}ticker/bookTicker", rest.parse_book_ticker, rest.book_ticker_weight),
         [ListCall(f"{root}exchangeInfo", rest.parse_exchange_info, _always(rest.EXCHANGE_INFO_WEIGHT))],
         units=True,
+        streams=FUTURES_STREAMS,
     )
 
 

@@ -12,11 +12,12 @@ from typing import Final, Protocol
 import orjson
 
 from depthcast.errors import BadFile
-from depthcast.files import covering_limit, cut, depth_key, update_id_of
+from depthcast.files import depth_key
+from depthcast.scheme import Level, Scheme
+from depthcast.venues.binance_files import BINANCE
+from depthcast.venues.binance_streams import SPOT_STREAMS, StreamName, Streams
 from server.catalogue import Catalogue
-from server.push.history import History
 from server.push.hub import Hub, Reader, Source, Watched
-from server.push.names import StreamName, parse_name
 from server.tickers import best
 
 _SHORT: Final = 126
@@ -31,15 +32,21 @@ class Timer(Protocol):
 
 
 CallLater = Callable[[float, Callable[[], None]], Timer]
+Ticker = Callable[[str, int, Level, Level, bytes], bytes]
+TICKER: Final[Ticker] = SPOT_STREAMS.ticker
 
 
 class Channel(Source):
     """One stream. ``number`` counts its messages; 0 while there is none."""
 
-    def __init__(self, name: str, stream: StreamName, hub: Hub, call_later: CallLater) -> None:
+    def __init__(
+        self, name: str, stream: StreamName, hub: Hub, call_later: CallLater, ticker: Ticker = TICKER
+    ) -> None:
         super().__init__()
         self.name = name
         self.stream = stream
+        self._ticker = ticker
+        self._best: tuple[Level, Level] | None = None
         self.number = 0
         self.watched: Watched | None = None
         self._hub = hub
@@ -99,30 +106,52 @@ class Channel(Source):
     def _send(self) -> None:
         assert self.watched is not None
         try:
-            payload = payload_of(self.stream, self.watched.history)
+            payload = self._news(self.watched)
         except BadFile:
             return  # Its frame is a file's, its levels are none: there is nothing to say.
-        # Of the best prices the id does not matter: it goes on whatever changes deeper in the book.
-        if self.stream.levels == 0:
-            if _without_id(payload) == _without_id(self._payload):
-                return
-        elif payload == self._payload:
+        if payload is None or payload == self._payload:
             return
         self._payload, self._raw, self._combined = payload, None, None
         self.number += 1
         self._sent_at = self._hub.clock()
         self._hub.spreader.spread(self)
 
+    def _news(self, watched: Watched) -> bytes | None:
+        """What is sent of the newest version: for levels the file's own bytes, cut; of the best prices
+        nothing where they are as they were, for ids and times go on whatever changes deeper in the book."""
+        newest = watched.history.newest
+        assert newest is not None
+        assert newest.body is not None  # the newest version is never forgotten
+        symbol, levels, _ = self.stream
+        if levels:
+            return watched.layout.cut(newest.body, levels)
+        bid_and_ask = best(symbol, newest.body, watched.layout)
+        if bid_and_ask == self._best:
+            return None
+        told = self._ticker(symbol, newest.version.update_id, *bid_and_ask, newest.body)
+        self._best = bid_and_ask
+        return told
+
 
 class Channels:
-    """The channels that somebody listens to, by name.
+    """The channels of one venue that somebody listens to, by name.
 
     A name without a published symbol stays silent, and begins to speak when there is one.
     """
 
-    def __init__(self, hub: Hub, catalogue: Catalogue, *, call_later: CallLater | None = None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        catalogue: Catalogue,
+        scheme: Scheme = BINANCE,
+        streams: Streams = SPOT_STREAMS,
+        *,
+        call_later: CallLater | None = None,
+    ) -> None:
+        self.streams = streams
         self._hub = hub
         self._catalogue = catalogue
+        self._scheme = scheme
         self._call_later = call_later or _call_later
         self._channels: dict[str, Channel] = {}
         self._silent: dict[str, dict[str, Channel]] = {}
@@ -137,10 +166,11 @@ class Channels:
         stream, whatever is published."""
         channel = self._channels.get(name)
         if channel is None:
-            stream = parse_name(name)
+            stream = self.streams.parse(name)
             if stream is None:
                 return None
-            channel = self._channels[name] = Channel(name, stream, self._hub, self._call_later)
+            ticker = self.streams.ticker
+            channel = self._channels[name] = Channel(name, stream, self._hub, self._call_later, ticker)
             if not self._find_file(channel):
                 self._silent.setdefault(stream.symbol, {})[name] = channel
         channel.readers[reader] = None
@@ -175,10 +205,11 @@ class Channels:
     def _find_file(self, channel: Channel) -> bool:
         symbol, levels, _ = channel.stream
         limits = self._catalogue.limits(symbol)
-        limit = covering_limit(max(levels, 1), limits) if limits else None
+        # Of a ladder of limits none needs be 1: the best prices are in each file.
+        limit = (self._scheme.covering(levels, limits) if levels else limits[0]) if limits else None
         if limit is None:
             return False
-        channel.follow(self._hub.watch(depth_key(symbol, limit)))
+        channel.follow(self._hub.watch(depth_key(symbol, limit, self._scheme)))
         return True
 
     def _speaks(self, channel: Channel) -> None:
@@ -188,29 +219,6 @@ class Channels:
             silent.pop(channel.name, None)
             if not silent:
                 del self._silent[channel.stream.symbol]
-
-
-def payload_of(stream: StreamName, history: History) -> bytes:
-    """What a stream sends of the newest version: for levels the file's own bytes, cut. Raises as
-    :func:`book_ticker`."""
-    newest = history.newest
-    assert newest is not None
-    assert newest.body is not None  # the newest version is never forgotten
-    if stream.levels:
-        return cut(newest.body, stream.levels)
-    return book_ticker(stream.symbol, newest.body)
-
-
-def book_ticker(symbol: str, body: bytes) -> bytes:
-    """``<symbol>@bookTicker`` of a file; the strings are the file's own. Raises
-    :class:`~depthcast.errors.BadFile` where it has no levels that can be read.
-
-    >>> book_ticker("A", b'{"lastUpdateId":1,"bids":[["3.10","2.0"]],"asks":[]}')
-    b'{"u":1,"s":"A","b":"3.10","B":"2.0","a":"0.00","A":"0.0"}'
-    """
-    bid, ask = best(symbol, body)
-    update_id = update_id_of(symbol, body)
-    return orjson.dumps({"u": update_id, "s": symbol, "b": bid[0], "B": bid[1], "a": ask[0], "A": ask[1]})
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -225,10 +233,6 @@ def text_frame(payload: bytes) -> bytes:
     if length < _LONG:
         return b"%c\x7e%b%b" % (_TEXT, length.to_bytes(2, "big"), payload)
     return b"%c\x7f%b%b" % (_TEXT, length.to_bytes(8, "big"), payload)
-
-
-def _without_id(ticker: bytes) -> bytes:
-    return ticker[ticker.find(b",") :]
 
 
 def _call_later(seconds: float, function: Callable[[], None]) -> Timer:

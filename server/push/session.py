@@ -11,14 +11,14 @@ Leaves to others: sockets and frames (:mod:`server.push.websocket`), what stream
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from depthcast.venues.binance_streams import MAX_NAME_LENGTH, Limits
 from server.push.channels import Channel, Channels
 from server.push.control import Method, Request, compact, parse_request
 from server.push.counts import End, Kind
 from server.push.hub import Hub, Reader
-from server.push.names import MAX_NAME_LENGTH, Target
+from server.push.names import Target
 
 GOING_AWAY: Final = 1001
 POLICY_VIOLATION: Final = 1008
@@ -48,17 +48,6 @@ class Abort(NamedTuple):
 
 Word = str | Ping | Close | Abort
 """What is said to the client, in this order; ``str`` is a text message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The limits of one connection."""
-
-    streams: int = 1024
-    messages_a_second: int = 5
-    ping_every_s: float = 20.0
-    pong_within_s: float = 60.0
-    life_s: float = 24 * 3600.0
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -1,4 +1,5 @@
 """One connection of the exchange's websocket (RFC 6455): ``/ws``, ``/ws/<stream>``, ``/stream?streams=…``.
+Those of another venue than the first are the same below its name.
 
 What is read is websockets' own parser's to take apart; what is sent is a channel's frame, the same bytes for
 all, written straight to the transport. Nothing is compressed. While the socket takes nothing more, channels
@@ -6,6 +7,7 @@ that have news are remembered, not their messages, and the client is not listene
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -19,19 +21,23 @@ from websockets.http11 import Request
 from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 
+from depthcast.venues.binance_streams import Limits
 from server.clients import Clients
 from server.protocol import keep_nothing
 from server.push.channels import Channel, Channels, text_frame
 from server.push.counts import End, Kind
 from server.push.hub import Hub, Reader, Source
 from server.push.names import COMBINED_PATH, WEBSOCKET_PATH, Target, parse_target
-from server.push.session import DEFAULT_LIMITS, GOING_AWAY, Abort, Close, Limits, Ping, Session, Word
+from server.push.session import GOING_AWAY, Abort, Close, Ping, Session, Word
 
 MAX_MESSAGE_BYTES: Final = 128 * 1024
 """1,024 names fit."""
 
 CLOSE_WAIT_S: Final = 2.0
 """So long a client has to answer our closing."""
+
+FIRST: Final = ""
+"""In place of the name of the venue whose paths need none."""
 
 NOTICE_S: Final = 1.0
 """So long after *serverShutdown* the connection is closed."""
@@ -48,9 +54,9 @@ class Websocket(asyncio.Protocol, Reader):
     def __init__(
         self,
         hub: Hub,
-        channels: Channels,
+        channels: Mapping[str, Channels],
         clients: Clients,
-        limits: Limits,
+        limits: Limits | None,
         connections: set[Any],
         limit_concurrency: int | None = None,
     ) -> None:
@@ -171,7 +177,8 @@ class Websocket(asyncio.Protocol, Reader):
             name, _, value = line.partition(": ")
             headers[name] = value
         path, _, query = url.partition("?")
-        target = parse_target(unquote(path), query)
+        channels, path = self._place(unquote(path))
+        target = parse_target(path, query)
         handshake = ServerProtocol()
         peer = self._transport.get_extra_info("peername")
         forwarded = ", ".join(headers.get_all("x-forwarded-for")).encode("latin-1") or None
@@ -187,7 +194,15 @@ class Websocket(asyncio.Protocol, Reader):
         if target is None or response.status_code != 101:
             self._transport.close()
             return
-        self._begin(target)
+        self._begin(target, channels)
+
+    def _place(self, path: str) -> tuple[Channels, str]:
+        """Whose websocket a path (percent-decoded) leads to, and what it is called there."""
+        venue, slash, rest = path.removeprefix("/").partition("/")
+        other = self._channels.get(venue) if venue and slash else None
+        channels, path = (self._channels[FIRST], path) if other is None else (other, f"/{rest}")
+        route = channels.streams.route
+        return channels, path.removeprefix(route) if path.startswith(f"{route}/") else path
 
     def _has_room(self) -> bool:
         # uvicorn looks at its limit for requests only. This connection is counted already.
@@ -195,9 +210,10 @@ class Websocket(asyncio.Protocol, Reader):
             return False
         return self._hub.room_for(self.kind, self.client)
 
-    def _begin(self, target: Target) -> None:
+    def _begin(self, target: Target, channels: Channels) -> None:
         self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_MESSAGE_BYTES)
-        self._session = Session(self._hub, self._channels, self, target, limits=self._limits)
+        limits = self._limits or channels.streams.limits
+        self._session = Session(self._hub, channels, self, target, limits=limits)
         keep_nothing(self._transport)
         self._hub.enter(self)
         self._say(*self._session.subscribe(target.names))
@@ -274,16 +290,17 @@ async def upgrade_required(_request: requests.Request) -> responses.Response:
     )
 
 
-ROUTES: Final = tuple(
-    Route(path, upgrade_required)
-    for path in (WEBSOCKET_PATH, WEBSOCKET_PATH + "/{names:path}", COMBINED_PATH)
-)
+def routes(prefix: str = "") -> tuple[Route, ...]:
+    """What is answered to who asks for a websocket's paths below ``prefix`` without being one."""
+    paths = (WEBSOCKET_PATH, WEBSOCKET_PATH + "/{names:path}", COMBINED_PATH)
+    return tuple(Route(prefix + path, upgrade_required) for path in paths)
 
 
 def websocket_with(
-    hub: Hub, channels: Channels, clients: Clients, limits: Limits = DEFAULT_LIMITS
+    hub: Hub, channels: Mapping[str, Channels], clients: Clients, limits: Limits | None = None
 ) -> type[asyncio.Protocol]:
-    """The class of a server's websockets, for uvicorn's ``ws``."""
+    """The class of a server's websockets, for uvicorn's ``ws``. ``channels`` are by the venue's name, those
+    of the first venue by :data:`FIRST`; ``limits`` go before those of the venues."""
 
     class _Websocket(Websocket):
         def __init__(

@@ -17,9 +17,10 @@ from depthcast.files import (
     valid_symbol,
 )
 from depthcast.venues import binance_lists, binance_rest
+from depthcast.venues.binance_streams import MAX_NAME_LENGTH, parse_name
 from depthcast.venues.requests import ApiError, DepthRequest
 from server.push.control import Request, parse_request
-from server.push.names import MAX_NAME_LENGTH, parse_name, parse_target
+from server.push.names import parse_target
 from tests.fuzzing.campaign import Case, Target, Verdict
 from tests.fuzzing.examples import Market, read_json, read_levels
 from tests.fuzzing.mutation import Mutator

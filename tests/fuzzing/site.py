@@ -143,7 +143,8 @@ class Site:
         service.fast_answers.check()
         service.hot.check()
         service.hub.check()
-        service.channels.check()
+        for channels in service.channels.values():
+            channels.check()
         assert len(service.fast_answers.by_head) <= DEFAULT_MAX_HEADS
         for each in list(self.state.connections):
             if isinstance(each, BoundedHttpProtocol | Websocket):

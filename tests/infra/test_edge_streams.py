@@ -11,11 +11,12 @@ from websockets.asyncio.client import connect
 
 from depthcast.files import CONTENT_TYPE, FileInfo, depth_key
 from depthcast.store.memory import MemoryStore
+from depthcast.venues.binance_files import BINANCE_US
 from server.__main__ import serve
 from server.settings import ServerSettings
 from tests.infra.conftest import Edge
 
-KEY = depth_key("ETHUSDT", 5)
+KEYS = (depth_key("ETHUSDT", 5), depth_key("ETHUSDT", 5, BINANCE_US))
 WITHIN_S = 30.0
 
 
@@ -24,7 +25,6 @@ def body(update_id: int) -> bytes:
 
 
 async def publish(store: MemoryStore, update_id: int) -> None:
-    found = await store.get(KEY)
     info = FileInfo(
         epoch=0,
         replica="a",
@@ -35,13 +35,15 @@ async def publish(store: MemoryStore, update_id: int) -> None:
         event_time_ms=update_id,
         publish_time_ms=update_id,
     )
-    await store.put_if(
-        KEY,
-        body(update_id),
-        match=None if found is None else found.etag,
-        metadata=info.to_metadata(),
-        content_type=CONTENT_TYPE,
-    )
+    for key in KEYS:
+        found = await store.get(key)
+        await store.put_if(
+            key,
+            body(update_id),
+            match=None if found is None else found.etag,
+            metadata=info.to_metadata(),
+            content_type=CONTENT_TYPE,
+        )
 
 
 @pytest.fixture
@@ -51,7 +53,9 @@ async def published(edge: Edge) -> AsyncIterator[MemoryStore]:
     store, stop = MemoryStore(), asyncio.Event()
     await publish(store, 1)
     with socket.create_server(("127.0.0.1", edge.origin.port)) as bound:
-        serving = asyncio.create_task(serve(ServerSettings(), store, bound, stop))
+        serving = asyncio.create_task(
+            serve(ServerSettings(venues=("binance", "binanceus")), store, bound, stop)
+        )
         async with aiohttp.ClientSession() as session:
             async with asyncio.timeout(WITHIN_S):
                 while True:
@@ -64,8 +68,9 @@ async def published(edge: Edge) -> AsyncIterator[MemoryStore]:
         await serving
 
 
-async def test_server_sent_events_pass_as_they_come(edge: Edge, published: MemoryStore) -> None:
-    url = f"{edge.url}/stream/depth?symbol=ETHUSDT&limit=5"
+@pytest.mark.parametrize("venue", ["", "/binanceus"])
+async def test_server_sent_events_pass_as_they_come(edge: Edge, published: MemoryStore, venue: str) -> None:
+    url = f"{edge.url}{venue}/stream/depth?symbol=ETHUSDT&limit=5"
     async with asyncio.timeout(WITHIN_S), aiohttp.ClientSession() as session, session.get(url) as answer:
         assert answer.status == 200
         assert answer.content_type == "text/event-stream"
@@ -85,7 +90,14 @@ async def _ids(answer: aiohttp.ClientResponse, count: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("path", ["/ws/ethusdt@depth5@100ms", "/stream?streams=ethusdt@depth5@100ms"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{venue}{path}"
+        for venue in ("", "/binanceus")
+        for path in ("/ws/ethusdt@depth5@100ms", "/stream?streams=ethusdt@depth5@100ms")
+    ],
+)
 async def test_the_exchanges_websocket_passes(edge: Edge, published: MemoryStore, path: str) -> None:
     async with asyncio.timeout(WITHIN_S), connect(edge.url.replace("http", "ws") + path) as stream:
         first = json.loads(await stream.recv())

@@ -241,6 +241,7 @@ PURE: Final = (
     "depthcast.venues.binance_lists",
     "depthcast.venues.binance_rest",
     "depthcast.venues.binance_signing",
+    "depthcast.venues.binance_streams",
     "depthcast.venues.bitmex_lists",
     "depthcast.venues.binance_futures_models",
     "depthcast.venues.bitmex_models",

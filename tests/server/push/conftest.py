@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 
-from depthcast.files import FileInfo, depth_key
+from depthcast.files import BINANCE, FileInfo, Scheme, depth_key
 from server.answers import Answer, Asked
 from server.catalogue import Catalogue
 from server.depth import Depth
@@ -206,11 +206,19 @@ class Site:
         await self.clock.advance(0.2)
         return body
 
-    async def put(self, body: bytes, *, epoch: int = 0, symbol: str = "ETHUSDT", limit: int = 20) -> None:
+    async def put(
+        self,
+        body: bytes,
+        *,
+        epoch: int = 0,
+        symbol: str = "ETHUSDT",
+        limit: int = 20,
+        scheme: Scheme = BINANCE,
+    ) -> None:
         """Put a file with this body and let it be seen."""
         levels = 5000
         info = FileInfo(epoch, levels, levels, False, False, self.clock.wall_ms(), self.clock.wall_ms(), "r")
-        await self.store.put(depth_key(symbol, limit), body, info.to_metadata())
+        await self.store.put(depth_key(symbol, limit, scheme), body, info.to_metadata())
         await self.clock.advance(0.2)
 
     def call_later(self, seconds: float, function: Callable[[], None]) -> "asyncio.Task[None]":

@@ -8,7 +8,9 @@ import pytest
 from websockets.frames import Frame, Opcode
 from websockets.protocol import CLIENT, Protocol
 
-from depthcast.files import cut
+from depthcast.files import BINANCE_USDM, cut
+from depthcast.venues.binance_streams import FUTURES_STREAMS
+from server.catalogue import Catalogue
 from server.push.channels import Channel, Channels, text_frame
 from server.push.counts import End, Kind
 from server.push.hub import Reader, Source
@@ -230,4 +232,28 @@ async def test_names_that_stay_silent_cost_no_second_look_each_second(
     await site.clock.advance(1.5)
     assert set(looked_up) == {"NOSUCH1", "NOSUCH2"}
     assert [json.loads(heard)["lastUpdateId"] for _, heard in listener.heard] == [7]
+    channels.check()
+
+
+async def test_best_prices_of_futures_are_sent_when_they_change_and_not_with_each_time(site: "Site") -> None:
+    def book(update_id: int, best: str) -> bytes:
+        head = f'{{"lastUpdateId":{update_id},"E":{update_id * 10},"T":{update_id * 10 - 4},'
+        return f'{head}"bids":[["3.10","{best}"]],"asks":[["4.00","1"]]}}'.encode()
+
+    catalogue = Catalogue(site.store, scheme=BINANCE_USDM)
+    channels = Channels(site.hub, catalogue, BINANCE_USDM, FUTURES_STREAMS, call_later=site.call_later)
+    listener = Listener(site)
+    assert channels.join("ethusdt@depth5", listener) is None
+    assert channels.join("ethusdt@bookTicker", listener) is not None
+    await site.clock.settle()
+    assert listener.heard == []
+    for update_id, best in ((7, "1"), (8, "1"), (9, "2")):
+        await site.put(book(update_id, best), scheme=BINANCE_USDM)
+        await catalogue.refresh()
+        await site.clock.advance(2)
+    told = '{{"e":"bookTicker","u":{},"s":"ETHUSDT","b":"3.10","B":"{}","a":"4.00","A":"1","T":{},"E":{}}}'
+    assert [heard.decode() for _, heard in listener.heard] == [
+        told.format(7, 1, 66, 70),
+        told.format(9, 2, 86, 90),
+    ]
     channels.check()

@@ -13,7 +13,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from depthcast.files import depth_key
 from depthcast.settings import Address
+from depthcast.venues.binance_files import BINANCE_COINM, BINANCE_US, BINANCE_USDM
 from server.__main__ import listen, serve
 from server.settings import ServerSettings
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from tests.server.conftest import WatchedStore
 
 LONG_S = 30.0
+OF_FUTURES = ("/binanceusdm/ws", "/binancecoinm/ws/btcusd_perp@bookTicker", "/binanceusdm/stream")
+VENUES = ("binance", "binanceus", "binanceusdm", "binancecoinm", "bitmex")
 
 
 class Server:
@@ -55,11 +59,26 @@ class Server:
             await asyncio.wait((self.task,))
 
 
+async def publish_elsewhere(store: "WatchedStore") -> None:
+    """A book of each of Binance's other venues."""
+    sides = '"bids":[["3.10","1"],["3.00","2"]],"asks":[["4.00","1"]]'
+    for scheme, symbol, told in (
+        (BINANCE_US, "BTCUSDT", ""),
+        (BINANCE_USDM, "BTCUSDT", '"E":90,"T":80,'),
+        (BINANCE_COINM, "BTCUSD_PERP", '"symbol":"BTCUSD_PERP","pair":"BTCUSD","E":90,"T":80,'),
+    ):
+        body = f'{{"lastUpdateId":7,{told}{sides}}}'.encode()
+        await store.put(depth_key(symbol, 5, scheme), body, store.metadata(0))
+
+
 @pytest.fixture
 async def server(store: "WatchedStore") -> AsyncIterator[Server]:
     await store.publish("ETHUSDT", 20, 100, epoch=0)
     await store.publish("BTCUSDT", 5, 7, epoch=0)
-    settings = ServerSettings(refresh_ms=10, read_timeout_ms=30_000, symbols_refresh_s=0.2, max_streams=60)
+    await publish_elsewhere(store)
+    settings = ServerSettings(
+        refresh_ms=10, read_timeout_ms=30_000, symbols_refresh_s=0.2, max_streams=60, venues=VENUES
+    )
     server = Server(store, settings)
     await server.ready()
     yield server
@@ -116,6 +135,45 @@ async def test_a_combined_stream_tells_which_one_it_is(server: Server) -> None:
         "a": "1001.50000000",
         "A": "7.00000000",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "data"),
+    [
+        (
+            "/binanceus/stream?streams=",
+            "btcusdt@depth5",
+            {"lastUpdateId": 7, "bids": [["3.10", "1"], ["3.00", "2"]], "asks": [["4.00", "1"]]},
+        ),
+        (
+            "/binanceus/stream?streams=",
+            "btcusdt@bookTicker",
+            {"u": 7, "s": "BTCUSDT", "b": "3.10", "B": "1", "a": "4.00", "A": "1"},
+        ),
+        *(
+            (
+                f"/{venue}{route}/stream?streams=",
+                f"{symbol.lower()}@bookTicker",
+                {"e": "bookTicker", "u": 7, "s": symbol, **pair}
+                | {"b": "3.10", "B": "1", "a": "4.00", "A": "1", "T": 80, "E": 90},
+            )
+            for venue, symbol, pair in (
+                ("binanceusdm", "BTCUSDT", {}),
+                ("binancecoinm", "BTCUSD_PERP", {"ps": "BTCUSD"}),
+            )
+            for route in ("", "/public")
+        ),
+    ],
+)
+async def test_other_venues_of_binance_have_their_own_below_their_names(
+    server: Server, path: str, name: str, data: dict[str, object]
+) -> None:
+    async with server.ws(path + name) as client:
+        assert json.loads(await received(client)) == {"stream": name, "data": data}
+        assert await told(client, "LIST_SUBSCRIPTIONS") == f'{{"result":["{name}"],"id":1}}'
+    raw = path.replace("stream?streams=", "ws/")
+    async with server.ws(raw + name) as client:
+        assert json.loads(await received(client)) == data
 
 
 async def test_streams_are_subscribed_to_and_left(server: Server) -> None:
@@ -186,7 +244,13 @@ async def test_text_that_is_none_is_closed_with_1007(server: Server) -> None:
         assert (await closing(client))[1] == 1007
 
 
-@pytest.mark.parametrize("path", ["/", "/ws2", "/api/v3/depth?symbol=ETHUSDT", "/stream/depth"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/ws2", "/api/v3/depth?symbol=ETHUSDT", "/stream/depth", "/bitmex/ws", "/kraken/ws"),
+        *("/public/ws", "/binanceus/public/ws", "/binance/ws", "/binanceusdm/stream/depth"),
+    ],
+)
 async def test_other_paths_are_no_websockets(server: Server, path: str) -> None:
     with pytest.raises(InvalidStatus) as caught:
         async with server.ws(path):
@@ -196,7 +260,7 @@ async def test_other_paths_are_no_websockets(server: Server, path: str) -> None:
 
 async def test_the_paths_without_an_upgrade_are_426(server: Server) -> None:
     async with httpx.AsyncClient(timeout=LONG_S) as client:
-        for path in ("/ws", "/ws/ethusdt@depth5", "/stream?streams=ethusdt@depth5"):
+        for path in ("/ws", "/ws/ethusdt@depth5", "/stream?streams=ethusdt@depth5", *OF_FUTURES):
             answer = await client.get(f"http://{server.address}{path}")
             assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
 
