@@ -15,7 +15,7 @@ from depthcast.files import Scheme
 from depthcast.metadata.kinds import exchange_info
 from depthcast.store import Store
 from depthcast.venues.answering import ANSWERING
-from server.answers import Endpoint
+from server.answers import JSON_TYPE, Answer, Asked, Endpoint, Header
 from server.catalogue import Catalogue
 from server.depth import Depth
 from server.exchange_info import ExchangeInfo
@@ -72,6 +72,7 @@ class Mirror:
         self.scheme = scheme
         words = ANSWERING[scheme.venue]
         self._meter = words.meter
+        self._content_type: Header = (JSON_TYPE[0], words.content_type.encode())
         stale_after_s = settings.stale_after_ms / 1000
         unavailable = settings.stale_policy == "unavailable"
         pulse = Pulse(trust_s=stale_after_s)
@@ -177,7 +178,7 @@ class Mirror:
     def endpoints(self, weights: Weights) -> Mapping[str, Endpoint]:
         """The endpoints by their paths, of which a part may be in braces (:mod:`server.app`)."""
         made = {
-            path: weights.around(each.endpoint, each.weight, self._meter)
+            path: called(weights.around(each.endpoint, each.weight, self._meter), self._content_type)
             for path, each in self._endpoints.items()
         }
         return made | {named_path(self.scheme, path): each for path, each in made.items()}
@@ -189,3 +190,22 @@ class Mirror:
     async def close(self) -> None:
         """End the reads that are under way."""
         await asyncio.gather(*(close() for close in self._closing))
+
+
+def called(endpoint: Endpoint, content_type: Header) -> Endpoint:
+    """The endpoint, whose answers in JSON have this ``Content-Type``."""
+    if content_type == JSON_TYPE:
+        return endpoint
+
+    def named(answer: Answer) -> Answer:
+        headers = tuple(content_type if header == JSON_TYPE else header for header in answer.headers)
+        return answer._replace(headers=headers)
+
+    async def awaited(coming: Awaitable[Answer]) -> Answer:
+        return named(await coming)
+
+    def answer(asked: Asked) -> Answer | Awaitable[Answer]:
+        given = endpoint(asked)
+        return named(given) if isinstance(given, Answer) else awaited(given)
+
+    return answer

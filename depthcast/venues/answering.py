@@ -95,7 +95,8 @@ def _as_it_is(refusal: ApiError) -> ApiError:
 class Answering(NamedTuple):
     """One venue's calls for market data. ``units``: the header ``X-MBX-TIME-UNIT`` is looked at. ``worded``
     puts a refusal of a parameter that is ours, such as ``at``, into the venue's form. ``streams`` are those
-    of its own websocket that files are enough for."""
+    of its own websocket that files are enough for. ``content_type`` is what its answers are called, refusals
+    too."""
 
     refusals: Refusals
     meter: Meter
@@ -106,6 +107,7 @@ class Answering(NamedTuple):
     units: bool = False
     worded: Callable[[ApiError], ApiError] = _as_it_is
     streams: Streams | None = None
+    content_type: str = binance_rest.ERROR_CONTENT_TYPE
 
 
 BINANCE_REFUSALS: Final = Refusals(
@@ -116,6 +118,10 @@ BINANCE_REFUSALS: Final = Refusals(
 )
 
 BINANCE_METER: Final = Meter((b"x-mbx-used-weight", b"x-mbx-used-weight-1m"), binance_rest.too_much)
+
+
+BITMEX_CONTENT_TYPE: Final = "application/json; charset=utf-8"
+"""As an answer of August 2018 had it (github.com/ccxt/ccxt/issues/3616)."""
 
 
 def _always(weight: int) -> Weight:
@@ -195,6 +201,7 @@ _BITMEX: Final = Answering(
         ListCall("/api/v1/instrument", bitmex_lists.parse_instrument, _always(1), bitmex_lists.select),
     ],
     worded=bitmex_lists.worded,
+    content_type=BITMEX_CONTENT_TYPE,
 )
 
 

@@ -100,6 +100,8 @@ ASKED: Mapping[str, Mapping[str, int]] = {
     },
 }
 """What is asked of each venue, and with which status it is answered."""
+SPELLED: Mapping[str, str] = {"bitmex": "application/json; charset=utf-8"}
+"""What a venue's answers are called, where it is not as the first one's."""
 LISTS = {
     "coinbaseexchange": b'[{"id":"BTCUSDT","status":"online"}]',
     "bitmex": b'[{"symbol":"BTCUSDT","state":"Open"}]',
@@ -162,6 +164,7 @@ async def test_answers_are_as_they_are_described(port: int, venue: str) -> None:
         (path,) = (path for form, path in braces.items() if re.fullmatch(form, target.partition("?")[0]))
         described = DOCUMENT["paths"][path]["get"]["responses"]
         assert got.status == status, (target, got.body)
+        assert got.headers["Content-Type"] == SPELLED.get(venue, "application/json;charset=UTF-8"), target
         answer = described[str(got.status)]
         schema = answer["content"]["application/json"]["schema"]
         jsonschema.Draft202012Validator(schema | components).validate(json.loads(got.body))

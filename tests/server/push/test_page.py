@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from server.push import events, history, hub, names, session, stream, websocket
+from depthcast.venues import binance_streams
+from server.push import events, history, hub, session, stream, websocket
 from server.push.control import Method
 from server.settings import ServerSettings
 
@@ -23,7 +24,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "push.md").read_text("utf-8")
         f"{session.DEFAULT_LIMITS.streams:,} streams",
         f"a ping every {session.DEFAULT_LIMITS.ping_every_s:g} s",
         f"at most {websocket.MAX_MESSAGE_BYTES // 1024} KiB",
-        f"more than {names.MAX_NAME_LENGTH} characters",
+        f"more than {binance_streams.MAX_NAME_LENGTH} characters",
         "closed a second later with 1001",
     ],
 )
