@@ -92,7 +92,7 @@ def parse_futures_name(name: str) -> StreamName | None:
     return stream if stream is not None and not stream.levels else None
 
 
-def ticker(symbol: str, update_id: int, bid: Level, ask: Level, _body: bytes) -> bytes:
+def ticker(symbol: str, update_id: int, bid: Level, ask: Level, body: bytes) -> bytes:
     """``<symbol>@bookTicker`` of spot.
 
     >>> ticker("A", 1, ("3.10", "2.0"), ("3.20", "1.0"), b"")

@@ -61,9 +61,17 @@ class Case(NamedTuple):
     paths: tuple[str, ...] = ()
 
 
-def binance(symbols: tuple[str, ...], **settings: bool) -> Floor:
+def binance(symbols: tuple[str, ...], *, futures: bool = False, coin_margined: bool = False) -> Floor:
     sim = Simulator(
-        Settings(symbols=symbols, depth=30, changes=3, varied=False, weight_limit=100_000, **settings)
+        Settings(
+            symbols=symbols,
+            depth=30,
+            changes=3,
+            varied=False,
+            weight_limit=100_000,
+            futures=futures,
+            coin_margined=coin_margined,
+        )
     )
 
     def order(change: str, symbol: str, **members: str) -> None:
