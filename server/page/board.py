@@ -125,7 +125,7 @@ def digits(*numbers: str) -> int:
     >>> digits("2683.80000000", "2683.75000000"), digits("10.00", "7")
     (2, 0)
     """
-    return max((len(number.partition(".")[2].rstrip("0")) for number in numbers), default=0)
+    return max((len(plain(number).partition(".")[2].rstrip("0")) for number in numbers), default=0)
 
 
 def shorten(number: str, places: int) -> str:
@@ -134,9 +134,18 @@ def shorten(number: str, places: int) -> str:
     >>> shorten("2683.80000000", 2), shorten("3.1250", 2), shorten("7", 1), shorten("5.00", 0)
     ('2683.80', '3.125', '7.0', '5')
     """
-    whole, _, part = number.partition(".")
+    whole, _, part = plain(number).partition(".")
     part = part.rstrip("0").ljust(places, "0")
     return f"{whole}.{part}" if part else whole
+
+
+def plain(number: str) -> str:
+    """A number without an exponent, which some venues write.
+
+    >>> plain("8e-7"), plain("98459.90")
+    ('0.0000008', '98459.90')
+    """
+    return f"{Decimal(number):f}" if "e" in number or "E" in number else number
 
 
 def spread(bid: str, ask: str) -> str:

@@ -26,9 +26,11 @@ class Sight(Enum):
 
 
 class Replica(NamedTuple):
-    """One line of the table. ``state`` is ``live``, ``leaving``, ``gone`` or ``silent``."""
+    """One line of the table. ``state`` is ``live``, ``leaving``, ``gone`` or ``silent``; ``venue`` is whose
+    books it keeps, empty where all are of one."""
 
     name: str
+    venue: str
     state: str
     heard_s: int
     version: str
@@ -87,7 +89,9 @@ class FleetView:
             return Fleet(Sight.HIDDEN)
         found = None if address is None else self._markets.find(address)
         markets = [*self._markets] if found is None else [found.market]
-        fleets = [self._of(market, None if found is None else found.symbol) for market in markets]
+        several = len(markets) > 1
+        symbol = None if found is None else found.symbol
+        fleets = [self._of(market, symbol, market.venue if several else "") for market in markets]
         shown = [fleet for fleet in fleets if fleet.sight is Sight.SHOWN]
         if not shown:
             denied = any(fleet.sight is Sight.DENIED for fleet in fleets)
@@ -95,7 +99,7 @@ class FleetView:
         replicas = [replica for fleet in shown for replica in fleet.replicas]
         return Fleet(Sight.SHOWN, tuple(replicas[:MAX_REPLICAS]), shown[0].holders if found else ())
 
-    def _of(self, market: Market, symbol: str | None) -> Fleet:
+    def _of(self, market: Market, symbol: str | None, venue: str) -> Fleet:
         if market.heard is None:
             return Fleet(Sight.NONE)
         if market.heard.denied:
@@ -104,7 +108,7 @@ class FleetView:
         members = [member for member in heard if _of_use(heard, member, now)]
         if not members:
             return Fleet(Sight.NONE)
-        replicas = [_replica(heard, member, now) for member in members]
+        replicas = [_replica(heard, member, now, venue) for member in members]
         replicas.sort(key=lambda each: (each.state not in ("live", "leaving"), each.name))
         holders: list[Holder] = []
         for member in members:
@@ -122,7 +126,7 @@ def _of_use(members: Members, member: Member, now: float) -> bool:
     return lives or (member.seen_alive and now - member.moved_at < FORGET_AFTER_S)
 
 
-def _replica(members: Members, member: Member, now: float) -> Replica:
+def _replica(members: Members, member: Member, now: float, venue: str) -> Replica:
     beat = member.heartbeat
     state = beat.state.value
     if beat.state is not State.GONE and not members.lives(member, now):
@@ -130,6 +134,7 @@ def _replica(members: Members, member: Member, now: float) -> Replica:
     p99 = beat.writes.p99_ms
     return Replica(
         name=beat.replica,
+        venue=venue,
         state=state,
         heard_s=max(0, int(now - member.moved_at)),
         version=beat.version,

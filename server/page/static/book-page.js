@@ -27,10 +27,10 @@ let chartTimer = 0;
 let due = false;
 
 function follow(limit, key, changed, link) {
-  const stream = new Stream(`${page.dataset.stream}&limit=${limit}`, (name, data, id) => {
+  const stream = new Stream(`${page.dataset.stream}&limit=${limit}`, (name, data, id, text) => {
     if (name === "state") showState(data);
     else if (name === "snapshot") changed((live[key] = Book.of(data, id)));
-    else if (live[key].apply(data)) changed(live[key]);
+    else if (live[key].apply(data, text)) changed(live[key]);
     else stream.restart();
   }, link);
   stream.open();

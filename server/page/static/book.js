@@ -1,8 +1,13 @@
 // A book kept from a stream of `snapshot` and `diff` events (docs/push.md): levels as the exchange writes them.
 
+import { plain } from "./figures.js";
+
+// Ids may have 63 bits (BitMEX's have), of which a number holds 53: they are read from the text, not from its JSON.
+const SPAN = /^\{"U":(\d+),"u":(\d+),/;
+
 export class Book {
   constructor() {
-    this.id = -1;
+    this.id = -1n;
     this.bids = []; // [price, quantity, price as a number, quantity as a number], best first
     this.asks = [];
   }
@@ -10,17 +15,18 @@ export class Book {
   /** The body of a book as its venue answers it, and its id. */
   static of(body, id) {
     const book = new Book();
-    book.id = Number(id);
+    book.id = BigInt(id);
     const rows = Array.isArray(body); // rows of both sides, from the highest price to the lowest
     book.bids = (rows ? side(body, "Buy") : body.bids).map(level);
     book.asks = (rows ? side(body, "Sell").reverse() : body.asks).map(level);
     return book;
   }
 
-  /** Apply a diff; false where it does not follow on what is held. */
-  apply(diff) {
-    if (diff.U !== this.id + 1) return false;
-    this.id = diff.u;
+  /** Apply a diff, whose JSON is `text`; false where it does not follow on what is held. */
+  apply(diff, text) {
+    const [, first, last] = SPAN.exec(text) ?? [];
+    if (first === undefined || BigInt(first) !== this.id + 1n) return false;
+    this.id = BigInt(last);
     for (const [price, quantity] of diff.b) put(this.bids, level([price, quantity]), -1);
     for (const [price, quantity] of diff.a) put(this.asks, level([price, quantity]), 1);
     return true;
@@ -33,11 +39,11 @@ export class Book {
 }
 
 function side(rows, name) {
-  return rows.filter((row) => row.side === name).map((row) => [String(row.price), String(row.size)]);
+  return rows.filter((row) => row.side === name).map((row) => [row.price, row.size]);
 }
 
 function level([price, quantity]) {
-  return [price, quantity, Number(price), Number(quantity)];
+  return [plain(price), plain(quantity), Number(price), Number(quantity)];
 }
 
 // Prices of one symbol have equally many digits, so as numbers they are equal where their texts are.

@@ -1,11 +1,12 @@
 // The depth chart: quantities added up from the best price outwards, as far as both sides reach.
 
 import { Surface, ticks } from "./canvas.js";
-import { brief } from "./figures.js";
+import { brief, plain } from "./figures.js";
 
 const BOTTOM = 20;
 const RIGHT = 48;
 const MOST_REACH = 0.01; // of the price
+const LEAST_SPREADS = 2; // so many spreads at least, or a wide one would be all there is to see
 
 export class DepthChart {
   constructor(canvas) {
@@ -34,7 +35,8 @@ export class DepthChart {
     const { width, height, colours } = this.surface;
     const middle = book.middle;
     const known = Math.min(middle - book.bids.at(-1)[2], book.asks.at(-1)[2] - middle);
-    const reach = Math.min(known, middle * MOST_REACH) || middle * 0.001;
+    const wanted = Math.max(middle * MOST_REACH, (book.asks[0][2] - book.bids[0][2]) * LEAST_SPREADS);
+    const reach = Math.min(known, wanted) || middle * 0.001;
     const [low, high] = [middle - reach, middle + reach];
     const right = width - RIGHT;
     const bottom = height - BOTTOM;
@@ -80,7 +82,7 @@ export class DepthChart {
     context.fillStyle = colours.ink;
     context.textAlign = this.pointer > right / 2 ? "right" : "left";
     const aside = this.pointer + (this.pointer > right / 2 ? -8 : 8);
-    context.fillText(`${brief(reached[1])} to ${price.toPrecision(7)}`, aside, 10);
+    context.fillText(`${brief(reached[1])} to ${plain(price.toPrecision(7))}`, aside, 10);
   }
 }
 

@@ -19,6 +19,18 @@ export function shorten(text, places) {
   return `${whole}.${part.padEnd(needed, "0")}`;
 }
 
+/** A number, or its text, as text without an exponent: 8e-7 is 0.0000008. */
+export function plain(number) {
+  const text = String(number);
+  if (!text.includes("e")) return text;
+  const [mantissa, exponent] = text.split("e");
+  const [whole, part = ""] = mantissa.split(".");
+  const places = part.length - Number(exponent);
+  if (places <= 0) return whole + part + "0".repeat(-places);
+  const digits = (whole + part).padStart(places + 1, "0");
+  return `${digits.slice(0, -places)}.${digits.slice(-places)}`;
+}
+
 /** A quantity in few characters, for axes. */
 export function brief(number) {
   if (number === 0) return "0";

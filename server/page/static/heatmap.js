@@ -2,7 +2,7 @@
 // made of tiles, what came since of what the page has seen itself.
 
 import { Surface, ticks } from "./canvas.js";
-import { brief, clock } from "./figures.js";
+import { brief, clock, plain } from "./figures.js";
 import { LiveTiles } from "./live-tiles.js";
 import { Tiles, UNKNOWN, ZOOMS } from "./tiles.js";
 import { write } from "./ladder.js";
@@ -293,7 +293,7 @@ export class Heatmap {
     const { tile, column } = at;
     const row = Math.floor(price / tile.step + 1e-9) - tile.first_row;
     const cell = row < 0 || row >= tile.rows ? UNKNOWN : tile.cells[row * tile.columns + column];
-    const from = ((row + tile.first_row) * tile.step).toPrecision(7);
+    const from = plain(((row + tile.first_row) * tile.step).toPrecision(7));
     if (cell === UNKNOWN) return `${time}  ${from}  not known`;
     return `${time}  ${from}  ${cell === 0 ? "0" : brief(2 ** ((tile.exponent + cell) / 12))}`;
   }

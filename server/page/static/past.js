@@ -203,6 +203,7 @@ export class Past {
 
   refuse(at, body) {
     write(this.text, `${moment(at).slice(0, 19)} UTC`);
-    this.say(`Not on the tape: ${body.msg ?? "nothing is known of this moment"}`);
+    const said = body.msg ?? body.message ?? body.error?.message; // as the venue spells its errors
+    this.say(`Not on the tape: ${said ?? "nothing is known of this moment"}`);
   }
 }

@@ -5,7 +5,7 @@ const SILENCE_MS = 20000; // docs/push.md: who has heard nothing for so long sho
 const MOST_WAIT_MS = 30000;
 
 export class Stream {
-  /** Calls `onEvent(name, data, id)` for each event and `onLink(state)`: opening, open, waiting, closed. */
+  /** Calls `onEvent(name, data, id, text)` for each event, whose JSON is the text, and `onLink(state)`: opening, open, waiting, closed. */
   constructor(url, onEvent, onLink = () => {}) {
     this.url = url;
     this.onEvent = onEvent;
@@ -101,6 +101,6 @@ export class Stream {
     }
     if (!data) return;
     if (id !== null) this.lastId = id;
-    this.onEvent(name, JSON.parse(data), id);
+    this.onEvent(name, JSON.parse(data), id, data);
   }
 }

@@ -12,12 +12,18 @@ from collections.abc import Iterator
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
+from random import Random
 from typing import Final, NamedTuple
 
 from PIL import Image
 
 from depthcast.files import BINANCE_USDM
+from depthcast.venues.bitmex_files import BITMEX
+from depthcast.venues.coinbase_files import COINBASE
 from simulator.capture import RecordedDiff, RecordedSnapshot, read
+from simulator.coinbase.engine import BUY, SELL, Effect, Engine, Side
+from simulator.coinbase.products import Product
+from simulator.coinbase.traders import Habits, Traders
 from simulator.market import Profile, listing_of, names
 from simulator.truth import ASK, BID, Change, TrueBook
 from tests.server.page.browser import Browser, executable
@@ -28,11 +34,14 @@ DATA: Final = ROOT.parent / "shared" / "data" / "binance_spot"
 CAPTURES: Final = ("hftbacktest_spot_ethusdt_20240808.gz", "hftbacktest_spot_ethusdt_20240809.gz")
 SYMBOL: Final = "ETHUSDT"
 FUTURES: Final = "binanceusdm/BTCUSDT"
+BY_ORDER: Final = "coinbaseexchange/BTC-USD"
+BY_ROW: Final = "bitmex/XBTUSD"
 MINUTES: Final = 6
 AHEAD: Final = 3
 """So many minutes are on tape before they are over, so that pictures taken meanwhile have no gap."""
 REPLICAS: Final = ("updater-1", "updater-2", "updater-3")
-VENUES: Final = ("binance", "binanceusdm")
+VENUES: Final = ("binance", *(scheme.venue for scheme in (BINANCE_USDM, COINBASE, BITMEX)))
+LIVELY: Final = Profile(bids=700, asks=700, changes=20)
 QUIET: Final = Profile(bids=300, asks=300, changes=6)
 
 
@@ -62,6 +71,10 @@ SHOTS: Final = (
     Shot("book-phone", f"/book/{SYMBOL}", 390, 1180, False),
     Shot("list-phone", "/", 390, 780, True),
     Shot("book-futures", f"/book/{FUTURES}", 1180, 900, True, LOOK_BACK),
+    Shot("book-by-order", f"/book/{BY_ORDER}", 1180, 1100, False),
+    Shot("book-by-row", f"/book/{BY_ROW}", 1180, 900, True, LOOK_BACK),
+    Shot("book-by-row-phone", f"/book/{BY_ROW}", 390, 1180, False),
+    Shot("list-venues", "/?q=/", 1180, 420, False),
 )
 
 
@@ -88,6 +101,38 @@ class Played:
         scale = self._listing.scale
         assert isinstance(levels, list | tuple)
         return [(scale.price_units(price), scale.quantity_units(quantity)) for price, quantity in levels]
+
+
+class Ordered:
+    """The levels of a book that traders make order by order, in place of a market: prices are beside each
+    other. A price is ``offset`` and what it is in ticks, of ``tick`` units, a quantity so many lots."""
+
+    def __init__(self, offset: int, tick: int, lot: int, seed: int = 5) -> None:
+        self._offset, self._tick, self._lot = offset, tick, lot
+        self._touched: dict[tuple[Side, int], None] = {}
+        self._engine = Engine(Product("X-Y", 0, 0), lambda _: None, self._note)
+        self._traders = Traders(self._engine, Habits(900), Random(seed))
+
+    def opening(self) -> TrueBook:
+        self._traders.open_market()
+        return TrueBook(
+            *([self._level(side, price)[1:] for price in self._engine.sides[side]] for side in (BUY, SELL))
+        )
+
+    def tick(self, _book: TrueBook) -> Iterator[Change]:
+        self._touched.clear()
+        for _ in range(12):
+            self._traders.act()
+        # What goes is told first: the book is at no moment crossed.
+        yield from sorted((self._level(*each) for each in self._touched), key=lambda each: each.quantity > 0)
+
+    def _level(self, side: Side, price: int) -> Change:
+        held = sum(order.size for order in self._engine.sides[side].get(price, ()))
+        units = (self._offset + price) * self._tick
+        return Change(BID if side == BUY else ASK, units, held * self._lot)
+
+    def _note(self, effect: Effect) -> None:
+        self._touched[effect[2], effect[3]] = None
 
 
 class Recorded(Listing):
@@ -117,8 +162,13 @@ async def take(folder: Path, shots: list[Shot]) -> None:
             stage.listings[SYMBOL] = Recorded(captures)
         else:
             stage.list(SYMBOL)
-        stage.list("BTCUSDT", scheme=BINANCE_USDM)
-        for address in (SYMBOL, FUTURES):
+        stage.list("BTCUSDT", "ETHUSDT", scheme=BINANCE_USDM, profile=LIVELY)
+        stage.list("BTC-USD", "SHIB-USD", scheme=COINBASE, profile=LIVELY)
+        stage.list("XBTUSD", "TRXZ26", scheme=BITMEX, profile=LIVELY)
+        stage.listings[BY_ORDER].play(Ordered(-820_000, 37, 10_000))
+        stage.listings[BY_ROW].play(Ordered(-900_000, 5, 100))
+        pictured = {shot.path.removeprefix("/book/") for shot in shots}
+        for address in pictured & {SYMBOL, FUTURES, BY_ORDER, BY_ROW}:
             await stage.record(address, minute_ms - MINUTES * MINUTE_MS, minute_ms + AHEAD * MINUTE_MS)
         await stage.publish()
         async with stage.trading(*REPLICAS):

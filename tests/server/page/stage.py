@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 
 from depthcast.files import (
     BINANCE,
-    BINANCE_USDM,
     CONTENT_TYPE,
     FileInfo,
     Scheme,
@@ -29,13 +28,10 @@ from depthcast.tape.parquet import columns, encode
 from depthcast.tape.segment import Keyframe, Piece, RecordedDiff, Segment
 from server.__main__ import listen, serve
 from server.settings import ServerSettings
-from simulator.market import Market, Profile, listing_of
-from simulator.truth import ASK, BID, Change, Times, TrueBook
+from simulator.market import Market, Profile
+from simulator.truth import ASK, BID, Change, TrueBook
 from tests.depthcast.tape.stored import store_segments
-
-LIMITS: Final = (20, 1000)
-FIRST_ID: Final = 99_700_000_000
-
+from tests.server.page.spelling import SPELLINGS, Levels
 
 MINUTE_MS: Final = 60_000
 
@@ -69,21 +65,21 @@ class Plays(Protocol):
 
 
 class Listing:
-    """One symbol: its true book, and the body of every version that was published."""
+    """One symbol: its true book, and what the ladder is to show of every version that was published."""
 
     def __init__(self, symbol: str, profile: Profile, seed: int, scheme: Scheme = BINANCE) -> None:
         self.symbol = symbol
-        self.scheme_of_files = scheme
+        self.scheme = scheme
         self.address = symbol if scheme is BINANCE else f"{scheme.venue}/{symbol}"
-        self._told = scheme is BINANCE_USDM
-        self._listing = listing_of(symbol)
-        self.scale = self._listing.scale
+        self.spelling = SPELLINGS[scheme.venue](symbol)
         self.past: list[Told] = []
         """What was put on tape."""
-        self.update_id = FIRST_ID
-        self.play(Market(self._listing, profile, Random(f"{symbol}{seed}")))
-        self.bodies: dict[tuple[int, int], bytes] = {}
-        """By update id and limit."""
+        self.update_id = self.spelling.first_id
+        self.time_ms = now_ms()
+        """When the book changed last."""
+        self.play(Market(self.spelling.listing, profile, Random(f"{symbol}{seed}")))
+        self.shown: dict[int, tuple[Levels, Levels]] = {}
+        """The best bids and asks by update id."""
 
     def play(self, market: Plays) -> None:
         """Let this market make the book."""
@@ -91,37 +87,46 @@ class Listing:
         self._book = self.opening = market.opening()
 
     def tick(self) -> None:
-        """A tenth of a second of trading; each change is an id."""
+        """A tenth of a second of trading."""
+        self._trade(now_ms())
+
+    def _trade(self, time_ms: int) -> list[Change]:
+        changes = []
         for change in self._market.tick(self._book):
             self._book.apply(change)
-            self.update_id += 1
+            changes.append(change)
+        if changes:
+            self.update_id = self.spelling.id_after(self.update_id, len(changes), time_ms)
+            self.time_ms = time_ms
+        return changes
 
     def record(self, from_ms: int, to_ms: int, every_ms: int = 100) -> list[Segment]:
         """Trade from one minute's beginning to another's at once, and put it on tape."""
         self.opening = _copy(self._book)
-        venue, changed_ms = self.scheme_of_files.venue, 5 if self._told else None
-        segments = []
+        spelling, segments = self.spelling, []
         for start_ms in range(from_ms, to_ms, MINUTE_MS):
-            before_ms = self.past[-1].time_ms if self.past else start_ms - every_ms
-            frame = self._keyframe(before_ms)
-            if changed_ms is not None:
-                frame = frame._replace(transaction_time_ms=before_ms - changed_ms)
+            frame = self._keyframe(self.past[-1].time_ms if self.past else start_ms - every_ms)
             diffs = []
             for time_ms in range(start_ms, start_ms + MINUTE_MS, every_ms):
                 first = self.update_id + 1
-                changes = []
-                for change in self._market.tick(self._book):
-                    self._book.apply(change)
-                    changes.append(change)
-                self.update_id += len(changes)
+                changes = self._trade(time_ms)
                 if changes:
                     self.past.append(Told(time_ms, self.update_id, changes))
-                    bids, asks = map(self._texts, _by_side(changes))
-                    told = (-1, time_ms - changed_ms) if changed_ms is not None else (-1, 0)
+                    bids, asks = (self._taped(side, time_ms) for side in _by_side(changes))
                     diffs.append(
-                        RecordedDiff(first, self.update_id, time_ms, time_ms * 1000, bids, asks, *told)
+                        RecordedDiff(
+                            first,
+                            self.update_id,
+                            time_ms,
+                            time_ms * 1000,
+                            bids,
+                            asks,
+                            transaction_time_ms=spelling.transaction_ms(time_ms),
+                            time=spelling.time(time_ms),
+                        )
                     )
             piece = Piece(0, frame, diffs)
+            venue = self.scheme.venue
             segments.append(
                 Segment.of(venue, self.symbol, start_ms, 60, [piece], from_start=True, to_end=True)
             )
@@ -140,25 +145,30 @@ class Listing:
 
     def _keyframe(self, time_ms: int) -> Keyframe:
         levels = ([Change(side, *level) for level in self._book.levels(side)] for side in (BID, ASK))
-        bids, asks = map(self._texts, levels)
-        return Keyframe(self.update_id, time_ms, time_ms * 1000, bids, asks, True, True)
+        bids, asks = (self._taped(side, time_ms) for side in levels)
+        spelling = self.spelling
+        told = (spelling.transaction_ms(time_ms), spelling.time(time_ms))
+        return Keyframe(self.update_id, time_ms, time_ms * 1000, bids, asks, True, True, *told)
 
-    def _texts(self, levels: Sequence[Change]) -> list[tuple[str, str]]:
-        return [(self.scale.price(each.price), self.scale.quantity(each.quantity)) for each in levels]
+    def _taped(self, levels: Sequence[Change], time_ms: int) -> list[tuple[str, ...]]:
+        return [self.spelling.taped(*each, time_ms) for each in levels]
 
     async def changed(self, times: int) -> None:
         """Wait until it was published so many times more."""
-        wanted = len(self.bodies) + times * len(LIMITS)
+        wanted = len(self.shown) + times
         async with asyncio.timeout(60):
-            while len(self.bodies) < wanted:  # noqa: ASYNC110 (whoever publishes tells nobody)
+            while len(self.shown) < wanted:  # noqa: ASYNC110 (whoever publishes tells nobody)
                 await asyncio.sleep(0.02)
 
     def body(self, limit: int) -> bytes:
         """The book as it is now."""
-        times = Times(time.time_ns() // 1_000_000, 7) if self._told else None
-        body = self._book.body(self.update_id, limit, self._listing.scale, times)
-        self.bodies[self.update_id, limit] = body
-        return body
+        if self.update_id not in self.shown:
+            self.shown[self.update_id] = self.spelling.levels(self._book)
+        return self.spelling.body(self._book, self.update_id, limit, self.time_ms)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class Stage:
@@ -179,14 +189,17 @@ class Stage:
             made = Listing(symbol, profile or Profile(bids=1500, asks=1500), self._seed, scheme)
             self.listings[made.address] = made
 
-    async def publish(self, *symbols: str, status: str = "TRADING", limits: Sequence[int] = LIMITS) -> None:
+    async def publish(
+        self, *symbols: str, status: str = "TRADING", limits: Sequence[int] | None = None
+    ) -> None:
         """Publish the books of these symbols as they are."""
-        now_ms = time.time_ns() // 1_000_000
-        info = FileInfo(0, 5000, 5000, False, False, now_ms, now_ms, "one", status)
         for address in symbols or self.listings:
             listing = self.listings[address]
-            for limit in limits:
-                key = depth_key(listing.symbol, limit, listing.scheme_of_files)
+            info = FileInfo(
+                0, 5000, 5000, False, False, listing.time_ms, now_ms(), "one", status, listing.update_id
+            )
+            for limit in limits or listing.spelling.limits:
+                key = depth_key(listing.symbol, limit, listing.scheme)
                 await self.put(key, listing.body(limit), info.to_metadata())
 
     async def put(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> None:
@@ -204,41 +217,44 @@ class Stage:
         listing = self.listings[symbol]
         segments = listing.record(from_ms, to_ms)
         await store_segments(self.store, segments)
-        album = Album(self.store, listing.scheme_of_files.venue, listing.symbol)
+        album = Album(self.store, listing.scheme.venue, listing.symbol)
         for segment in segments:
             await album.add(columns(encode(segment)))
 
     async def beat(self, *replicas: str) -> None:
         """Let these replicas say that they live; the first one writes."""
         self._beats += 1
-        now_ms = time.time_ns() // 1_000_000
-        for rank, name in enumerate(replicas):
-            held = {
-                symbol: SymbolBeat(
-                    role=Role.STANDBY if rank else Role.WRITER,
-                    rank=rank,
-                    live=True,
-                    id=listing.update_id,
-                    bids="1500",
-                    asks="1500",
-                    heard_age_ms=20,
-                )
-                for symbol, listing in self.listings.items()
-            }
-            beat = Heartbeat(
-                replica=name,
-                beat=self._beats,
-                time_ms=now_ms,
-                started_ms=now_ms,
-                version="0.1.0",
-                limits=LIMITS,
-                listed=len(held),
-                feed=FeedBeat(symbols=len(held), live=len(held), connections=1),
-                rest=RestBeat(weight_used=20, weight_limit=6000),
-                writes=WriteBeat(written=self._beats * 10, p50_ms=4.1, p99_ms=19.0 + rank),
-                symbols=held,
+        for scheme in {listing.scheme: None for listing in self.listings.values()}:
+            for rank, name in enumerate(replicas):
+                await self.put(heartbeat_key(name, scheme), self._beat(scheme, name, rank).to_body())
+
+    def _beat(self, scheme: Scheme, name: str, rank: int) -> Heartbeat:
+        held = {
+            listing.symbol: SymbolBeat(
+                role=Role.STANDBY if rank else Role.WRITER,
+                rank=rank,
+                live=True,
+                id=listing.update_id,
+                bids="1500",
+                asks="1500",
+                heard_age_ms=20,
             )
-            await self.put(heartbeat_key(name), beat.to_body())
+            for listing in self.listings.values()
+            if listing.scheme is scheme
+        }
+        return Heartbeat(
+            replica=name,
+            beat=self._beats,
+            time_ms=now_ms(),
+            started_ms=now_ms(),
+            version="0.1.0",
+            limits=scheme.limits,
+            listed=len(held),
+            feed=FeedBeat(symbols=len(held), live=len(held), connections=1),
+            rest=RestBeat(weight_used=20, weight_limit=6000),
+            writes=WriteBeat(written=self._beats * 10, p50_ms=4.1, p99_ms=19.0 + rank),
+            symbols=held,
+        )
 
     @asynccontextmanager
     async def trading(

@@ -74,12 +74,13 @@ def test_digits_stay_where_they_are() -> None:
     board.check()
 
 
-@pytest.mark.parametrize("number", ["0.00000000", "12", "12.340", "0.00000123", "100.000"])
+@pytest.mark.parametrize("number", ["0.00000000", "12", "12.340", "0.00000123", "100.000", "8e-7", "1.25e-6"])
 @pytest.mark.parametrize("places", [0, 2, 8])
 def test_a_shortened_number_is_the_same_number(number: str, places: int) -> None:
     text = shorten(number, places)
     assert float(text) == float(number)
     assert not text.endswith(".")
+    assert "e" not in text
     assert len(text.partition(".")[2]) >= places
 
 

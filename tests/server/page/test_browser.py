@@ -6,16 +6,19 @@ import os
 import time
 import urllib.request
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any, Final
 
 import pytest
 import pytest_asyncio
 
 from depthcast.files import BINANCE_USDM
-from server.page.board import digits, shorten
+from depthcast.venues.bitmex_files import BITMEX
+from depthcast.venues.coinbase_files import COINBASE
 from simulator.market import Profile
 from tests.server.page.browser import Browser, Page, executable
 from tests.server.page.relay import relayed
+from tests.server.page.spelling import Levels
 from tests.server.page.stage import MINUTE_MS, Listing, Stage, staged
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
@@ -36,13 +39,19 @@ LADDER: Final = """(() => {
   const texts = (row) => [row.cells[0].textContent, row.cells[1].textContent];
   const read = (body) => [...body.rows].map(texts).filter((each) => each[0]);
   const [asks, , bids] = table.tBodies;
-  return { id: Number(table.dataset.updateId), bids: read(bids), asks: read(asks).reverse() };
+  return { id: table.dataset.updateId, bids: read(bids), asks: read(asks).reverse() };
 })()"""
-"""What the ladder shows."""
+"""What the ladder shows. Ids are text: some have more digits than a browser's numbers hold."""
 
 ON_TAPE: Final = "document.getElementById('past-note')?.textContent.startsWith('The tape goes back to')"
 MOMENT: Final = "document.getElementById('moment')"
 """The slider."""
+
+GOTO: Final = "document.getElementById('goto')"
+"""The field for a time."""
+
+AN_HOUR: Final = "document.querySelector('[data-span=\"3600000\"]').click()"
+"""So much time is shown as any run of these tests takes."""
 
 BOX: Final = """(() => {
   const { x, y, width, height } = document.getElementById("heat").getBoundingClientRect();
@@ -53,7 +62,7 @@ BOX: Final = """(() => {
 TILE: Final = """(async () => {{
   const place = document.querySelector("script[type=module]").src.replace("book-page", "tiles");
   const {{ Tiles, readTile }} = await import(place);
-  return await readTile(new Tiles("binance", "SOLUSDT", () => 0).url(0, {}));
+  return await readTile(new Tiles("{}", "{}", () => 0).url(0, {}));
 }})().then(({{ step, exponent }}) => [step, 2 ** ((exponent + 1) / 12)])"""
 """The height of a row, and the least quantity that is told from nothing."""
 
@@ -64,7 +73,13 @@ PIXEL: Final = """(() => {{
 """The colour of a place."""
 
 FUTURES: Final = "binanceusdm/SOLUSDT"
-"""A symbol of another venue, by its address."""
+BY_ORDER: Final = "coinbaseexchange/BTC-USD"
+BY_ROW: Final = "bitmex/XBTUSD"
+TINY: Final = "bitmex/TRXZ26"
+"""Its prices are written with an exponent."""
+
+TAPED: Final = ("SOLUSDT", FUTURES, BY_ORDER, BY_ROW)
+"""Symbols with a past, by their addresses."""
 
 MOST_CPU_MS: Final = 30.0
 """An update may take so much of a core: ten a second are then 30 % of it."""
@@ -83,13 +98,18 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stage(browser: Browser) -> AsyncIterator[Stage]:
-    async with staged(seed=7, venues=("binance", "binanceusdm")) as stage:
+    venues = ("binance", *(scheme.venue for scheme in (BINANCE_USDM, COINBASE, BITMEX)))
+    async with staged(seed=7, venues=venues) as stage:
         stage.list("ETHUSDT")
-        stage.list("SOLUSDT", profile=Profile(bids=400, asks=400, changes=8))
+        some = Profile(bids=400, asks=400, changes=8)
+        stage.list("SOLUSDT", profile=some)
+        stage.list("SOLUSDT", profile=some, scheme=BINANCE_USDM)
+        stage.list("BTC-USD", profile=some, scheme=COINBASE)
+        stage.list("XBTUSD", profile=some, scheme=BITMEX)
+        stage.list("TRXZ26", profile=Profile(bids=30, asks=30, changes=5), scheme=BITMEX)
         minute_ms = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS
-        await stage.record("SOLUSDT", minute_ms - 3 * MINUTE_MS, minute_ms)
-        stage.list("SOLUSDT", profile=Profile(bids=400, asks=400, changes=8), scheme=BINANCE_USDM)
-        await stage.record(FUTURES, minute_ms - 3 * MINUTE_MS, minute_ms)
+        for address in TAPED:
+            await stage.record(address, minute_ms - 3 * MINUTE_MS, minute_ms)
         stage.list("BTCUSDT", "币安人生USDT", profile=Profile(bids=30, asks=30, changes=5))
         await stage.publish()
         async with stage.trading("one", "two"):
@@ -130,36 +150,47 @@ async def until_streams(stage: Stage, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
-def trimmed(side: list[list[str]], places: tuple[int, int]) -> list[list[str]]:
-    return [[shorten(price, places[0]), shorten(quantity, places[1])] for price, quantity in side]
+def number(text: str) -> tuple[Decimal, int]:
+    """A number as it is shown, and how many digits it has behind the point."""
+    assert set(text) <= set("0123456789.")
+    return Decimal(text), len(text.partition(".")[2])
 
 
-def same(shown: dict[str, Any], body: bytes) -> bool:
-    """Whether a ladder is the file's book; zeros at the ends of numbers are not shown."""
-    book = json.loads(body)
-    levels = [tuple(each) for side in ("bids", "asks") for each in shown[side]]
-    places = tuple(max(len(each[n].partition(".")[2]) for each in levels) for n in (0, 1))
-    assert places[0] >= digits(*(level[0] for side in ("bids", "asks") for level in book[side]))
-    return all(trimmed(book[side], (places[0], places[1])) == shown[side] for side in ("bids", "asks"))
+def same(shown: dict[str, Any], levels: tuple[Levels, Levels]) -> bool:
+    """Whether a ladder is the file's book: prices in a column have equally many digits, and so have
+    quantities, so that zeros at their ends are neither all shown nor all left out."""
+    for place in (0, 1):
+        told = [[Decimal(level[place]) for level in side] for side in levels]
+        read = [[number(level[place]) for level in shown[side]] for side in ("bids", "asks")]
+        assert len({digits for side in read for _, digits in side}) == 1
+        if told != [[each for each, _ in side] for side in read]:
+            return False
+    return True
 
 
-async def follow(page: Page, stage: Stage, changes: int, address: str = "ETHUSDT") -> set[int]:
+async def follow(page: Page, stage: Stage, changes: int, address: str = "ETHUSDT") -> set[str]:
     """Watch the ladder until it has shown so many versions, each compared with its file."""
-    seen: set[int] = set()
+    seen: set[str] = set()
     async with asyncio.timeout(60):
         while len(seen) < changes:
             shown = await page.evaluate(LADDER)
             if shown["id"] not in seen:
-                assert same(shown, stage.listings[address].bodies[shown["id"], 20])
+                assert same(shown, stage.listings[address].shown[int(shown["id"])])
                 seen.add(shown["id"])
             await asyncio.sleep(0.02)
     return seen
 
 
-@pytest.mark.parametrize("address", ["ETHUSDT", FUTURES])
-@pytest.mark.parametrize("width", [1280, 390, 320])
+@pytest.mark.parametrize(
+    ("address", "width"),
+    [
+        *((address, width) for address in ("ETHUSDT", BY_ORDER, BY_ROW) for width in (1280, 390, 320)),
+        (FUTURES, 1280),
+        (TINY, 320),
+    ],
+)
 async def test_the_ladder_is_the_file_of_its_id_and_nothing_moves(
-    browser: Browser, stage: Stage, width: int, address: str
+    browser: Browser, stage: Stage, address: str, width: int
 ) -> None:
     async with await browser.page(f"{stage.url}/book/{address}", width=width, before=SHIFTS) as page:
         await page.until("document.getElementById('link').dataset.link === 'open'")
@@ -175,14 +206,12 @@ async def test_a_book_that_changes_ten_times_a_second_costs_less_than_a_third_of
     async with await browser.page(f"{stage.url}/book/ETHUSDT") as page:
         await page.until("document.getElementById('link').dataset.link === 'open'")
         await follow(page, stage, 5)
-        first = (await page.evaluate(LADDER))["id"]
+        first = int((await page.evaluate(LADDER))["id"])
         cpu_s, of_page = browser.cpu_s(), (await page.metrics())["TaskDuration"]
         await asyncio.sleep(5)
-        last = (await page.evaluate(LADDER))["id"]
+        last = int((await page.evaluate(LADDER))["id"])
         cpu_s, of_page = browser.cpu_s() - cpu_s, (await page.metrics())["TaskDuration"] - of_page
-    updates = sum(
-        first < update_id <= last for update_id, limit in stage.listings["ETHUSDT"].bodies if limit == 20
-    )
+    updates = sum(first < update_id <= last for update_id in stage.listings["ETHUSDT"].shown)
     each_ms = cpu_s / updates * 1000
     print(
         f"{updates} updates: {each_ms:.1f} ms of CPU each, {of_page / updates * 1000:.1f} in the page itself"
@@ -191,19 +220,22 @@ async def test_a_book_that_changes_ten_times_a_second_costs_less_than_a_third_of
     assert each_ms < MOST_CPU_MS
 
 
-async def test_a_connection_that_is_cut_goes_on_without_a_reload(browser: Browser, stage: Stage) -> None:
+@pytest.mark.parametrize("address", ["ETHUSDT", BY_ORDER, BY_ROW])
+async def test_a_connection_that_is_cut_goes_on_without_a_reload(
+    browser: Browser, stage: Stage, address: str
+) -> None:
     async with (
         relayed(stage.port) as relay,
-        await browser.page(f"{relay.url}/book/ETHUSDT", before=SHIFTS) as page,
+        await browser.page(f"{relay.url}/book/{address}", before=SHIFTS) as page,
     ):
-        await follow(page, stage, 3)
+        await follow(page, stage, 3, address)
         await page.evaluate("window.marked = 2")
         resumed = await metric(stage, 'depthcast_server_stream_begins_total{how="resumed"}')
         relay.cut()
         await page.until("document.getElementById('link').dataset.link === 'waiting'")
         relay.mend()
         await page.until("document.getElementById('link').dataset.link === 'open'")
-        await follow(page, stage, 3)
+        await follow(page, stage, 3, address)
         assert await page.evaluate("window.marked") == 2
         assert await page.evaluate("window.shifts") == []
         assert await metric(stage, 'depthcast_server_stream_begins_total{how="resumed"}') > resumed
@@ -257,6 +289,26 @@ async def test_the_list_goes_on_and_is_filtered_from_the_keyboard(browser: Brows
         assert page.complaints == []
 
 
+async def test_the_list_names_the_venue_and_leads_to_its_book(browser: Browser, stage: Stage) -> None:
+    for address in (FUTURES, BY_ORDER, BY_ROW, TINY):
+        venue, _, symbol = address.rpartition("/")
+        row = f"document.querySelector('tr[data-symbol=\"{address}\"]')"
+        async with await browser.page(f"{stage.url}/?q={venue}", width=320, before=SHIFTS) as page:
+            assert await page.evaluate(f"{row}.cells[0].innerText.split(/\\s+/)") == [symbol, venue]
+            was = await page.evaluate(f"{row}.innerText")
+            await page.until(f"{row}.innerText !== {json.dumps(was)}")
+            bid = await page.evaluate(f"{row}.querySelector('[data-m=bid]').textContent")
+            best = {Decimal(bids[0][0]) for bids, _ in stage.listings[address].shown.values()}
+            assert number(bid)[0] in best
+            assert await page.evaluate(f"{row}.querySelector('.state').textContent") == "live"
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+            assert await page.evaluate("window.shifts") == []
+            await page.evaluate(f"{row}.querySelector('a').click()")
+            await page.until(f"location.pathname === '/book/{address}'")
+            assert await page.until("document.querySelector('h1')?.innerText") == f"{symbol} {venue}"
+            await follow(page, stage, 2, address)
+
+
 async def test_a_symbol_that_is_published_later_comes_by_itself(browser: Browser, stage: Stage) -> None:
     async with await browser.page(f"{stage.url}/?q=LATE", before=SHIFTS) as page:
         await page.until("document.getElementById('link').dataset.link === 'open'")
@@ -281,11 +333,12 @@ async def test_nothing_comes_from_elsewhere_and_no_script_gets_in(browser: Brows
 
 
 async def test_the_fleet_is_on_both_pages_and_goes_on(browser: Browser, stage: Stage) -> None:
-    for path in ("/", "/book/ETHUSDT"):
+    venues = {listing.scheme.venue for listing in stage.listings.values()}
+    for path, count in (("/", 2 * len(venues)), ("/book/ETHUSDT", 2), (f"/book/{BY_ORDER}", 2)):
         async with await browser.page(stage.url + path, before=SHIFTS) as page:
-            assert "2 of 2 replicas alive" in await page.evaluate(
-                "document.getElementById('fleet').textContent"
-            )
+            told = await page.evaluate("document.getElementById('fleet').textContent")
+            assert f"{count} of {count} replicas alive" in told
+            assert [venue for venue in venues if venue in told] == [each for each in venues if path == "/"]
             asked = sum("/page/fleet" in url for url in page.requests)
             await page.evaluate("htmx.trigger('#fleet', 'every')")
             async with asyncio.timeout(30):
@@ -302,7 +355,7 @@ async def test_without_a_tape_there_is_no_past_to_choose(browser: Browser, stage
             assert await page.evaluate(f"document.getElementById('{name}').disabled")
 
 
-@pytest.mark.parametrize("address", ["SOLUSDT", FUTURES])
+@pytest.mark.parametrize("address", TAPED)
 async def test_the_slider_shows_the_book_of_its_moment_and_goes_back_to_now(
     browser: Browser, stage: Stage, address: str
 ) -> None:
@@ -310,6 +363,7 @@ async def test_the_slider_shows_the_book_of_its_moment_and_goes_back_to_now(
     async with await browser.page(f"{stage.url}/book/{address}", before=SHIFTS) as page:
         await page.until(ON_TAPE)
         await page.until("document.getElementById('link').dataset.link === 'open'")
+        await page.evaluate(AN_HOUR)
         await page.evaluate("document.getElementById('moment').focus()")
         for part in (0.75, 0.6, 0.5):
             at = (listing.past[0].time_ms * (1 - part) + listing.past[-1].time_ms * part) // 1000 * 1000
@@ -321,14 +375,14 @@ async def test_the_slider_shows_the_book_of_its_moment_and_goes_back_to_now(
             update_id, book = listing.at(at)
             await page.until(f"document.getElementById('ladder').dataset.updateId === '{update_id}'")
             shown = await page.evaluate(LADDER)
-            assert same(shown, book.body(update_id, 20, listing.scale))
+            assert same(shown, listing.spelling.levels(book))
             assert await page.evaluate("document.getElementById('update-id').textContent") == str(update_id)
             assert await page.evaluate("document.getElementById('book').classList.contains('past')")
             text = await page.evaluate("document.getElementById('moment').getAttribute('aria-valuetext')")
             assert text == time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at // 1000))
         await page.evaluate("document.getElementById('go-live').click()")
         await page.until(
-            f"Number(document.getElementById('ladder').dataset.updateId) > {listing.past[-1].update_id}"
+            f"BigInt(document.getElementById('ladder').dataset.updateId) > {listing.past[-1].update_id}n"
         )
         assert await page.evaluate("window.shifts") == []
         assert page.complaints == []
@@ -338,28 +392,32 @@ async def test_replay_goes_on_by_itself_over_the_tape(browser: Browser, stage: S
     listing = stage.listings["SOLUSDT"]
     async with await browser.page(f"{stage.url}/book/SOLUSDT") as page:
         await page.until("!document.getElementById('play').disabled")
+        await page.evaluate(AN_HOUR)
         await page.evaluate("document.getElementById('play').click()")
         seen: set[int] = set()
         async with asyncio.timeout(60):
             while len(seen) < 5:
                 shown = await page.evaluate(LADDER)
-                if shown["id"] <= listing.past[-1].update_id and shown["id"] not in seen:
-                    at = next(told.time_ms for told in listing.past if told.update_id == shown["id"])
-                    assert same(shown, listing.at(at)[1].body(shown["id"], 20, listing.scale))
-                    seen.add(shown["id"])
+                update_id = int(shown["id"])
+                if update_id <= listing.past[-1].update_id and update_id not in seen:
+                    at = next(told.time_ms for told in listing.past if told.update_id == update_id)
+                    assert same(shown, listing.spelling.levels(listing.at(at)[1]))
+                    seen.add(update_id)
                 await asyncio.sleep(0.05)
         assert sorted(seen) == list(dict.fromkeys(sorted(seen)))
 
 
-async def test_the_heatmap_shows_what_the_tape_holds(browser: Browser, stage: Stage) -> None:
-    listing = stage.listings["SOLUSDT"]
+@pytest.mark.parametrize("address", ["SOLUSDT", BY_ORDER, BY_ROW])
+async def test_the_heatmap_shows_what_the_tape_holds(browser: Browser, stage: Stage, address: str) -> None:
+    listing = stage.listings[address]
     second_ms = listing.past[len(listing.past) // 2].time_ms // 1000 * 1000
     minute_ms = second_ms // MINUTE_MS * MINUTE_MS
-    async with await browser.page(f"{stage.url}/book/SOLUSDT") as page:
+    async with await browser.page(f"{stage.url}/book/{address}") as page:
         await page.until(ON_TAPE)
-        step, least = await page.until(TILE.format(minute_ms))
-        # The picture stands still while a moment is shown.
-        await page.evaluate(f"{MOMENT}.value = {second_ms}; {MOMENT}.dispatchEvent(new Event('input'))")
+        step, least = await page.until(TILE.format(listing.scheme.venue, listing.symbol, minute_ms))
+        # The picture stands still while a moment is shown, however long the tape is over.
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second_ms // 1000))
+        await page.evaluate(f"{GOTO}.value = {when!r}; {GOTO}.dispatchEvent(new Event('change'))")
         low, high = await page.evaluate(f"[Number({MOMENT}.min), Number({MOMENT}.max)]")
         left, top, width, height = await page.evaluate(BOX)
         x = left + (second_ms + 500 - low) / (high - low) * width
@@ -396,8 +454,8 @@ def mean_of(listing: Listing, from_ms: int, price: float, step: float) -> float:
     for time_ms in range(from_ms, from_ms + 1000, 100):
         _, book = listing.at(time_ms)
         for level, quantity in (*book.sides[0].items(), *book.sides[1].items()):
-            if low <= float(listing.scale.price(level)) < high:
-                total += float(listing.scale.quantity(quantity)) / 10
+            if low <= float(listing.spelling.price(level)) < high:
+                total += float(listing.spelling.quantity(quantity)) / 10
     return total
 
 

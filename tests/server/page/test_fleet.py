@@ -61,6 +61,7 @@ def test_who_lives_and_what_each_does() -> None:
     first, second = fleet.replicas
     assert first._asdict() == {
         "name": "a",
+        "venue": "",
         "state": "live",
         "heard_s": 1,
         "version": "1",
@@ -136,9 +137,12 @@ def test_each_venue_has_a_fleet_and_the_list_shows_all_of_them() -> None:
         ),
         clock=lambda: 11.0,
     )
-    assert [replica.name for replica in view.read().replicas] == ["a", "b"]
+    assert [(each.name, each.venue) for each in view.read().replicas] == [
+        ("a", "binance"),
+        ("b", "binanceusdm"),
+    ]
     for address, name in (("ETHUSDT", "a"), ("binanceusdm/ETHUSDT", "b")):
         fleet = view.read(address)
-        assert [replica.name for replica in fleet.replicas] == [name]
+        assert [(replica.name, replica.venue) for replica in fleet.replicas] == [(name, "")]
         assert [holder.replica for holder in fleet.holders] == [name]
     assert [replica.name for replica in view.read("nowhere/ETHUSDT").replicas] == ["a", "b"]
