@@ -21,8 +21,8 @@ _BLANKS: Final = re.compile(r"[ \t\n\r]*")
 def read_json(body: bytes) -> Any:
     """The value of a JSON text in UTF-8. Raises ``ValueError`` for anything else, ``NaN`` included.
 
-    A long object is read member by member, and its lists element by element, so that a thread that does it
-    lets others have their turn: one call for megabytes would keep them all waiting until its end.
+    A long object is read member by member, and lists element by element, so that a thread that does it lets
+    others have their turn: one call for megabytes would keep them all waiting until its end.
 
     >>> read_json(b'{"a":1.50,"b":[2]}')
     {'a': Decimal('1.50'), 'b': [2]}
@@ -36,6 +36,10 @@ def read_json(body: bytes) -> Any:
 
 def _read_in_pieces(text: str) -> Any:
     at = _after_blanks(text, 0)
+    if text.startswith("[", at):
+        elements, at = _read_list(text, at)
+        _check_end(text, at)
+        return elements
     if not text.startswith("{", at):
         return _DECODER.decode(text)
     members, at = {}, _after_blanks(text, at + 1)
@@ -52,9 +56,13 @@ def _read_in_pieces(text: str) -> Any:
             _read_list(text, at) if text.startswith("[", at) else _DECODER.raw_decode(text, at)
         )
         at, ended = _after_one(text, at, "}")
-    if _after_blanks(text, at + 1) != len(text):
-        raise ValueError(f"something follows at {at + 1}")
+    _check_end(text, at + 1)
     return members
+
+
+def _check_end(text: str, at: int) -> None:
+    if _after_blanks(text, at) != len(text):
+        raise ValueError(f"something follows at {at}")
 
 
 def _read_list(text: str, at: int) -> tuple[list[Any], int]:

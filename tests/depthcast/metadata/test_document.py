@@ -40,7 +40,7 @@ def test_pieces_are_what_the_whole_is(value: Any, indent: int | str | None, arou
 
 @given(VALUES, st.data())
 def test_what_is_damaged_is_refused_alike(value: Any, data: st.DataObject) -> None:
-    text = json.dumps({"a": [value], "b": value}, default=float)
+    text = json.dumps(data.draw(st.sampled_from([{"a": [value], "b": value}, [value, 1]])), default=float)
     at = data.draw(st.integers(0, len(text) - 1))
     damaged = text[:at] + data.draw(st.sampled_from(["", ",", "]", "}", "{", '"', " ", "x"])) + text[at + 1 :]
     try:
@@ -66,6 +66,12 @@ def test_what_is_damaged_is_refused_alike(value: Any, data: st.DataObject) -> No
         '{"a":[1,]}',
         '{"a":[1 2]}',
         "{1:2}",
+        "[",
+        "[1",
+        "[1,]",
+        "[1 2]",
+        "[]x",
+        "[] []",
         '{"a":[',
         "x",
     ],
@@ -95,7 +101,10 @@ def test_a_long_document_is_read_in_pieces_and_written_as_it_was() -> None:
     assert write_json(read_json(body)) == body
 
 
-def test_others_have_their_turn_while_a_long_document_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bare", [False, True])
+def test_others_have_their_turn_while_a_long_document_is_read(
+    monkeypatch: pytest.MonkeyPatch, bare: bool
+) -> None:
     calls: list[int] = []
 
     class Watched(json.JSONDecoder):
@@ -106,6 +115,8 @@ def test_others_have_their_turn_while_a_long_document_is_read(monkeypatch: pytes
 
     monkeypatch.setattr(document, "_DECODER", Watched(parse_float=Decimal))
     body = listing(1, *(symbol(f"S{number}USDT") for number in range(1000)))
+    if bare:
+        body = write_json(json.loads(body)["symbols"])
     read_json(body)
     # No call of the decoder, which lets nobody else run, is about more than a symbol.
     assert len(calls) > 1000
