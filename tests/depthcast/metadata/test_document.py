@@ -119,5 +119,5 @@ def test_others_have_their_turn_while_a_long_document_is_read(
         body = write_json(json.loads(body)["symbols"])
     read_json(body)
     # No call of the decoder, which lets nobody else run, is about more than a symbol.
-    assert len(calls) > 1000
+    assert len(calls) >= 1000
     assert max(calls) < 1000 < len(body)
