@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from depthcast.venues.binance_streams import Limits
 from server.push.channels import Channels
 from server.push.counts import End, Kind
 from server.push.hub import Reader, Source
 from server.push.names import Target
-from server.push.session import Abort, Close, Limits, Ping, Session
+from server.push.session import Abort, Close, Ping, Session
 
 if TYPE_CHECKING:
     from tests.server.push.conftest import Site
