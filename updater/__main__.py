@@ -24,6 +24,7 @@ from updater.account import read_key
 from updater.crew import Crew
 from updater.health import Health
 from updater.outage import Outage
+from updater.progress import Bars
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
 from updater.slots import Slots
@@ -50,6 +51,7 @@ async def serve(settings: UpdaterSettings, store: Store, *others: UpdaterSetting
     dispatcher, slots, outage = Dispatcher(), Slots(settings.writes_at_once), Outage()
     proof = Proof(settings)
     of_venue = {each.venue: each for each in (settings, *others)}
+    bars = Bars() if others else None
 
     def make(venue: str) -> Replica:
         own = of_venue[venue]
@@ -63,6 +65,7 @@ async def serve(settings: UpdaterSettings, store: Store, *others: UpdaterSetting
             dispatcher=dispatcher,
             slots=slots,
             outage=outage,
+            bars=bars,
         )
 
     running: Replica | Crew

@@ -2,9 +2,9 @@
 
 They share the event loop and whose turn it is in it (:mod:`depthcast.dispatch`), the store with its slots
 and outages, and the address at which they are asked how they are. Each has a feed, a request weight and a
-fleet of its own. One that ends by an error that no waiting mends (a wrong key, a symbol that does not exist)
-is begun anew after growing pauses, as a supervisor does with processes; where none runs any more, the process
-ends with it.
+fleet of its own. One that ends by an error that no waiting mends (a wrong key, a symbol that does not exist),
+or that cannot begin (no key), is begun anew after growing pauses, as a supervisor does with processes; where
+none runs any more, the process ends with it.
 """
 
 import asyncio
@@ -27,7 +27,10 @@ _log = get_logger("updater")
 
 
 class Crew:
-    """``make`` makes a venue's replica, each time that it begins. :meth:`run` it once."""
+    """``make`` makes a venue's replica, each time that it begins. :meth:`run` it once.
+
+    Raises :class:`~depthcast.errors.DepthcastError` where it can make none of them.
+    """
 
     def __init__(
         self,
@@ -47,10 +50,20 @@ class Crew:
         self._sleep = sleep
         self._rng = rng or Random()
         self._stopping = asyncio.Event()
-        self._running: set[str] = set(venues)
+        self._venues = tuple(venues)
         self._errors: dict[str, str] = {}
-        self.replicas: dict[str, Replica] = {venue: make(venue) for venue in venues}
-        """By venue; of one that ended, the one that ended."""
+        self.replicas: dict[str, Replica] = {}
+        """By venue; of one that ended, the one that ended; of one that could not begin, none."""
+        refused: list[DepthcastError] = []
+        for venue in venues:
+            try:
+                self.replicas[venue] = make(venue)
+            except DepthcastError as error:
+                self._errors[venue] = str(error)
+                refused.append(error)
+        if not self.replicas:
+            raise refused[0]
+        self._running: set[str] = set(self.replicas)
         self.registry = CollectorRegistry()
         self.registry.register(_ByVenue(self, dispatcher))
 
@@ -68,7 +81,12 @@ class Crew:
     @property
     def ready(self) -> bool:
         """Whether all of them are."""
-        return all(self.runs(venue) and replica.report.ready for venue, replica in self.replicas.items())
+        return all(self.runs(venue) and self.replicas[venue].report.ready for venue in self._venues)
+
+    @property
+    def venues(self) -> Sequence[str]:
+        """All of them, whether they run or not."""
+        return self._venues
 
     def runs(self, venue: str) -> bool:
         """Whether a venue's replica runs, and does not wait to be begun anew."""
@@ -86,7 +104,7 @@ class Crew:
         """Run all until :meth:`stop`. Raises the error of the last one where none runs any more."""
         try:
             async with asyncio.TaskGroup() as group:
-                for venue in self.replicas:
+                for venue in self._venues:
                     group.create_task(self._keep(venue))
         except* DepthcastError as errors:
             raise errors.exceptions[0] from None
@@ -95,6 +113,10 @@ class Crew:
         backoff = Backoff(
             self._retry_s[0], minimum_s=self._retry_s[0] / 2, maximum_s=self._retry_s[1], rng=self._rng
         )
+        if venue not in self._running:
+            _log.error("a venue cannot begin, and is tried again", venue=venue, error=self._errors[venue])
+            if await self._stopped_within(backoff.next_s()):
+                return
         while True:
             try:
                 if venue not in self._running:
@@ -153,7 +175,7 @@ class _ByVenue(Collector):
             "Whether a venue's replica runs, or waits to be begun anew",
             labels=["venue"],
         )
-        for venue in self._crew.replicas:
+        for venue in self._crew.venues:
             running.add_metric([venue], float(self._crew.runs(venue)))
         yield running
 

@@ -1,8 +1,9 @@
-"""``Progress``: says how long the books that wait for the exchange will take.
+"""``Progress``: says how long the books that wait for the exchange will take; ``Bars``: on one display.
 
 An exchange answers only so many snapshots a minute, so a start with an empty store takes minutes once there
 are more than a few symbols. On a terminal a bar shows it; anywhere else a line in the log, repeated until
-nothing waits any more. Waits that are over in a moment are passed over in silence.
+nothing waits any more. Waits that are over in a moment are passed over in silence. The venues of one process
+have a bar each, one below the other, for a terminal has one line that bars are drawn on.
 """
 
 import asyncio
@@ -48,12 +49,61 @@ class Wait:
     books: int
 
 
+class Bars:
+    """One display for the waits of a process, a bar for each ``name``; shown while there is any.
+
+    ``console`` is standard error by default. Without a terminal there are none (:attr:`shown`).
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._display: Bar | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is a terminal to show them on."""
+        return self._console.is_terminal
+
+    def show(self, name: str, wait: Wait) -> None:
+        """Draw the bar of ``name``, and those of the others."""
+        if self._display is None:
+            self._display = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[left]}"),
+                console=self._console,
+                auto_refresh=False,
+                transient=True,
+            )
+            self._display.start()
+        if name not in self._tasks:
+            self._tasks[name] = self._display.add_task(f"{name} books live".strip(), left="")
+        left = f"the exchange answers the rest within about {_duration(wait.about_s)}"
+        self._display.update(
+            self._tasks[name], completed=wait.live, total=wait.books, left=left, refresh=True
+        )
+
+    def clear(self, name: str) -> None:
+        """Take the bar of ``name`` away; with the last one the display goes."""
+        task = self._tasks.pop(name, None)
+        if task is None or self._display is None:
+            return
+        if self._tasks:
+            self._display.remove_task(task)
+            self._display.refresh()
+        else:
+            self._display.stop()
+            self._display = None
+
+
 class Progress:
     """Watches ``books`` and ``rest`` and tells of long waits. :meth:`run` it until it is cancelled.
 
     A wait is told of if it takes ``least_s`` or longer, from its third look on, once it no longer grows (or
-    has grown for ``settle_looks`` looks), and again every ``every_s``. ``console``, standard error by
-    default, is where the bar goes if it is a terminal.
+    has grown for ``settle_looks`` looks), and again every ``every_s``. ``name``: whose it is, where there are
+    several on ``bars``.
     """
 
     def __init__(
@@ -61,7 +111,8 @@ class Progress:
         books: Mapping[str, Kept],
         rest: Pace,
         *,
-        console: Console | None = None,
+        name: str = "",
+        bars: Bars | None = None,
         log: structlog.typing.FilteringBoundLogger = _log,
         # Limits
         settle_looks: int = 5,
@@ -75,8 +126,9 @@ class Progress:
     ) -> None:
         self._books = books
         self._rest = rest
-        self._console = console or Console(stderr=True)
-        self._log = log
+        self._name = name
+        self._bars = bars or Bars()
+        self._log = log.bind(venue=name) if name else log
         self._settle_looks = settle_looks
         self._every_s = every_s
         self._look_every_s = look_every_s
@@ -87,8 +139,6 @@ class Progress:
         self._looks = 0
         self._began_at = 0.0
         self._told_at: float | None = None
-        self._bar: Bar | None = None
-        self._task = TaskID(0)
 
     async def run(self) -> None:
         """Look once a second, until cancelled; takes the bar away at the end."""
@@ -97,7 +147,7 @@ class Progress:
                 self._look()
                 await self._sleep(self._look_every_s)
         finally:
-            self._clear_bar()
+            self._bars.clear(self._name)
 
     def now(self) -> Wait | None:
         """What waits now; ``None`` where nothing does. O(books + requests that wait)."""
@@ -113,7 +163,7 @@ class Progress:
         now = self._clock()
         if wait is None:
             if self._told_at is not None:
-                self._clear_bar()
+                self._bars.clear(self._name)
                 self._log.info(
                     "books no longer wait for the exchange's request weight",
                     after_s=round(now - self._began_at),
@@ -129,9 +179,9 @@ class Progress:
             grows = self._looks < 3 or before is None or wait.requests > before.requests
             if wait.about_s < self._least_s or (grows and self._looks < self._settle_looks):
                 return
-        if self._console.is_terminal:
+        if self._bars.shown:
             self._told_at = now
-            self._show(wait)
+            self._bars.show(self._name, wait)
         elif self._told_at is None or now - self._told_at >= self._every_s:
             self._told_at = now
             self._log.info(
@@ -141,27 +191,6 @@ class Progress:
                 live=wait.live,
                 of=wait.books,
             )
-
-    def _show(self, wait: Wait) -> None:
-        if self._bar is None:
-            self._bar = Bar(
-                TextColumn("books live"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[left]}"),
-                console=self._console,
-                auto_refresh=False,
-                transient=True,
-            )
-            self._task = self._bar.add_task("", left="")
-            self._bar.start()
-        left = f"the exchange answers the rest within about {_duration(wait.about_s)}"
-        self._bar.update(self._task, completed=wait.live, total=wait.books, left=left, refresh=True)
-
-    def _clear_bar(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
 
 
 def _duration(seconds: int) -> str:

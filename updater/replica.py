@@ -45,7 +45,7 @@ from updater.marks import Marks
 from updater.metadata import EXCHANGE_INFO, SYSTEM_STATUS, Metadata
 from updater.metrics import Metrics
 from updater.outage import Outage
-from updater.progress import Progress
+from updater.progress import Bars, Progress
 from updater.publisher import Publisher
 from updater.report import Report
 from updater.settings import UpdaterSettings
@@ -101,6 +101,7 @@ class Replica:
         dispatcher: Dispatcher | None = None,
         slots: Slots | None = None,
         outage: Outage | None = None,
+        bars: Bars | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -125,6 +126,7 @@ class Replica:
         self.metrics = Metrics(clock=clock)
         self._slots = slots or Slots(settings.writes_at_once)
         self._outage = outage or Outage(clock=clock)
+        self._bars = bars
         scheme = self._venue.scheme
         self._warm = WarmFiles(store, settings.limits[-1], scheme=scheme, on_damaged=self.metrics.damaged)
         self._marks = Marks(store, mine=self._comes_first, scheme=scheme, on_marked=self.metrics.marked)
@@ -377,7 +379,8 @@ class Replica:
                 _log.info("store honours conditions", store=self._store.url)
 
     async def _progress(self) -> None:
-        await Progress(self._keeper.books, self._rest, clock=self._clock).run()
+        name = "" if self._bars is None else self._settings.venue
+        await Progress(self._keeper.books, self._rest, name=name, bars=self._bars, clock=self._clock).run()
 
     async def _watch_loop(self) -> None:
         """Measure by how much the event loop is late: what is late here is late everywhere."""

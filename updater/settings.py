@@ -308,7 +308,8 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         """As :meth:`load`, for each venue that ``venue`` names (:mod:`updater.by_venue`)."""
         given = cls._given(argv, env, program=program, about=about, warn=warn)
         found: list[Self] = []
-        for values in by_venue({name: each.value for name, each in given.items()}).values():
+        shared = [name for name, each in given.items() if not each.place.startswith("--")]
+        for values in by_venue({name: each.value for name, each in given.items()}, shared).values():
             own = {
                 name: Given(value, given[name].place if name in given else name)
                 for name, value in values.items()

@@ -15,7 +15,7 @@ def read_stream_key(settings: UpdaterSettings, environment: Mapping[str, str]) -
     """
     keys, file = VENUES[settings.venue].keys, settings.venue_key_file
     if settings.by_price:
-        keys = None
+        return None
     if keys is None:
         if file is not None:
             raise SettingsError(
@@ -27,7 +27,8 @@ def read_stream_key(settings: UpdaterSettings, environment: Mapping[str, str]) -
         if key is None:
             raise SettingsError(
                 f"the stream of {settings.venue} wants an account's key",
-                hint="name a file of it with venue_key_file, or keep books by_price, without one",
+                hint="name a file of it with --venue-key-file, or keep books by price, which need none: "
+                "--by-price",
             )
         return key
     try:

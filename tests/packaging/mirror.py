@@ -264,6 +264,7 @@ PURE: Final = (
     "depthcast.agreement",
     "depthcast.unsequenced",
     "depthcast.venues.keeping",
+    "depthcast.venues.prefixes",
     "depthcast.venues.registry",
     "depthcast.venues.taping",
     "depthcast.store",

@@ -70,12 +70,56 @@ def test_urls_are_told_apart_by_their_venue() -> None:
         ({"venue": "binance", "symbols": "binanceusdm:X"}, "symbols has something for binanceusdm"),
         ({"venue": "binance,binanceusdm", "symbols": "binance:X"}, "symbols names none for binanceusdm"),
         ({"venue": "binance,binanceusdm", "rest_url": "https://a"}, "rest_url is one venue's"),
+        ({"venue": "binance,bitmex", "symbols": "X,binance:A,bitmex:B"}, "symbols has 'X' without a venue"),
+        ({"venue": "binance,bitmex", "venue_key_file": "key"}, "venue_key_file is of no use to binance and"),
+        ({"venue": "binance,bitmex", "by_price": True}, "by_price is of no use to binance and bitmex"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_a_line(given: dict[str, object], says: str) -> None:
     with pytest.raises(SettingsError, match=says) as refused:
         by_venue(given)
     assert refused.value.hint
+
+
+def test_a_key_and_what_else_is_for_some_venues_goes_to_those() -> None:
+    three = each(
+        *("--venue", "binance,coinbaseexchange,bitmex", "--symbols", "X", "--venue-key-file", "coinbase.key"),
+        *("--api-url", "https://api", "--account", "main", "--account-key-file", "binance.key"),
+    )
+    assert {venue: str(found.venue_key_file) for venue, found in three.items()} == {
+        "binance": "None",
+        "coinbaseexchange": "coinbase.key",
+        "bitmex": "None",
+    }
+    assert {venue: found.account for venue, found in three.items()} == {
+        "binance": "main",
+        "coinbaseexchange": "",
+        "bitmex": "",
+    }
+    by_price = each("--venue", "binance,coinbaseexchange", "--symbols", "X", "--by-price")
+    assert [found.by_price for found in by_price.values()] == [False, True]
+    assert by_price["coinbaseexchange"].limits == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["coinbase.key", "coinbaseexchange:coinbase.key"])
+def test_what_an_environment_or_a_file_holds_for_another_venue_is_passed_over(
+    name: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "depthcast.toml"
+    file.write_text(f'[updater]\nvenue_key_file = "{name}"\nby_price = true\n')
+    env = {"DEPTHCAST_VENUE_KEY_FILE": name, "DEPTHCAST_BY_PRICE": "true", "DEPTHCAST_ACCOUNT": "main"}
+    for argv, variables in ((("--config", str(file)), {}), ((), env)):
+        (spot,) = UpdaterSettings.load_each([*argv, "--venue", "bitmex"], variables)
+        assert (spot.venue_key_file, spot.by_price, spot.account) == (None, False, "")
+        (coinbase,) = UpdaterSettings.load_each([*argv, "--venue", "coinbaseexchange"], variables)
+        assert (str(coinbase.venue_key_file), coinbase.by_price) == ("coinbase.key", True)
+
+
+def test_what_a_command_line_says_to_the_wrong_venue_is_refused() -> None:
+    with pytest.raises(SettingsError, match="by_price is not for bitmex"):
+        each("--venue", "bitmex", "--by-price")
+    with pytest.raises(SettingsError, match="account are not of bitmex"):
+        each("--venue", "bitmex", "--account", "main")
 
 
 def test_a_venue_that_is_not_known_is_refused_by_its_name() -> None:

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from depthcast.dispatch import Dispatcher
-from depthcast.errors import AccessDenied, DepthcastError
+from depthcast.errors import AccessDenied, DepthcastError, SettingsError
 from tests import virtual
 from updater.crew import Crew
 from updater.replica import Replica
@@ -53,10 +53,14 @@ class Fake:
 
 
 class Rig:
-    """A crew of two, whose replicas end by the errors given, each time anew."""
+    """A crew of two, whose replicas end by the errors given, each time anew; by ``refusals`` they cannot be
+    made."""
 
-    def __init__(self, **errors: list[Exception]) -> None:
+    def __init__(
+        self, *, refusals: dict[str, list[DepthcastError]] | None = None, **errors: list[Exception]
+    ) -> None:
         self.made: list[tuple[str, float]] = []
+        self._refusals = refusals or {}
         self._errors = errors
         self.crew = Crew(
             ("binance", "binanceusdm"),
@@ -67,6 +71,8 @@ class Rig:
 
     def make(self, venue: str) -> Replica:
         self.made.append((venue, virtual.clock()))
+        if self._refusals.get(venue):
+            raise self._refusals[venue].pop()
         errors = self._errors.get(venue, [])
         return cast(Replica, Fake(errors.pop(0) if errors else None, 1.0))
 
@@ -78,6 +84,7 @@ def in_virtual_time(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
     virtual.run(body())
 
 
+NO_KEY = SettingsError("no key", hint="--by-price")
 DENIED = AccessDenied("the key is wrong", hint="give another one")
 
 
@@ -98,6 +105,52 @@ def test_a_venue_that_ends_is_begun_anew_and_the_other_goes_on() -> None:
         assert rig.crew.status()["errors"] == {}
         rig.crew.stop()
         await running
+
+    in_virtual_time(body)
+
+
+def test_a_venue_that_cannot_begin_is_tried_again_and_the_other_goes_on() -> None:
+    async def body() -> None:
+        rig = Rig(refusals={"binanceusdm": [NO_KEY, NO_KEY]})
+        running = asyncio.create_task(rig.crew.run())
+        await asyncio.sleep(1.0)
+        assert (rig.crew.runs("binance"), rig.crew.runs("binanceusdm")) == (True, False)
+        was_ready = rig.crew.ready
+        assert not was_ready
+        status = rig.crew.status()
+        assert "--by-price" in status["errors"]["binanceusdm"]
+        assert list(status["venues"]) == ["binance"]
+        running_of = {"venue": "binanceusdm"}
+        assert rig.crew.registry.get_sample_value("depthcast_venue_running", running_of) == 0
+        await asyncio.sleep(60.0)
+        assert rig.crew.ready
+        assert [venue for venue, _ in rig.made] == ["binance", "binanceusdm", "binanceusdm", "binanceusdm"]
+        assert rig.crew.registry.get_sample_value("depthcast_venue_running", running_of) == 1
+        rig.crew.stop()
+        await running
+
+    in_virtual_time(body)
+
+
+def test_one_that_waits_to_begin_at_all_stops_at_once() -> None:
+    async def body() -> None:
+        rig = Rig(refusals={"binanceusdm": [NO_KEY]})
+        running = asyncio.create_task(rig.crew.run())
+        await asyncio.sleep(1.0)
+        rig.crew.stop()
+        rig.crew.give_up()
+        before = virtual.clock()
+        await running
+        assert virtual.clock() == before
+        assert len(rig.made) == 2
+
+    in_virtual_time(body)
+
+
+def test_where_none_can_begin_there_is_no_crew() -> None:
+    async def body() -> None:
+        with pytest.raises(SettingsError, match="no key"):
+            Rig(refusals={"binance": [NO_KEY], "binanceusdm": [NO_KEY]})
 
     in_virtual_time(body)
 

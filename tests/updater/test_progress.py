@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from updater.progress import Progress, Wait
+from updater.progress import Bars, Progress, Wait
 
 
 class Book:
@@ -31,9 +31,14 @@ class Rest:
 class Log:
     def __init__(self) -> None:
         self.lines: list[tuple[str, dict[str, Any]]] = []
+        self._bound: dict[str, Any] = {}
+
+    def bind(self, **values: Any) -> "Log":
+        self._bound = values
+        return self
 
     def info(self, event: str, **values: Any) -> None:
-        self.lines.append((event, values))
+        self.lines.append((event, {**self._bound, **values}))
 
 
 class World:
@@ -41,7 +46,7 @@ class World:
 
     def __init__(self, story: Callable[[int], None] = lambda second: None, **options: Any) -> None:
         self.books = {f"S{n}": Book() for n in range(20)}
-        self.rest, self.log = Rest(), Log()
+        self.rest, self.log = Rest(), options.pop("log", Log())
         self.now = 0.0
         self._story = story
         log: Any = self.log
@@ -67,8 +72,12 @@ class World:
             await running
 
 
-def in_a_file() -> Console:
-    return Console(file=io.StringIO(), force_terminal=False, width=120)
+def in_a_file() -> Bars:
+    return Bars(Console(file=io.StringIO(), force_terminal=False, width=120))
+
+
+def terminal(screen: io.StringIO) -> Console:
+    return Console(file=screen, force_terminal=True, width=120, color_system=None)
 
 
 async def test_a_long_wait_is_told_with_its_length_again_and_again_until_it_ends() -> None:
@@ -77,7 +86,7 @@ async def test_a_long_wait_is_told_with_its_length_again_and_again_until_it_ends
         if second % 2 == 0:
             world.come_live(1)
 
-    world = World(story, console=in_a_file())
+    world = World(story, bars=in_a_file())
     await world.run(50)
     first, *others, last = world.log.lines
     assert first == (
@@ -92,7 +101,7 @@ async def test_what_is_said_first_counts_the_books_that_ask_a_moment_later() -> 
     def story(second: int) -> None:
         world.rest.waiting = min(second * 10, 30)
 
-    world = World(story, console=in_a_file())
+    world = World(story, bars=in_a_file())
     await world.run(10)
     assert [values["about_s"] for _, values in world.log.lines] == [30]
 
@@ -101,7 +110,7 @@ async def test_a_queue_that_never_stops_growing_is_told_of_all_the_same() -> Non
     def story(second: int) -> None:
         world.rest.waiting = 10 * second
 
-    world = World(story, console=in_a_file(), settle_looks=5)
+    world = World(story, bars=in_a_file(), settle_looks=5)
     await world.run(10)
     assert len(world.log.lines) == 1
 
@@ -110,7 +119,7 @@ async def test_a_short_wait_is_not_worth_a_line() -> None:
     def story(second: int) -> None:
         world.rest.waiting = 4 if second < 30 else 0
 
-    world = World(story, console=in_a_file())
+    world = World(story, bars=in_a_file())
     await world.run(40)
     assert world.log.lines == []
     assert world.progress.now() is None
@@ -120,7 +129,7 @@ async def test_each_wait_is_told_of_by_itself() -> None:
     def story(second: int) -> None:
         world.rest.waiting = 10 if second % 10 < 5 else 0
 
-    world = World(story, console=in_a_file())
+    world = World(story, bars=in_a_file())
     await world.run(20)
     assert [event.partition(" ")[2][:13] for event, _ in world.log.lines] == [
         "wait for the ",
@@ -135,7 +144,7 @@ async def test_a_terminal_gets_a_bar_that_is_taken_away_in_the_end() -> None:
             world.come_live(1)
 
     screen = io.StringIO()
-    world = World(story, console=Console(file=screen, force_terminal=True, width=120, color_system=None))
+    world = World(story, bars=Bars(terminal(screen)))
     await world.run(15)
     shown = screen.getvalue()
     assert "15/20" in shown or "14/20" in shown
@@ -149,3 +158,33 @@ async def test_what_waits_is_read_off_the_parts() -> None:
     world.come_live(3)
     world.rest.waiting, world.rest.rate = 5, 2
     assert world.progress.now() == Wait(requests=5, about_s=3, live=3, books=20)
+
+
+async def test_the_waits_of_several_venues_are_bars_of_one_display() -> None:
+    screen = io.StringIO()
+    bars = Bars(terminal(screen))
+
+    def story(second: int) -> None:
+        spot.rest.waiting = max(0, 100 - second)
+
+    def other_story(second: int) -> None:
+        futures.rest.waiting = 100 if second < 10 else 0
+
+    spot, futures = World(story, bars=bars, name="binance"), World(other_story, bars=bars, name="binanceusdm")
+    await asyncio.gather(spot.run(15), futures.run(15))
+    *_, last = screen.getvalue().split("\x1b[1A")
+    assert "binanceusdm books live" in screen.getvalue()
+    drawn = screen.getvalue().replace("\r", "").splitlines()
+    both = [
+        n for n, line in enumerate(drawn) if "binance books" in line and "binanceusdm books" in drawn[n + 1]
+    ]
+    assert both, "one below the other"
+    assert "binanceusdm" not in last, "what waits no more is gone, and the other stays until its end"
+
+
+async def test_a_line_in_the_log_names_the_venue_where_there_are_several() -> None:
+    log = Log()
+    world = World(lambda _: None, bars=in_a_file(), name="bitmex", log=log)
+    world.rest.waiting = 30
+    await world.run(10)
+    assert [values["venue"] for _, values in log.lines] == ["bitmex"]

@@ -49,12 +49,17 @@ def test_a_file_that_is_none_shows_nothing_of_what_it_holds(
 
 
 def test_without_one_the_hint_says_how_to_give_one() -> None:
-    with pytest.raises(SettingsError, match="wants an account's key; name a file of it with venue_key_file"):
+    with pytest.raises(
+        SettingsError, match="coinbaseexchange wants an account's key; name a file"
+    ) as refused:
         read_stream_key(settings(), {})
+    assert "--venue-key-file" in refused.value.hint
+    assert "--by-price" in refused.value.hint
 
 
 def test_books_by_price_need_none() -> None:
     assert read_stream_key(settings("--by-price"), {}) is None
+    assert read_stream_key(settings("--by-price", "--venue-key-file", "not-read"), ENV) is None
     assert settings("--by-price").limits == (1, 2)
     with pytest.raises(SettingsError, match="books by order"):
         settings("--by-price", "--limits", "1,3")

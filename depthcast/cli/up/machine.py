@@ -224,10 +224,10 @@ class Machine:
             *("--rest-url", chosen.rest_url, "--ws-url", chosen.ws_url),
             # A simulator is all of the exchange; hosts of market data know no system status.
             *(("--api-url", chosen.rest_url) if self._simulators and VENUES[chosen.venue].accounts else ()),
-            *self._key_file(chosen.venue),
+            *self._key(chosen.venue),
             *("--symbols", ",".join(chosen.symbols)),
             *self._limits(chosen.venue),
-            *(("--tape", ",".join(settings.tape)) if settings.tape else ()),
+            *(("--tape", ",".join(taped)) if (taped := settings.tape_of(chosen.venue)) else ()),
             *self._common_arguments(),
         )
         started = []
@@ -250,21 +250,29 @@ class Machine:
         watch = Watch(started, self._board, prefix=prefix, every_s=settings.poll_ms / 1000)
         group.create_task(watch.run())
 
-    def _key_file(self, venue: str) -> Sequence[str]:
-        """Where a venue's stream wants a key, its simulator takes any."""
-        keys = VENUES[venue].keys
-        if keys is None or not self._simulators:
+    def _key(self, venue: str) -> Sequence[str]:
+        """The key that a venue's stream wants, of which its simulator takes any; or how to go without one."""
+        known, file = VENUES[venue], self._settings.venue_key_file
+        if self._settings.by_price and known.by_price is not None:
+            return ("--by-price",)
+        if known.keys is None:
             return ()
-        path = self._folder.path / f"{venue}-simulated.key"
-        write_private(path, keys.made_up())
-        return ("--venue-key-file", str(path))
+        if self._simulators:
+            file = self._folder.path / f"{venue}-simulated.key"
+            write_private(file, known.keys.made_up())
+        return () if file is None else ("--venue-key-file", str(file))
 
     def _limits(self, venue: str) -> Sequence[str]:
         """Those that were given; of several venues each has those of them that it knows, else its own."""
-        settings, scheme = self._settings, VENUES[venue].scheme
+        settings, known = self._settings, VENUES[venue]
         if "limits" not in settings.model_fields_set:
             return ()
-        given = [limit for limit in settings.limits if not self._several or scheme.refusal(limit) is None]
+        given = [
+            limit for limit in settings.limits if not self._several or known.scheme.refusal(limit) is None
+        ]
+        if self._several and settings.by_price and known.by_price is not None:
+            shown = known.by_price.keeping.limits
+            given = [limit for limit in given if shown is None or limit in shown]
         return ("--limits", ",".join(map(str, given))) if given else ()
 
     async def _start_server(self, group: TaskGroup) -> None:

@@ -6,8 +6,10 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from depthcast.cli.settings import VenueNames
+from depthcast.errors import SettingsError
 from depthcast.files import LIMITS, MAX_LIMIT
 from depthcast.settings import Address, Counts, Listen, LogSettings, Names
+from depthcast.venues.prefixes import Parts
 
 
 def _limits(limits: tuple[int, ...]) -> tuple[int, ...]:
@@ -40,8 +42,8 @@ class UpSettings(LogSettings):
     )
     symbols: Names = Field(
         (),
-        description="symbols, globs such as *USDT, or all; of another venue than the first as VENUE:SYMBOL; "
-        "none: a few lively ones",
+        description="symbols, globs such as *USDT, or all; VENUE:SYMBOL is that venue's, one without is for "
+        "the venues that have none of their own; none: a few lively ones",
     )
     limits: Annotated[Counts, AfterValidator(_limits)] = Field(
         LIMITS,
@@ -49,7 +51,15 @@ class UpSettings(LogSettings):
         "has those that it knows",
     )
     tape: Names = Field(
-        (), description="symbols whose diffs are kept for replay, globs such as *USDT, or all; none: no tape"
+        (),
+        description="symbols whose diffs are kept for replay, globs such as *USDT, or all, with or without a "
+        "venue as in symbols; none: no tape",
+    )
+    venue_key_file: Path | None = Field(
+        None, description="a file with an account's key, for a venue whose stream wants one, as in [updater]"
+    )
+    by_price: bool = Field(
+        False, description="books by price, without a key, of a venue that has books by order, too"
     )
 
     # Where
@@ -100,18 +110,17 @@ class UpSettings(LogSettings):
     def _of_its_venues(self) -> Self:
         if len(self.venue) > 1 and (self.rest_url or self.ws_url):
             raise ValueError("rest_url and ws_url are one venue's: name no other")
-        for name in self.symbols:
-            venue, colon, _ = name.partition(":")
-            if colon and venue not in self.venue:
-                raise ValueError(f"symbols has {name!r:.80}, and venue is {','.join(self.venue)}")
+        for setting, names in (("symbols", self.symbols), ("tape", self.tape)):
+            try:
+                Parts.of(names).check(setting, self.venue)
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
         return self
 
     def symbols_of(self, venue: str) -> tuple[str, ...]:
         """What is wanted of a venue; none: a few lively ones."""
-        first = self.venue[0]
-        found = []
-        for name in self.symbols:
-            owner, colon, symbol = name.partition(":")
-            if (owner if colon else first) == venue:
-                found.append(symbol if colon else name)
-        return tuple(found)
+        return tuple(map(str, Parts.of(self.symbols).for_venue(venue)))
+
+    def tape_of(self, venue: str) -> tuple[str, ...]:
+        """What is taped of a venue."""
+        return tuple(map(str, Parts.of(self.tape).for_venue(venue)))

@@ -127,7 +127,7 @@ async def test_something_else_that_answers_is_no_exchange(serve: Serve) -> None:
 
 def test_of_each_venue_what_is_wanted_of_it_is_listed_and_kept() -> None:
     settings = UpSettings.load(
-        ["--venue", "binance,binanceusdm", "--symbols", "ETHUSDT,binanceusdm:ABCUSDT,binance:XYZBTC"], {}
+        ["--venue", "binance,binanceusdm", "--symbols", "ETHUSDT,XYZBTC,binanceusdm:ABCUSDT"], {}
     )
     assert simulated_symbols(settings, instead=False) == ("ETHUSDT,XYZBTC", ("ETHUSDT", "XYZBTC"))
     futures = simulated_symbols(settings, instead=False, venue="binanceusdm")

@@ -8,6 +8,7 @@ from depthcast.cli.up.settings import UpSettings
 from depthcast.errors import SettingsError
 from depthcast.files import LIMITS
 from depthcast.settings import Address
+from updater.settings import UpdaterSettings
 
 
 def load(*argv: str, **env: str) -> UpSettings:
@@ -29,11 +30,23 @@ def test_without_urls_a_venue_is_at_its_own() -> None:
     assert (settings.venue, settings.rest_url, settings.ws_url) == (("binance",), "", "")
 
 
-def test_symbols_are_the_first_venues_where_they_name_none() -> None:
-    settings = load("--venue", "binanceusdm,binance", "--symbols", "A,binance:B,C,binanceusdm:D")
-    assert settings.symbols_of("binanceusdm") == ("A", "C", "D")
+def test_symbols_without_a_venue_are_for_those_that_have_none_of_their_own() -> None:
+    settings = load("--venue", "binanceusdm,binance", "--symbols", "A,binance:B,C", "--tape", "binance:B")
+    assert settings.symbols_of("binanceusdm") == ("A", "C")
     assert settings.symbols_of("binance") == ("B",)
+    assert (settings.tape_of("binanceusdm"), settings.tape_of("binance")) == ((), ("B",))
+    both = load("--venue", "binanceusdm,binance", "--symbols", "A")
+    assert both.symbols_of("binance") == both.symbols_of("binanceusdm") == ("A",)
     assert load().symbols_of("binance") == ()
+    lively = load("--venue", "binance,bitmex", "--symbols", "bitmex:XBTUSD")
+    assert lively.symbols_of("binance") == ()
+
+
+def test_the_rule_for_symbols_is_the_updaters() -> None:
+    argv = ("--venue", "binance,bitmex", "--symbols", "ETHUSDT,bitmex:XBTUSD")
+    up = load(*argv)
+    of_updater = {each.venue: each.symbols for each in UpdaterSettings.load_each(argv, {})}
+    assert of_updater == {venue: up.symbols_of(venue) for venue in up.venue}
 
 
 def test_every_way_to_say_it_counts(tmp_path: Path) -> None:
@@ -61,7 +74,9 @@ def test_every_way_to_say_it_counts(tmp_path: Path) -> None:
         (["--venue", "nyse"], "should be one of binance, "),
         (["--venue", ""], "should be some of binance, "),
         (["--venue", "binance,binanceusdm", "--rest-url", "http://x"], "are one venue's"),
-        (["--symbols", "binanceusdm:ETHUSDT"], "and venue is binance"),
+        (["--symbols", "binanceusdm:ETHUSDT"], "symbols has something for binanceusdm, which is not among"),
+        (["--symbols", "ETHUSDT,binance:BTCUSDT"], "symbols has 'ETHUSDT' without a venue"),
+        (["--tape", "bitmex:XBTUSD"], "tape has something for bitmex"),
     ],
 )
 def test_what_makes_no_sense_is_one_line_that_names_it(argv: list[str], said: str) -> None:

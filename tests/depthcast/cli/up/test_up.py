@@ -199,6 +199,8 @@ async def test_several_venues_are_kept_by_updaters_of_their_own_and_served_by_on
     process = await up(
         *("--exchange", "simulator", "--venue", "binanceusdm,coinbaseexchange", "--updaters", "1"),
         *("--symbols", "ETHUSDT,coinbaseexchange:BTC-USD", "--store-url", s3_bucket["DEPTHCAST_STORE_URL"]),
+        # All services inherit it, and only Coinbase's updater has use for a key.
+        DEPTHCAST_VENUE_KEY_FILE="an-account.key",
         **aws,
     )
     assert process.pid is not None
