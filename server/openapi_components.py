@@ -307,6 +307,10 @@ def _schemas() -> Json:
         "FuturesTicker": _object(ticker | {"time": whole, "lastUpdateId": whole}),
         "BookTickers": _one_or_many("BookTicker"),
         "FuturesTickers": _one_or_many("FuturesTicker"),
+        "CoinFuturesTickers": {
+            "type": "array",
+            "items": _object(ticker | {"pair": _TEXT, "time": whole, "lastUpdateId": whole}),
+        },
         "ExchangeInfo": {
             "type": "object",
             "required": ["serverTime", "symbols"],

@@ -3,7 +3,11 @@
 from typing import Final
 
 from depthcast.files import Scheme
-from depthcast.venues.binance_futures_rest import DEFAULT_LIMIT, depth_limit_not_valid
+from depthcast.venues.binance_futures_rest import (
+    DEFAULT_LIMIT,
+    SYMBOL_AND_PAIR,
+    depth_limit_not_valid,
+)
 from depthcast.venues.binance_rest import (
     BAD_TIME_UNIT,
     LIMIT_ILLEGAL,
@@ -42,9 +46,13 @@ def calls(scheme: Scheme) -> dict[str, Json]:
 
 
 def coin_calls(scheme: Scheme) -> dict[str, Json]:
-    """Those of COIN-M, whose books name the contract and its pair, and are asked for as they are now."""
+    """Those of COIN-M, whose books and best prices name the contract and its pair."""
     root = f"/{scheme.root}"
-    return {f"{root}depth": _coin_depth(scheme), **_others(root, "ContractInfo")}
+    return {
+        f"{root}depth": _coin_depth(scheme),
+        f"{root}ticker/bookTicker": _coin_book_ticker(),
+        **_others(root, "ContractInfo"),
+    }
 
 
 def _others(root: str, listed: str) -> dict[str, Json]:
@@ -125,11 +133,11 @@ def _coin_depth(scheme: Scheme) -> Json:
     return operation(
         "depth",
         "The order book of a contract.",
-        _WEIGHTS,
-        _of_book(scheme),
+        _WEIGHTS + openapi_travel.IN_WORDS,
+        [*_of_book(scheme), openapi_travel.AT],
         whole_answer("A book, with the names of the contract and its pair.", "CoinFuturesBook", book, BOOK),
-        _OF_BOOKS,
-        NOT_MODIFIED,
+        (*_OF_BOOKS, *openapi_travel.OF_MOMENTS),
+        {**NOT_MODIFIED, **openapi_travel.RESPONSES},
     )
 
 
@@ -150,16 +158,17 @@ def _of_book(scheme: Scheme) -> list[Json]:
     ]
 
 
+_PRICES: Final = {
+    "bidPrice": "61837.60",
+    "bidQty": "3.788",
+    "askPrice": "61837.70",
+    "askQty": "0.300",
+    "time": 1723161253001,
+    "lastUpdateId": 99700000000,
+}
+
+
 def _book_ticker() -> Json:
-    ticker = {
-        "symbol": "BTCUSDT",
-        "bidPrice": "61837.60",
-        "bidQty": "3.788",
-        "askPrice": "61837.70",
-        "askQty": "0.300",
-        "time": 1723161253001,
-        "lastUpdateId": 99700000000,
-    }
     return operation(
         "bookTicker",
         "The best bid and ask of one contract, or of all.",
@@ -168,8 +177,31 @@ def _book_ticker() -> Json:
         whole_answer(
             "The best prices: an object for `symbol`, else an array. A side without orders is zeros.",
             "FuturesTickers",
-            ticker,
+            {"symbol": "BTCUSDT", **_PRICES},
             [*MARKET, *FRESH, *VERSION],
         ),
         (*_ANYWHERE, *_OF_SYMBOL),
+    )
+
+
+def _coin_book_ticker() -> Json:
+    pair = {
+        "name": "pair",
+        "in": "query",
+        "description": "The contracts of one pair.",
+        "schema": {"type": "string"},
+        "example": "BTCUSD",
+    }
+    return operation(
+        "bookTicker",
+        "The best bid and ask of one contract, of those of a pair, or of all.",
+        "Request weight: 2 for `symbol`, 5 otherwise. `symbol` and `pair` are not sent together.",
+        [named("symbol"), pair, named("timeUnit")],
+        whole_answer(
+            "The best prices, an array always. A side without orders is zeros.",
+            "CoinFuturesTickers",
+            [{"symbol": "BTCUSD_PERP", "pair": "BTCUSD", **_PRICES}],
+            [*MARKET, *FRESH, *VERSION],
+        ),
+        (*_ANYWHERE, *_OF_SYMBOL, SYMBOL_AND_PAIR),
     )

@@ -66,8 +66,10 @@ be replaced or turn stale meanwhile."""
 # A list needs the key of each of its symbols, and checking their spelling takes longer than all the rest.
 _key_of: Final = lru_cache(maxsize=8192)(depth_key)
 
-# Behind the id of a futures body come the times of its last diff.
-_TIMED: Final = re.compile(rb'\{"lastUpdateId":([0-9]+),"E":[0-9]+,"T":([0-9]+),')
+# Behind the id of a futures body come the times of its last diff, and before those what names it.
+_TIMED: Final = re.compile(
+    rb'\{"lastUpdateId":([0-9]+),(?:"symbol":"[^"]{1,64}","pair":"([^"]{1,64})",)?"E":[0-9]+,"T":([0-9]+),'
+)
 
 _FIRST: Final = BINANCE.layout(MAX_LIMIT)
 _READS_AT_ONCE: Final = 64
@@ -76,10 +78,12 @@ _NO_DIGITS: Final = "0.00000000"
 
 
 class Top(Edition):
-    """A published file of which only the best level of each side is kept, and its ``ticker``."""
+    """A published file of which only the best level of each side is kept, its ``ticker``, and its ``pair``
+    where it names one."""
 
-    __slots__ = ("ticker",)
+    __slots__ = ("pair", "ticker")
 
+    pair: str | None
     ticker: bytes
 
     @classmethod
@@ -89,6 +93,8 @@ class Top(Edition):
         first = layout_of(key).cut(found.body, 1)
         top = super().of(key, replace(found, body=first), cache_control=cache_control)
         top.ticker = ticker(parse_key(key).symbol, top.body, top.layout)
+        named = _TIMED.match(top.body)
+        top.pair = named[2].decode() if named is not None and named[2] is not None else None
         return top
 
 
@@ -312,6 +318,8 @@ class Tickers:
                 request.symbols is None and status == DELISTED
             ):
                 continue
+            if request.pair not in (None, top.pair):
+                continue
             lines.append(top.ticker)
             currencies.append(self._freshness.of(file, now))
         body = b"[%s]" % b",".join(lines)
@@ -352,7 +360,8 @@ def best(name: str, body: bytes, layout: Layout = _FIRST) -> tuple[Level, Level]
 
 
 def ticker(symbol: str, body: bytes, layout: Layout = _FIRST) -> bytes:
-    """The best prices of a file, in Binance's words; of futures with when and where they changed last.
+    """The best prices of a file, in Binance's words; of futures with when and where they changed last, and
+    with the pair that a file of COIN-M names.
 
     Raises as :func:`best`.
 
@@ -369,7 +378,9 @@ def ticker(symbol: str, body: bytes, layout: Layout = _FIRST) -> bytes:
     }
     timed = _TIMED.match(body)
     if timed is not None:
-        told |= {"time": int(timed[2]), "lastUpdateId": int(timed[1])}
+        told |= {"time": int(timed[3]), "lastUpdateId": int(timed[1])}
+        if timed[2] is not None:
+            told = {"symbol": symbol, "pair": timed[2].decode(), **told}
     return orjson.dumps(told)
 
 

@@ -54,11 +54,11 @@ of its name with `_FILE` behind it names; without a key it is looked for where A
 (`AWS_SHARED_CREDENTIALS_FILE`, `AWS_PROFILE`, roles). `depthcast up` hands its file and its environment on to
 the services that it starts.
 
-Where there are several venues, a part of a setting that begins with a venue's name and a colon is that venue's
-alone (`symbols = ETHUSDT,bitmex:XBTUSD`), and what has no venue before it is for the venues that have nothing of
-their own; `up` and `updater` have the same rule. `venue_key_file`, `by_price` and what is about accounts go to
-the venues that have use for them; in an environment and in a file, which several processes read, they are passed
-over by the others.
+Where there are several venues, a part of a setting that begins with a venue's name and a colon is that
+venue's alone (`symbols = ETHUSDT,bitmex:XBTUSD`), and what has no venue before it is for the venues that have
+nothing of their own; `up` and `updater` have the same rule. `venue_key_file`, `by_price` and what is about
+accounts go to the venues that have use for them; in an environment and in a file, which several processes
+read, they are passed over by the others.
 """
 
 

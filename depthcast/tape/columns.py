@@ -36,7 +36,8 @@ class Empty(NamedTuple):
 class PieceRows:
     """Where a piece is among the rows: its keyframe at ``[start, diffs)``, its diffs at ``[diffs, stop)``.
 
-    ``update_id`` and the times are the keyframe's, as in :class:`~depthcast.tape.segment.Keyframe`.
+    ``update_id``, the times and ``names`` are the keyframe's, as in
+    :class:`~depthcast.tape.segment.Keyframe`.
     """
 
     epoch: int
@@ -51,6 +52,7 @@ class PieceRows:
     empty: tuple[Empty, ...] = ()
     transaction_time_ms: int = 0
     time: str = ""
+    names: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,13 +45,14 @@ class Moment:
 
     ``event_time_ms`` is the exchange's clock of the last diff in it, ``transaction_time_ms`` when that made
     its last change, 0 where that is not known; ``time`` is a time in the venue's own spelling, where it shows
-    one.
+    one. ``names`` are the members with which a body names itself, where it does.
     """
 
     version: Version
     event_time_ms: int
     transaction_time_ms: int
     time: str
+    names: str
     certainty: Certainty
     final: bool
     _taping: Taping
@@ -67,7 +68,9 @@ class Moment:
         levels = self.shown(limit)
         if levels is None:
             raise ValueError(f"what limit {limit} shows is not on the tape")
-        told = Told(self.version.update_id, self.event_time_ms, self.transaction_time_ms, self.time)
+        told = Told(
+            self.version.update_id, self.event_time_ms, self.transaction_time_ms, self.time, self.names
+        )
         asked = self._asks[:levels][::-1] if self._taping.worst_ask_first else self._asks[:levels]
         bids, asks = self._rendered(self._bids[:levels], told), self._rendered(asked, told, ask=True)
         return self._taping.body(told, bids, asks).encode()
@@ -191,6 +194,7 @@ class Moments:
             int(piece.times[event]),
             int(piece.changed[event]),
             piece.time(event),
+            rows.names,
             Certainty(len(bids), len(asks), rows.bids_complete, rows.asks_complete),
             self.columns.whole,
             self._taping,

@@ -256,6 +256,7 @@ class _Rows:
             empty=tuple(empty),
             transaction_time_ms=frame.transaction_time_ms,
             time=frame.time,
+            names=frame.names,
         )
 
     def _time_us(self, time_ms: int, time: str) -> int:
@@ -379,6 +380,8 @@ def _metadata(
 
 def _piece_json(piece: PieceRows, taping: Taping) -> dict[str, Any]:
     left_out = {"empty", "time", "transaction_time_ms"} if taping.plain else {"empty"}
+    if not piece.names:
+        left_out.add("names")
     told: dict[str, Any] = {
         name: getattr(piece, name) for name in PieceRows.__slots__ if name not in left_out
     }
@@ -536,6 +539,8 @@ def _check_rows(held: Columns, rows: int) -> None:
     """Raise ``ValueError`` unless the pieces divide the rows among themselves."""
     at = 0
     for piece in held.pieces:
+        if not isinstance(piece.names, str):
+            raise ValueError("the names of a piece are no text")
         if not at == piece.start <= piece.diffs <= piece.stop <= rows:
             raise ValueError("its pieces do not divide its rows")
         at = piece.stop
@@ -568,6 +573,7 @@ def _piece(held: Columns, rows: PieceRows, levels: Sequence[tuple[str, ...]]) ->
         rows.asks_complete,
         rows.transaction_time_ms,
         rows.time,
+        rows.names,
     )
     diffs = [
         RecordedDiff(*each[:4], (), (), each.previous, each.transaction_time_ms, each.time)

@@ -27,7 +27,7 @@ class Keyframe(NamedTuple):
     from the exchange's own snapshot); ``local_time_us`` the recorder's own clock when that diff came.
     ``bids_complete``: no bid exists beyond the last one shown. ``transaction_time_ms`` is when its last
     change was made, 0 where the venue does not tell; ``time`` is the venue's own spelling of the time that
-    the book tells, where it tells one.
+    the book tells, where it tells one. ``names`` are :attr:`depthcast.events.Snapshot.names`.
     """
 
     update_id: int
@@ -39,6 +39,7 @@ class Keyframe(NamedTuple):
     asks_complete: bool
     transaction_time_ms: int = 0
     time: str = ""
+    names: str = ""
 
     def snapshot(self) -> Snapshot:
         """As what a :class:`~depthcast.book.Book` begins from."""
@@ -50,6 +51,7 @@ class Keyframe(NamedTuple):
             self.asks_complete,
             self.event_time_ms,
             self.transaction_time_ms,
+            self.names.encode(),
         )
 
 

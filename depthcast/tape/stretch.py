@@ -80,6 +80,7 @@ def _within(piece: Piece, symbol: str, from_ms: int, to_ms: int) -> Piece | None
             *complete,
             book.transaction_time_ms,
             last.time,
+            frame.names,
         )
     return Piece(piece.epoch, frame, piece.diffs[before : before + during])
 

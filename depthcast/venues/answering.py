@@ -154,9 +154,10 @@ def _spot(scheme: Scheme) -> Answering:
 
 
 def _coin_futures(scheme: Scheme) -> Answering:
-    """As those of USD-M, but for tickers and past moments, whose answers name the pair, too."""
+    """As those of USD-M, but that the best prices are asked for by pair, too."""
     usd = _futures(scheme)
-    return usd._replace(books=[book._replace(at_times=False) for book in usd.books], ticker=None)
+    assert usd.ticker is not None
+    return usd._replace(ticker=usd.ticker._replace(parse=binance_futures_rest.parse_coin_book_ticker))
 
 
 def _futures(scheme: Scheme) -> Answering:

@@ -30,6 +30,9 @@ EXCHANGE_INFO_WEIGHT: Final = 1
 SYMBOL_TICKER_WEIGHT: Final = 2
 TICKERS_WEIGHT: Final = 5
 
+SYMBOL_AND_PAIR: Final = ApiError(400, -4084, "Method is not allowed currently. Coming soon.")
+"""What COIN-M answers to a ticker of a symbol and a pair; which of its errors it is, no document says."""
+
 _ASCII_UPPER: Final = {lower: lower - 32 for lower in range(ord("a"), ord("z") + 1)}
 _DEPTH_WEIGHT: Final = BinanceFutures().depth_weight
 
@@ -67,13 +70,36 @@ def parse_book_ticker(query: bytes) -> TickerRequest | ApiError:
     """The request of ``GET /fapi/v1/ticker/bookTicker``: of one symbol, or of all where none is named.
 
     >>> parse_book_ticker(b"")
-    TickerRequest(symbol=None, symbols=None, symbol_status=None)
+    TickerRequest(symbol=None, symbols=None, symbol_status=None, pair=None)
     """
     sent = sent_once(query)
     if isinstance(sent, ApiError):
         return sent
     symbol = _symbol_of(sent)
     return symbol if isinstance(symbol, ApiError) else TickerRequest(symbol, None, None)
+
+
+def parse_coin_book_ticker(query: bytes) -> TickerRequest | ApiError:
+    """The request of ``GET /dapi/v1/ticker/bookTicker``, whose answers are arrays always: *"If a pair is
+    sent, tickers for all symbols of the pair will be returned"*, *"Symbol and pair cannot be sent together"*.
+
+    >>> parse_coin_book_ticker(b"pair=btcusd")
+    TickerRequest(symbol=None, symbols=None, symbol_status=None, pair='BTCUSD')
+    >>> parse_coin_book_ticker(b"symbol=btcusd_perp")
+    TickerRequest(symbol=None, symbols=('BTCUSD_PERP',), symbol_status=None, pair=None)
+    """
+    sent = sent_once(query)
+    if isinstance(sent, ApiError):
+        return sent
+    if "symbol" in sent and "pair" in sent:
+        return SYMBOL_AND_PAIR
+    symbol = _symbol_of(sent)
+    if isinstance(symbol, ApiError):
+        return symbol
+    pair = sent.get("pair")
+    if pair is not None:
+        pair = pair.translate(_ASCII_UPPER)
+    return TickerRequest(None, None if symbol is None else (symbol,), None, pair)
 
 
 def parse_exchange_info(query: bytes) -> ExchangeInfoRequest | ApiError:

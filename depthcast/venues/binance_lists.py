@@ -64,11 +64,13 @@ _DEFAULT_DEPTH_WEIGHT: Final = _DEPTH_WEIGHT(100)
 
 
 class TickerRequest(NamedTuple):
-    """A request for the best prices of one ``symbol``, of some ``symbols``, or of all (both ``None``)."""
+    """A request for the best prices of one ``symbol``, of some ``symbols``, or of all (both ``None``); of one
+    ``pair`` alone, where that is given. The answer to one ``symbol`` is an object, others are arrays."""
 
     symbol: str | None
     symbols: tuple[str, ...] | None
     symbol_status: SymbolStatus | None
+    pair: str | None = None
 
 
 class ExchangeInfoRequest(NamedTuple):

@@ -35,19 +35,22 @@ Sides = tuple[Sequence[Level], Sequence[Level]]
 
 class Told(NamedTuple):
     """What a book tells beside its levels. Times are ms since 1970, 0 where the venue does not tell them;
-    ``time`` is the venue's own spelling of one, where bodies show it."""
+    ``time`` is the venue's own spelling of one, where bodies show it; ``names`` are the members with which a
+    body names itself, a comma behind each."""
 
     update_id: int
     event_time_ms: int
     transaction_time_ms: int = 0
     time: str = ""
+    names: str = ""
 
 
 def _binance_body(told: Told, bids: str, asks: str) -> str:
-    """``{"lastUpdateId":N,"bids":[…],"asks":[…]}``, of futures with their times before the bids."""
+    """``{"lastUpdateId":N,"bids":[…],"asks":[…]}``, of futures with their times before the bids, and of
+    COIN-M's with their names before the times."""
     times = ""
     if told.transaction_time_ms:
-        times = f'"E":{told.event_time_ms},"T":{told.transaction_time_ms},'
+        times = f'{told.names}"E":{told.event_time_ms},"T":{told.transaction_time_ms},'
     return f'{{"lastUpdateId":{told.update_id},{times}"bids":[{bids}],"asks":[{asks}]}}'
 
 
@@ -119,7 +122,8 @@ class Taping:
 
     What is held: ``members`` are what a level has behind its price and amount, whole numbers each;
     ``transaction_times``: a book tells when its last change was made; ``spelled_times``: it tells a time in
-    the venue's own spelling. ``short_prices``, ``short_amounts``: they are spelled as short as can be.
+    the venue's own spelling; ``named``: its bodies name it (:attr:`depthcast.book.Book.names`).
+    ``short_prices``, ``short_amounts``: they are spelled as short as can be.
 
     How it is recorded: ``frame`` gives a body with all levels of a book, ``changes`` the levels that a
     message changed, of the book that has it, ``book_of`` makes a book of a snapshot. ``by_price``: messages
@@ -136,6 +140,7 @@ class Taping:
     members: tuple[str, ...] = ()
     transaction_times: bool = False
     spelled_times: bool = False
+    named: bool = False
     short_prices: bool = False
     short_amounts: bool = False
     frame: Callable[[Any], bytes] = _certain_body
@@ -152,7 +157,7 @@ class Taping:
     @property
     def plain(self) -> bool:
         """Whether there is nothing but prices and amounts."""
-        return not (self.members or self.transaction_times or self.spelled_times)
+        return not (self.members or self.transaction_times or self.spelled_times or self.named)
 
 
 _SPOT: Final = Taping()
@@ -161,8 +166,8 @@ TAPINGS: Final[Mapping[str, Taping]] = {
     BINANCE.venue: _SPOT,
     BINANCE_US.venue: _SPOT,
     BINANCE_USDM.venue: Taping(transaction_times=True),
-    # Its bodies name the contract and its pair, which no tape holds: it is not asked for past moments.
-    BINANCE_COINM.venue: Taping(transaction_times=True),
+    # Its bodies name the contract and its pair.
+    BINANCE_COINM.venue: Taping(transaction_times=True, named=True),
     COINBASE.venue: Taping(
         members=("orders",),
         spelled_times=True,

@@ -71,6 +71,11 @@ ASKED: Mapping[str, Mapping[str, int]] = {
     "binancecoinm": {
         "/dapi/v1/depth?symbol=btcusdt": 200,
         "/dapi/v1/depth?symbol=BTCUSDT&limit=7": 400,
+        "/dapi/v1/depth?symbol=BTCUSDT&at=id:5": 404,
+        "/dapi/v1/ticker/bookTicker?symbol=btcusdt": 200,
+        "/dapi/v1/ticker/bookTicker?pair=B": 200,
+        "/dapi/v1/ticker/bookTicker?symbol=BTCUSDT&pair=B": 400,
+        "/dapi/v1/ticker/bookTicker": 200,
         "/dapi/v1/exchangeInfo": 200,
         "/dapi/v1/ping": 200,
         "/dapi/v1/time": 200,

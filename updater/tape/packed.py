@@ -59,6 +59,7 @@ class PackedBook(NamedTuple):
     asks_complete: bool
     transaction_time_ms: int = 0
     time: str = ""
+    names: str = ""
 
     @property
     def size(self) -> int:
@@ -77,6 +78,7 @@ class PackedBook(NamedTuple):
             self.asks_complete,
             self.transaction_time_ms,
             self.time,
+            self.names,
         )
 
 
@@ -120,6 +122,7 @@ def pack_book(book: Any, local_time_us: int, taping: Taping = PLAIN) -> PackedBo
         certain.asks_complete,
         book.transaction_time_ms,
         book.time if taping.spelled_times else "",
+        book.names.decode() if taping.named else "",
     )
 
 

@@ -28,6 +28,16 @@ def test_a_body_is_what_a_book_writes() -> None:
         assert made.encode() == book.body(5)
 
 
+def test_a_body_of_coin_margined_futures_names_the_contract_and_its_pair() -> None:
+    taping, names = taping_of("binancecoinm"), b'"symbol":"BTCUSD_PERP","pair":"BTCUSD",'
+    book = taping.book_of(Snapshot(7, [["2.0", "5"]], [["2.1", "3"]], True, True, 9, 8, names))
+    bids, asks = (",".join(PAIR.format(*level) for level in side) for side in book.strings())
+    made = taping.body(Told(7, 9, 8, names=names.decode()), bids, asks)
+    assert made.encode() == book.body(5)
+    assert names in made.encode()
+    assert (taping.named, taping.plain, taping_of("binanceusdm").named) == (True, False, False)
+
+
 def levels_of(body: bytes) -> dict[str, list[list[object]]]:
     told: dict[str, list[list[object]]] = json.loads(body)
     return told
