@@ -1,22 +1,37 @@
 // CloudFront function (cloudfront-js-2.0) at viewer-request: turns a request into the key of its file, answers what
 // needs no file, and refuses what the exchange would refuse, in its words and order (docs/compatibility.md). Where
-// there are servers, all but books, ping and time is theirs. Pure but for the clock and the choice of the origin.
+// there are servers, all but Binance's spot books, ping and time is theirs; where there are none, so are the books of
+// the venues that the stack keeps. Pure but for the clock and the choice of the origin.
 //
 // Text is held as ASCII: bytes beyond it, and "%" itself, as upper-case escapes. So neither the engine's idea of
 // a string nor bytes that are not UTF-8 matter.
 import cf from 'cloudfront';
 
-// The limits that are published, and the origin of servers, which are asked what files cannot answer; empty: none.
+// The limits that are published, whose books they are, and the origin of servers, which are asked what files cannot
+// answer; empty: none.
 const LIMITS = [5,10,20,50,100,500,1000,5000];
+const VENUES = 'binance'.split(',');
 const SERVER = 'server';
 
 const ALLOW = 'GET, HEAD, OPTIONS';
 const OWN = ['/api/v3/depth', '/api/v3/ping', '/api/v3/time'];
+// The folder of a venue's files, and the call (docs/venues.md); Coinbase's products are parts of the path.
+const PLACES = {
+    binance: /^(\/api\/v3\/)(\w+)$/,
+    binanceus: /^(\/binanceus\/api\/v3\/)(\w+)$/,
+    binanceusdm: /^(?:\/binanceusdm)?(\/fapi\/v1\/)(\w+)$/,
+    binancecoinm: /^(?:\/binancecoinm)?(\/dapi\/v1\/)(\w+)$/,
+    coinbaseexchange: /^(?:\/coinbaseexchange)?(\/products\/)([^/]+)\/book$/,
+    bitmex: /^(?:\/bitmex)?(\/api\/v1\/orderBook\/)(L2)$/,
+};
+const FUTURES = [5, 10, 20, 50, 100, 500, 1000];
 const STATUSES = {
     '/sapi/v1/system/status': '/sapi/v1/system/status',
     '/metadata/tradingStatus': '/metadata/current/tradingStatus',
 };
 const ILLEGAL = "Illegal characters found in parameter '";
+const LEGAL = "limit'; legal range is '^[0-9]{1,20}$'.";
+const DIGITS = /^[0-9]{1,20}$/;
 const SYMBOL = /^(?:[A-Z0-9_.-]|%(?:C[2-9A-F]|D[0-9A-F])%[89AB][0-9A-F]|%E[0-9A-F](?:%[89AB][0-9A-F]){2}|%F[0-4](?:%[89AB][0-9A-F]){3}){1,50}$/;
 
 function answer(status, body, more) {
@@ -34,6 +49,10 @@ function answer(status, body, more) {
 
 function refuse(code, msg) {
     return answer(400, JSON.stringify({ code: code, msg: msg }));
+}
+
+function missing() {
+    return refuse(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.");
 }
 
 function empty(name) {
@@ -103,30 +122,89 @@ function read(request, uri) {
     return request;
 }
 
+// The file of a symbol's book. Its key is wholly escaped, as it is signed.
+function book(request, root, symbol, name, limit) {
+    return read(request, root + '%3Fsymbol%3D' + symbol + '%26' + name + '%3D' + limit);
+}
+
 // The list of symbols, or its cut that has one symbol. Another part of it no file is.
-function list(request, raw) {
+function list(request, raw, root) {
     const parsed = parameters(raw, 1);
     if (parsed.refusal) return parsed.refusal;
     const symbol = parsed.sent['=symbol'];
     if (symbol === undefined) return parsed.count ? unread(0, parsed.count) : read(request, request.uri);
-    return fault(symbol) || read(request, '/api/v3/exchangeInfo%3Fsymbol%3D' + symbol);
+    return fault(symbol) || read(request, root + 'exchangeInfo%3Fsymbol%3D' + symbol);
 }
 
-function depth(request, raw) {
+// Futures have seven limits and no others, and pass over what they do not know.
+function contracts(request, raw, root) {
+    const parsed = parameters(raw, Infinity);
+    if (parsed.refusal) return parsed.refusal;
+    const symbol = parsed.sent['=symbol'];
+    const text = parsed.sent['=limit'];
+    if (symbol === undefined) return missing();
+    const wrong = fault(symbol.toUpperCase());
+    if (wrong) return wrong;
+    if (text === '') return empty('limit');
+    if (text !== undefined && !DIGITS.test(text)) return refuse(-1100, ILLEGAL + LEGAL);
+    const limit = text === undefined ? 500 : Number(text);
+    if (!FUTURES.includes(limit) || !LIMITS.includes(limit)) return refuse(-4021, text + ' is not valid depth limit');
+    // A moment of the past is a server's.
+    if (parsed.sent['=at'] !== undefined) return unread(1 + (text !== undefined), parsed.count);
+    return book(request, root + 'depth', symbol.toUpperCase(), 'limit', limit);
+}
+
+// What was sent by a name, each time. Coinbase and BitMEX take the last one, and refuse a bad one before it, too.
+function values(raw, name) {
+    return raw.split('&').map(function (part) {
+        const at = part.indexOf('=');
+        return at < 0 ? [decode(part), ''] : [decode(part.slice(0, at)), decode(part.slice(at + 1))];
+    }).filter(function (pair) {
+        return pair[0] === name;
+    }).map(function (pair) {
+        return pair[1];
+    });
+}
+
+function product(request, raw, root, part) {
+    const levels = values(raw, 'level');
+    if (!levels.every(function (text) { return /^0{0,8}[123]$/.test(text); })) {
+        return answer(400, '{"message":"unexpected level: _"}');
+    }
+    const symbol = decode(part);
+    if (!SYMBOL.test(symbol) || /^\.\.?$/.test(symbol)) return answer(404, '{"message":"NotFound"}');
+    return read(request, root + symbol + '/book%3Flevel%3D' + Number(levels.pop() || 1));
+}
+
+function instrument(request, raw, root) {
+    const refused = function (status, msg) {
+        return answer(status, JSON.stringify({ error: { message: msg, name: 'HTTPError' } }));
+    };
+    const depths = values(raw, 'depth');
+    if (!depths.every(function (text) { return /^[0-9]{1,10}$/.test(text) && Number(text) <= 2147483647; })) {
+        return refused(400, "'depth' must be a non-negative integer.");
+    }
+    const symbol = values(raw, 'symbol').pop();
+    if (!symbol) return refused(400, "'symbol' is a required arg.");
+    if (!SYMBOL.test(symbol)) return refused(404, 'Not Found');
+    const limit = Number(depths.length ? depths.pop() : 25);
+    if (!LIMITS.includes(limit)) return refused(400, 'This depth is not published.');
+    return book(request, root + 'L2', symbol, 'depth', limit);
+}
+
+function depth(request, raw, root) {
     const parsed = parameters(raw, 3);
     if (parsed.refusal) return parsed.refusal;
     const sent = parsed.sent;
     const symbol = sent['=symbol'];
-    if (symbol === undefined) {
-        return refuse(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.");
-    }
+    if (symbol === undefined) return missing();
     const wrong = fault(symbol);
     if (wrong) return wrong;
     let limit = 100;
     const text = sent['=limit'];
     if (text !== undefined) {
         if (text === '') return empty('limit');
-        if (!/^[0-9]{1,20}$/.test(text)) return refuse(-1100, ILLEGAL + "limit'; legal range is '^[0-9]{1,20}$'.");
+        if (!DIGITS.test(text)) return refuse(-1100, ILLEGAL + LEGAL);
         limit = Number(text);
         if (limit > 2147483647) return refuse(-1108, "Parameter 'limit' overflowed.");
         if (limit === 0) return refuse(-1130, "Data sent for parameter 'limit' is not valid.");
@@ -141,8 +219,7 @@ function depth(request, raw) {
     if (known < parsed.count) return unread(known, parsed.count);
 
     if (status === undefined && LIMITS.includes(limit)) {
-        // Wholly escaped, as it is signed.
-        return read(request, '/api/v3/depth%3Fsymbol%3D' + symbol + '%26limit%3D' + limit);
+        return book(request, root + 'depth', symbol, 'limit', limit);
     }
     if (!SERVER) {
         return status === undefined
@@ -153,6 +230,15 @@ function depth(request, raw) {
     if (status !== undefined) request.querystring.symbolStatus = { value: status };
     cf.selectRequestOriginById(SERVER);
     return request;
+}
+
+// The venue that answers at a path, the folder of its files, and the call.
+function place(uri) {
+    for (const venue in PLACES) {
+        const parts = PLACES[venue].exec(uri);
+        if (parts && (venue === 'binance' || VENUES.includes(venue))) return [venue, parts[1], parts[2]];
+    }
+    return ['', '', ''];
 }
 
 function handler(event) {
@@ -171,17 +257,24 @@ function handler(event) {
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, '', { 'allow': ALLOW });
     const raw = request.rawQueryString() || '';
     if (raw.length > 8192) return answer(414, '');
+    const found = place(request.uri);
+    if (found[0] === 'coinbaseexchange') return product(request, raw, found[1], found[2]);
+    if (found[0] === 'bitmex') return instrument(request, raw, found[1]);
     const unit = request.headers['x-mbx-time-unit'];
     if (unit && !/^(?:MILLISECOND|millisecond|MICROSECOND|microsecond)$/.test(unit.value)) {
         return refuse(-1194, 'Invalid value for time unit; expected either MICROSECOND or MILLISECOND.');
     }
-    if (request.uri === '/api/v3/depth') return depth(request, raw);
-    if (request.uri === '/api/v3/exchangeInfo') return list(request, raw);
-    if (!OWN.includes(request.uri) && !STATUSES[request.uri]) return answer(404, '');
-    const refusal = parameters(raw, 0).refusal;
+    const root = found[1];
+    const call = found[2];
+    const futures = /^.[fd]api/.test(root);
+    if (call === 'depth') return futures ? contracts(request, raw, root) : depth(request, raw, root);
+    if (call === 'exchangeInfo' && !futures) return list(request, raw, root);
+    if (!/^(?:ping|time|exchangeInfo)$/.test(call) && !STATUSES[request.uri]) return answer(404, '');
+    const refusal = parameters(raw, futures ? Infinity : 0).refusal;
     if (refusal) return refusal;
     if (STATUSES[request.uri]) return read(request, STATUSES[request.uri]);
-    if (request.uri === '/api/v3/ping') return answer(200, '{}');
+    if (call === 'exchangeInfo') return read(request, root + call);
+    if (call === 'ping') return answer(200, '{}');
     const micro = unit && unit.value.toUpperCase() === 'MICROSECOND';
     return answer(200, '{"serverTime":' + Date.now() + (micro ? '000' : '') + '}');
 }

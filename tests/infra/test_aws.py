@@ -15,6 +15,7 @@ from moto import mock_aws
 from depthcast.cli.settings import SERVICES, service_settings
 from depthcast.files import LIMITS, SCHEMES, Scheme, depth_key, heartbeat_key
 from depthcast.metadata.kinds import EXCHANGE_INFO, PUBLIC, account, public
+from depthcast.venues.answering import ANSWERING
 from tests.infra.conftest import INFRA, script
 from updater.account import KEY_VARIABLE, SECRET_VARIABLE
 
@@ -147,12 +148,39 @@ def test_the_functions_in_the_template_are_the_files() -> None:
     embed = script("aws/embed.py")
     assert embed.embedded(TEXT) == TEXT
     text, values = properties("RequestFunction")["FunctionCode"]["Fn::Sub"]
-    given = {"Limits": DOCUMENT["Parameters"]["Limits"]["Default"], "ServerOrigin": "server"}
+    given = {"ServerOrigin": "server"}
+    given |= {name: DOCUMENT["Parameters"][name]["Default"] for name in ("Limits", "Venue")}
     assert values.keys() == {"ServerOrigin"}
     filled = re.sub(r"\$\{(\w+)\}", lambda match: given[match[1]], text)
-    assert filled == (INFRA / "aws/request.js").read_text("utf-8")
-    assert properties("ResponseFunction")["FunctionCode"] == (INFRA / "aws/response.js").read_text("utf-8")
+    assert filled == embed.packed((INFRA / "aws/request.js").read_text("utf-8"))
+    assert properties("ResponseFunction")["FunctionCode"] == embed.packed(
+        (INFRA / "aws/response.js").read_text("utf-8")
+    )
     assert given["Limits"] == ",".join(map(str, LIMITS))
+
+
+def test_code_without_comments_and_indentation_keeps_its_words_apart() -> None:
+    packed = script("aws/embed.py").packed
+    code = "import cf from 'cloudfront';\n// says\nconst a =\n    b;\n\nfunction f() {\n    return\n  a;\n}\n"
+    assert packed(code) == "import cf from 'cloudfront';\nconst a =b;function f() {return a;}\n"
+    long = "f(1);\n" * 100
+    assert packed(long).replace("\n", "") == long.replace("\n", "")
+    assert max(map(len, packed(long).splitlines())) <= 120
+
+
+def test_a_venue_that_answers_404_for_an_unknown_symbol_has_it_from_cloudfront_too() -> None:
+    told = [each["Fn::Equals"][1] for each in DOCUMENT["Conditions"]["Says404"]["Fn::Or"]]
+    expected = [venue for venue in SCHEMES if ANSWERING[venue].refusals.unknown_symbol.status == 404]
+    assert sorted(told) == sorted(expected)
+    pages = properties("Distribution")["DistributionConfig"]["CustomErrorResponses"]
+    (gone,) = [page for page in pages if page["ErrorCode"] == 403]
+    assert gone["ResponseCode"] == {"Fn::If": ["Says404", 404, 400]}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda scheme: scheme.venue)
+def test_every_venues_limits_may_be_given(scheme: Scheme) -> None:
+    parameter = DOCUMENT["Parameters"]["Limits"]
+    assert re.fullmatch(parameter["AllowedPattern"], ",".join(map(str, scheme.limits)))
 
 
 @pytest.mark.parametrize(

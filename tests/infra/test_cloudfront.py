@@ -9,13 +9,16 @@ from urllib.parse import quote, unquote_to_bytes
 
 import pytest
 
-from depthcast.files import EXCHANGE_INFO_KEY, LIMITS, FileInfo
-from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS_KEY, TRADING_STATUS_KEY
+from depthcast.files import COINBASE, EXCHANGE_INFO_KEY, LIMITS, SCHEMES, FileInfo, Scheme
+from depthcast.metadata.kinds import EXCHANGE_INFO, SYSTEM_STATUS_KEY, TRADING_STATUS_KEY, exchange_info
 from depthcast.metadata.record import HeadInfo
 from depthcast.venues.binance_rest import LIMIT_NOT_VALID, refuse_parameters
+from depthcast.venues.bitmex_files import BITMEX
 from depthcast.venues.requests import ApiError
 from tests.conformance.depth_requests import Row, rows
-from tests.infra.conftest import INFRA, private_paths, refused_part
+from tests.infra.conftest import INFRA, private_paths, refused_part, script
+from tests.infra.venue_requests import BINANCES, contracts, paths, products
+from tests.infra.venue_requests import rows as rows_of_venues
 from tests.programs import program
 
 REQUEST = INFRA / "aws/request.js"
@@ -57,10 +60,12 @@ def refusal(error: ApiError) -> tuple[int, str]:
     return error.status, error.body().decode()
 
 
-def alone(tmp_path: Path) -> Path:
-    """The function as it is where there is no server to ask."""
-    path = tmp_path / "request.js"
-    path.write_text(REQUEST.read_text("utf-8").replace("const SERVER = 'server';", "const SERVER = '';"))
+def alone(tmp_path: Path, venue: str = "binance", limits: tuple[int, ...] = LIMITS) -> Path:
+    """The function as the template has it where there is no server to ask."""
+    given = {"Limits": ",".join(map(str, limits)), "Venue": venue, "ServerOrigin": ""}
+    path = tmp_path / f"{venue}.js"
+    code: str = script("aws/embed.py").code("request.js")
+    path.write_text(re.sub(r"\$\{(\w+)\}", lambda match: given[match[1]], code))
     return path
 
 
@@ -300,4 +305,116 @@ def test_a_304_says_what_a_file_says_but_its_type() -> None:
 
 @pytest.mark.parametrize("function", [REQUEST, RESPONSE])
 def test_a_function_is_as_small_as_cloudfront_wants_it(function: Path) -> None:
-    assert len(function.read_bytes()) < 10_000
+    # Room for the parameters, which are filled in.
+    assert len(script("aws/embed.py").code(function.name).encode()) < 9_900
+
+
+# The venues beside the first, where files alone are served
+
+
+def key_of(answer: Json) -> str:
+    """The key that is read, by what S3 makes of the path."""
+    returned = answer["returned"]
+    assert "statusCode" not in returned, returned
+    assert (returned["querystring"], answer["origin"]) == ({}, None)
+    assert "?" not in returned["uri"]
+    return unquote_to_bytes(returned["uri"].removeprefix("/")).decode()
+
+
+def outcome(answer: Json) -> tuple[int, str | None] | str:
+    """What was refused, or the key that is read."""
+    return said(answer["returned"]) if "statusCode" in answer["returned"] else key_of(answer)
+
+
+@pytest.mark.parametrize("own", BINANCES, ids=lambda scheme: scheme.venue)
+def test_binances_other_venues_are_answered_as_they_word_it_at_their_paths(
+    tmp_path: Path, own: Scheme
+) -> None:
+    function = alone(tmp_path, own.venue, own.limits)
+    table = [(path, row) for row in rows_of_venues() if row.scheme == own for path in row.paths]
+    answers = run(function, [ask(row.query, path) for path, row in table])
+    wrong = []
+    for (path, row), answer in zip(table, answers, strict=True):
+        error = row.error
+        if error is None and row.limit not in own.limits:
+            error = LIMIT_NOT_VALID
+        wanted = refusal(error) if error else row.key
+        if outcome(answer) != wanted:
+            wrong.append((path, row.query, outcome(answer), wanted))
+    assert wrong == []
+    assert sum(row.error is None for _, row in table) > 5
+    for call, wanted in {"ping": r"\{\}", "time": r'\{"serverTime":[0-9]{13}\}'}.items():
+        for answer in run(function, [ask("", path) for path in paths(own, call)]):
+            assert re.fullmatch(wanted, said(answer["returned"])[1] or "")
+    for answer in run(function, [ask("", path) for path in paths(own, "exchangeInfo")]):
+        assert key_of(answer) == exchange_info(own).key
+    (unit,) = run(function, [ask("symbol=A", f"/{own.root}depth", headers={"x-mbx-time-unit": "s"})])
+    assert json.loads(unit["returned"]["body"]["data"])["code"] == -1194
+
+
+def test_letters_of_a_contract_may_be_small_and_a_past_moment_is_a_servers(tmp_path: Path) -> None:
+    function = alone(tmp_path, "binancecoinm", (5, 500))
+    path = "/dapi/v1/depth"
+    small, other, past = run(
+        function, [ask(f"symbol=btcusd_perp{more}", path) for more in ("", "&limit=20", "&limit=5&at=1")]
+    )
+    assert key_of(small) == "dapi/v1/depth?symbol=BTCUSD_PERP&limit=500"
+    assert said(other["returned"]) == refusal(ApiError(400, -4021, "20 is not valid depth limit"))
+    msg = "Not all sent parameters were read; read '2' parameter(s) but was sent '3'."
+    assert said(past["returned"]) == refusal(ApiError(400, -1104, msg))
+
+
+def test_products_are_answered_by_their_level_and_refused_in_coinbases_words(tmp_path: Path) -> None:
+    table = products()
+    for folder in ("/products/", "/coinbaseexchange/products/"):
+        events = []
+        for row in table:
+            path, _, query = row.query.partition("?")
+            events.append(ask(query, folder + path, headers={"x-mbx-time-unit": "s"}))
+        for row, answer in zip(
+            table, run(alone(tmp_path, COINBASE.venue, COINBASE.limits), events), strict=True
+        ):
+            assert outcome(answer) == (refusal(row.error) if row.error else row.key), row.query
+    assert {row.limit for row in table} >= set(COINBASE.limits)
+    away = ["/products/../book", "/products/%2E%2E/book", "/products/BTC-USD/other", "/products/A/B/book"]
+    function = alone(tmp_path, COINBASE.venue, COINBASE.limits)
+    for answer in run(function, [ask("", uri) for uri in away]):
+        assert answer["returned"]["statusCode"] == 404
+
+
+def test_contracts_are_answered_by_their_depth_and_refused_in_bitmexs_words(tmp_path: Path) -> None:
+    table = contracts()
+    function = alone(tmp_path, BITMEX.venue, BITMEX.limits)
+    for path in ("/api/v1/orderBook/L2", "/bitmex/api/v1/orderBook/L2"):
+        for row, answer in zip(table, run(function, [ask(row.query, path) for row in table]), strict=True):
+            if row.error is not None:
+                wanted: tuple[int, str] | str = refusal(row.error)
+            elif row.limit in BITMEX.limits:
+                wanted = row.key
+            else:
+                body = '{"error":{"message":"This depth is not published.","name":"HTTPError"}}'
+                wanted = (400, body)
+            assert outcome(answer) == wanted, row.query
+    assert any(row.error is None for row in table)
+
+
+def test_only_the_stacks_venue_is_answered_beside_the_first(tmp_path: Path) -> None:
+    asked = {
+        "binanceus": ("/binanceus/api/v3/depth", "symbol=A"),
+        "binanceusdm": ("/fapi/v1/depth", "symbol=A"),
+        "binancecoinm": ("/dapi/v1/depth", "symbol=A"),
+        "coinbaseexchange": ("/products/A/book", ""),
+        "bitmex": ("/api/v1/orderBook/L2", "symbol=A"),
+    }
+    assert {"binance", *asked} == set(SCHEMES)
+    events = [ask(query, path) for path, query in asked.values()]
+    for venue in SCHEMES:
+        answers = run(alone(tmp_path, venue, SCHEMES[venue].limits), events)
+        for name, answer in zip(asked, answers, strict=True):
+            if name == venue:
+                assert key_of(answer)
+            else:
+                assert said(answer["returned"]) == (404, None)
+    # With servers they are the servers', whatever the venue is.
+    for (path, _), answer in zip(asked.values(), run(REQUEST, events), strict=True):
+        assert (answer["returned"]["uri"], answer["origin"]) == (path, None)
