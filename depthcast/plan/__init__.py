@@ -7,6 +7,7 @@ counts of real publishers, heartbeats and servers.
 
 from depthcast.plan.bill import Bill, Item, bill
 from depthcast.plan.prices import Prices, load_prices
+from depthcast.plan.together import Together
 from depthcast.plan.workload import Flow, Kind, Purpose, Workload
 
-__all__ = ["Bill", "Flow", "Item", "Kind", "Prices", "Purpose", "Workload", "bill", "load_prices"]
+__all__ = ["Bill", "Flow", "Item", "Kind", "Prices", "Purpose", "Together", "Workload", "bill", "load_prices"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from depthcast.plan.prices import Prices
+from depthcast.plan.together import Together
 from depthcast.plan.workload import MONTH_S, Flow, Kind, Workload
 
 GB: Final = 1e9
@@ -40,7 +41,7 @@ class Bill:
         return sum(item.usd for item in self.items if item.what == what)
 
 
-def bill(store: str, prices: Prices, workload: Workload, *, outside: bool = False) -> Bill:
+def bill(store: str, prices: Prices, workload: Workload | Together, *, outside: bool = False) -> Bill:
     """``outside``: replicas and servers are not in the store's cloud, so what they read leaves it."""
     flows = list(workload.flows())
     return Bill(
@@ -62,7 +63,7 @@ def _requests(prices: Prices, flows: list[Flow]) -> Iterator[Item]:
         yield Item(flow.purpose.value, count, flow.kind.value, usd)
 
 
-def _bytes(prices: Prices, workload: Workload, flows: list[Flow], outside: bool) -> Iterator[Item]:
+def _bytes(prices: Prices, workload: Workload | Together, flows: list[Flow], outside: bool) -> Iterator[Item]:
     def month_gb(*kinds: Kind) -> float:
         return sum(flow.bytes_per_s for flow in flows if flow.kind in kinds) * MONTH_S / GB
 

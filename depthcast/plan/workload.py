@@ -118,7 +118,9 @@ class Flow(NamedTuple):
 
 @dataclass(frozen=True)
 class Workload:
-    """A fleet, its servers and its readers. ``every_s`` is the cadence by published limit.
+    """A fleet, its servers and its readers. ``every_s`` is the cadence by published limit; ``sizes`` are how
+    many levels a side the files of a limit have and how many bytes each, where that is not the limit and
+    ``level_bytes``.
 
     ``redundancy`` 0 means all replicas. ``hot_files`` are those that each server is asked for all the time,
     ``None``: all; ``starts`` are those of each replica in a month. ``readers`` ask ``reads_per_s`` times a
@@ -135,6 +137,7 @@ class Workload:
     updates_per_s: float = 10.0
     changes: Mapping[int, float] = field(default_factory=lambda: CHANGES)
     level_bytes: float = LEVEL_BYTES
+    sizes: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     # The fleet
     replicas: int = 3
     redundancy: int = 0
@@ -189,8 +192,18 @@ class Workload:
     # Sizes
 
     def file_bytes(self, limit: int) -> float:
-        """Bytes of a file of ``limit`` levels a side."""
-        return FRAME_BYTES + 2 * limit * self.level_bytes
+        """Bytes of a file of ``limit``."""
+        levels, each = self.sizes.get(limit, (limit, self.level_bytes))
+        return FRAME_BYTES + 2 * levels * each
+
+    def levels(self, limit: int) -> float:
+        """How many levels a side a file of ``limit`` has."""
+        return self.sizes[limit][0] if limit in self.sizes else limit
+
+    @property
+    def largest(self) -> int:
+        """The limit of the largest file."""
+        return max(self.every_s, key=self.file_bytes)
 
     @property
     def files(self) -> int:
@@ -238,13 +251,13 @@ class Workload:
     # Rates
 
     def change(self, limit: int) -> float:
-        """The share of updates that change a file's levels; between the known limits by their logarithm."""
-        known = sorted(self.changes)
-        if limit <= known[0]:
+        """The share of updates that change a file's levels; between the known sizes by their logarithm."""
+        known, levels = sorted(self.changes), self.levels(limit)
+        if levels <= known[0]:
             return self.changes[known[0]]
         for lower, upper in pairwise(known):
-            if limit <= upper:
-                part = math.log(limit / lower) / math.log(upper / lower)
+            if levels <= upper:
+                part = math.log(levels / lower) / math.log(upper / lower)
                 return self.changes[lower] + part * (self.changes[upper] - self.changes[lower])
         return self.changes[known[-1]]
 
@@ -272,7 +285,7 @@ class Workload:
     @property
     def watched(self) -> int:
         """The limit of the file that standbys look at."""
-        return min(self.every_s, key=lambda limit: (self.every_s[limit], -limit))
+        return min(self.every_s, key=lambda limit: (self.every_s[limit], -self.levels(limit)))
 
     def look_interval_s(self, rank: int) -> float:
         """The mean time between two looks of the standby of ``rank`` (from 1) at one symbol's file.
@@ -368,7 +381,7 @@ class Workload:
         held, written = self.symbols * self.holders / self.replicas, self.symbols / self.replicas
         reads = starts_per_s * held * START_READS
         looks = starts_per_s * written * len(self.every_s)
-        return Flow(Purpose.STARTS, Kind.GET, reads + looks, reads * self.file_bytes(max(self.every_s)))
+        return Flow(Purpose.STARTS, Kind.GET, reads + looks, reads * self.file_bytes(self.largest))
 
     @property
     def served_bytes_per_s(self) -> float:

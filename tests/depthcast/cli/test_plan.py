@@ -10,6 +10,7 @@ import pytest
 
 from depthcast import cli
 from depthcast.cli.plan import PlanSettings, workload
+from depthcast.venues.registry import VENUES
 from updater.settings import UpdaterSettings
 
 PAGE = Path(__file__).parents[3] / "docs" / "costs.md"
@@ -96,6 +97,10 @@ def test_names_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
         (["--store", "azure"], "there are no prices for 'azure'; known: s3,"),
         (["--cadence", "fast"], "--cadence: 'fast' should be limit:ms"),
         (["--limits", "6000"], "--limits"),
+        (["--venue", "nowhere"], "--venue = 'nowhere': should be one of binance, "),
+        (["--venue", "coinbaseexchange", "--limits", "7"], "coinbaseexchange has no limit 7: the level is"),
+        (["--venue", "bitmex,binance", "--symbols", "bitmex:2"], "symbols names none for binance"),
+        (["--read-limit", "0"], "binance has no limit 0"),
         (["--prices", "/nowhere/prices.toml"], "/nowhere/prices.toml cannot be read"),
     ],
 )
@@ -111,6 +116,59 @@ def test_defaults_are_those_of_the_services() -> None:
     for name in ("limits", "cadence", "store_floor_ms", "same_levels_ms", "takeover_after_ms", "redundancy"):
         assert str(getattr(planned, name)) == str(updater[name].default), name
     assert workload(planned).every_s[1000] == 0.25
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_each_venue_is_planned_as_its_updater_keeps_it(
+    venue: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told_of = json.loads(told(capsys, "--venue", venue, "--symbols", "450", "--replicas", "1", "--json"))
+    (each,) = told_of["venues"]
+    updater = UpdaterSettings.load(["--venue", venue], {})
+    cadence = {str(limit): updater.paced.every_s(updater.scheme.size(limit)) for limit in updater.limits}
+    assert {limit: ms / 1000 for limit, ms in each["cadence_ms"].items()} == cadence
+    assert (each["symbols"], each["files"]) == (450, 450 * len(updater.limits))
+    assert each["connections"] == 3
+    known = updater.make_venue()
+    assert each["weight_per_minute"] == known.request_weight_per_minute
+    if venue == "bitmex":  # its stream begins with whole books
+        assert each["weight"] == each["start_s"] == 0
+    else:
+        assert each["weight"] == 450 * known.depth_weight(updater.snapshot_limit)
+        minutes = each["weight"] / (0.8 * each["weight_per_minute"])
+        assert each["start_s"] == pytest.approx(60 * max(0, minutes - 1))
+
+
+def test_sizes_are_the_venues_where_they_are_not_given(capsys: pytest.CaptureFixture[str]) -> None:
+    def written(*argv: str) -> float:
+        both = ("--store", "s3", "--symbols", "1", "--updates-per-s", "1", "--venue")
+        found = stores(capsys, *both, *argv)["s3"]["requests"][0]
+        return float(found["bytes_per_s"] / found["per_s"])
+
+    assert written("bitmex", "--limits", "10") == pytest.approx(48 + 2 * 10 * 171)
+    assert written("bitmex", "--limits", "0") == pytest.approx(48 + 2 * 4673 * 171)
+    assert written("bitmex", "--limits", "0", "--whole-levels", "50") == pytest.approx(48 + 2 * 50 * 171)
+    assert written("binance", "--limits", "100") == pytest.approx(48 + 2 * 100 * 31.1)
+    assert written("binanceusdm", "--limits", "100", "--level-bytes", "20") == pytest.approx(48 + 4000)
+
+
+def test_several_venues_are_summed_and_told_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
+    own = ("--symbols", "20,bitmex:XBTUSD,bitmex:ETHUSD", "--limits", "5,100,bitmex:10,bitmex:0")
+    both = json.loads(told(capsys, "--venue", "binance,bitmex", *own, "--json"))
+    spot = json.loads(told(capsys, "--symbols", "20", "--limits", "5,100", "--json"))
+    rows = json.loads(told(capsys, "--venue", "bitmex", "--symbols", "2", "--limits", "10,0", "--json"))
+    assert [each["symbols"] for each in both["venues"]] == [20, 2]
+    assert both["venues"] == spot["venues"] + rows["venues"]
+    for whole, one, other in zip(both["stores"], spot["stores"], rows["stores"], strict=True):
+        assert list(whole["usd_by_venue"]) == ["binance", "bitmex"]
+        assert whole["usd_by_venue"]["binance"] == one["usd_per_month"]
+        requests = zip(whole["requests"], one["requests"], other["requests"], strict=True)
+        for flow, ours, theirs in requests:
+            assert flow["per_s"] == pytest.approx(ours["per_s"] + theirs["per_s"], abs=1e-5)
+    text = told(capsys, "--venue", "binance,bitmex", *own)
+    assert text.startswith("binance: 20 symbols × 2 limits")
+    assert re.search(r"^bitmex by itself +\$", text, re.MULTILINE)
+    assert re.search(r"^bitmex +2 +4 +10:0 0:1000 +1 +none: streamed", text, re.MULTILINE)
 
 
 def test_the_page_shows_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
