@@ -10,7 +10,10 @@ import pytest
 import yaml
 
 from depthcast.cli.settings import SERVICES, service_settings
+from depthcast.venues.registry import VENUES
 from tests.infra.conftest import INFRA, script
+from updater.settings import UpdaterSettings
+from updater.stream_key import read_stream_key
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (INFRA / "Dockerfile").read_text("utf-8")
@@ -123,6 +126,29 @@ def test_every_setting_in_it_exists_and_can_be_used(service: str, env: dict[str,
         simulated = bool(env)
         assert getattr(settings, "rest_url").startswith("http://simulator:") is simulated  # noqa: B009
         assert given["DEPTHCAST_STORE_URL"] == f"s3://{environment('store', env)['DEPTHCAST_BUCKET']}"
+
+
+@pytest.mark.parametrize("exchange", ["binance", "simulator"])
+@pytest.mark.parametrize("venue", VENUES)
+def test_it_can_run_each_venue(venue: str, exchange: str) -> None:
+    env = {"DEPTHCAST_VENUE": venue, "DEPTHCAST_SYMBOLS": "A,B", "DEPTHCAST_EXCHANGE": exchange}
+    env |= {"DEPTHCAST_BY_PRICE": "true", "SIMULATOR_ARGS": f"--venue {venue} --symbols A,B"}
+    (updater,) = UpdaterSettings.load_each([], environment("updater", env))
+    assert (updater.venue, updater.symbols, updater.exchange) == (venue, ("A", "B"), exchange)
+    assert updater.rest_url == (VENUES[venue].rest_url if exchange == "binance" else "http://simulator:9000")
+    assert read_stream_key(updater, {}) is None
+    server = service_settings("server").load([], environment("server", env))
+    assert venue in getattr(server, "venues")  # noqa: B009
+    simulated = resolved(OURS["simulator"]["command"], env).split()
+    assert simulated[simulated.index("--venue") + 1] == venue
+
+
+def test_several_venues_share_its_environment_and_a_key_goes_to_the_one_that_wants_it() -> None:
+    env = {"DEPTHCAST_VENUE": "binance,coinbaseexchange", "DEPTHCAST_VENUE_KEY_FILE": "/run/coinbase.key"}
+    env |= {"DEPTHCAST_SYMBOLS": "BTCUSDT,coinbaseexchange:BTC-USD"}
+    spot, coinbase = UpdaterSettings.load_each([], environment("updater", env))
+    assert (spot.symbols, spot.venue_key_file) == (("BTCUSDT",), None)
+    assert (coinbase.symbols, str(coinbase.venue_key_file)) == (("BTC-USD",), "/run/coinbase.key")
 
 
 def test_what_can_be_set_is_listed_at_its_top() -> None:
