@@ -7,10 +7,12 @@ from depthcast.venues.binance_futures_rest import (
     book_ticker_weight,
     depth_weight,
     parse_book_ticker,
+    parse_coin_book_ticker,
     parse_depth,
     parse_exchange_info,
     refuse_parameters,
 )
+from depthcast.venues.binance_lists import TickerRequest
 from depthcast.venues.requests import ApiError, DepthRequest
 
 
@@ -78,3 +80,28 @@ def test_requests_weigh_what_the_documents_say() -> None:
     assert weights == [2, 2, 2, 2, 5, 10, 20]
     assert depth_weight(b"symbol=A") == depth_weight(b"symbol=A&limit=3") == 10
     assert [book_ticker_weight(query) for query in (b"symbol=A", b"", b"symbol=")] == [2, 5, 2]
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        (b"", TickerRequest(None, None, None)),
+        (b"symbol=btcusd_perp", TickerRequest(None, ("BTCUSD_PERP",), None)),
+        (b"pair=btcusd&a=1", TickerRequest(None, None, None, "BTCUSD")),
+    ],
+)
+def test_coin_margined_tickers_are_by_symbol_or_by_pair_and_arrays_always(
+    query: bytes, asked: TickerRequest
+) -> None:
+    assert parse_coin_book_ticker(query) == asked
+    assert asked.symbol is None
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [(b"symbol=A&pair=B", -4084), (b"symbol=", -1105), (b"symbol=A/B", -1100), (b"pair=A&pair=A", -1101)],
+)
+def test_coin_margined_tickers_are_refused(query: bytes, code: int) -> None:
+    refused = parse_coin_book_ticker(query)
+    assert isinstance(refused, ApiError)
+    assert refused.code == code
