@@ -28,7 +28,8 @@ class BitmexError(ApiError):
         >>> NOT_FOUND.body()
         b'{"error":{"message":"Not Found","name":"HTTPError"}}'
         """
-        error = {"error": {"message": self.msg, "name": "HTTPError"}}
+        name = "RateLimitError" if self.status == 429 else "HTTPError"
+        error = {"error": {"message": self.msg, "name": name}}
         return json.dumps(error, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -67,7 +68,7 @@ def too_much(limit: int, left_s: int) -> ApiError:
     """For who asked more than ``limit`` times in this minute, of which so many seconds are left.
 
     >>> too_much(30, 12).body()
-    b'{"error":{"message":"Rate limit exceeded, retry in 12 seconds.","name":"HTTPError"}}'
+    b'{"error":{"message":"Rate limit exceeded, retry in 12 seconds.","name":"RateLimitError"}}'
     """
     return BitmexError(429, 429, f"Rate limit exceeded, retry in {left_s} seconds.")
 

@@ -101,7 +101,10 @@ def test_over_the_limit_it_is_429_in_binance_s_words_until_the_minute_ends(weigh
     ("venue", "body"),
     [
         ("coinbaseexchange", b'{"message":"Public rate limit exceeded"}'),
-        ("bitmex", b'{"error":{"message":"Rate limit exceeded, retry in 40 seconds.","name":"HTTPError"}}'),
+        (
+            "bitmex",
+            b'{"error":{"message":"Rate limit exceeded, retry in 40 seconds.","name":"RateLimitError"}}',
+        ),
     ],
 )
 def test_other_venues_tell_of_it_in_their_own_words(weights: Weights, venue: str, body: bytes) -> None:

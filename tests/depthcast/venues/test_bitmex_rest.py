@@ -62,4 +62,5 @@ def test_the_api_tells_its_time() -> None:
 def test_who_goes_over_a_limit_is_told_in_the_venue_s_words() -> None:
     refused = too_much(30, 12)
     assert refused.status == 429
-    assert refused.msg.startswith("Rate limit exceeded, retry in 12 seconds.")
+    message = "Rate limit exceeded, retry in 12 seconds."
+    assert json.loads(refused.body()) == {"error": {"message": message, "name": "RateLimitError"}}
