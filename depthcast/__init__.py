@@ -22,6 +22,7 @@ A map of the package, from the pure core outwards:
 ``depthcast.roster``       the heartbeats in the store, read into ``fleet.Members``
 ``depthcast.marking``      what a symbol does, said beside its files, whose books stay as they are
 ``depthcast.backoff``      retry delays, as values
+``depthcast.aside``        where work is done that takes longer than an event loop has
 ``depthcast.dispatch``     whose turn it is in an event loop that many books share
 ``depthcast.feed``         the I/O skin around a venue's websocket
 ``depthcast.http_client``  one HTTP request: the seam between ``rest`` and the network

@@ -15,13 +15,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal, NamedTuple
 
+from depthcast.aside import Aside
 from depthcast.backoff import Backoff
 from depthcast.errors import BadFile, MalformedAnswer, StoreError
 from depthcast.logs import get_logger
 from depthcast.metadata.cuts import Wanted
 from depthcast.metadata.kinds import Kind
 from depthcast.metadata.record import Record
-from depthcast.metadata.recorder import Aside, Offering, Recorder, seen_at
+from depthcast.metadata.recorder import Offering, Recorder, seen_at
 from depthcast.store import Store
 
 MAX_WAITING: Final = 16

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from depthcast.aside import Aside
 from depthcast.backoff import Backoff
 from depthcast.errors import BadFile, StoreError
 from depthcast.heat.zooms import suits
@@ -49,12 +50,6 @@ class Observer(Protocol):
 
     def tiles_dropped(self) -> None:
         """A segment was given up: it was damaged, or too many wait."""
-
-
-class Aside(Protocol):
-    """Does what takes long elsewhere than in the event loop; as :func:`asyncio.to_thread`."""
-
-    def __call__(self, work: Callable[..., T], /, *given: Any) -> Any: ...
 
 
 class Heatmaps:

@@ -25,6 +25,7 @@ from typing import Final
 
 import orjson
 
+from depthcast.aside import Aside
 from depthcast.backoff import Backoff
 from depthcast.errors import MalformedAnswer
 from depthcast.heartbeat import Heartbeat
@@ -33,7 +34,7 @@ from depthcast.logs import get_logger
 from depthcast.metadata import kinds
 from depthcast.metadata.kinds import Kind
 from depthcast.metadata.record import Record
-from depthcast.metadata.recorder import Aside, check_time
+from depthcast.metadata.recorder import check_time
 from depthcast.rest import LONG_BYTES, Request, Rest
 from depthcast.store import Store
 from depthcast.symbol_list import Layout

@@ -18,6 +18,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
+from depthcast.aside import Aside
 from depthcast.backoff import Backoff
 from depthcast.dispatch import Dispatcher
 from depthcast.errors import StoreError, StoreUnavailable
@@ -52,7 +53,6 @@ from updater.settings import UpdaterSettings
 from updater.slots import Slots
 from updater.suspicions import Suspicion, Suspicions
 from updater.tape.recorder import Recorder
-from updater.tape.writing import Aside
 from updater.warm import WarmFiles
 
 HEATMAPS_WITHIN_S: Final = 3.0

@@ -14,10 +14,11 @@ of a tape, in whatever order and however often, makes all its tiles.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple
 
+from depthcast.aside import Aside
 from depthcast.errors import BadFile, StoreUnavailable
 from depthcast.heat import manifest as manifests
 from depthcast.heat import tile as tiles
@@ -50,14 +51,6 @@ MAX_REMEMBERED: Final = 256
 
 MAX_SEGMENTS: Final = 60
 """Of so many segments a minute consists at most."""
-
-T = TypeVar("T")
-
-
-class Aside(Protocol):
-    """Does what takes long elsewhere than in the event loop; as :func:`asyncio.to_thread`."""
-
-    def __call__(self, work: Callable[..., T], /, *given: Any) -> Awaitable[T]: ...
 
 
 class Written(NamedTuple):

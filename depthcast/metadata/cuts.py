@@ -8,8 +8,9 @@ is left with a list without entries, or with the exchange's refusal: keys are ne
 
 import asyncio
 from collections.abc import Callable, Mapping, Set
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from depthcast.aside import Aside
 from depthcast.errors import BadFile, StoreUnavailable
 from depthcast.files import CONTENT_TYPE
 from depthcast.metadata.kinds import Kind, keeps_by_itself
@@ -17,9 +18,6 @@ from depthcast.metadata.record import HeadInfo, Recorded, digest_of
 from depthcast.store import Outcome, Store
 from depthcast.symbol_list import LAYOUT, SymbolList
 from depthcast.uncollected import uncollected
-
-if TYPE_CHECKING:
-    from depthcast.metadata.recorder import Aside
 
 TRIES: Final = 3
 AT_ONCE: Final = 8
@@ -49,7 +47,7 @@ class Cuts:
         wanted: Wanted,
         *,
         cache_control: str | None = None,
-        aside: "Aside" = asyncio.to_thread,
+        aside: Aside = asyncio.to_thread,
         at_once: int = AT_ONCE,
         tries: int = TRIES,
     ) -> None:

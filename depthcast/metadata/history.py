@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
+from depthcast.aside import Aside
 from depthcast.errors import BadFile
 from depthcast.metadata.kinds import Kind
 from depthcast.metadata.record import (
@@ -28,7 +29,6 @@ from depthcast.metadata.record import (
     record_within,
     turned,
 )
-from depthcast.metadata.recorder import Aside
 from depthcast.store import Store
 
 MAX_PAGE: Final = 500

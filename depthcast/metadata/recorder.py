@@ -18,10 +18,11 @@ no document of its kind is refused, and all that stands in the store stays.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple
 
+from depthcast.aside import Aside
 from depthcast.errors import BadFile, MalformedAnswer, StoreUnavailable
 from depthcast.files import CONTENT_TYPE as JSON_TYPE
 from depthcast.metadata.changes import changes
@@ -59,14 +60,6 @@ DEFAULT_CONFIRMATIONS: Final = 3
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 PRIVATE: Final = "private, no-store"
-
-T = TypeVar("T")
-
-
-class Aside(Protocol):
-    """Does what takes long elsewhere than in the event loop; as :func:`asyncio.to_thread`."""
-
-    def __call__(self, work: Callable[..., T], /, *given: Any) -> Awaitable[T]: ...
 
 
 class Offering(Enum):

@@ -18,8 +18,9 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import zip_longest
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
+from depthcast.aside import Aside
 from depthcast.errors import NotOnTape
 from depthcast.store import Store, StoredObject
 from depthcast.tape.asked import Asked
@@ -38,12 +39,6 @@ MAX_INDEXES: Final = 64
 """So many indexes are held, the latest asked for."""
 
 T = TypeVar("T")
-
-
-class Aside(Protocol):
-    """Runs a function where it does not hold up the event loop, as ``asyncio.to_thread`` does."""
-
-    def __call__(self, function: Callable[..., T], /, *arguments: Any) -> Awaitable[T]: ...
 
 
 class Extent(NamedTuple):

@@ -38,6 +38,7 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
     # What only names or starts others
     "depthcast": _in("packaging/test_extras.py", why="what importing the package brings"),
     "depthcast.__main__": _in("depthcast/cli/test_cli.py", why="one call of the command"),
+    "depthcast.aside": _in("depthcast/metadata/test_recorder.py", why="a type, no code"),
     "depthcast.cli.server": _in("depthcast/cli/test_cli.py", why="one lazy import of a program"),
     "depthcast.cli.simulator": _in("depthcast/cli/test_cli.py", why="one lazy import of a program"),
     "depthcast.cli.updater": _in("depthcast/cli/test_cli.py", why="one lazy import of a program"),

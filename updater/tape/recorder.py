@@ -20,6 +20,7 @@ from fnmatch import fnmatchcase
 from random import Random
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+from depthcast.aside import Aside
 from depthcast.backoff import Backoff
 from depthcast.errors import BadFile, BookError, DepthcastError
 from depthcast.events import Diff, LevelSnapshot, Snapshot, TopLevels
@@ -34,7 +35,7 @@ from depthcast.venues.taping import taping_of
 from updater.tape.clock import ExchangeClock
 from updater.tape.packed import PackedBook, PackedDiff, Take, pack_book, pack_diff
 from updater.tape.reel import GRACE_S, Reel
-from updater.tape.writing import Aside, Keeping, Kept, SegmentWriter
+from updater.tape.writing import Keeping, Kept, SegmentWriter
 
 MEMORY_MB: Final = 256
 LOOK_AFTER_S: Final = 5.0

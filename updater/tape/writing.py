@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
+from depthcast.aside import Aside
 from depthcast.errors import BadFile, StoreUnavailable
 from depthcast.store import Outcome, PutResult, Store
 from depthcast.tape import index as indexes
@@ -42,12 +43,6 @@ CACHE_WHOLE: Final = "public, max-age=31536000, immutable"
 CACHE_TORN: Final = "no-cache"
 
 T = TypeVar("T")
-
-
-class Aside(Protocol):
-    """Does what takes long elsewhere than in the event loop; as :func:`asyncio.to_thread`."""
-
-    def __call__(self, work: Callable[..., T], /, *given: Any) -> Awaitable[T]: ...
 
 
 class Kept(Enum):
