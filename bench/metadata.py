@@ -174,10 +174,10 @@ class Recording(NamedTuple):
     late_ms: float
 
 
-async def record_large(offers: int) -> list[Recording]:
+async def record_large(offers: int, symbols: int = LARGE_SYMBOLS) -> list[Recording]:
     """Offers of a large list to a recorder that keeps a file for each symbol."""
     rng = Random(7)
-    held = {f"S{n}USDT": symbol(rng, f"S{n}USDT") for n in range(LARGE_SYMBOLS)}
+    held = {f"S{n}USDT": symbol(rng, f"S{n}USDT") for n in range(symbols)}
     names = frozenset(held)
     store, now_ms = MemoryStore(), START_MS
     # What is held here no updater holds: the collector is not to look at it.
@@ -191,8 +191,8 @@ async def record_large(offers: int) -> list[Recording]:
         for what in ("changed", "unchanged"):
             now_ms += 60_000
             if what == "changed":
-                name = f"S{number % LARGE_SYMBOLS}USDT"
-                held[name] = {**held[name], "status": STATUSES[1 + number // LARGE_SYMBOLS % 2]}
+                name = f"S{number % symbols}USDT"
+                held[name] = {**held[name], "status": STATUSES[1 + number // symbols % 2]}
             document = write_json(
                 {"timezone": "UTC", "serverTime": now_ms, "rateLimits": [], "symbols": list(held.values())}
             )
@@ -230,13 +230,15 @@ class Lag:
             self.most_s = max(self.most_s, time.perf_counter() - due)
 
 
-async def measure(changes: int, asked: int, stored: int, folder: Path) -> list[Figures]:
+async def measure(
+    changes: int, asked: int, stored: int, folder: Path, large: int = LARGE_SYMBOLS
+) -> list[Figures]:
     """All figures."""
     memory = MemoryStore()
     script = await write_year(memory, changes, symbols=SYMBOLS)
     figures = [await look_up("memory", memory, script, asked)]
     memory = MemoryStore()
-    script = await write_year(memory, 20, symbols=LARGE_SYMBOLS)
+    script = await write_year(memory, 20, symbols=large)
     figures.append(await look_up("memory_large", memory, script, min(asked, 100)))
     if stored:
         seaweedfs = SeaweedFS(folder)
@@ -288,15 +290,16 @@ def main() -> int:
     parser.add_argument("--only", choices=("lookups", "recording"), help="one of the two tables alone")
     given = parser.parse_args()
     part = 100 if given.quick else 1
+    large = LARGE_SYMBOLS // part
     figures: list[Figures] = []
     recordings: list[Recording] = []
     if given.only != "recording":
         with tempfile.TemporaryDirectory() as folder:
             figures = uvloop.run(
-                measure(given.changes // part, given.asked // part, given.stored // part, Path(folder))
+                measure(given.changes // part, given.asked // part, given.stored // part, Path(folder), large)
             )
     if given.only != "lookups":
-        recordings = uvloop.run(record_large(max(2, 40 // part)))
+        recordings = uvloop.run(record_large(max(2, 40 // part), large))
     console = Console(highlight=False)
     for shown in (
         *([table(figures)] if figures else ()),

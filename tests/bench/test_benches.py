@@ -153,7 +153,9 @@ def test_fairness_ends_with_its_waits() -> None:
 
 @pytest.mark.store_process
 def test_latency_ends_with_the_times_of_each_venue() -> None:
-    figures = figures_of("latency")
-    for venue in ("binance", "binanceusdm", "coinbaseexchange"):
+    # Books by price, by order and of rows: one venue of each.
+    venues = ("binance", "coinbaseexchange", "bitmex")
+    figures = figures_of("latency", *(f"--venue={venue}" for venue in venues))
+    for venue in venues:
         assert 0 < figures[f"{venue}_memory_p50_ms"] <= figures[f"{venue}_memory_p99_ms"]
         assert figures[f"{venue}_seaweedfs_p50_ms"] > 0
