@@ -251,16 +251,13 @@ class Machine:
         group.create_task(watch.run())
 
     def _key(self, venue: str) -> Sequence[str]:
-        """The key that a venue's stream wants, of which its simulator takes any; or how to go without one."""
-        known, file = VENUES[venue], self._settings.venue_key_file
-        if self._settings.by_price and known.by_price is not None:
-            return ("--by-price",)
-        if known.keys is None:
-            return ()
-        if self._simulators:
-            file = self._folder.path / f"{venue}-simulated.key"
-            write_private(file, known.keys.made_up())
-        return () if file is None else ("--venue-key-file", str(file))
+        """The key that a venue's stream wants, of which its simulator takes any."""
+        keys = VENUES[venue].keys
+        if keys is None or not self._simulators:
+            return self._settings.key_of(venue)
+        made_up = self._folder.path / f"{venue}-simulated.key"
+        write_private(made_up, keys.made_up())
+        return self._settings.key_of(venue, made_up=made_up)
 
     def _limits(self, venue: str) -> Sequence[str]:
         """Those that were given; of several venues each has those of them that it knows, else its own."""

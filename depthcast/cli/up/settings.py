@@ -10,6 +10,7 @@ from depthcast.errors import SettingsError
 from depthcast.files import LIMITS, MAX_LIMIT
 from depthcast.settings import Address, Counts, Listen, LogSettings, Names
 from depthcast.venues.prefixes import Parts
+from depthcast.venues.registry import VENUES
 
 
 def _limits(limits: tuple[int, ...]) -> tuple[int, ...]:
@@ -124,3 +125,15 @@ class UpSettings(LogSettings):
     def tape_of(self, venue: str) -> tuple[str, ...]:
         """What is taped of a venue."""
         return tuple(map(str, Parts.of(self.tape).for_venue(venue)))
+
+    def key_of(self, venue: str, *, made_up: Path | None = None) -> tuple[str, ...]:
+        """How the updaters of a venue are told of the key that its stream wants, or to go without one.
+
+        ``made_up``: a file with a key for a simulator, which goes before the account's.
+        """
+        known, file = VENUES[venue], made_up or self.venue_key_file
+        if self.by_price and known.by_price is not None:
+            return ("--by-price",)
+        if known.keys is None or file is None:
+            return ()
+        return ("--venue-key-file", str(file))

@@ -49,6 +49,23 @@ def test_the_rule_for_symbols_is_the_updaters() -> None:
     assert of_updater == {venue: up.symbols_of(venue) for venue in up.venue}
 
 
+def test_a_key_is_for_the_venue_that_wants_one_and_books_by_price_want_none(tmp_path: Path) -> None:
+    both, file, made_up = ("--venue", "binance,coinbaseexchange"), str(tmp_path / "key"), tmp_path / "made-up"
+    settings = load(*both, "--venue-key-file", file)
+    assert settings.key_of("binance") == ()
+    assert settings.key_of("coinbaseexchange") == ("--venue-key-file", file)
+    assert settings.key_of("coinbaseexchange", made_up=made_up) == ("--venue-key-file", str(made_up))
+    assert load(*both).key_of("coinbaseexchange") == ()
+    by_price = load(*both, "--by-price", DEPTHCAST_VENUE_KEY_FILE=file)
+    assert by_price.key_of("binance") == ()
+    assert by_price.key_of("coinbaseexchange", made_up=made_up) == ("--by-price",)
+    for venue in both[1].split(","):
+        # Updaters understand it, whatever the environment has for another one.
+        argv = ["--venue", venue, "--symbols", "X", *settings.key_of(venue)]
+        (updater,) = UpdaterSettings.load_each(argv, {"DEPTHCAST_VENUE_KEY_FILE": file})
+        assert (updater.venue_key_file is None) == (venue == "binance")
+
+
 def test_every_way_to_say_it_counts(tmp_path: Path) -> None:
     config = tmp_path / "depthcast.toml"
     config.write_text('symbols = ["ADAUSDT"]\n[up]\nupdaters = 3\ndata = "here"\n[updater]\nreplica = "a"\n')
