@@ -96,15 +96,16 @@ async def test_past_moments_are_the_exchanges_books_of_those_moments_names_and_a
     async with (
         Simulator(MARKET) as exchange,
         updating(exchange, store, "a", tape=("all",), tape_segment_s=1, same_levels_ms=0),
-        serving(store, venues=("binancecoinm",)) as port,
+        serving(store, venues=("binancecoinm",), symbols_refresh_s=0.2) as port,
     ):
-        for symbol in SYMBOLS:
+
+        async def symbol_checked(symbol: str) -> None:
             compared = set[int]()
 
-            async def checked(symbol: str = symbol, compared: set[int] = compared) -> bool:
-                """Any id that was published, once its second is on the tape."""
+            async def checked() -> bool:
+                """The book of four seconds ago, once that is on the tape."""
                 for limit in LIMITS:
-                    at = time.time_ns() // 1_000_000 - 2000
+                    at = time.time_ns() // 1_000_000 - 4000
                     path = f"/dapi/v1/depth?symbol={symbol}&limit={limit}&at={at}"
                     got = await asyncio.to_thread(ask, port, f"GET {path}")
                     if got.status != 200:
@@ -112,13 +113,15 @@ async def test_past_moments_are_the_exchanges_books_of_those_moments_names_and_a
                     update_id = json.loads(got.body)["lastUpdateId"]
                     true = exchange.truth.body(symbol, update_id, limit)
                     # The first book, of which no diff is known yet, tells when its snapshot was put out.
-                    if compared:
+                    compared.add(update_id)
+                    if update_id > min(compared):
                         assert got.body == true
                     assert TIMES.sub(b"", got.body) == TIMES.sub(b"", true)
-                    compared.add(update_id)
                 return len(compared) >= 4
 
             await until(checked)
+
+        await asyncio.gather(*map(symbol_checked, SYMBOLS))
 
 
 async def test_best_prices_are_those_of_the_exchange_by_symbol_by_pair_or_all() -> None:
