@@ -156,7 +156,10 @@ async def take(folder: Path, shots: list[Shot]) -> None:
     """Take the pictures."""
     minute_ms = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS
     captures = [DATA / name for name in CAPTURES]
-    async with staged(log_level="error", venues=VENUES) as stage, Browser.started() as browser:
+    async with (
+        staged(log_level="error", venues=VENUES, read_timeout_ms=20_000) as stage,
+        Browser.started() as browser,
+    ):
         stage.list(*(name for name in names(20) if name not in (SYMBOL, "币安人生USDT")), profile=QUIET)
         if all(path.exists() for path in captures):
             stage.listings[SYMBOL] = Recorded(captures)
@@ -171,7 +174,7 @@ async def take(folder: Path, shots: list[Shot]) -> None:
         for address in pictured & {SYMBOL, FUTURES, BY_ORDER, BY_ROW}:
             await stage.record(address, minute_ms - MINUTES * MINUTE_MS, minute_ms + AHEAD * MINUTE_MS)
         await stage.publish()
-        async with stage.trading(*REPLICAS):
+        async with stage.trading(*REPLICAS, every_s=0.25):
             await asyncio.sleep(2)
             for shot in shots:
                 async with await browser.page(

@@ -130,7 +130,7 @@ class Bitmex(Spelling):
     """Rows of contracts; ids are made of times, and so have more digits than a browser's numbers hold."""
 
     scheme = BITMEX
-    limits = (10, 25, 100, WHOLE)
+    limits = (25, WHOLE)
     first_id = 1_790_000_000_000 << 20
 
     def _listing(self) -> Listing:

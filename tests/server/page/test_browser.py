@@ -99,13 +99,13 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stage(browser: Browser) -> AsyncIterator[Stage]:
     venues = ("binance", *(scheme.venue for scheme in (BINANCE_USDM, COINBASE, BITMEX)))
-    async with staged(seed=7, venues=venues) as stage:
+    async with staged(seed=7, venues=venues, read_timeout_ms=30_000) as stage:
         stage.list("ETHUSDT")
-        some = Profile(bids=400, asks=400, changes=8)
+        some, fewer = (Profile(bids=levels, asks=levels, changes=8) for levels in (400, 250))
         stage.list("SOLUSDT", profile=some)
         stage.list("SOLUSDT", profile=some, scheme=BINANCE_USDM)
-        stage.list("BTC-USD", profile=some, scheme=COINBASE)
-        stage.list("XBTUSD", profile=some, scheme=BITMEX)
+        stage.list("BTC-USD", profile=fewer, scheme=COINBASE)
+        stage.list("XBTUSD", profile=fewer, scheme=BITMEX)
         stage.list("TRXZ26", profile=Profile(bids=30, asks=30, changes=5), scheme=BITMEX)
         minute_ms = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS
         for address in TAPED:
