@@ -117,6 +117,12 @@ async def stage(browser: Browser) -> AsyncIterator[Stage]:
             yield stage
 
 
+def going_to(time_ms: int) -> str:
+    """What chooses a moment, however long ago it is."""
+    when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time_ms // 1000))
+    return f"{GOTO}.value = {when!r}; {GOTO}.dispatchEvent(new Event('change'))"
+
+
 async def until_ready(stage: Stage) -> None:
     """Wait until the server knows all symbols."""
     async with asyncio.timeout(60):
@@ -392,7 +398,7 @@ async def test_replay_goes_on_by_itself_over_the_tape(browser: Browser, stage: S
     listing = stage.listings["SOLUSDT"]
     async with await browser.page(f"{stage.url}/book/SOLUSDT") as page:
         await page.until("!document.getElementById('play').disabled")
-        await page.evaluate(AN_HOUR)
+        await page.evaluate(going_to(listing.past[0].time_ms))
         await page.evaluate("document.getElementById('play').click()")
         seen: set[int] = set()
         async with asyncio.timeout(60):
@@ -416,8 +422,7 @@ async def test_the_heatmap_shows_what_the_tape_holds(browser: Browser, stage: St
         await page.until(ON_TAPE)
         step, least = await page.until(TILE.format(listing.scheme.venue, listing.symbol, minute_ms))
         # The picture stands still while a moment is shown, however long the tape is over.
-        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second_ms // 1000))
-        await page.evaluate(f"{GOTO}.value = {when!r}; {GOTO}.dispatchEvent(new Event('change'))")
+        await page.evaluate(going_to(second_ms))
         low, high = await page.evaluate(f"[Number({MOMENT}.min), Number({MOMENT}.max)]")
         left, top, width, height = await page.evaluate(BOX)
         x = left + (second_ms + 500 - low) / (high - low) * width
