@@ -86,7 +86,8 @@ def test_serve_ends_with_its_ratios_and_no_read_of_the_store_for_unknown_symbols
     for needed in ("wrk", "nginx"):
         program(needed)
     figures = figures_of("serve")
-    rows = {f"{limit}_{kind}" for limit in (5, 100, 5000) for kind in ("plain", "gzip", "304")}
+    # Of larger books it is checked that all answer alike; the load generator takes a second for each row.
+    rows = {f"5_{kind}" for kind in ("plain", "gzip", "304")}
     assert {f"{row}_vs_{other}" for row in rows for other in ("nginx", "starlette")} <= figures.keys()
     assert {"latency_p99_ms", "visible_max_ms", "reads_a_book_second"} <= figures.keys()
     assert figures["unknown_requests"] > 0
