@@ -9,6 +9,7 @@ A map of the package, from the pure core outwards:
 ``depthcast.side``         ``Side``: one side of a book, in chunks of rendered levels
 ``depthcast.orders``       ``OrderBook``: a book by order (L3), what contradicts it, how much is borne
 ``depthcast.rows``         ``RowBook``: a book of rows by id, as venues keep it that send tables
+``depthcast.building``     a book that is made in pieces, between which an event loop may turn
 ``depthcast.sync``         ``Sync``: snapshot + diffs -> an unbroken book; sans-I/O state machine
 ``depthcast.unsequenced``  ``StreamSync``: the same of a stream that numbers nothing; versions from time
 ``depthcast.agreement``    whether a book looks as a second stream shows it
@@ -40,11 +41,10 @@ A map of the package, from the pure core outwards:
 ``depthcast.cli``          the ``depthcast`` command, one module a verb
 =========================  ====================================================================
 
-``errors``, ``events``, ``book``, ``side``, ``orders``, ``rows``, ``sync``, ``unsequenced``, ``agreement``,
-``files``, ``heartbeat``, ``fleet`` and ``venues`` are pure: bytes and values in, values out, no asyncio, no
-clock. The services that write (``updater``) and read (``server``) stand beside this package and import it,
-never the other way round; only
-``depthcast.cli`` names them.
+``errors``, ``events``, ``book``, ``side``, ``orders``, ``rows``, ``building``, ``sync``, ``unsequenced``,
+``agreement``, ``files``, ``heartbeat``, ``fleet`` and ``venues`` are pure: bytes and values in, values out,
+no asyncio, no clock. The services that write (``updater``) and read (``server``) stand beside this package
+and import it, never the other way round; only ``depthcast.cli`` names them.
 
 The public names below are imported when they are first used, so that ``import depthcast`` costs nothing.
 """

@@ -68,9 +68,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from itertools import pairwise
+from types import GeneratorType
 from typing import Any, ClassVar, Final
 
 from depthcast.book import Audit, Book
+from depthcast.building import Building, as_building, step, whole
 from depthcast.errors import BookError
 from depthcast.events import Diff, Snapshot
 from depthcast.orders.messages import AnyDiff, AnySnapshot
@@ -106,7 +108,8 @@ which those that are in the snapshot already were not applied."""
 
 BookOf = Callable[[Any], Any]
 """Makes a book of a snapshot: a :class:`~depthcast.book.Book`, or one by order or of rows, which answers to
-the same names and takes its venue's messages for diffs."""
+the same names and takes its venue's messages for diffs. It may return a
+:class:`~depthcast.building.Building` instead."""
 
 
 class State(Enum):
@@ -238,9 +241,9 @@ class Sync:
         # Since the buffer grew last: diffs that lie behind it, and snapshots of the venue's that do.
         self._behind = 0
         self._too_old = 0
-        # The book that replay() is to make of a snapshot, that snapshot, whether it is the venue's, and what
-        # was taken from the buffer.
-        self._rising: tuple[Book, AnySnapshot, bool] | None = None
+        # The book that replay() is to make of a snapshot, or its building, that snapshot, whether it is the
+        # venue's, and what was taken from the buffer.
+        self._rising: tuple[Book | Building[Book], AnySnapshot, bool] | None = None
         self._replayed: list[AnyDiff] = []
         # Diffs applied since begin_refill(), or None; and a snapshot that is ahead of the book.
         self._recorded: deque[AnyDiff] | None = None
@@ -302,7 +305,8 @@ class Sync:
     def begin_from(self, snapshot: AnySnapshot, *, proven: bool = True) -> Verdict:
         """As :meth:`snapshot`, except that what is buffered is left to :meth:`replay`: then BUFFERED.
 
-        Diffs may be taken in between; another snapshot takes the place of the first.
+        So are the pieces of a book that is made in pieces, and what is bad of its snapshot. Diffs may be
+        taken in between; another snapshot takes the place of the first.
         """
         if self.state is State.LIVE:
             raise ValueError(f"{self.symbol} is live; it needs no first snapshot")
@@ -320,6 +324,8 @@ class Sync:
     def replay(self, changes: int | None = None) -> Verdict:
         """Apply what is buffered to the book begun, in pieces of about so many changes (``None``: all).
 
+        A book that is made in pieces is made first, one at a time.
+
         BUFFERED: some of it is left. SYNCED: the book is LIVE. TOO_OLD: what came meanwhile does not follow
         on it, or (UNPROVEN) shows the file to be of an earlier count of ids: take another snapshot. Raises
         :class:`~depthcast.errors.BookError` where no book can be made.
@@ -327,6 +333,12 @@ class Sync:
         if self._rising is None:
             return Verdict.TOO_OLD
         book, snapshot, proven = self._rising
+        if isinstance(book, GeneratorType):
+            made = self._build(book, piece=changes is not None)
+            if made is None:
+                return Verdict.BUFFERED
+            book = made
+            self._rising = book, snapshot, proven
         buffer, left = self._buffer, changes
         while buffer:
             diff = buffer[0]
@@ -361,6 +373,14 @@ class Sync:
         self.cancel_refill()
         return Verdict.SYNCED
 
+    def _build(self, building: Building[Book], *, piece: bool) -> Book | None:
+        """The book, once it is made, of which this makes a piece, or all."""
+        try:
+            return step(building) if piece else whole(building)
+        except BookError:
+            self._rising = None
+            raise
+
     def restart(self) -> None:
         """Give up the present book's continuity: build it anew from the next snapshot."""
         if self.state is State.LIVE:
@@ -390,7 +410,18 @@ class Sync:
         book, recorded = self.book, self._recorded
         if book is None or recorded is None or not self.settle():
             return Verdict.TOO_OLD
-        return self._complete(book, self._book_of(snapshot), recorded)
+        return self._complete(book, whole(as_building(self._book_of(snapshot))), recorded)
+
+    def building(self, snapshot: AnySnapshot) -> Building[Book]:
+        """The book of a second snapshot, for :meth:`refill_with`, which does the rest of :meth:`refill`."""
+        return as_building(self._book_of(snapshot))
+
+    def refill_with(self, fresh: Book) -> Verdict:
+        """As :meth:`refill`, with the snapshot's book."""
+        book, recorded = self.book, self._recorded
+        if book is None or recorded is None or not self.settle():
+            return Verdict.TOO_OLD
+        return self._complete(book, fresh, recorded)
 
     @property
     def awaited_id(self) -> int | None:

@@ -54,6 +54,7 @@ from typing import Any, ClassVar, Final
 
 from depthcast.agreement import Agreement
 from depthcast.book import Book
+from depthcast.building import as_building, whole
 from depthcast.errors import BookError
 from depthcast.events import LevelSnapshot, Snapshot, TopLevels
 from depthcast.orders.messages import AnySnapshot
@@ -173,7 +174,7 @@ class StreamSync(Sync):
         time = snapshot.update_id
         try:
             # What is told by it and what by the changes is not known to be the same moment.
-            fresh = self._book_of(snapshot._replace(update_id=time << self._bits))
+            fresh: Any = whole(as_building(self._book_of(snapshot._replace(update_id=time << self._bits))))
         except BookError:
             self._wait([])
             return Verdict.BAD

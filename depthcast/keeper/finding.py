@@ -28,7 +28,7 @@ from depthcast.unsequenced import StreamSync
 LOOK_EVERY_S: Final = 0.05
 """How often it is looked whether a stream has begun a book. Two changes are waited for, or quiet."""
 
-REPLAYED_CHANGES: Final = 2000
+REPLAYED_CHANGES: Final = 1000
 """Changes of buffered diffs that are applied in one piece, a millisecond's work: a minute of a busy symbol's
 takes a third of a second, in which other books go on."""
 

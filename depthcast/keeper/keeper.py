@@ -163,6 +163,7 @@ class Keeper:
             audit_every_s=audit_every_s,
             file_wait_s=warm_wait_s,
             file_poll_s=warm_poll_s,
+            dispatcher=self._dispatcher,
             clock=clock,
             sleep=sleep,
         )

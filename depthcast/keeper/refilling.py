@@ -9,6 +9,8 @@ or no file will do and the book gets too shallow, from the venue.
 
 from collections.abc import Awaitable, Callable, Iterable
 
+from depthcast.building import step
+from depthcast.dispatch import Dispatcher, Work
 from depthcast.errors import BookError, VenueError
 from depthcast.keeper.live import LiveBook
 from depthcast.keeper.observer import Observer, tell_failure
@@ -44,6 +46,7 @@ class Refills:
         file_wait_s: float,
         file_poll_s: float,
         # Surroundings
+        dispatcher: Dispatcher,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -59,6 +62,7 @@ class Refills:
         self._audit_every_s = audit_every_s
         self._file_wait_s = file_wait_s
         self._file_poll_s = file_poll_s
+        self._dispatcher = dispatcher
         self._clock = clock
         self._sleep = sleep
         self._tasks = SymbolTasks()
@@ -113,7 +117,7 @@ class Refills:
         live.sync.begin_refill()
         try:
             snapshot = await self._sources.venue(live.symbol)
-            self._refill_from(live, snapshot)
+            await self._refill_from(live, snapshot)
         except BaseException as error:
             live.sync.cancel_refill()
             if isinstance(error, BookError):
@@ -157,7 +161,7 @@ class Refills:
                     return
             live.sync.begin_refill()
             snapshot = await self._sources.venue(live.symbol, background=True)
-            self._refill_from(live, snapshot)
+            await self._refill_from(live, snapshot)
         except Exception as error:
             live.sync.cancel_refill()
             tell_failure(self._observer, live.symbol, error)
@@ -175,7 +179,7 @@ class Refills:
                 if stored is not None and stored.snapshot is not None and stored.epoch == live.epoch:
                     live.file_levels = self._sources.levels(stored.snapshot)
                     taken = True
-                    self._refill_from(live, stored.snapshot)
+                    await self._refill_from(live, stored.snapshot)
             # A file may be ahead of the book; the comparison is made when the book gets there.
             if live.last_audit is not before:
                 break
@@ -189,8 +193,14 @@ class Refills:
         live.sync.cancel_refill()
         return not live.live or self._depth(live) >= self._below // 2
 
-    def _refill_from(self, live: LiveBook, snapshot: AnySnapshot) -> None:
-        if live.sync.refill(snapshot) is Verdict.APPLIED:
+    async def _refill_from(self, live: LiveBook, snapshot: AnySnapshot) -> None:
+        """Compare and complete a book, in pieces between which others have their turns."""
+        building, fresh = live.sync.building(snapshot), None
+        while fresh is None:
+            await self._dispatcher.turn(Work.LATER, live)
+            fresh = step(building)
+        await self._dispatcher.turn(Work.LATER, live)
+        if live.sync.refill_with(fresh) is Verdict.APPLIED:
             live.depth = None
             self.report(live)
             self._changed(live)

@@ -29,6 +29,7 @@ import orjson
 from sortedcontainers import SortedDict
 
 from depthcast.book import Audit, Certainty
+from depthcast.building import Building, whole
 from depthcast.errors import BadLevel, BookSpoiled
 from depthcast.orders.anomalies import Anomaly, Slate, Tolerance
 from depthcast.orders.messages import Changed, Done, Matched, Message, Opened, OrderSnapshot, time_ms
@@ -43,6 +44,9 @@ aggregated)"*."""
 
 MAX_ID: Final = 64
 """The longest order id accepted, in characters; a UUID has 36."""
+
+PIECE: Final = 500
+"""Orders of a snapshot that are put into a book in one piece, two milliseconds' work."""
 
 # Sums of numbers of MAX_DIGITS characters fit, so nothing is ever rounded; if it were, it would raise.
 _EXACT: Final = Context(prec=4 * MAX_DIGITS, traps=[Inexact])
@@ -145,20 +149,27 @@ class OrderBook:
         Raises :class:`~depthcast.errors.BadLevel` for a bad row, an order that is there twice, and sides that
         cross: those of an auction do, and no continuous book can begin from them.
         """
+        return whole(cls.building(snapshot, tolerance))
+
+    @classmethod
+    def building(cls, snapshot: OrderSnapshot, tolerance: Tolerance | None = None) -> Building[Self]:
+        """As :meth:`of`, in pieces of :data:`PIECE` orders, between which other work may be done."""
         book = cls(tolerance)
         book.update_id = snapshot.update_id
         book.time = snapshot.time
         for side, rows in ((book._bids, snapshot.bids), (book._asks, snapshot.asks)):
-            for row in rows:
+            for number, row in enumerate(rows, 1):
+                if not number % PIECE:
+                    yield
                 try:
                     price, size, order_id = row
-                    number = _size(size)
+                    left = _size(size)
                     _check_id(order_id)
                     level = side.spelled.get(price) or side.level(price)
-                    book._put(order_id, level, number)
+                    book._put(order_id, level, left)
                 except (ValueError, TypeError, AttributeError, DecimalException):
                     raise BadLevel(row) from None
-                if not number:
+                if not left:
                     raise BadLevel(row)
         book._touched.clear()
         if book.crossed:
@@ -529,8 +540,9 @@ class OrderBook:
 
 
 def books_of(tolerance: Tolerance) -> Callable[[OrderSnapshot], Any]:
-    """Makes books of snapshots, as :class:`~depthcast.sync.Sync` wants it, that all bear this much."""
-    return lambda snapshot: OrderBook.of(snapshot, tolerance)
+    """Makes books of snapshots, piece by piece as :class:`~depthcast.sync.Sync` wants it, that all bear this
+    much."""
+    return lambda snapshot: OrderBook.building(snapshot, tolerance)
 
 
 def _rows(side: _Side, level: int) -> bytes:

@@ -1,10 +1,14 @@
 """``Sync``: its table row by row, and a run over a faulty stream against the truth."""
 
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 
 from depthcast.book import DEFERRED_LEVELS, Audit, Book
+from depthcast.building import Building
+from depthcast.building import step as next_piece
 from depthcast.errors import BadLevel
 from depthcast.events import Diff, PlainLevels, Snapshot
 from depthcast.sync import FILE_LAG_MS, LATE_AFTER, REBASED_AFTER, UNREACHED_AFTER, State, Sync, Verdict
@@ -780,4 +784,80 @@ def test_another_snapshot_takes_the_place_of_the_first() -> None:
     assert sync.begin_from(snapshot(4)) is Verdict.TOO_OLD, "its diffs were taken from the buffer"
     assert sync.begin_from(snapshot(8)) is Verdict.BUFFERED
     assert sync.replay() is Verdict.SYNCED
+    assert shown(sync) == body(9)
+
+
+# A book that is made in pieces
+
+
+def in_pieces(made_of: Snapshot) -> Building[Book]:
+    """Three pieces, the second of which looks at the levels."""
+    yield
+    book = Book.of(made_of)
+    yield
+    return book
+
+
+def test_a_book_is_made_in_pieces_while_diffs_go_on_to_be_buffered() -> None:
+    sync = Sync("X", book_of=in_pieces)
+    sync.diff(diff(8, 9))
+    assert sync.begin_from(snapshot(7)) is Verdict.BUFFERED
+    assert sync.replay(1) is Verdict.BUFFERED
+    assert sync.diff(diff(10, 12)) is Verdict.BUFFERED
+    sync.check()
+    assert sync.replay(1) is Verdict.BUFFERED
+    assert sync.replay(1) is Verdict.BUFFERED, "it is made, and has one diff more to go"
+    assert sync.replay(1) is Verdict.SYNCED
+    assert shown(sync) == body(12)
+
+
+def test_in_one_go_all_pieces_are_made() -> None:
+    sync = Sync("X", book_of=in_pieces)
+    assert sync.snapshot(snapshot(7)) is Verdict.SYNCED
+    assert shown(sync) == body(7)
+
+
+def test_what_turns_out_to_be_no_book_leaves_the_buffer_to_another_snapshot() -> None:
+    sync = Sync("X", book_of=in_pieces)
+    sync.diff(diff(8, 9))
+    bad = snapshot(7)._replace(asks=[["nothing", "1"]])
+    assert sync.begin_from(bad) is Verdict.BUFFERED
+    assert sync.replay(1) is Verdict.BUFFERED
+    with pytest.raises(BadLevel):
+        sync.replay(1)
+    sync.check()
+    assert sync.replay(1) is Verdict.TOO_OLD, "nothing is begun any more"
+    with pytest.raises(BadLevel):
+        sync.snapshot(bad)
+    assert sync.snapshot(snapshot(7)) is Verdict.SYNCED
+    assert shown(sync) == body(9)
+
+
+def test_a_book_that_is_being_made_is_given_up_where_another_snapshot_comes() -> None:
+    sync = Sync("X", book_of=in_pieces)
+    sync.diff(diff(8, 9))
+    sync.begin_from(snapshot(7))
+    sync.replay(1)
+    sync.begin_from(snapshot(8))
+    while sync.replay(1) is Verdict.BUFFERED:
+        sync.check()
+    assert shown(sync) == body(9)
+
+
+@pytest.mark.parametrize("building", [Book.of, in_pieces], ids=["at once", "in pieces"])
+def test_the_book_of_a_second_snapshot_may_be_made_in_pieces_too(building: Callable[[Snapshot], Any]) -> None:
+    sync = Sync("X", book_of=building)
+    sync.snapshot(snapshot(7))
+    sync.begin_refill()
+    made = sync.building(snapshot(8))
+    while (fresh := next_piece(made)) is None:
+        sync.check()
+    assert sync.diff(diff(8, 9)) is Verdict.APPLIED
+    assert sync.refill_with(fresh) is Verdict.APPLIED
+    audit = sync.take_audit()
+    assert audit is not None
+    assert audit.clean
+    assert sync.refill_with(fresh) is Verdict.TOO_OLD, "there is nothing to refill any more"
+    sync.begin_refill()
+    assert sync.refill(snapshot(9)) is Verdict.APPLIED
     assert shown(sync) == body(9)

@@ -213,6 +213,7 @@ PURE: Final = (
     "depthcast.events",
     "depthcast.book",
     "depthcast.side",
+    "depthcast.building",
     "depthcast.sync",
     "depthcast.files",
     "depthcast.file_info",

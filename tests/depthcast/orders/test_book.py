@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from depthcast.book import Audit, Certainty
+from depthcast.building import step, whole
 from depthcast.errors import BadLevel, BookError, BookSpoiled
 from depthcast.orders.anomalies import Anomaly, Tolerance
-from depthcast.orders.book import OrderBook, books_of
+from depthcast.orders.book import PIECE, OrderBook, books_of
 from depthcast.orders.messages import Changed, Done, Matched, Message, Opened, OrderSnapshot, Passed
 
 TIME = "2026-11-21T10:00:00.123456Z"
@@ -46,6 +47,25 @@ def done(order_id: str, *, filled: bool = False, remaining: str | None = None) -
 
 
 # What a snapshot gives
+
+
+def test_a_large_book_is_built_in_pieces_and_is_the_one_built_at_once() -> None:
+    asks = [[f"{20 + number}", "1", f"o{number}"] for number in range(3 * PIECE)]
+    snapshot = OrderSnapshot(100, BIDS, asks, TIME)
+    building, pieces = OrderBook.building(snapshot), 1
+    while (built := step(building)) is None:
+        pieces += 1
+    built.check()
+    assert pieces == 4
+    assert built.body(3) == OrderBook.of(snapshot).body(3)
+
+
+def test_a_bad_row_is_found_in_whatever_piece_it_is() -> None:
+    asks = [[f"{20 + number}", "1", f"o{number}"] for number in range(PIECE)]
+    building = OrderBook.building(OrderSnapshot(100, [], [*asks, ["1000000", "0", "none"]], TIME))
+    assert step(building) is None
+    with pytest.raises(BadLevel):
+        step(building)
 
 
 def test_a_snapshot_is_shown_in_price_time_priority() -> None:
@@ -329,7 +349,7 @@ def test_the_books_of_a_symbol_count_together() -> None:
     tolerance = Tolerance(bears=100)
     make = books_of(tolerance)
     for _ in range(2):
-        made = make(OrderSnapshot(100, BIDS, ASKS, TIME))
+        made = whole(make(OrderSnapshot(100, BIDS, ASKS, TIME)))
         made.defer(matched("x", "10.00", "1"))
         made.settle()
     assert tolerance.counts == {Anomaly.UNKNOWN_MAKER: 2}
