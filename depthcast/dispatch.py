@@ -9,10 +9,17 @@ Who waits is served by *deficit round robin*: in each round every symbol may do 
 more, and saves what it does not use for a piece of work that is larger. So a symbol waits for a bounded part
 of each other one's work, however much of that came before its own; within a symbol the order stays as it was.
 One that had :data:`HEAVY` quanta and waits still is *heavy* until nothing of it is left: it goes behind all
-others, their files included. Of what goes behind others one piece is done in each turn nevertheless: a loop
-that has too much to do writes files less often, and does not cease to. And where a turn of the loop takes
-long for what others do in it, a slice may be as long as that (:data:`LONGEST_S` at most): else what is here
-would get the less of a loop, the more there is to do in it.
+others, their files included, as does what can wait. All that goes behind others has one slice in a turn
+together, and one piece at least: a loop that has too much to do writes files less often, and does not cease
+to. Only of two turns that have been long already one goes without.
+
+So a turn is a few milliseconds long, and who is not heavy waits for two of them at most, as long as the loop
+keeps up with those who are not. The bound is in pieces of work: what takes longer than a few milliseconds is
+to be cut by those who bring it.
+
+Where others keep the loop for more than :data:`BORNE_S` in its turns, slices grow by as much: else what is
+here would get the less of a loop, the more there is to do in it. What is done where it comes up is not
+counted among the others', nor is a single pause; slices would else grow by their own work.
 
 Nothing is dropped. How much may wait is up to those who bring it (:class:`depthcast.feed.limits.FeedLimits`).
 The only thing asked of an event loop is ``call_soon``.
@@ -36,8 +43,15 @@ HEAVY: Final = 8
 MAX_COST: Final = 16
 """What one piece of work counts for at most, in quanta."""
 
-LONGEST_S: Final = 0.02
-"""What a slice may grow to, where the loop's turns take long for other reasons."""
+BORNE_S: Final = 0.005
+"""What others may keep the loop for in a turn without slices growing: the requests that write files, say, of
+which there are the more, the longer a slice is."""
+
+LONGEST_S: Final = 0.015
+"""What more of it counts no further; a slice is then twice as long as it is beyond :data:`BORNE_S`."""
+
+SMOOTHED: Final = 8
+"""Turns of which it is the average, about."""
 
 BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
 """Bounds of the counts of :attr:`Waits.buckets`, which has one more, of all that took longer."""
@@ -55,11 +69,14 @@ class Work(IntEnum):
 
 
 class Slices(NamedTuple):
-    """How long each kind of work may go on in one turn of the loop, in seconds. One piece is always done."""
+    """How long each kind of work may go on in one turn of the loop, in seconds. One piece is always done.
+
+    ``later_s`` is also what all has together that goes behind others.
+    """
 
     apply_s: float = 0.001
     render_s: float = 0.001
-    later_s: float = 0.001
+    later_s: float = 0.0005
 
 
 class Waits(NamedTuple):
@@ -135,12 +152,15 @@ class _Queue:
         self.total_s = 0.0
         self.longest_s = 0.0
 
-    def put(self, key: Hashable, piece: _Piece) -> None:
+    def put(self, key: Hashable, piece: _Piece, *, first: bool) -> None:
         flow = self.flows.get(key)
         if flow is None:
             flow = self.flows[key] = _Flow(key)
             self.ring.append(flow)
-        flow.pieces.append(piece)
+        if first:
+            flow.pieces.appendleft(piece)
+        else:
+            flow.pieces.append(piece)
 
     def next(self, quantum: int) -> _Piece | None:
         """The piece whose turn it is in the rounds, taken out; ``None`` where nothing waits there."""
@@ -205,12 +225,17 @@ class Dispatcher:
             raise ValueError("quantum is at least 1")
         self._queues = tuple(_Queue(slice_s) for slice_s in slices)
         self._quantum = quantum
+        later = self._queues[Work.LATER]
+        self._behind: deque[tuple[_Queue, Callable[[], _Piece | None]]] = deque(
+            [*((queue, queue.next_heavy) for queue in self._queues), (later, partial(later.next, quantum))]
+        )
         self._clock = clock
         self._call_soon = call_soon
         self._coming = False
         # When the last turn ended with work left, and how long the loop was with others until the next one.
         self._left_at = _NEVER
         self._others_s = 0.0
+        self._spared = False
         self.turns: int = 0
         """Turns of the loop in which there was work."""
 
@@ -225,11 +250,13 @@ class Dispatcher:
         queue = self._queues[work]
         if queue.flows and (key is None or queue.ring or key in queue.flows):
             return False
+        if work is Work.LATER and any(each.flows for each in self._queues):
+            return False
         if now is None:
             now = self._clock()
         if queue.until == _NEVER:
             # The first of this turn of the loop.
-            queue.until = now + max(queue.slice_s, self._others_s)
+            queue.until = now + queue.slice_s
             self._come()
         elif now >= queue.until:
             return False
@@ -245,15 +272,17 @@ class Dispatcher:
         *,
         cost: int = QUANTUM,
         now: float | None = None,
+        first: bool = False,
     ) -> None:
         """``call(what)`` when it is its turn; it is not to raise anything.
 
-        ``key`` says whose work it is: pieces of one key are done in the order in which they came. ``cost`` is
-        what it counts for, the bytes of a frame.
+        ``key`` says whose work it is: pieces of one key are done in the order in which they came, except that
+        one which goes on with what has just been done goes ``first``. ``cost`` is what it counts for, the
+        bytes of a frame.
         """
         # A piece that costs many rounds would have them counted out one by one.
         piece = _Piece(self._clock() if now is None else now, min(cost, MAX_COST * self._quantum), call, what)
-        self._queues[work].put(key, piece)
+        self._queues[work].put(key, piece, first=first)
         self._come()
 
     async def turn(self, work: Work, key: Hashable) -> None:
@@ -312,34 +341,66 @@ class Dispatcher:
     def _turn(self) -> None:
         self._coming = False
         self.turns += 1
-        waited_s = 0.0 if self._left_at == _NEVER else self._clock() - self._left_at
-        self._others_s = others_s = min(max(0.0, waited_s), LONGEST_S)
-        self._left_at = _NEVER
+        longer_s, began = self._stretch(), self._clock()
+        for queue in self._queues:
+            queue.until = _NEVER
         try:
-            for queue in self._queues:
-                queue.until = _NEVER
-                self._serve(queue, partial(queue.next, self._quantum), max(queue.slice_s, others_s))
-            others_wait = any(queue.ring for queue in self._queues)
-            for queue in self._queues:
-                self._serve(queue, queue.next_heavy, others_s / 2 if others_wait else queue.slice_s)
+            for queue in self._queues[: Work.LATER]:
+                self._serve(queue, max(queue.slice_s, longer_s))
+            # A turn that has been long goes without it, one of two.
+            self._spared = not self._spared and self._clock() - began >= BORNE_S
+            if not self._spared:
+                self._serve_behind(max(self._queues[Work.LATER].slice_s, longer_s))
         finally:
             if any(queue.flows for queue in self._queues):
                 self._left_at = self._clock()
                 self._come()
 
-    def _serve(self, queue: _Queue, take: Callable[[], _Piece | None], slice_s: float) -> None:
-        """Do what waits, for the length of a slice; one piece at least."""
-        if not queue.flows:
+    def _stretch(self) -> float:
+        """How long slices are to be, at least, for what others do between turns."""
+        others_s = 0.0
+        if self._left_at != _NEVER:
+            # What was done where it came up is not the others'.
+            ours_s = sum(queue.slice_s for queue in self._queues if queue.until != _NEVER)
+            others_s = min(max(0.0, self._clock() - self._left_at - ours_s), LONGEST_S)
+            self._left_at = _NEVER
+        # A single long pause is no reason to make another one.
+        self._others_s += (others_s - self._others_s) / SMOOTHED
+        return max(0.0, 2 * (self._others_s - BORNE_S))
+
+    def _serve(self, queue: _Queue, slice_s: float) -> None:
+        """Do what waits in rounds, for the length of a slice; one piece at least."""
+        if not queue.ring:
             return
         began = now = self._clock()
-        while (piece := take()) is not None:
-            queue.done += 1
-            queue.waited(now - piece.since)
-            piece.call(piece.what)
-            now = self._clock()
+        while (piece := queue.next(self._quantum)) is not None:
+            now = self._do(queue, piece, now)
             # Who is let go works only after this, for nobody knows how long.
             if now - began >= slice_s or piece.call is _let_go:
                 break
+
+    def _serve_behind(self, slice_s: float) -> None:
+        """Do what goes behind others, a piece of each in its turn, for the length of one slice in all."""
+        began = now = self._clock()
+        idle = 0
+        while idle < len(self._behind):
+            queue, take = self._behind[0]
+            self._behind.rotate(-1)
+            piece = take()
+            if piece is None:
+                idle += 1
+                continue
+            idle = 0
+            now = self._do(queue, piece, now)
+            if now - began >= slice_s or piece.call is _let_go:
+                break
+
+    def _do(self, queue: _Queue, piece: _Piece, now: float) -> float:
+        """Do a piece; what time it is then."""
+        queue.done += 1
+        queue.waited(now - piece.since)
+        piece.call(piece.what)
+        return self._clock()
 
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken."""

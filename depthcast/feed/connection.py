@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from depthcast.dispatch import Work
 from depthcast.errors import MalformedFrame, VenueError, VenueUnavailable
-from depthcast.events import Diff
+from depthcast.events import Diff, LevelSnapshot
 from depthcast.feed.limits import FeedLimits
 from depthcast.feed.outlet import Outlet
 from depthcast.feed.pace import Pace
@@ -31,6 +31,10 @@ from depthcast.venues import (
     StreamAck,
     Venue,
 )
+
+LARGE_BYTES: Final = 100_000
+"""Of a frame with a whole book: from here on reading it and building its book are two pieces of work, of a
+millisecond or more each. 9,346 rows of BitMEX's are 1.5 MB, and 14 ms each."""
 
 
 class Connection:
@@ -160,7 +164,7 @@ class Connection:
             if stream is None:
                 continue  # a stray of a subscription that was given up
             stream.heard_at = now
-            if not at_once:
+            if not at_once or (kind is LevelSnapshot and len(frame) >= LARGE_BYTES):
                 await self._leave(event.symbol, event, frame, now)
                 continue
             try:
@@ -230,6 +234,12 @@ class Connection:
             event = self._parse(event)
         kind = type(event)
         if kind is not Diff and kind not in TOLD:
+            return
+        if kind is LevelSnapshot and event is not waited[1] and size >= LARGE_BYTES:
+            outlet = self._outlet
+            outlet.dispatcher.put(
+                Work.APPLY, outlet.key(symbol), self._deliver_late, (symbol, event, 0), cost=0, first=True
+            )
             return
         try:
             self._outlet.diff(event)

@@ -4,15 +4,27 @@ Times are whole seconds, so that sums of them are exact.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
+from functools import partial
+from heapq import heappop, heappush
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthcast.dispatch import BUCKETS_S, HEAVY, MAX_COST, Dispatcher, Slices, Work
+from depthcast.dispatch import (
+    BORNE_S,
+    BUCKETS_S,
+    HEAVY,
+    MAX_COST,
+    SMOOTHED,
+    Dispatcher,
+    Slices,
+    Work,
+    _let_go,
+)
 from tests import virtual
 
 SLICES = Slices(4.0, 3.0, 2.0)
@@ -98,9 +110,28 @@ def test_more_urgent_work_goes_first_and_the_rest_goes_on_all_the_same() -> None
     for work in Work:
         for number in range(6):
             rig.offer(work, work.name, number, takes_s=5)
-    assert [key for key, _ in rig.done] == ["APPLY", "RENDER", "LATER"]
-    rig.turn()
-    assert [key for key, _ in rig.done[3:]] == ["APPLY", "RENDER", "LATER"], "one piece at least of each"
+    assert [key for key, _ in rig.done] == ["APPLY", "RENDER"], "what can wait lets those go first who wait"
+    for _ in range(2):
+        rig.turn()
+    expected = ["APPLY", "RENDER", "APPLY", "RENDER", "LATER"]
+    assert [key for key, _ in rig.done[2:]] == expected, (
+        "one piece at least of each, where turns are long in two"
+    )
+
+
+def test_of_all_that_goes_behind_others_there_is_one_slice_in_all_in_which_each_has_its_turn() -> None:
+    rig = Rig(slices=Slices(4.0, 3.0, 0.5))
+    for number in range(30):
+        rig.dispatcher.put(Work.APPLY, "BUSY", rig.work, ("BUSY", number, 1))
+    while rig.dispatcher._queues[Work.APPLY].ring:
+        rig.turn()
+    rig.done.clear()
+    for number in range(3):
+        rig.dispatcher.put(Work.LATER, "C", rig.work, ("C", number, 1))
+    for _ in range(6):
+        rig.turn()
+    assert sorted(key for key, _ in rig.done[:6]) == ["BUSY"] * 3 + ["C"] * 3
+    assert len(rig.done) == 6, "one piece a turn"
 
 
 def test_a_turn_ends_with_its_slice() -> None:
@@ -159,17 +190,69 @@ def test_who_waits_not_may_go_before_heavy_symbols_and_not_before_others() -> No
     rig.turns()
 
 
-def test_where_others_keep_the_loop_a_slice_is_as_long_as_that_and_no_longer_than_its_bound() -> None:
-    for others_s, expected in ((0.0, 1), (0.008, 8), (5.0, 20)):
+def test_where_others_keep_the_loop_for_long_slices_grow_up_to_a_bound() -> None:
+    for others_s, expected in ((0.0, 1), (BORNE_S, 1), (0.010, 10), (5.0, 20)):
         rig = Rig(slices=Slices(0.001, 0.001, 0.001), quantum=1000)
-        for number in range(100):
+        for number in range(2000):
             rig.dispatcher.put(Work.APPLY, "A", rig.work, ("A", number, 0.001), cost=1)
+        for _ in range(8 * SMOOTHED):
+            done = len(rig.done)
+            rig.turn()
+            done = len(rig.done) - done
+            rig.now += others_s
+        assert abs(done - expected) <= 1
+        assert [what for _, what in rig.done] == list(range(len(rig.done)))
+
+
+def test_one_long_pause_is_no_reason_for_another_one() -> None:
+    rig = Rig(slices=Slices(0.001, 0.001, 0.001), quantum=1000)
+    for number in range(100):
+        rig.dispatcher.put(Work.APPLY, "A", rig.work, ("A", number, 0.001), cost=1)
+    rig.turn()
+    rig.now += 5.0
+    before = len(rig.done)
+    rig.turn()
+    assert len(rig.done) == before + 1
+
+
+def test_what_is_done_where_it_comes_up_is_not_the_others() -> None:
+    rig = Rig(slices=Slices(0.006, 0.006, 0.006), quantum=1000)
+    for number in range(1000):
+        rig.dispatcher.put(Work.APPLY, "A", rig.work, ("A", number, 0.001), cost=1)
+    for _ in range(8 * SMOOTHED):
         rig.turn()
         done = len(rig.done)
-        rig.now += others_s
+        assert rig.offer(Work.RENDER, "B", "x", takes_s=0.006)
         rig.turn()
-        assert abs(len(rig.done) - done - expected) <= 1
-        assert [what for _, what in rig.done] == list(range(len(rig.done)))
+        assert len(rig.done) - done == 1 + 6
+
+
+def test_a_turn_that_was_long_goes_without_what_goes_behind_others_one_of_two() -> None:
+    rig = Rig(slices=Slices(0.001, 0.001, 0.001), quantum=4096)
+    for number in range(3):
+        rig.dispatcher.put(Work.APPLY, "A", rig.work, ("A", number, 2 * BORNE_S))
+    rig.dispatcher.put(Work.LATER, "B", rig.work, ("B", 0, 0.002))
+    rig.dispatcher.put(Work.LATER, "B", rig.work, ("B", 1, 0.002))
+    done = []
+    while rig.soon:
+        rig.turn()
+        done.append("".join(str(key) for key, _ in rig.done))
+        rig.done.clear()
+    assert done == ["A", "AB", "A", "B"]
+
+
+def test_work_that_goes_first_goes_on_with_what_was_done() -> None:
+    rig = Rig()
+    rig.offer(Work.APPLY, "A", 0, takes_s=9)
+
+    def in_two(number: object) -> None:
+        rig.done.append(("A", f"{number} begun"))
+        rig.dispatcher.put(Work.APPLY, "A", rig.work, ("A", f"{number} ended", 4), cost=0, first=True)
+
+    rig.dispatcher.put(Work.APPLY, "A", in_two, 1)
+    rig.dispatcher.put(Work.APPLY, "A", rig.work, ("A", 2, 4))
+    rig.turns()
+    assert [what for _, what in rig.done] == [0, "1 begun", "1 ended", 2]
 
 
 def test_slices_without_an_end_let_everything_be_done_at_once() -> None:
@@ -237,6 +320,135 @@ def test_in_any_interleaving_order_is_kept_nothing_is_lost_and_waits_are_bounded
     rig.turns()
     for symbol, numbers in brought.items():
         assert [number for number, of in served.items() if of == symbol] == numbers
+
+
+BUSY = 100
+"""The symbol that is busy."""
+
+
+class Busy:
+    """An event loop in which 99 symbols have ten small diffs a second each, one after the other, and a busy
+    one has 100 large ones at once each second; half way a large book is built anew. Its clock moves by what
+    work takes, in ms of a processor, and by nothing else."""
+
+    APPLY, RENDER, WRITE = 0.1, 0.15, 0.25
+    LARGE_APPLY, LARGE_RENDER, LARGE_WRITE, CADENCE = 0.8, 3.0, 1.0, 100.0
+    REPLAY, REPLAYS = 1.1, 300
+
+    def __init__(self, slices: Slices) -> None:
+        self.now_ms = 0.0
+        self.soon: deque[Callable[[], object]] = deque()
+        self.timers: list[tuple[float, int, Callable[[], object]]] = []
+        self.dispatcher = Dispatcher(
+            slices=slices, clock=lambda: self.now_ms / 1000, call_soon=self.soon.append
+        )
+        self.inbox: deque[tuple[int, float]] = deque()
+        self.unwritten: dict[int, float] = {}
+        self.woken: set[int] = set()
+        self.rendered_at: float = -self.CADENCE
+        self.replays = self.REPLAYS
+        self.applied: list[float] = []
+        self.rendered: list[float] = []
+        self.of_busy: list[float] = []
+
+    def run(self, seconds: int) -> None:
+        frames = [(1000.0 * second + 513, BUSY) for second in range(seconds) for _ in range(100)]
+        frames += [(100.0 * tick + symbol, symbol) for tick in range(10 * seconds) for symbol in range(99)]
+        for number, (due, symbol) in enumerate(frames):
+            heappush(self.timers, (due, number, partial(self.come, symbol, due)))
+        heappush(self.timers, (1600.0, -1, self.replay))
+        while self.soon or self.timers:
+            if not self.soon:
+                self.now_ms = max(self.now_ms, self.timers[0][0])
+            while self.timers and self.timers[0][0] <= self.now_ms:
+                self.soon.append(heappop(self.timers)[2])
+            for _ in range(len(self.soon)):
+                self.soon.popleft()()
+            self.dispatcher.check()
+
+    def work(self, takes_ms: float) -> None:
+        self.now_ms += takes_ms
+
+    def come(self, symbol: int, due: float) -> None:
+        if not self.inbox:
+            self.soon.append(self.read)
+        self.inbox.append((symbol, due))
+
+    def read(self) -> None:
+        may = self.dispatcher.may
+        while self.inbox:
+            symbol, due = self.inbox.popleft()
+            if may(Work.APPLY) or may(Work.APPLY, key=symbol):
+                self.apply((symbol, due))
+            else:
+                cost = 20_000 if symbol == BUSY else 900
+                self.dispatcher.put(Work.APPLY, symbol, self.apply, (symbol, due), cost=cost)
+
+    def apply(self, frame: tuple[int, float]) -> None:
+        symbol, due = frame
+        self.work(self.LARGE_APPLY if symbol == BUSY else self.APPLY)
+        (self.of_busy if symbol == BUSY else self.applied).append(self.now_ms - due)
+        self.unwritten.setdefault(symbol, due)
+        if symbol not in self.woken:
+            self.woken.add(symbol)
+            self.soon.append(partial(self.wake, symbol))
+
+    def wake(self, symbol: int) -> None:
+        if self.dispatcher.may(Work.RENDER, key=("files", symbol)):
+            self.render(symbol)
+        else:
+            self.dispatcher.put(Work.RENDER, ("files", symbol), self.render, symbol)
+
+    def render(self, symbol: int) -> None:
+        self.woken.discard(symbol)
+        since = self.unwritten.pop(symbol)
+        if symbol != BUSY:
+            self.work(self.RENDER)
+            self.rendered.append(self.now_ms - since)
+            self.soon.append(partial(self.work, self.WRITE))
+        elif self.now_ms - self.rendered_at >= self.CADENCE:
+            self.rendered_at = self.now_ms
+            self.work(self.LARGE_RENDER)
+            self.soon.append(partial(self.work, self.LARGE_WRITE))
+
+    def replay(self) -> None:
+        """As a task that waits for its turn before each piece."""
+        while self.replays:
+            if not self.dispatcher.may(Work.LATER, key="book"):
+                self.dispatcher.put(Work.LATER, "book", _let_go, self)
+                break
+            self.replayed()
+
+    def replayed(self) -> None:
+        self.replays -= 1
+        self.work(self.REPLAY)
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, _: None) -> None:
+        def goes_on() -> None:
+            self.replayed()
+            self.replay()
+
+        self.soon.append(goes_on)
+
+
+def test_nobody_waits_for_more_than_20_ms_of_the_others_work() -> None:
+    at_once = Busy(Slices(float("inf"), float("inf"), float("inf")))
+    at_once.run(3)
+    in_turns = Busy(Slices())
+    in_turns.run(3)
+    for loop in (at_once, in_turns):
+        assert len(loop.applied) == 3 * 990
+        assert len(loop.of_busy) == 300
+        assert not loop.replays
+    assert max(at_once.applied) > 300
+    assert max(at_once.rendered) > 300
+    assert max(in_turns.applied) < 20
+    assert max(in_turns.rendered) < 20
+    # Nothing is idle while there is work: what others gain, the busy one waits.
+    assert max(in_turns.of_busy) < 400
 
 
 def test_it_tells_how_long_work_had_to_wait() -> None:

@@ -14,9 +14,11 @@ from unittest.mock import patch
 
 import pytest
 
+from depthcast.dispatch import Dispatcher
 from depthcast.errors import MalformedFrame, RateLimited, VenueError, VenueUnavailable
-from depthcast.events import Diff
+from depthcast.events import Diff, LevelSnapshot
 from depthcast.feed import Feed, FeedLimits
+from depthcast.feed.connection import LARGE_BYTES
 from depthcast.venues import Venue
 from depthcast.venues.binance import Binance
 
@@ -94,6 +96,7 @@ class Rig:
         self.lost: list[Sequence[str]] = []
         self.on_diff: Callable[[Diff], None] = self.diffs.append
         self.on_error: Callable[[], None] = lambda: None
+        self.dispatcher = Dispatcher(clock=lambda: self.now)
         self.feed = Feed(
             venue or Binance(),
             on_diff=lambda diff: self.on_diff(diff),
@@ -101,6 +104,7 @@ class Rig:
             on_connection_lost=self.lost.append,
             limits=limits,
             connect=self.connect,
+            dispatcher=self.dispatcher,
             clock=lambda: self.now,
             sleep=self.sleep,
             rng=Random(11),
@@ -818,8 +822,8 @@ class BusyRig(Rig):
 
 
 @asynccontextmanager
-async def busy(*symbols: str, **limits: Any) -> AsyncIterator[BusyRig]:
-    rig = BusyRig(FeedLimits(**limits))
+async def busy(*symbols: str, venue: Venue | None = None, **limits: Any) -> AsyncIterator[BusyRig]:
+    rig = BusyRig(FeedLimits(**limits), venue)
     rig.busy()
     rig.feed.subscribe(symbols)
     run = asyncio.create_task(rig.feed.run())
@@ -844,6 +848,56 @@ async def test_a_burst_of_one_symbol_does_not_hold_up_another_one() -> None:
         assert [last for symbol, last in applied if symbol == "BUSY"] == list(range(1, 61))
         assert applied.index(("QUIET", 1)) < 40, "read behind all, and among the first to be applied"
         assert began + 0.045 <= rig.applied[-1][0] < began + 1.0
+
+
+class Whole(Binance):
+    """Frames with bids are whole books, which take 14 ms to read."""
+
+    def reading(self, read: Callable[[Diff], None]) -> "Whole":
+        object.__setattr__(self, "read", read)
+        return self
+
+    def parse_frame(self, frame: str | bytes) -> Any:
+        event = super().parse_frame(frame)
+        if isinstance(event, Diff) and event.bids:
+            self.read(event)  # type: ignore[attr-defined]
+            return LevelSnapshot(event.symbol, event)
+        return event
+
+
+@pytest.mark.parametrize("before", [0, 30], ids=["where it comes up", "in its turn"])
+@pytest.mark.parametrize("large", [True, False])
+async def test_reading_a_large_whole_book_and_building_it_are_two_turns(large: bool, before: int) -> None:
+    venue = Whole()
+    async with busy("WHOLE", "BUSY", venue=venue) as rig:
+        socket, dispatcher = rig.sockets[0], rig.dispatcher
+        said: list[tuple[str, int]] = []
+
+        def read(event: Diff) -> None:
+            said.append(("read", dispatcher.turns))
+            rig.now += 0.014
+
+        def took(event: Any) -> None:
+            if isinstance(event, LevelSnapshot):
+                said.append(("took", dispatcher.turns))
+            else:
+                rig.apply(event)
+
+        venue.reading(read)
+        rig.on_diff = took
+        for update_id in range(before):
+            socket.deliver("BUSY", update_id + 1)
+        levels = [["1.0", "2.0"]] * (LARGE_BYTES // 10 if large else 2)
+        data = {"e": "depthUpdate", "E": 1, "s": "WHOLE", "U": 1, "u": 1, "b": levels, "a": []}
+        whole = {"stream": "whole@depth@100ms", "data": data}
+        socket.frames.put_nowait(json.dumps(whole, separators=(",", ":")).encode())
+        socket.deliver("WHOLE", 2)
+        await rig.pass_s(1.0)
+        (first, read_at), (second, took_at) = said
+        assert (first, second) == ("read", "took")
+        assert (took_at > read_at) is large
+        assert rig.applied[-1][1].last in (2, before)
+        assert ("WHOLE", 2) in [(diff.symbol, diff.last) for _, diff in rig.applied]
 
 
 async def test_what_waits_is_not_yet_heard() -> None:
