@@ -4,7 +4,6 @@ A book by order of 30,000 orders takes a tenth of a second to make, in which no 
 """
 
 from collections.abc import Generator
-from types import GeneratorType
 from typing import Any, TypeVar
 
 _Book = TypeVar("_Book")
@@ -54,7 +53,7 @@ def as_building(made: Any) -> Building[Any]:
     >>> whole(as_building("a book"))
     'a book'
     """
-    if isinstance(made, GeneratorType):
+    if isinstance(made, Generator):
         book = yield from made
         return book
     return made

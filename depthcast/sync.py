@@ -64,11 +64,10 @@ The last good book stays readable in ``book`` while WAITING. Pure: no I/O, no cl
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from itertools import pairwise
-from types import GeneratorType
 from typing import Any, ClassVar, Final
 
 from depthcast.book import Audit, Book
@@ -332,13 +331,14 @@ class Sync:
         """
         if self._rising is None:
             return Verdict.TOO_OLD
-        book, snapshot, proven = self._rising
-        if isinstance(book, GeneratorType):
-            made = self._build(book, piece=changes is not None)
+        rising, snapshot, proven = self._rising
+        if isinstance(rising, Generator):
+            made = self._build(rising, piece=changes is not None)
             if made is None:
                 return Verdict.BUFFERED
-            book = made
-            self._rising = book, snapshot, proven
+            self._rising = made, snapshot, proven
+            rising = made
+        book: Book = rising
         buffer, left = self._buffer, changes
         while buffer:
             diff = buffer[0]

@@ -152,8 +152,13 @@ class OrderBook:
         return whole(cls.building(snapshot, tolerance))
 
     @classmethod
-    def building(cls, snapshot: OrderSnapshot, tolerance: Tolerance | None = None) -> Building[Self]:
-        """As :meth:`of`, in pieces of :data:`PIECE` orders, between which other work may be done."""
+    def building(
+        cls, snapshot: OrderSnapshot, tolerance: Tolerance | None = None, *, rendered: bool = False
+    ) -> Building[Self]:
+        """As :meth:`of`, in pieces of :data:`PIECE` orders, between which other work may be done.
+
+        ``rendered``: its levels are rendered, too, which else the first of its bodies takes the time for.
+        """
         book = cls(tolerance)
         book.update_id = snapshot.update_id
         book.time = snapshot.time
@@ -175,6 +180,13 @@ class OrderBook:
         if book.crossed:
             bid, ask = book.best_bid, book.best_ask
             raise BadLevel(f"bid {bid}, ask {ask}: the sides cross")
+        orders = 0
+        for level in (*book._bids.levels.values(), *book._asks.levels.values()) if rendered else ():
+            level.by_price, level.by_order = _by_price(level), _by_order(level)
+            orders += len(level.orders)
+            if orders >= PIECE:
+                orders = 0
+                yield
         return book
 
     # Changes
@@ -542,7 +554,7 @@ class OrderBook:
 def books_of(tolerance: Tolerance) -> Callable[[OrderSnapshot], Any]:
     """Makes books of snapshots, piece by piece as :class:`~depthcast.sync.Sync` wants it, that all bear this
     much."""
-    return lambda snapshot: OrderBook.building(snapshot, tolerance)
+    return lambda snapshot: OrderBook.building(snapshot, tolerance, rendered=True)
 
 
 def _rows(side: _Side, level: int) -> bytes:

@@ -147,6 +147,7 @@ def test_orders_ends_with_its_ratios() -> None:
 
 def test_fairness_ends_with_its_waits() -> None:
     figures = figures_of("fairness")
+    assert 0 <= figures["idle_p99_ms"] <= figures["idle_longest_ms"]
     for way in ("at_once", "in_turns"):
         assert figures[f"{way}_applied_p50_ms"] <= figures[f"{way}_applied_longest_ms"]
         assert figures[f"{way}_rendered_p50_ms"] <= figures[f"{way}_rendered_longest_ms"]

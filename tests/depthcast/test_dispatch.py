@@ -130,7 +130,7 @@ def test_of_all_that_goes_behind_others_there_is_one_slice_in_all_in_which_each_
         rig.dispatcher.put(Work.LATER, "C", rig.work, ("C", number, 1))
     for _ in range(6):
         rig.turn()
-    assert sorted(key for key, _ in rig.done[:6]) == ["BUSY"] * 3 + ["C"] * 3
+    assert sorted(str(key) for key, _ in rig.done[:6]) == ["BUSY"] * 3 + ["C"] * 3
     assert len(rig.done) == 6, "one piece a turn"
 
 
@@ -352,11 +352,13 @@ class Busy:
         self.of_busy: list[float] = []
 
     def run(self, seconds: int) -> None:
-        frames = [(1000.0 * second + 513, BUSY) for second in range(seconds) for _ in range(100)]
-        frames += [(100.0 * tick + symbol, symbol) for tick in range(10 * seconds) for symbol in range(99)]
-        for number, (due, symbol) in enumerate(frames):
-            heappush(self.timers, (due, number, partial(self.come, symbol, due)))
-        heappush(self.timers, (1600.0, -1, self.replay))
+        for number in range(100 * seconds):
+            due = 1000.0 * (number // 100) + 513
+            self.at(due, partial(self.come, BUSY, due))
+        for number in range(990 * seconds):
+            due = 100.0 * (number // 99) + number % 99
+            self.at(due, partial(self.come, number % 99, due))
+        self.at(1600.0, self.replay)
         while self.soon or self.timers:
             if not self.soon:
                 self.now_ms = max(self.now_ms, self.timers[0][0])
@@ -365,6 +367,9 @@ class Busy:
             for _ in range(len(self.soon)):
                 self.soon.popleft()()
             self.dispatcher.check()
+
+    def at(self, when_ms: float, call: Callable[[], object]) -> None:
+        heappush(self.timers, (when_ms, len(self.timers), call))
 
     def work(self, takes_ms: float) -> None:
         self.now_ms += takes_ms

@@ -3,6 +3,7 @@
 import json
 from array import array
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -58,6 +59,23 @@ def test_a_large_book_is_built_in_pieces_and_is_the_one_built_at_once() -> None:
     built.check()
     assert pieces == 4
     assert built.body(3) == OrderBook.of(snapshot).body(3)
+
+
+def test_its_levels_may_be_rendered_in_pieces_too() -> None:
+    asks = [[f"{20 + number}", "1", f"o{number}"] for number in range(3 * PIECE)]
+    snapshot = OrderSnapshot(100, BIDS, asks, TIME)
+    building, pieces = OrderBook.building(snapshot, rendered=True), 1
+    while (built := step(building)) is None:
+        pieces += 1
+    built.check()
+    assert pieces == 7
+    with patch("depthcast.orders.book._by_order", side_effect=AssertionError("it is rendered already")):
+        bodies = built.bodies((1, 2, 3))
+    assert bodies == OrderBook.of(snapshot).bodies((1, 2, 3))
+    built.take(opened("new", "20", "1"))
+    plain = OrderBook.of(snapshot)
+    plain.take(opened("new", "20", "1"))
+    assert built.bodies((1, 2, 3)) == plain.bodies((1, 2, 3))
 
 
 def test_a_bad_row_is_found_in_whatever_piece_it_is() -> None:
