@@ -501,6 +501,26 @@ def test_a_task_waits_for_its_turn_and_hears_what_its_work_raises() -> None:
     virtual.run(main())
 
 
+def test_a_task_is_let_go_when_it_is_its_turn_one_in_a_turn_of_the_loop() -> None:
+    async def main() -> None:
+        dispatcher = Dispatcher(slices=Slices(later_s=0.0), clock=virtual.clock)
+        went: list[tuple[str, int]] = []
+
+        async def go(name: str) -> None:
+            await dispatcher.turn(Work.LATER, name)
+            went.append((name, dispatcher.turns))
+
+        tasks = [asyncio.create_task(go(name)) for name in "ABCD"]
+        await asyncio.sleep(0)
+        tasks[2].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert [name for name, _ in went] == ["A", "B", "D"]
+        assert len({turn for _, turn in went}) == 3
+        dispatcher.check()
+
+    virtual.run(main())
+
+
 def test_work_that_fails_does_not_end_the_turns() -> None:
     rig = Rig()
     rig.offer(Work.APPLY, "A", 0, takes_s=1.0)
