@@ -1,7 +1,7 @@
 // CloudFront function (cloudfront-js-2.0) at viewer-request: turns a request into the key of its file, answers what
 // needs no file, and refuses what the exchange would refuse, in its words and order (docs/compatibility.md). Where
-// there are servers, all but Binance's spot books, ping and time is theirs; where there are none, so are the books of
-// the venues that the stack keeps. Pure but for the clock and the choice of the origin.
+// there are servers, all but Binance's spot books, ping and time is theirs; where there are none, the books of the venue
+// that the stack keeps are answered here, too. Pure but for the clock and the choice of the origin.
 //
 // Text is held as ASCII: bytes beyond it, and "%" itself, as upper-case escapes. So neither the engine's idea of
 // a string nor bytes that are not UTF-8 matter.
