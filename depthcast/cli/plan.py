@@ -165,10 +165,9 @@ with warnings.catch_warnings():
             own: dict[str, object] = {
                 "limits": known.scheme.limits,
                 "level_bytes": SIZES[self.venue].level_bytes,
+                "read_limit": default_limit(self.venue),
+                "cadence": ",".join(f"{limit}:{ms}" for limit, ms in known.keeping.steps_ms),
             }
-            own["cadence"] = ",".join(f"{limit}:{ms}" for limit, ms in known.keeping.steps_ms)
-            if self.venue != BINANCE.venue:
-                own["read_limit"] = default_limit(self.venue)
             for name, value in own.items():
                 if name not in self.model_fields_set:
                     # The model is frozen for its users; this is still its making.
