@@ -119,6 +119,9 @@ class _NoFeed:
     def live(self, symbol: str) -> bool:
         return True
 
+    def heard_age_s(self, symbol: str) -> float | None:
+        return 0.0
+
 
 class _Shelf:
     def __init__(self, snapshot: Snapshot) -> None:

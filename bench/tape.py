@@ -76,6 +76,9 @@ class Feed:
     def live(self, symbol: str) -> bool:
         return True
 
+    def heard_age_s(self, symbol: str) -> float | None:
+        return 0.0
+
 
 class Venue:
     """The book that the flow begins with."""

@@ -8,7 +8,8 @@ that it shows some of the book's states and not others. So a view agrees with th
 now, or looked so when the view was made, give or take :data:`SLACK_MS`, or comes to look so later. What the
 book looked like is kept for a while (:meth:`Agreement.book_shows`). A view with which the book never agrees
 leaves a disagreement, until a later one agrees. How long it may last is for others to say: this has no clock.
-Pure.
+So it is with a second stream that falls silent: the book changes, and no view shows it
+(:attr:`Agreement.unseen`). Pure.
 """
 
 from collections import deque
@@ -37,11 +38,11 @@ class Agreement:
     (False, 2)
     """
 
-    __slots__ = ("_awaited", "_states", "agreed", "depth", "disagreement", "heard")
+    __slots__ = ("_awaited", "_newest", "_states", "agreed", "depth", "disagreement", "heard")
 
-    def __init__(self) -> None:
-        self.depth: int = 0
-        """How many levels a view has; 0 before the first one."""
+    def __init__(self, depth: int = 0) -> None:
+        self.depth: int = depth
+        """How many levels a view has; 0 where no second stream is known of before its first view."""
         self.heard: int = 0
         """How many views were heard."""
         self.agreed: int = 0
@@ -52,11 +53,25 @@ class Agreement:
         self._states: deque[tuple[int, Levels, Levels]] = deque(maxlen=KEPT)
         # The newest view that the book did not agree with.
         self._awaited: TopLevels | None = None
+        self._newest: TopLevels | None = None
+
+    @property
+    def attested(self) -> bool:
+        """Whether a view was heard since the book began."""
+        return self._newest is not None
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the book shows something else than the newest view did: another view is due."""
+        if not self._states:
+            return False
+        _, bids, asks = self._states[-1]
+        return self._newest is None or not _equal(self._newest, bids, asks)
 
     def restart(self) -> None:
         """The book is another one from now on: what was heard of the former does not count."""
         self._states.clear()
-        self._awaited = None
+        self._awaited = self._newest = None
         self.disagreement = None
 
     def book_shows(self, time_ms: int, bids: Levels, asks: Levels) -> None:
@@ -70,6 +85,7 @@ class Agreement:
         """A view came; whether the book agrees with it so far."""
         self.depth = view.depth
         self.heard += 1
+        self._newest = view
         if self._shown(view):
             self._agree()
             return True

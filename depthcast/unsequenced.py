@@ -17,9 +17,10 @@ any      view         of a second stream                     AGREES or DISAGREES
 =======  ===========  =====================================  =================================================
 
 What breaks a book: a change of what is not there, sides that cross, a lost connection
-(:meth:`StreamSync.lost`) and a disagreement with a second stream that lasts. Each of them needs a new
-subscription, whose whole book is the next beginning; a REST snapshot could not be joined to the stream. A
-pending book goes LIVE by :meth:`StreamSync.begin`, once :attr:`StreamSync.ready`.
+(:meth:`StreamSync.lost`), a disagreement with a second stream that lasts, and a snapshot that shows other
+rows where nothing changed (:meth:`StreamSync.compare`). Each of them needs a new subscription, whose whole
+book is the next beginning; a REST snapshot could not be joined to the stream. A pending book goes LIVE by
+:meth:`StreamSync.begin`, once :attr:`StreamSync.ready`.
 
 **Versions from time.** Replicas publish the same bytes under the same update id, and ids only grow, though
 each replica begins at another moment. So an id is made of what the venue itself says to all of them: the time
@@ -58,6 +59,7 @@ from depthcast.building import as_building, whole
 from depthcast.errors import BookError
 from depthcast.events import LevelSnapshot, Snapshot, TopLevels
 from depthcast.orders.messages import AnySnapshot
+from depthcast.rows.comparison import Comparison
 from depthcast.sync import BUFFER, Began, BookOf, Guard, State, Sync, Verdict
 
 BITS_OF_MS: Final = 20
@@ -83,11 +85,11 @@ def made_of_time(update_id: int) -> bool:
     return update_id >= _FROM_TIME
 
 
-def stream_syncs(bits: int) -> Callable[..., "StreamSync"]:
+def stream_syncs(bits: int, *, witness: int = 0, compared: bool = False) -> Callable[..., "StreamSync"]:
     """Makes a symbol's :class:`StreamSync`, as a :class:`~depthcast.keeper.Keeper` wants it."""
 
     def make(symbol: str, **parts: Any) -> StreamSync:
-        return StreamSync(symbol, bits=bits, **parts)
+        return StreamSync(symbol, bits=bits, witness=witness, compared=compared, **parts)
 
     return make
 
@@ -96,7 +98,8 @@ class StreamSync(Sync):
     """Keeps one symbol's book unbroken, where the stream begins with it.
 
     It answers to the names of a :class:`~depthcast.sync.Sync`; :meth:`diff` takes whatever the venue tells of
-    the symbol. ``bits`` count the changes of one time.
+    the symbol. ``bits`` count the changes of one time; ``witness`` levels are shown by a second stream, where
+    the venue has one; ``compared`` says that books are of rows, and can be compared with snapshots.
 
     >>> from depthcast.events import Diff, Snapshot
     >>> sync = StreamSync("X", bits=4)
@@ -110,7 +113,18 @@ class StreamSync(Sync):
     (<Verdict.SYNCED: 'synced'>, True)
     """
 
-    __slots__ = ("_bits", "_exact", "_first_time", "_time_ms", "agreement", "heard", "number", "pending")
+    __slots__ = (
+        "_bits",
+        "_compared",
+        "_exact",
+        "_first_time",
+        "_time_ms",
+        "agreement",
+        "comparison",
+        "heard",
+        "number",
+        "pending",
+    )
 
     from_stream: ClassVar[bool] = True
 
@@ -119,6 +133,8 @@ class StreamSync(Sync):
         symbol: str,
         *,
         bits: int,
+        witness: int = 0,
+        compared: bool = False,
         buffer: int = BUFFER,
         guard: Guard | None = None,
         deferring: bool = False,
@@ -134,8 +150,11 @@ class StreamSync(Sync):
         """The update id reached."""
         self.heard: int = 0
         """How many changes and whole books have come."""
-        self.agreement = Agreement()
+        self.agreement = Agreement(witness)
+        self.comparison: Comparison | None = None
+        """The comparison with a snapshot that is being made; ``None``: none is, or the book has broken."""
         self._bits = bits
+        self._compared = compared
         self._time_ms = 0
         # The first time heard after the beginning, and whether there has been a second one.
         self._first_time: int | None = None
@@ -157,6 +176,8 @@ class StreamSync(Sync):
                 return Verdict.REBASED
             verdict = self._apply(self._numbered(event))
             if verdict is Verdict.APPLIED:
+                if self.comparison is not None:
+                    self.comparison.changed(event.rows)
                 self._show()
             return verdict
         pending = self.pending
@@ -245,6 +266,22 @@ class StreamSync(Sync):
             book.touched = False
             self.agreement.book_shows(book.event_time_ms, *book.top(depth))
 
+    # Comparing with a snapshot
+
+    def compare(self) -> Comparison | None:
+        """Begin a comparison with a snapshot that is asked for some seconds later; ``None`` where the book
+        cannot be compared. Another one that is being made is given up."""
+        book = self.book
+        self.comparison = None
+        if self._compared and book is not None and self.state is State.LIVE and book.certainty.bids_complete:
+            self.comparison = Comparison(self._time_ms)
+        return self.comparison
+
+    @property
+    def time_ms(self) -> int:
+        """The venue's time that the stream has reached."""
+        return self._time_ms
+
     # Beginning and ending
 
     @property
@@ -292,12 +329,16 @@ class StreamSync(Sync):
     def _wait(self, buffer: list[Any]) -> None:
         super()._wait([])
         self.pending = None
+        self.comparison = None
         self.agreement.restart()
 
     def check(self) -> None:
         """Raise ``AssertionError`` where an invariant is broken."""
         super().check()
         self.agreement.check()
+        if self.comparison is not None:
+            assert self.state is State.LIVE, "a comparison of a book that is being built"
+            self.comparison.check()
         assert self.state is State.WAITING or self.pending is None, "LIVE with a pending book"
         if self.pending is not None:
             self.pending.check()

@@ -156,6 +156,7 @@ class Replica:
             book_of=lambda symbol: settings.keeping.book_of(self._tolerance(symbol)),
             sync_of=settings.keeping.sync_of,
             disagree_for_s=settings.disagree_for_s,
+            doubt_after_s=settings.doubt_after_s,
             snapshot_limit=settings.snapshot_limit,
             refill_below=settings.refill_below,
             refill_urgent_below=settings.refill_urgent_below,

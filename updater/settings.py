@@ -113,7 +113,9 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         60_000, ge=1000, description="a file ahead of a live book, unmoved so long, may begin a new epoch"
     )
     audit_every_s: float = Field(
-        3600.0, gt=0, description="how often each book is compared with a fresh snapshot at least"
+        3600.0,
+        gt=0,
+        description="how often each book is compared with a fresh snapshot at least; of BitMEX's 900",
     )
     weight_share: float = Field(
         0.8, gt=0, le=1, description="the share of the exchange's request weight that may be used"
@@ -131,6 +133,12 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         gt=0,
         description="how long a book may differ from a second stream of its best levels, which BitMEX has, "
         "before it is built anew",
+    )
+    doubt_after_s: float = Field(
+        60.0,
+        gt=0,
+        description="after so long without a change a book of a stream that numbers nothing is compared with "
+        "the exchange's, and one that changes while its second stream shows nothing is built anew",
     )
     streams_per_connection: int = Field(200, ge=1, le=1024, description="symbols on one websocket connection")
 
@@ -247,7 +255,11 @@ class UpdaterSettings(StoreSettings, VenueSettings, LogSettings):
         if self.by_price and known.by_price is None:
             raise ValueError(f"by_price is not for {self.venue}, whose books are by price anyway")
         shown = self.keeping.limits or known.scheme.limits
-        own: dict[str, object] = {"limits": shown, "cadence": Cadence(self.keeping.steps_ms)}
+        own: dict[str, object] = {
+            "limits": shown,
+            "cadence": Cadence(self.keeping.steps_ms),
+            "audit_every_s": self.keeping.audit_every_s,
+        }
         if self.exchange != "simulator":
             own |= {"rest_url": known.rest_url, "ws_url": known.ws_url}
         for name, value in own.items():

@@ -106,6 +106,7 @@ class Finder:
         live.fault = None
         live.source = source
         live.synced_at = live.changed_at = live.audited_at = now
+        live.quiet_audits = 0
         self._observer.synced(live.symbol, source, (now - began) * 1000)
 
     async def _streaming(self, live: LiveBook) -> None:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from random import Random
-from typing import Protocol
+from typing import Final, Protocol
 
+from depthcast.agreement import Agreement
 from depthcast.backoff import Backoff
 from depthcast.book import Book
 from depthcast.dispatch import Dispatcher
@@ -20,6 +21,9 @@ from depthcast.keeper.sources import SnapshotSource, Sources, Warm
 from depthcast.keeper.tap import Tap
 from depthcast.keeper.tasks import SymbolTasks
 from depthcast.sync import BookOf, Guard, Sync, Verdict
+
+VIEWS_AGAIN: Final = 3
+"""After so many views a second stream counts as one that comes again; one begins any subscription."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +39,10 @@ class DiffStream(Protocol):
 
     def live(self, symbol: str) -> bool:
         """Whether the subscription is acknowledged on a connection that is up."""
+        ...
+
+    def heard_age_s(self, symbol: str) -> float | None:
+        """How long ago the connection that delivers it was heard; ``None`` where none does."""
         ...
 
 
@@ -62,7 +70,8 @@ class Keeper:
     stream itself begins books, a :class:`~depthcast.unsequenced.StreamSync`. Such a book is begun
     ``begin_within_s`` after its subscription, or subscribed to anew; it is published when its ids are
     certain, or nothing came for ``quiet_after_s``; one that is at odds with a second stream for
-    ``disagree_for_s`` is built anew.
+    ``disagree_for_s`` is built anew. So is one that goes on for ``doubt_after_s`` while the second stream
+    shows nothing of it; one of which nothing comes for so long is compared with a snapshot of the venue's.
     """
 
     def __init__(
@@ -91,6 +100,7 @@ class Keeper:
         begin_within_s: float = 10.0,
         quiet_after_s: float = 2.0,
         disagree_for_s: float = 5.0,
+        doubt_after_s: float = 60.0,
         check_every_s: float = 1.0,
         refill_every_s: float = 30.0,
         refill_spread_s: float = 10.0,
@@ -119,6 +129,8 @@ class Keeper:
         self._book_of = book_of
         self._sync_of = sync_of
         self._disagree_for_s = disagree_for_s
+        self._begin_within_s = begin_within_s
+        self._doubt_after_s = doubt_after_s
         self._settle_after_s = settle_after_s
         self._dispatcher = dispatcher or Dispatcher(clock=clock)
         self._check_every_s = check_every_s
@@ -155,12 +167,15 @@ class Keeper:
             self._sources,
             self._observer,
             self._changed,
+            lambda live: self._break(live, "differs", Trust.NONE),
+            lambda symbol: self.feed.heard_age_s(symbol),
             below=refill_below,
             urgent_below=refill_below if refill_urgent_below is None else refill_urgent_below,
             at_once=refills_at_once,
             every_s=refill_every_s,
             spread_s=refill_spread_s,
             audit_every_s=audit_every_s,
+            doubt_after_s=doubt_after_s,
             file_wait_s=warm_wait_s,
             file_poll_s=warm_poll_s,
             dispatcher=self._dispatcher,
@@ -291,7 +306,7 @@ class Keeper:
             self._tap.broke(live.symbol, reason)
         live.resyncs += 1
         live.sync.restart()
-        live.disagreement = None
+        live.disagreement = live.unseen_since = None
         if renew and live.stream is not None:
             # Only a new subscription begins with the whole book.
             self.feed.renew([live.symbol])
@@ -372,6 +387,10 @@ class Keeper:
                 self._break(live, "silent since its connection was lost", Trust.ANY)
             elif self._disagrees(live, now):
                 self._break(live, "disagrees", Trust.NONE)
+            elif live.stream is not None and self._unseen(live, live.stream.agreement, now):
+                live.unseen += 1
+                live.views_then = live.views
+                self._break(live, "unseen", Trust.NONE)
             elif self._stays_behind(live, now):
                 # One stream of a connection may end while its neighbours go on.
                 self.feed.renew([live.symbol])
@@ -385,6 +404,22 @@ class Keeper:
             live.disagreement, live.disagreed_since = disagreement, now
             return False
         return now - live.disagreed_since >= self._disagree_for_s
+
+    def _unseen(self, live: LiveBook, agreement: Agreement, now: float) -> bool:
+        """Whether the book goes on and a second stream that should show it tells nothing for too long.
+
+        The patience doubles each time in vain: the venue may have given up that stream.
+        """
+        if agreement.heard - live.views_then >= VIEWS_AGAIN:
+            live.unseen = 0
+        if not live.live or not agreement.unseen:
+            live.unseen_since = None
+            return False
+        if live.unseen_since is None or live.views != agreement.heard:
+            live.views, live.unseen_since = agreement.heard, now
+        # A second stream begins with a view, too.
+        patience_s = self._doubt_after_s if agreement.attested else self._begin_within_s
+        return now - live.unseen_since >= patience_s * 2.0 ** min(live.unseen, 64)
 
     def _stays_behind(self, live: LiveBook, now: float) -> bool:
         """Whether no diff came for a while although a second snapshot is ahead of the book."""

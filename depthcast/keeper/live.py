@@ -44,6 +44,15 @@ class LiveBook:
     disagreement: int | None = None
     """The disagreement with a second stream that there is, seen first at ``disagreed_since``."""
     disagreed_since: float = 0.0
+    views: int = 0
+    """How many views of a second stream there were at ``unseen_since``, from when on another one is due."""
+    unseen_since: float | None = None
+    unseen: int = 0
+    """How often the book was built anew for want of views, since they came."""
+    views_then: int = 0
+    """How many views there had been when it was last."""
+    quiet_audits: int = 0
+    """How often it was audited because nothing came, since something did."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a diff came since the book began to be built."""
     audited_at: float = 0.0

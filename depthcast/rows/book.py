@@ -27,7 +27,7 @@ clock.
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Self
 
@@ -505,6 +505,29 @@ class RowBook:
             ghost += len(mine.by_id) - len(both)
             missing += len(theirs.by_id) - len(both)
         return Audit(matching, different, ghost, missing)
+
+    def compare(self, rows: Sequence[Row], *, besides: Set[tuple[int, bool]]) -> Audit:
+        """Compare the book with all rows of a snapshot of it, but those ``besides``, by id and side. O(rows).
+
+        A price counts as a number here, and a time where both tell one: another spelling shows no loss.
+        """
+        matching = different = missing = both = 0
+        for row in rows:
+            row_id, buy, size, price, time = row
+            if (row_id, buy) in besides:
+                continue
+            mine = (self._bids if buy else self._asks).by_id.get(row_id)
+            if mine is None:
+                missing += 1
+                continue
+            both += 1
+            same = mine.size == size and price is not None and float(mine.price) == float(price)
+            if same and (mine.time == time or not mine.time or not time):
+                matching += 1
+            else:
+                different += 1
+        left_out = sum(row_id in (self._bids if buy else self._asks).by_id for row_id, buy in besides)
+        return Audit(matching, different, len(self) - left_out - both, missing)
 
     def refill(self, fresh: Self) -> None:
         """Take over the rows of ``fresh``, a book of the same id, which is given up by it."""

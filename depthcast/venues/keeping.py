@@ -41,7 +41,7 @@ class Keeping:
     by order. ``sync_of`` makes what keeps one unbroken. ``buffer``: diffs kept of a book that is
     being built. ``refills``: a book gets shallow, and is completed by a snapshot now and then. ``steps_ms``:
     the cadence, as pairs of a limit's :meth:`~depthcast.scheme.Scheme.size` and the least time between two
-    writes of such files.
+    writes of such files. ``audit_every_s``: how often each is compared with the venue's.
     """
 
     book_of: Callable[[Tolerance], BookOf] = lambda _: Book.of
@@ -49,5 +49,6 @@ class Keeping:
     buffer: int = 600
     refills: bool = True
     steps_ms: tuple[tuple[int, int], ...] = STEPS_MS
+    audit_every_s: float = 3600.0
     limits: tuple[int, ...] | None = None
     """The only ones that such books can show; ``None``: all of the scheme's."""

@@ -87,3 +87,28 @@ def test_no_more_states_are_kept_than_are_bounded() -> None:
     assert agreement.disagreement is not None
     agreement.hear(view(1000, 2))
     assert agreement.disagreement is None
+
+
+def test_a_book_that_goes_on_is_unseen_until_a_view_shows_it() -> None:
+    agreement = Agreement(10)
+    found = [(agreement.unseen, agreement.attested)]
+    agreement.book_shows(1000, side(5), ASKS)
+    found.append((agreement.unseen, agreement.attested))
+    agreement.hear(view(1000, 5))
+    found.append((agreement.unseen, agreement.attested))
+    agreement.book_shows(2000, side(6), ASKS)
+    found.append((agreement.unseen, agreement.attested))
+    # What is as it was needs no other view.
+    agreement.book_shows(3000, side(5), ASKS)
+    found.append((agreement.unseen, agreement.attested))
+    agreement.restart()
+    found.append((agreement.unseen, agreement.attested))
+    assert found == [
+        (False, False),
+        (True, False),
+        (False, True),
+        (True, True),
+        (False, True),
+        (False, False),
+    ]
+    agreement.check()

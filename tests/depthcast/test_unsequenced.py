@@ -1,9 +1,11 @@
 """Books from streams that number nothing: how they begin, break and are numbered."""
 
 from random import Random
+from typing import Any
 
 import pytest
 
+from depthcast.book import Audit
 from depthcast.events import Diff, LevelSnapshot, PlainLevels, Snapshot, TopLevels
 from depthcast.rows import Action, Row, RowBook, RowsChanged, RowSnapshot
 from depthcast.sync import State, Verdict
@@ -289,6 +291,35 @@ def test_a_second_stream_is_compared_with_pending_and_with_live_books() -> None:
     sync.lost()
     disagreements.append(sync.agreement.disagreement)
     assert [each is None for each in disagreements] == [False, True]
+
+
+def test_a_comparison_notes_what_changes_and_ends_with_the_book() -> None:
+    sync = stream_syncs(BITS_OF_MS, witness=10, compared=True)("X", book_of=RowBook.of)
+    assert sync.agreement.depth == 10
+    assert sync.compare() is None
+    bid: Row = (1, True, 5, "2.5", "")
+    sync.diff(LevelSnapshot("X", RowSnapshot("X", 5, [bid, (2, True, 5, "2.4", "")], 5)))
+    assert sync.compare() is None
+    sync.begin(quiet=True)
+    comparison = sync.compare()
+    assert comparison is not None
+    assert comparison is sync.comparison
+    sync.diff(RowsChanged("X", 9, 9, 9, Action.UPDATE, [(1, True, 6, None, "")]))
+    assert sync.time_ms == 9
+    sync.check()
+    assert comparison.hear(RowSnapshot("X", 9, [bid], 9))
+    kept: Any = sync.book
+    assert comparison.result(kept) == Audit(matching=0, different=0, ghost=1, missing=0)
+    sync.lost()
+    assert sync.comparison is None
+
+
+def test_what_is_not_whole_or_not_of_rows_is_not_compared() -> None:
+    best = StreamSync("X", bits=BITS_OF_MS, compared=True, book_of=RowBook.of)
+    best.diff(LevelSnapshot("X", RowSnapshot("X", 5, [], 5, complete=False)))
+    best.begin(quiet=True)
+    assert best.compare() is None
+    assert live(whole(5, ("2", "1")), quiet=True).compare() is None
 
 
 def test_a_listener_is_told_the_book_by_price() -> None:

@@ -262,6 +262,7 @@ PURE: Final = (
     "depthcast.orders.messages",
     "depthcast.rows",
     "depthcast.rows.book",
+    "depthcast.rows.comparison",
     "depthcast.rows.messages",
     "depthcast.agreement",
     "depthcast.unsequenced",

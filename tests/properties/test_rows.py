@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from depthcast.book import Audit
 from depthcast.errors import BookSpoiled
 from depthcast.rows import Action, Row, RowBook, RowsChanged, RowSnapshot
 from tests.depthcast.rows.naive import Contradiction, NaiveRows
@@ -55,6 +56,22 @@ class Rows(RuleBasedStateMachine):
                 self.book.apply(message)
         else:
             self.book.apply(message)
+
+    @rule(
+        told=st.lists(rows, max_size=8, unique_by=lambda row: row[:2]),
+        besides=st.sets(st.tuples(st.integers(0, 12), st.booleans()), max_size=6),
+    )
+    def compare(self, told: list[Row], besides: set[tuple[int, bool]]) -> None:
+        mine = {key: value for key, value in self.model.rows.items() if key not in besides}
+        theirs = {row[:2]: row[2:] for row in told if row[:2] not in besides}
+        alike = 0
+        for key in mine.keys() & theirs.keys():
+            (size, price, time), (size_told, price_told, time_told) = mine[key], theirs[key]
+            same = size == size_told and float(str(price)) == float(str(price_told))
+            alike += same and (time == time_told or not time or not time_told)
+        both, ghost = len(mine.keys() & theirs.keys()), len(mine.keys() - theirs.keys())
+        found = self.book.compare(told, besides=besides)
+        assert found == Audit(alike, both - alike, ghost, len(theirs.keys() - mine.keys()))
 
     @invariant()
     def shows_the_same(self) -> None:

@@ -176,11 +176,12 @@ async def simulated(**settings: Any) -> AsyncIterator[BitmexSimulator]:
         yield sim
 
 
-def replica_of(sim: BitmexSimulator, store: Store, name: str) -> Replica:
+def replica_of(sim: BitmexSimulator, store: Store, name: str, *more: str) -> Replica:
     argv = ["--venue", "bitmex", "--symbols", ",".join(SYMBOLS), "--replica", name]
     argv += ["--rest-url", sim.rest_url, "--ws-url", sim.ws_url]
     argv += ["--cadence", "100:0,500:50,1000:100", "--same-levels-ms", "200", "--watch-ms", "100"]
     argv += ["--symbols-every-s", "0.5", "--epoch-after-ms", "1000", "--disagree-for-s", "1"]
+    argv += more
 
     async def proven(store: Store) -> None:
         """The conformance suite proves stores."""

@@ -5,6 +5,7 @@ import asyncio
 from depthcast.errors import StoreUnavailable, VenueUnavailable
 from depthcast.events import Snapshot
 from depthcast.keeper import WarmStart
+from depthcast.rows import RowSnapshot
 from depthcast.sync import REBASED_AFTER
 from tests.depthcast.keeper.world import Rest, Shelf, World, diff, snapshot
 
@@ -236,7 +237,7 @@ class Queue(Rest):
         self.turn = asyncio.Event()
         self.left = 0
 
-    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot:
+    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot | RowSnapshot:
         self.asked.append((symbol, background))
         try:
             await self.turn.wait()

@@ -9,6 +9,7 @@ from typing import Any
 from depthcast.book import Audit
 from depthcast.events import Diff, Snapshot
 from depthcast.keeper import Keeper, LiveBook, Observer, Source, WarmStart
+from depthcast.rows import RowSnapshot
 from depthcast.sync import Verdict
 
 
@@ -17,6 +18,7 @@ class Feed:
         self.symbols: set[str] = set()
         self.dead: set[str] = set()
         self.renewed: list[str] = []
+        self.heard_age = 0.0
 
     def subscribe(self, symbols: Iterable[str]) -> None:
         self.symbols |= set(symbols)
@@ -30,6 +32,9 @@ class Feed:
     def live(self, symbol: str) -> bool:
         return symbol in self.symbols and symbol not in self.dead
 
+    def heard_age_s(self, symbol: str) -> float | None:
+        return self.heard_age if self.live(symbol) else None
+
 
 class Rest:
     """Answers with ``books[symbol]``: a snapshot, an error, or a function that gives one."""
@@ -38,14 +43,14 @@ class Rest:
         self.books: dict[str, Any] = {}
         self.asked: list[tuple[str, bool]] = []
 
-    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot:
+    async def snapshot(self, symbol: str, limit: int, background: bool = False) -> Snapshot | RowSnapshot:
         self.asked.append((symbol, background))
         await asyncio.sleep(0)
         answer = self.books[symbol]
         answer = answer() if callable(answer) else answer
         if isinstance(answer, Exception):
             raise answer
-        assert isinstance(answer, Snapshot)
+        assert isinstance(answer, Snapshot | RowSnapshot)
         return answer
 
 
@@ -57,6 +62,7 @@ class Log(Observer):
         self.broken_at: list[float] = []
         self.synced_: list[tuple[str, Source]] = []
         self.audits: list[Audit] = []
+        self.audited_at: list[float] = []
         self.failures: list[Exception] = []
 
     def took(self, symbol: str, verdict: Verdict) -> None:
@@ -71,6 +77,7 @@ class Log(Observer):
 
     def audited(self, symbol: str, audit: Audit) -> None:
         self.audits.append(audit)
+        self.audited_at.append(self._clock())
 
     def failed(self, symbol: str, error: Exception) -> None:
         self.failures.append(error)
@@ -90,8 +97,12 @@ class World:
         self.changes: dict[str, list[int]] = defaultdict(list)
         self.now = 0.0
 
+        self.held = False
+        """Whether sleeping takes no time."""
+
         async def sleep(seconds: float) -> None:
-            self.now += seconds
+            if not self.held:
+                self.now += seconds
             await asyncio.sleep(0)
 
         self.feed = Feed()

@@ -356,3 +356,10 @@ def test_what_stands_at_the_prices_of_the_last_message_is_told() -> None:
         RowsChanged("X", 11, 11, 0, Action.INSERT, [(3, False, 1, "2.7", "x"), (4, True, 2, "2.3", "x")])
     )
     assert book.told_levels() == ([("2.3", 2, 4, "x")], [("2.7", 1, 3, "x")])
+
+
+def test_rows_are_compared_with_a_snapshot_besides_some() -> None:
+    told: list[Row] = [(11, True, 5, "2.5", "a"), (3, False, 9, "2.7", "b"), (13, True, 1, "2.3", "e")]
+    assert book().compare(told, besides=set()) == Audit(matching=1, different=1, ghost=2, missing=1)
+    besides = {(3, False), (13, True), (12, True), (99, False)}
+    assert book().compare(told, besides=besides) == Audit(matching=1, different=0, ghost=1, missing=0)

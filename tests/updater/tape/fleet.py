@@ -143,6 +143,9 @@ class Feed:
     def live(self, symbol: str) -> bool:
         return not self.cut
 
+    def heard_age_s(self, symbol: str) -> float | None:
+        return 0.0
+
 
 class Replica:
     """One process of the updater, as far as it records."""
