@@ -82,7 +82,7 @@ def parse_arguments(arguments: Sequence[str]) -> AnySettings:
     members = _MEMBERS[made]
     try:
         given["host"], given["port"] = _address(given.pop("listen"))
-        given["rates"] = _rates(given.pop("faults"), given.pop("fault"))
+        given["rates"] = _rates(given.pop("faults"), given.pop("fault"), made.RARER)
         for option in given.keys() - members.keys():
             raise ValueError(f"{venue} has nothing for --{_OPTIONS.get(option, option).replace('_', '-')}")
         given |= {name: tuple(given[name]) for name in ("accounts", "captures") if name in given}
@@ -237,10 +237,10 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, text.split(",")))
 
 
-def _rates(factor: float, single: Sequence[str]) -> dict[Kind, float]:
+def _rates(factor: float, single: Sequence[str], rarer: Mapping[Kind, float]) -> dict[Kind, float]:
     if factor < 0:
         raise ValueError("--faults is a factor, 0 or more")
-    rates = {kind: min(1.0, rate * factor) for kind, rate in ALL_RATES.items()}
+    rates = {kind: min(1.0, rate * factor * rarer.get(kind, 1.0)) for kind, rate in ALL_RATES.items()}
     for text in single:
         name, _, rate = text.partition("=")
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from simulator.faults import Kind
 
@@ -9,6 +10,9 @@ from simulator.faults import Kind
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
     """``rate``: ticks a second. ``rates``: how often which fault happens (:mod:`simulator.faults`)."""
+
+    RARER: ClassVar[Mapping[Kind, float]] = {}
+    """The share of the usual rate at which a fault happens here, where all of them are asked for."""
 
     # Where
     host: str = "127.0.0.1"

@@ -30,6 +30,7 @@ from depthcast.venues import (
     Shutdown,
     StreamAck,
     Venue,
+    Welcome,
 )
 
 LARGE_BYTES: Final = 100_000
@@ -262,6 +263,8 @@ class Connection:
                 )
             case Shutdown():
                 self._shutdown = True
+            case Welcome(left):
+                self._outlet.connects_left(left)
             case _:
                 pass  # another stream's frame
 

@@ -11,7 +11,7 @@ from depthcast.events import Diff
 from depthcast.feed.limits import FeedLimits
 from depthcast.feed.line import Line, Shared
 from depthcast.feed.outlet import Outlet
-from depthcast.feed.pace import Pace
+from depthcast.feed.pace import ConnectPace
 from depthcast.feed.status import FeedStatus
 from depthcast.feed.websocket import Connect, connector
 from depthcast.venues import Venue
@@ -46,6 +46,7 @@ class Feed:
         rng: Random | None = None,
     ) -> None:
         limits = limits or FeedLimits.of(venue)
+        connects = ConnectPace(limits.connects_per_5_min, 300.0)
         self._line_of: dict[str, Line] = {}
         self._shared = Shared(
             venue=venue,
@@ -56,11 +57,12 @@ class Feed:
                 on_connection_lost,
                 dispatcher or Dispatcher(clock=clock),
                 self._wants,
+                connects.told,
             ),
             connect=connect or connector(venue, limits, proxy=proxy),
             clock=clock,
             rng=rng or Random(),
-            connects=Pace(limits.connects_per_5_min, 300.0),
+            connects=connects,
         )
         self._sleep = sleep
         self._numbers = count(1)

@@ -27,7 +27,7 @@ from depthcast.feed.connection import Connection
 from depthcast.feed.handover import Verdict, judge
 from depthcast.feed.limits import FeedLimits
 from depthcast.feed.outlet import Outlet
-from depthcast.feed.pace import Pace
+from depthcast.feed.pace import ConnectPace
 from depthcast.feed.status import ConnectionStatus
 from depthcast.feed.websocket import Connect, Socket
 from depthcast.venues import Venue
@@ -54,7 +54,7 @@ class Shared:
     connect: Connect
     clock: Callable[[], float]
     rng: Random
-    connects: Pace
+    connects: ConnectPace
     totals: Totals = field(default_factory=Totals)
     moved: set[str] = field(default_factory=set)
     """The symbols that were moved because they stayed silent; none is moved twice."""

@@ -23,6 +23,8 @@ class Outlet:
     on_connection_lost: Callable[[Sequence[str]], None] | None = None
     dispatcher: Dispatcher = field(default_factory=Dispatcher)
     wanted: Callable[[str], bool] = lambda _: True
+    connects_left: Callable[[int], None] = lambda _: None
+    """Told how many more connections the venue lets this address open."""
 
     def key(self, symbol: str) -> Hashable:
         """What a symbol's work goes by in the dispatcher, which other feeds may share."""

@@ -48,6 +48,12 @@ class Shutdown(NamedTuple):
     event_time_ms: int | None
 
 
+class Welcome(NamedTuple):
+    """The connection is open, and so many more may be opened from this address within the venue's period."""
+
+    connects_left: int
+
+
 class Ignored(NamedTuple):
     """A well-formed frame that carries nothing for a book; ``about`` names it for people."""
 
@@ -60,7 +66,7 @@ Told = Diff | Message | RowsChanged | LevelSnapshot | TopLevels
 TOLD: Final = frozenset((Diff, *MESSAGES, RowsChanged, LevelSnapshot, TopLevels))
 """Their types."""
 
-Event = Told | Ack | StreamAck | RequestFailed | Shutdown | Ignored
+Event = Told | Ack | StreamAck | RequestFailed | Shutdown | Welcome | Ignored
 """What one websocket frame says."""
 
 

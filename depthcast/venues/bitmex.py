@@ -46,6 +46,7 @@ from depthcast.venues import (
     RequestFailed,
     StreamAck,
     SymbolInfo,
+    Welcome,
 )
 from depthcast.venues.answers import header, one_line, text_of
 from depthcast.venues.bitmex_files import BITMEX, WHOLE
@@ -401,7 +402,9 @@ def _control(frame: str | bytes, message: Mapping[str, Any]) -> Event:
         text = one_line(message["error"])
         return RequestFailed(OLDEST, status if type(status) is int else None, text)
     if "info" in message:
-        return Ignored("info")
+        limit = message.get("limit")
+        left = limit.get("remaining") if isinstance(limit, dict) else None
+        return Welcome(left) if type(left) is int and left >= 0 else Ignored("info")
     raise MalformedFrame(frame, "neither a table nor an answer")
 
 

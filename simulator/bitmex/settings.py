@@ -1,8 +1,11 @@
 """What a simulated BitMEX is made of: instruments, pace, limits, faults. Plain values, checked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+from simulator.faults import Kind
 from simulator.hosting import HostSettings
 
 
@@ -15,6 +18,11 @@ class Settings(HostSettings):
     ``speed`` plays a capture so many times as fast as it was recorded; 0: as fast as its readers take it. It
     waits for a subscription to each of its instruments, at most ``patience_s``.
     """
+
+    RARER: ClassVar[Mapping[Kind, float]] = dict.fromkeys(
+        (Kind.DISCONNECT, Kind.HALF_OPEN, Kind.SHUTDOWN, Kind.MALFORMED), 0.1
+    )
+    """Each costs a connection, or may, and an address may open 60 an hour: that would be minutes' worth."""
 
     # The markets
     symbols: int | tuple[str, ...] | None = None

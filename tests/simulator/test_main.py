@@ -67,7 +67,13 @@ def test_one_command_starts_every_venue() -> None:
     assert isinstance(bitmex, BitmexSettings)
     assert (bitmex.symbols, bitmex.depth, bitmex.changes, bitmex.rate) == (3, 40, 9, 20)
     assert (bitmex.old_rows, bitmex.varied, bitmex.halted) == (True, False, ("A-B", "AB"))
-    assert bitmex.rates == coinbase.rates == {kind: min(1, 2 * rate) for kind, rate in ALL_RATES.items()}
+    assert coinbase.rates == {kind: min(1, 2 * rate) for kind, rate in ALL_RATES.items()}
+    # What costs a connection, of which an address may open 60 an hour, is rarer.
+    rarer = {kind for kind, rate in bitmex.rates.items() if rate < coinbase.rates[kind]}
+    assert rarer == {Kind.DISCONNECT, Kind.HALF_OPEN, Kind.SHUTDOWN, Kind.MALFORMED}
+    assert bitmex.rates[Kind.DISCONNECT] == pytest.approx(0.2 * ALL_RATES[Kind.DISCONNECT])
+    single = parse_arguments(["--venue=bitmex", "--faults=1", "--fault=malformed=0.5"])
+    assert single.rates[Kind.MALFORMED] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from depthcast.errors import MalformedFrame, RateLimited, VenueError, VenueUnava
 from depthcast.events import Diff, LevelSnapshot
 from depthcast.feed import Feed, FeedLimits
 from depthcast.feed.connection import LARGE_BYTES
-from depthcast.venues import Venue
+from depthcast.venues import Event, Venue, Welcome
 from depthcast.venues.binance import Binance
 
 
@@ -296,6 +296,28 @@ async def test_attempts_of_all_lines_together_keep_to_their_bound() -> None:
         assert len(rig.attempts) == 10
         await rig.pass_s(310.0)
         assert len(rig.attempts) == 20
+
+
+class Welcoming(Binance):
+    """An exchange that tells how many connections are left."""
+
+    def parse_frame(self, frame: str | bytes) -> Event:
+        message = json.loads(frame)
+        return Welcome(message["left"]) if "left" in message else super().parse_frame(frame)
+
+
+@pytest.mark.parametrize(("left", "attempts"), [(59, 9), (20, 3), (2, 1)])
+async def test_what_the_exchange_says_is_left_settles_how_soon_a_lost_connection_is_replaced(
+    left: int, attempts: int
+) -> None:
+    rig = Rig(FeedLimits(connects_per_5_min=5, reconnect_initial_s=0.5), Welcoming())
+    rig.prepare = lambda socket: socket.say({"left": left})
+    async with ran(rig, "A"):
+        for _ in range(8):
+            for socket in rig.open_sockets():
+                socket.cut()
+            await rig.pass_s(18.0)
+        assert len(rig.attempts) == attempts
 
 
 async def test_a_refused_handshake_with_a_pause_holds_all_lines_back() -> None:

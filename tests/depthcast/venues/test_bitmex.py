@@ -21,7 +21,7 @@ from depthcast.events import LevelSnapshot, TopLevels
 from depthcast.orders.messages import time_ms
 from depthcast.rows import Action, RowBook, RowsChanged, RowSnapshot
 from depthcast.unsequenced import BITS_OF_MS, StreamSync
-from depthcast.venues import OLDEST, Ack, Ignored, RequestFailed, StreamAck
+from depthcast.venues import OLDEST, Ack, Ignored, RequestFailed, StreamAck, Welcome
 from depthcast.venues.bitmex import L2_25, BitMEX
 
 VENUE = BitMEX()
@@ -153,9 +153,16 @@ def test_what_else_is_said_is_known_by_its_members() -> None:
     refused = {"status": 400, "error": "Unknown or expired symbol.", "meta": {}, "request": {}}
     assert VENUE.parse_frame(frame(refused)) == RequestFailed(OLDEST, 400, "Unknown or expired symbol.")
     assert VENUE.parse_frame(b"pong") == Ignored("pong")
-    assert VENUE.parse_frame('{"info":"Welcome to the BitMEX Realtime API.","limit":{"remaining":39}}') == (
-        Ignored("info")
-    )
+    welcome = '{"info":"Welcome to the BitMEX Realtime API."%s}'
+    assert VENUE.parse_frame(welcome % ',"limit":{"remaining":39}') == Welcome(39)
+    for silent in (
+        "",
+        ',"limit":{}',
+        ',"limit":39',
+        ',"limit":{"remaining":-1}',
+        ',"limit":{"remaining":true}',
+    ):
+        assert VENUE.parse_frame(welcome % silent) == Ignored("info")
     assert VENUE.parse_frame('{"table":"trade","action":"insert","data":[]}') == Ignored("trade")
 
 
