@@ -254,13 +254,11 @@ class Connection:
             case StreamAck(symbol):
                 self.subscriptions.acked_stream(symbol, now)
             case RequestFailed(request_id, code, text):
-                self.subscriptions.refused(request_id, now)
-                self._outlet.error(
-                    None,
-                    VenueError(
-                        f"the exchange refused a subscription: {code} {text}", hint="it is asked again"
-                    ),
-                )
+                symbol = self.subscriptions.refused(request_id, now)
+                told = f"{text}" if code is None else f"{code} {text}"
+                what = "a subscription" if symbol is None else f"the subscription to {symbol} alone"
+                hint = "it is asked again" if symbol is None else "it is asked again; the others go on"
+                self._outlet.error(symbol, VenueError(f"the exchange refused {what}: {told}", hint=hint))
             case Shutdown():
                 self._shutdown = True
             case Welcome(left):

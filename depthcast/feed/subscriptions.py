@@ -8,15 +8,23 @@ A stream's phases::
 
 A stream that is given up leaves the ledger at once and its name waits for the next UNSUBSCRIBE. Time is
 monotonic seconds, an argument.
+
+**One bad name.** A venue may refuse a whole message for one name in it that it does not know, and not say
+which. So what was refused together is asked for again in halves, until the one that is refused alone is
+found; it waits by itself then, longer each time, and keeps nobody waiting.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count
+from typing import Final
 
 from depthcast.feed.limits import FeedLimits
 from depthcast.venues import OLDEST, Venue
+
+EVERYBODY: Final = 1 << 30
+"""As many as a message takes."""
 
 
 class Phase(Enum):
@@ -32,7 +40,8 @@ class Stream:
     """One symbol's stream on one connection.
 
     ``heard_at`` is when it delivered last, ``None`` where it never did; ``acked_at`` is from when on it does
-    for certain; ``silences`` counts how often it was found silent since.
+    for certain; ``silences`` counts how often it was found silent since. It is asked for with at most
+    ``company`` streams, itself one of them, and, refused alone, not before ``not_before``.
     """
 
     phase: Phase = Phase.WANTED
@@ -41,6 +50,9 @@ class Stream:
     acked_at: float = float("inf")
     judge_at: float = 0.0
     silences: int = 0
+    company: int = EVERYBODY
+    not_before: float = float("-inf")
+    pause_s: float = 0.0
 
 
 class Subscriptions:
@@ -52,7 +64,7 @@ class Subscriptions:
     def __init__(self, venue: Venue, limits: FeedLimits, symbols: Iterable[str]) -> None:
         self.streams: dict[str, Stream] = {symbol: Stream() for symbol in symbols}
         self.settled_at: float | None = None
-        """When for the first time everything asked for was acknowledged."""
+        """When for the first time everything asked for was acknowledged, or refused alone."""
 
         self._venue = venue
         self._limits = limits
@@ -91,10 +103,18 @@ class Subscriptions:
             return self._venue.unsubscribe_message(self._names(symbols), request_id)
         if now < self._paused_until:
             return None
-        wanted = [symbol for symbol, stream in self.streams.items() if stream.phase is Phase.WANTED]
+        due = [
+            (-stream.company, stream.not_before, place, symbol)
+            for place, (symbol, stream) in enumerate(self.streams.items())
+            if stream.phase is Phase.WANTED and now >= stream.not_before
+        ]
+        wanted: list[str] = []
+        # Those that are least likely to be refused come first.
+        for company, _, _, symbol in sorted(due):
+            if len(wanted) < min(self._limits.names_per_message, -company):
+                wanted.append(symbol)
         if not wanted:
             return None
-        del wanted[self._limits.names_per_message :]
         request_id = self._request(now)
         for symbol in wanted:
             stream = self.streams[symbol]
@@ -108,10 +128,8 @@ class Subscriptions:
         if self._pending.pop(request_id, None) is None:
             return
         self._pause_s = self._limits.refused_initial_s
-        for stream in self._of(request_id):
-            stream.phase = Phase.ACKED
-            stream.acked_at = now
-            stream.judge_at = now + self._patience_s(stream)
+        for stream in self._of(request_id).values():
+            self._take(stream, now)
         self._note_settled(now)
 
     def acked_stream(self, symbol: str, now: float) -> None:
@@ -119,16 +137,15 @@ class Subscriptions:
         stream = self.streams.get(symbol)
         if stream is None or stream.phase is Phase.ACKED or not stream.request_id:
             return
-        stream.phase = Phase.ACKED
-        stream.acked_at = now
-        stream.judge_at = now + self._patience_s(stream)
+        self._take(stream, now)
         self._pause_s = self._limits.refused_initial_s
         if not self._of(stream.request_id):
             self._pending.pop(stream.request_id, None)
         self._note_settled(now)
 
-    def refused(self, request_id: int | None, now: float) -> None:
-        """The venue refused a control message: what it asked for is asked for again, after a growing pause.
+    def refused(self, request_id: int | None, now: float) -> str | None:
+        """The venue refused a control message: what it asked for is asked for again, after a growing pause,
+        in halves. Returns the one symbol that it asked for, where it was one.
 
         Where the answer does not tell which one (``None``), the one in question stays unanswered and
         becomes :meth:`overdue`.
@@ -136,11 +153,21 @@ class Subscriptions:
         if request_id == OLDEST:
             request_id = next(iter(self._pending), OLDEST)
         if request_id is None or self._pending.pop(request_id, None) is None:
-            return
-        for stream in self._of(request_id):
+            return None
+        asked = self._of(request_id)
+        for stream in asked.values():
             stream.phase = Phase.WANTED
-        self._paused_until = now + self._pause_s
-        self._pause_s = min(self._pause_s * 2, self._limits.refused_maximum_s)
+            stream.company = max(1, len(asked) // 2)
+        if len(asked) != 1:
+            self._paused_until = now + self._pause_s
+            self._pause_s = min(self._pause_s * 2, self._limits.refused_maximum_s)
+            return None
+        [(symbol, stream)] = asked.items()
+        grown_s = stream.pause_s * 2 or self._limits.refused_initial_s
+        stream.pause_s = min(grown_s, self._limits.refused_maximum_s)
+        stream.not_before = now + stream.pause_s
+        self._note_settled(now)
+        return symbol
 
     def overdue(self, now: float) -> bool:
         """Whether a control message waits for its answer for too long."""
@@ -175,8 +202,17 @@ class Subscriptions:
         stream = self.streams.get(symbol)
         return stream is not None and (stream.heard_at is not None or stream.acked_at <= heard_at)
 
+    def _take(self, stream: Stream, now: float) -> None:
+        stream.phase = Phase.ACKED
+        stream.acked_at = now
+        stream.judge_at = now + self._patience_s(stream)
+        stream.company, stream.pause_s, stream.not_before = EVERYBODY, 0.0, float("-inf")
+
     def _note_settled(self, now: float) -> None:
-        if self.settled_at is None and all(stream.phase is Phase.ACKED for stream in self.streams.values()):
+        """Nobody waits for a stream that is refused alone."""
+        if self.settled_at is None and all(
+            stream.phase is Phase.ACKED or stream.pause_s > 0 for stream in self.streams.values()
+        ):
             self.settled_at = now
 
     def _request(self, now: float) -> int:
@@ -184,12 +220,12 @@ class Subscriptions:
         self._pending[request_id] = now
         return request_id
 
-    def _of(self, request_id: int) -> list[Stream]:
-        return [
-            stream
-            for stream in self.streams.values()
+    def _of(self, request_id: int) -> dict[str, Stream]:
+        return {
+            symbol: stream
+            for symbol, stream in self.streams.items()
             if stream.phase is Phase.ASKED and stream.request_id == request_id
-        ]
+        }
 
     def _names(self, symbols: Iterable[str]) -> list[str]:
         return [self._venue.stream_name(symbol) for symbol in symbols]

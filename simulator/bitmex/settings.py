@@ -19,10 +19,13 @@ class Settings(HostSettings):
     waits for a subscription to each of its instruments, at most ``patience_s``.
     """
 
-    RARER: ClassVar[Mapping[Kind, float]] = dict.fromkeys(
-        (Kind.DISCONNECT, Kind.HALF_OPEN, Kind.SHUTDOWN, Kind.MALFORMED), 0.1
-    )
-    """Each costs a connection, or may, and an address may open 60 an hour: that would be minutes' worth."""
+    RARER: ClassVar[Mapping[Kind, float]] = {
+        **dict.fromkeys((Kind.GAP, Kind.STRAGGLER, Kind.DUPLICATE, Kind.REORDER), 0.05),
+        Kind.MALFORMED: 0.01,
+        **dict.fromkeys((Kind.DISCONNECT, Kind.HALF_OPEN, Kind.SHUTDOWN), 0.1),
+    }
+    """What others tell in one diff is some ten messages here, and each of these faults costs a subscription.
+    The last four cost a connection, or may: usually the 60 of an hour would last minutes."""
 
     # The markets
     symbols: int | tuple[str, ...] | None = None

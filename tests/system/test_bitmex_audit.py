@@ -81,8 +81,9 @@ async def test_a_lost_change_far_below_the_best_that_nothing_touches_again_is_fo
         store.borne.clear()
         await caught_up(sim, store)
         key = BITMEX.key(HURT, 0)
-        body = (await store.get(key)).body
-        assert b'"size":4321' in body
+        stored = await store.get(key)
+        assert stored is not None
+        assert b'"size":4321' in stored.body
         assert store.untrue[HURT] > 0, "the lost row was in no file"
 
 

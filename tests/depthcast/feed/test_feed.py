@@ -252,6 +252,33 @@ async def test_a_refused_subscription_is_reported_and_asked_again_on_the_same_co
     await asyncio.gather(run, return_exceptions=True)
 
 
+async def test_a_symbol_that_the_exchange_refuses_is_named_and_the_others_are_delivered() -> None:
+    def refuse(socket: FakeSocket) -> None:
+        plain = socket.send
+
+        async def send(text: str) -> None:
+            message = json.loads(text)
+            if any(name.startswith("bad") for name in message["params"]):
+                socket.say({"error": {"code": 2, "msg": "unknown stream"}, "id": message["id"]})
+            else:
+                await plain(text)
+
+        socket.send = send  # type: ignore[method-assign]
+
+    rig = Rig(FeedLimits(refused_initial_s=1.0))
+    rig.prepare = refuse
+    async with ran(rig, "A", "B", "BAD", "C", "D"):
+        await rig.pass_s(20.0)
+        (socket,) = rig.sockets
+        for symbol in "ABCD":
+            socket.deliver(symbol, 1)
+        await rig.pass_s(0.2)
+        assert [diff.symbol for diff in rig.diffs] == ["A", "B", "C", "D"]
+        named = [str(error) for symbol, error in rig.errors if symbol == "BAD"]
+        assert "BAD alone: 2 unknown stream" in named[0]
+        assert {symbol for symbol, _ in rig.errors} == {None, "BAD"}
+
+
 # Faults
 
 

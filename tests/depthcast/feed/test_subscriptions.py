@@ -271,3 +271,60 @@ def test_no_stream_is_taken_for_acknowledged_that_was_never_asked_for() -> None:
     streams = ledger("A")
     streams.acked_stream("A", 0.0)
     assert not streams.live("A")
+
+
+def answered(streams: Subscriptions, bad: set[str], until: float) -> list[list[str]]:
+    """What is asked of an exchange that refuses messages with a bad name in them."""
+    asked, now = [], 0.0
+    while now < until:
+        message = sent(streams, now)
+        if message is not None:
+            _, symbols, request_id = message
+            asked.append(symbols)
+            if bad & set(symbols):
+                streams.refused(request_id, now)
+            else:
+                streams.acked(request_id, now)
+        now += 0.35
+    return asked
+
+
+def test_one_name_that_is_refused_does_not_keep_the_others_from_being_subscribed() -> None:
+    names = [f"S{number:02}" for number in range(100)]
+    streams = ledger(*names)
+    asked = answered(streams, {"S37"}, 60.0)
+    assert [symbol for symbol in names if not streams.live(symbol)] == ["S37"]
+    # It is alone in what is asked at last, and that grows ever more seldom.
+    alone = asked.count(["S37"])
+    assert asked[-1] == ["S37"]
+    assert len(asked) - alone <= 14
+    assert alone <= 3
+    assert streams.settled_at is not None, "a successor is not to wait for it"
+    # Who comes later does not wait for it either, and is not asked for with it.
+    streams.want(["NEW"])
+    assert sent(streams, 60.1) == ("SUBSCRIBE", ["NEW"], len(asked) + 1)
+
+
+def test_a_name_that_is_known_again_is_asked_for_with_the_others() -> None:
+    streams = ledger("A", "B", refused_initial_s=1.0)
+    answered(streams, {"A"}, 10.0)
+    assert not streams.live("A")
+    answered(streams, set(), 400.0)
+    assert streams.live("A")
+    for symbol in "AB":
+        streams.renew(symbol)
+    sent(streams, 500.0)
+    message = sent(streams, 501.0)
+    assert message is not None
+    assert message[1] == ["A", "B"]
+
+
+def test_who_was_refused_alone_is_named() -> None:
+    streams = ledger("A", "B", refused_initial_s=1.0)
+    named = []
+    for now in (0.0, 1.0, 2.0):
+        message = sent(streams, now)
+        assert message is not None
+        named.append((message[1], streams.refused(message[2], now)))
+    assert named == [(["A", "B"], None), (["A"], "A"), (["B"], "B")]
+    assert streams.refused(99, 3.0) is None

@@ -157,7 +157,8 @@ class Reader:
         kept = self.sync.book
         assert isinstance(kept, RowBook)
         assert self.sync.comparison is compared
-        return compared.result(kept)
+        found: Audit | None = compared.result(kept)
+        return found
 
 
 def truth(market: Market) -> set[tuple[int, str, int]]:
