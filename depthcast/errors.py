@@ -22,6 +22,7 @@
     │   ├── MalformedAnswer        a REST body that the venue's documents do not describe
     │   ├── Refused                the venue answered with one of its error codes
     │   ├── KeyRefused             it does not take an account's key, signature or clock
+    │   ├── SubscriptionRefused    it does not take the subscription to one symbol; the others go on
     │   ├── RateLimited            429 or 418: be silent until ``retry_after_ms`` has passed
     │   └── VenueUnavailable       no answer, a time-out or a 5xx
     └── StoreError
@@ -256,6 +257,21 @@ class KeyRefused(VenueError):
     def __init__(self, status: int, code: int | None, text: str, *, hint: str = "") -> None:
         super().__init__(f"the exchange refused the account's request: {status} {code} {text}", hint=hint)
         self.status = status
+        self.code = code
+        self.text = text
+
+
+class SubscriptionRefused(VenueError):
+    """The venue refused the subscription to ``symbol``, asked for alone. It is asked again, ever more seldom,
+    and the others go on. ``code`` and ``text`` are the venue's."""
+
+    def __init__(self, symbol: str, code: int | None, text: str) -> None:
+        said = text if code is None else f"{code} {text}"
+        super().__init__(
+            f"the exchange refused the subscription to {symbol} alone: {said}",
+            hint="the others go on; is there such a symbol?",
+        )
+        self.symbol = symbol
         self.code = code
         self.text = text
 

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from depthcast import keeper
 from depthcast.book import Audit
-from depthcast.errors import BadFile, MalformedFrame, StoreError, VenueError
+from depthcast.errors import BadFile, MalformedFrame, StoreError, SubscriptionRefused, VenueError
 from depthcast.heat.zooms import ZOOMS
 from depthcast.keeper import Source
 from depthcast.logs import Seldom, get_logger
@@ -268,7 +268,9 @@ class Metrics(keeper.Observer):
             self._malformed.inc()
         else:
             self._feed_errors.inc()
-        self._warn(("feed", type(error)), "feed error", symbol=symbol, error=str(error))
+        # Which symbols are refused is to be read, and there are few of them.
+        named = symbol if isinstance(error, SubscriptionRefused) else None
+        self._warn(("feed", type(error), named), "feed error", symbol=symbol, error=str(error))
 
     def silenced(self, pause_ms: int) -> None:
         """The venue asked for silence."""

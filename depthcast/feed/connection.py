@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, Final
 
 from depthcast.dispatch import Work
-from depthcast.errors import MalformedFrame, VenueError, VenueUnavailable
+from depthcast.errors import MalformedFrame, SubscriptionRefused, VenueError, VenueUnavailable
 from depthcast.events import Diff, LevelSnapshot
 from depthcast.feed.limits import FeedLimits
 from depthcast.feed.outlet import Outlet
@@ -254,11 +254,14 @@ class Connection:
             case StreamAck(symbol):
                 self.subscriptions.acked_stream(symbol, now)
             case RequestFailed(request_id, code, text):
-                symbol = self.subscriptions.refused(request_id, now)
-                told = f"{text}" if code is None else f"{code} {text}"
-                what = "a subscription" if symbol is None else f"the subscription to {symbol} alone"
-                hint = "it is asked again" if symbol is None else "it is asked again; the others go on"
-                self._outlet.error(symbol, VenueError(f"the exchange refused {what}: {told}", hint=hint))
+                alone = self.subscriptions.refused(request_id, now)
+                refused = f"the exchange refused a subscription: {code} {text}"
+                self._outlet.error(
+                    alone,
+                    VenueError(refused, hint="it is asked again")
+                    if alone is None
+                    else SubscriptionRefused(alone, code, text),
+                )
             case Shutdown():
                 self._shutdown = True
             case Welcome(left):

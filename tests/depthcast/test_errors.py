@@ -28,6 +28,7 @@ from depthcast.errors import (
     Refused,
     SettingsError,
     StoreUnavailable,
+    SubscriptionRefused,
     UnknownSymbol,
     VenueUnavailable,
 )
@@ -76,6 +77,12 @@ EXAMPLES: dict[str, DepthcastError] = {
     "http://h/x answered something that is not its documented body: not JSON; check that the REST url points"
     " at the exchange's API": MalformedAnswer("http://h/x", "not JSON"),
     "the exchange refused the request: 400 -1121 Invalid symbol.": Refused(400, -1121, "Invalid symbol."),
+    "the exchange refused the subscription to X alone: 7 no X; the others go on; is there such a symbol?": (
+        SubscriptionRefused("X", 7, "no X")
+    ),
+    "the exchange refused the subscription to X alone: no X; the others go on; is there such a symbol?": (
+        SubscriptionRefused("X", None, "no X")
+    ),
     "the exchange refused the account's request: 401 -2015 Invalid API-key.; make another one": KeyRefused(
         401, -2015, "Invalid API-key.", hint="make another one"
     ),

@@ -26,6 +26,7 @@ from server.service import Service
 from server.settings import ServerSettings
 from simulator.coinbase.app import CoinbaseSimulator
 from simulator.coinbase.journal import OrderJournal, rfc3339
+from simulator.coinbase.session import Session
 from simulator.coinbase.settings import Settings
 from simulator.faults import Kind
 from updater.replica import Replica
@@ -281,6 +282,36 @@ async def test_a_replica_that_dies_is_followed_by_the_other_from_the_very_files(
             task.cancel()
             await until(lambda: set(store.writers.values()) == {"b"}, lambda: store.writers)
             await caught_up(sim, store)
+
+
+async def test_a_product_that_the_stream_does_not_know_is_named_and_the_others_are_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is still in the list of products, and the exchange refuses a whole message for it."""
+    bad, plain = HURT[0], Session._subscribe
+
+    def subscribe(session: Session, wanted: list[tuple[str, str]], request: Mapping[str, Any]) -> None:
+        if any(product == bad for _, product in wanted):
+            reason = f"{bad} is not a valid product"
+            session.send(json.dumps({"type": "error", "message": "Failed to subscribe", "reason": reason}))
+        else:
+            plain(session, wanted, request)
+
+    monkeypatch.setattr(Session, "_subscribe", subscribe)
+    async with simulated(tmp_path) as sim:
+        store = Audited(sim)
+        replica = replica_of(sim, store, "a")
+        async with running(replica):
+            others = [name for name in PRODUCTS if name != bad]
+            await until(lambda: all(store.at(name) for name in others), lambda: store.newest)
+            targets = {name: sim.exchange.markets[name].sequence for name in others}
+            await until(lambda: all(store.at(name) >= at for name, at in targets.items()))
+            errors = "depthcast_feed_errors_total"
+            await until(lambda: replica.metrics.registry.get_sample_value(errors))
+        assert not store.at(bad)
+        assert resyncs(replica).keys() == set(PRODUCTS)
+    told = capfd.readouterr()
+    assert f"the exchange refused the subscription to {bad} alone" in told.out + told.err
 
 
 @contextlib.asynccontextmanager
