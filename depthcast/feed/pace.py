@@ -6,6 +6,10 @@ from typing import Final
 RESERVE: Final = 4
 """Below so many periods' connections the venue's allowance is used no faster than it comes back."""
 
+FARTHEST: Final = 6
+"""So many periods, half an hour, two connections are apart at most. With less the last ones are used up too
+early where three share an address and all that was opened comes back an hour later: the pause gets longer."""
+
 
 class Pace:
     """At most ``count`` events in any ``period_s`` seconds.
@@ -41,17 +45,17 @@ class ConnectPace(Pace):
 
     Once it has, that counts, for it knows of everybody on the address, and of earlier ones: connections are
     opened at once while there are many. From :data:`RESERVE` periods' worth on they are at least the time
-    apart in which one comes back, and four times that where half as many are left, so that those who share an
-    address share the rest and hardly ever meet its end.
+    apart in which one comes back, and four times that where half as many are left, up to :data:`FARTHEST`
+    periods. So those who share an address share the rest, and hardly ever meet its end.
 
     >>> pace = ConnectPace(5, 300.0)
     >>> waits = []
-    >>> for left in (59, 20, 10):
+    >>> for left in (59, 20, 10, 0):
     ...     pace.take(0.0)
     ...     pace.told(left)
     ...     waits.append(pace.wait_s(0.0))
     >>> waits
-    [0.0, 60.0, 240.0]
+    [0.0, 60.0, 240.0, 1800.0]
     """
 
     def __init__(self, count: int, period_s: float) -> None:
@@ -76,5 +80,6 @@ class ConnectPace(Pace):
         reserve = RESERVE * self._count
         apart_s = 0.0
         if self._left <= reserve:
-            apart_s = self._period_s / self._count * (reserve / max(1, self._left)) ** 2
+            back_s = self._period_s / self._count
+            apart_s = min(back_s * (reserve / max(1, self._left)) ** 2, FARTHEST * self._period_s)
         return max(0.0, self._held_until - now, self._taken[-1] + apart_s - now)
