@@ -260,12 +260,12 @@ class Stage:
     async def trading(
         self, *replicas: str, every_s: float = 0.1, each: Callable[[], Any] = lambda: None
     ) -> AsyncIterator[Self]:
-        """Tick and publish all books every ``every_s``, with heartbeats now and then."""
+        """Tick and publish all books every ``every_s``, with heartbeats once a second."""
 
         async def trade() -> None:
             due = time.monotonic()
             for count in range(1_000_000):
-                if count % 10 == 0:
+                if count % max(1, round(1 / every_s)) == 0:
                     await self.beat(*replicas)
                 for listing in self.listings.values():
                     listing.tick()
