@@ -311,6 +311,19 @@ def test_futures_tell_when_changes_were_made_and_others_are_as_they_were() -> No
         columns(rewritten(body, drop="transaction_timestamp"))
 
 
+def test_names_of_a_contract_and_its_pair_come_back_and_are_text() -> None:
+    names = '"symbol":"BTCUSD_PERP","pair":"BTCUSD",'
+    frame = Keyframe(9, 700, 0, (("1.4", "2"),), (), True, True, 650, names=names)
+    diff = RecordedDiff(12, 15, START_MS, 1, (("1.4", "3"),), (), 9, START_MS - 7)
+    segment = replace(whole(Piece(0, frame, (diff,))), venue="binancecoinm")
+    body = encode(segment)
+    assert decode(body) == segment
+    [piece] = json.loads(table(body).schema.metadata[b"depthcast.pieces"])
+    assert piece["names"] == names
+    with pytest.raises(BadFile):
+        columns(rewritten(body, pieces=json.dumps([piece | {"names": 7}])))
+
+
 def test_a_book_by_order_keeps_numbers_of_orders_and_each_message_s_time() -> None:
     def spelled(us: int, digits: int = 6) -> str:
         return f"2024-08-08T23:54:{us / 1_000_000:0{digits + 3}.{digits}f}Z"
