@@ -231,6 +231,19 @@ def test_pieces_that_do_not_divide_the_rows_are_refused() -> None:
         columns(rewritten(body, pieces=json.dumps(pieces)))
 
 
+def test_the_names_of_contract_and_pair_come_back_and_are_text() -> None:
+    segment = chain(Random(8), 5)
+    assert b"names" not in table(encode(segment)).schema.metadata[b"depthcast.pieces"]
+    first = segment.pieces[0]
+    frame = first.keyframe._replace(names='"symbol":"BTCUSD_PERP","pair":"BTCUSD",')
+    body = encode(replace(segment, pieces=(replace(first, keyframe=frame), *segment.pieces[1:])))
+    assert decode(body).pieces[0].keyframe == frame
+    pieces = json.loads(table(body).schema.metadata[b"depthcast.pieces"])
+    pieces[0]["names"] = 7
+    with pytest.raises(BadFile, match="no text"):
+        columns(rewritten(body, pieces=json.dumps(pieces)))
+
+
 def test_nulls_are_refused() -> None:
     body = encode(chain(Random(8), 5))
     held = table(body)
