@@ -87,8 +87,8 @@ class Instrument:
         self.id_shift = 0
         self.time_ms = 0
         self.untold: list[Change] = []
-        self.untold_ids: list[int] = []
-        """Of futures: the id of each untold change."""
+        self.untold_ids: list[tuple[int, int]] = []
+        """Of futures: the id of each untold change, and when it was made."""
         self.listeners: dict[Listener, None] = {}
 
     @property
@@ -358,7 +358,7 @@ class Exchange(Floor):
                 update_id = self._next_id(instrument)
                 journal.append_diff(update_id, [change])
                 journal.times = Times(now_ms, now_ms - TAKES_MS)
-                instrument.untold_ids.append(update_id)
+                instrument.untold_ids.append((update_id, now_ms - TAKES_MS))
             else:
                 journal.append(change)
             instrument.untold.append(change)
@@ -372,9 +372,10 @@ class Exchange(Floor):
             told = instrument.rng.randrange(1, told)
         changes, instrument.untold = instrument.untold[:told], instrument.untold[told:]
         first, last, previous = instrument.sent_id + 1, instrument.sent_id + told, None
+        made_ms = now_ms - TAKES_MS
         if self.futures:
             ids, instrument.untold_ids = instrument.untold_ids[:told], instrument.untold_ids[told:]
-            first, last, previous = ids[0], ids[-1], instrument.sent_id
+            (first, _), (last, made_ms), previous = ids[0], ids[-1], instrument.sent_id
         self._publish(
             instrument,
             DepthUpdate(
@@ -387,7 +388,7 @@ class Exchange(Floor):
                 changes,
                 divisible=not self.futures,
                 previous=previous,
-                transaction_ms=now_ms - TAKES_MS,
+                transaction_ms=made_ms,
                 pair=instrument.pair,
             ),
         )

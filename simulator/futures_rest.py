@@ -39,8 +39,9 @@ class FuturesRest(Rest):
         # Chosen: what an endpoint does not know is passed over.
         return checked(sent, [name for name, _ in sent])
 
-    def _times(self, instrument: Instrument) -> Times | None:
-        made = instrument.journal.times
+    def _times(self, instrument: Instrument, update_id: int) -> Times | None:
+        journal = instrument.journal
+        made = journal.times if update_id == journal.update_id else journal.times_at(update_id)
         now_ms = self._exchange.wall_ms()
         return Times(now_ms, made.transaction_ms if made is not None else now_ms - TAKES_MS)
 
@@ -57,7 +58,7 @@ class FuturesRest(Rest):
         return Answer(200, compact(tops), content_type_of(JSON))
 
     def _futures_top(self, instrument: Instrument) -> dict[str, Any]:
-        times = self._times(instrument)
+        times = self._times(instrument, instrument.journal.update_id)
         assert times is not None
         return {
             **self._top(instrument),

@@ -142,8 +142,8 @@ class Rest:
         """What was sent, as far as that can be refused before any value is looked at."""
         return checked(sent, known)
 
-    def _times(self, instrument: Instrument) -> Times | None:
-        """What a book's body tells of time; nothing on spot."""
+    def _times(self, instrument: Instrument, update_id: int) -> Times | None:
+        """What a book's body at an id tells of time; nothing on spot."""
         return None
 
     def _ping(self, sent: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
@@ -170,9 +170,11 @@ class Rest:
         symbol, update_id = instrument.symbol, journal.update_id
         stale = faults.take((Kind.STALE_SNAPSHOT,), symbol)
         if stale is not None:
-            update_id = journal.latest_known(max(journal.oldest_id, update_id - stale.ids))
+            update_id = journal.latest_told(max(journal.oldest_id, update_id - stale.ids))
             faults.record(stale, symbol, None, f"{update_id} of {journal.update_id}")
-        body = truth.body(symbol, update_id, limit, journal.generation, times=self._times(instrument))
+        body = truth.body(
+            symbol, update_id, limit, journal.generation, times=self._times(instrument, update_id)
+        )
         answer = Answer(200, body, content_type_of(JSON))
         return troubled(answer, faults, symbol, number=update_id, errors=_ERRORS)
 

@@ -257,6 +257,11 @@ class Journal:
         index = bisect_right(segment.ids, update_id) - 1
         return segment.ids[index] if index >= 0 else segment.start_id
 
+    def latest_told(self, update_id: int) -> int:
+        """The same where a futures diff ended, so that its times are known; without those, as before."""
+        known = self.latest_known(update_id)
+        return max((each for each in self._told_times if self.oldest_id <= each <= known), default=known)
+
     def book_at(self, position: int, known: TrueBook | None = None, known_position: int = 0) -> TrueBook:
         """The book after ``position`` changes of this generation.
 

@@ -9,6 +9,7 @@ import pytest
 from simulator.answer import Answer
 from simulator.clock import ManualClock
 from simulator.exchange import Exchange
+from simulator.faults import Kind
 from simulator.futures_rest import LIMITS, CoinFuturesRest, FuturesRest
 from simulator.market import Profile, listing_of
 from simulator.session import Session, parse_target
@@ -109,6 +110,33 @@ def test_the_truth_tells_the_times_of_the_diff_that_ended_at_an_id(futures: Futu
     for diff in diffs_of(session):
         body = json.loads(futures.exchange.truth.body("ETHUSDT", diff["u"], 5))
         assert (body["lastUpdateId"], body["E"], body["T"]) == (diff["u"], diff["E"], diff["T"])
+
+
+def test_a_diff_tells_when_its_last_change_was_made_though_that_is_told_late(futures: Futures) -> None:
+    futures.exchange.partial_share = 1.0
+    session = futures.listen("/ws/ethusdt@depth@100ms")
+    made, told = {}, {}
+    for _ in range(300):
+        futures.tick()
+        body = futures.json("/fapi/v1/depth", "symbol=ETHUSDT&limit=5")
+        made[body["lastUpdateId"]] = body["T"]
+        told.update({diff["u"]: (diff["T"], diff["E"]) for diff in diffs_of(session)})
+    late = made.keys() & told.keys()
+    assert len(late) > 10
+    for update_id in late:
+        transaction_ms, event_ms = told[update_id]
+        assert transaction_ms == made[update_id] < event_ms
+
+
+def test_an_old_snapshot_tells_when_its_own_last_change_was_made(futures: Futures) -> None:
+    session = futures.listen("/ws/ethusdt@depth@100ms")
+    futures.tick(30)
+    told = {diff["u"]: diff["T"] for diff in diffs_of(session)}
+    futures.exchange.faults.inject(Kind.STALE_SNAPSHOT, symbol="ETHUSDT", ids=200)
+    old = futures.json("/fapi/v1/depth", "symbol=ETHUSDT&limit=5")
+    now = futures.json("/fapi/v1/depth", "symbol=ETHUSDT&limit=5")
+    assert now["lastUpdateId"] - old["lastUpdateId"] >= 200
+    assert old["T"] == told[old["lastUpdateId"]] < now["T"]
 
 
 def test_rebased_ids_go_on_below_and_stay_chained(futures: Futures) -> None:
