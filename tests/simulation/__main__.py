@@ -10,6 +10,7 @@ import sys
 
 from tests.simulation.many import long_run
 from tests.simulation.run import Broken, run
+from tests.simulation.speech import SPEECHES, SPOT
 
 
 def main() -> int:
@@ -20,14 +21,16 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2.0, help="virtual minutes of each")
     parser.add_argument("--processes", type=int, default=2, help="how many run beside each other")
     parser.add_argument("--at-most-s", type=float, default=math.inf, help="real seconds after which to end")
+    parser.add_argument("--venue", choices=SPEECHES, default=SPOT.venue, help="the exchange (%(default)s)")
     parser.add_argument("--verbose", action="store_true", help="show all that happened, and log lines")
     asked = parser.parse_args()
     if asked.hours:
-        return long_run(asked.hours, asked.seed, asked.minutes, asked.processes, asked.at_most_s)
+        return long_run(asked.hours, asked.seed, asked.minutes, asked.processes, asked.at_most_s, asked.venue)
     broken = 0
+    speech = SPEECHES[asked.venue]
     for seed in range(asked.seed, asked.seed + asked.seeds):
         try:
-            result = run(seed, asked.minutes, verbose=asked.verbose)
+            result = run(seed, asked.minutes, verbose=asked.verbose, speech=speech)
         except Broken as found:
             broken += 1
             print(found)

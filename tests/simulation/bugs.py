@@ -95,6 +95,14 @@ MUTANTS: Final = (
     ),
     # From the stream to a book
     Mutant(
+        "the-previous-id-is-not-compared",
+        "depthcast.venues.binance_futures",
+        "bids, asks, previous, transaction_time_ms)",
+        "bids, asks, 0, transaction_time_ms)",
+        "a diff of futures goes on from any book, whichever id it says the one before it had",
+        venue="binanceusdm",
+    ),
+    Mutant(
         "apply-the-triggering-diff-twice",
         "depthcast.sync",
         "        self._wait([diff])\n        return Verdict.GAP\n",

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.simulation.run import Broken, run
+from tests.simulation.speech import SPEECHES
 
 
 @dataclass
@@ -60,11 +61,11 @@ class Total:
         }
 
 
-def one(seed: int, minutes: float) -> tuple[Total, str]:
+def one(seed: int, minutes: float, venue: str) -> tuple[Total, str]:
     """One run as part of a total, and the story of what it broke."""
     began = time.process_time()
     try:
-        result = run(seed, minutes)
+        result = run(seed, minutes, speech=SPEECHES[venue])
     except Broken as broken:
         spent_s = time.process_time() - began
         return Total(seeds=1, cpu_s=spent_s, broken={broken.invariant: [seed]}), str(broken)
@@ -79,11 +80,11 @@ def one(seed: int, minutes: float) -> tuple[Total, str]:
     )
 
 
-def many(first: int, count: int, minutes: float, processes: int) -> Iterator[tuple[Total, str]]:
+def many(first: int, count: int, minutes: float, processes: int, venue: str) -> Iterator[tuple[Total, str]]:
     """The runs of ``count`` seeds from ``first`` on, as they end."""
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         yield from pool.imap_unordered(
-            partial(one, minutes=minutes), range(first, first + count), chunksize=4
+            partial(one, minutes=minutes, venue=venue), range(first, first + count), chunksize=4
         )
 
 
@@ -107,7 +108,7 @@ def report(total: Total, console: Console) -> None:
     console.print(table)
 
 
-def long_run(hours: float, first: int, minutes: float, processes: int, at_most_s: float) -> int:
+def long_run(hours: float, first: int, minutes: float, processes: int, at_most_s: float, venue: str) -> int:
     """Run so many virtual hours, or those that ``at_most_s`` of real time let; returns the exit status.
 
     SIGINT and SIGTERM end it with the table so far, also where it was started to ignore the former, as
@@ -126,7 +127,7 @@ def long_run(hours: float, first: int, minutes: float, processes: int, at_most_s
     )
     with bar, suppress(KeyboardInterrupt):
         task = bar.add_task("", total=count)
-        for part, story in many(first, count, minutes, processes):
+        for part, story in many(first, count, minutes, processes, venue):
             total.add(part)
             bar.advance(task)
             if story:

@@ -27,7 +27,7 @@ class Mutant:
 
     ``breaks`` tells, for people, what the product does then. ``seed``: one that is known to find it, which
     spares a quick look the others. ``also``: further such pairs of the module, for a promise that is held in
-    more places than one.
+    more places than one. ``venue``: the exchange of the runs.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Mutant:
     breaks: str
     seed: int = 1
     also: tuple[tuple[str, str], ...] = ()
+    venue: str = "binance"
 
     def source(self) -> str:
         """The module's source with the mutant in it. Raises :class:`NotPlanted`."""

@@ -67,12 +67,15 @@ def hunt_here(name: str, *, seeds: int, minutes: float, first: int | None) -> Hu
     plant(mutant)
     # Only now: the simulation imports what was planted.
     from tests.simulation.run import Broken, run
+    from tests.simulation.speech import SPEECHES
+
+    speech = SPEECHES[mutant.venue]
 
     chosen = range(1, seeds + 1) if first is None else (first, *range(1, seeds))
     for count, seed in enumerate(chosen, 1):
         try:
-            writes = run(seed, minutes=minutes).writes
-            same = count > 1 or writes == run(seed, minutes=minutes, clocks=1).writes
+            writes = run(seed, minutes=minutes, speech=speech).writes
+            same = count > 1 or writes == run(seed, minutes=minutes, clocks=1, speech=speech).writes
         except Broken as broken:
             return Hunt(name, count, seed, broken.invariant, broken.why)
         if not same:

@@ -13,7 +13,7 @@ from server.hot import HotFile, HotFiles
 from server.listener import Listener
 from server.pulse import Pulse
 from tests.simulation.history import History
-from tests.simulation.replicas import LIMITS, WALL_S
+from tests.simulation.replicas import WALL_S
 from tests.simulation.rules import Rules
 from tests.simulation.storage import CACHED_S, Bucket, Way
 from tests.simulation.venue import Venue
@@ -50,14 +50,21 @@ class Reading:
         self._venue = venue
         self._rules = rules
         self._history = history
-        self._keys = [depth_key(symbol, limit) for symbol in symbols for limit in rng.sample(LIMITS, 2)]
+        speech = venue.speech
+        self._keys = [
+            depth_key(symbol, limit, speech.scheme)
+            for symbol in symbols
+            for limit in rng.sample(speech.limits, 2)
+        ]
         self._seen: dict[str, Version] = {}
         self._states: dict[str, State] = {}
         store = Way(bucket, self.process, cached=rng.choice((0.0, 0.2)))
         clock, wall_ms = self.process.loop.time, lambda: round((WALL_S + world.now) * 1000)
         self._pulse = Pulse(trust_s=STALE_AFTER_S)
         self._freshness = Freshness(self._pulse, wall_ms=wall_ms)
-        self._listener = Listener(store, self._pulse, clock=clock, wall_ms=wall_ms, rng=rng)
+        self._listener = Listener(
+            store, self._pulse, scheme=speech.scheme, clock=clock, wall_ms=wall_ms, rng=rng
+        )
         self._make_hot = partial(
             HotFiles, store, refresh_s=REFRESH_S, clock=clock, spread=rng.random, rng=rng
         )

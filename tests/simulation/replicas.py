@@ -19,9 +19,6 @@ from updater.settings import UpdaterSettings
 WALL_S: Final = 1_800_000_000
 """The true time at the beginning, in seconds since 1970."""
 
-LIMITS: Final = (2, 5, 12)
-CADENCE: Final = "2:0,5:250,12:1000"
-
 FEED_LIMITS: Final = FeedLimits(
     connects_per_5_min=300,
     reconnect_maximum_s=3.0,

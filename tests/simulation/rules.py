@@ -22,10 +22,12 @@ from typing import Final, NamedTuple
 import orjson
 
 from depthcast.errors import BadFile
-from depthcast.files import DEPTH_PREFIX, FLEET_PREFIX, FileInfo, Version, parse_key, version_of
+from depthcast.files import FLEET_PREFIX, FileInfo, Version, parse_key, version_of
 from depthcast.store import Outcome, PutResult
 from simulator.exchange import Exchange
+from simulator.truth import Times
 from tests.simulation.history import Broken, History
+from tests.simulation.speech import DEPTHS, Speech
 from tests.simulation.storage import Judge, Put
 from tests.simulation.venue import Overseer, Socket
 from tests.simulation.world import World
@@ -50,12 +52,15 @@ class TrueSides(NamedTuple):
 
     bids: Sequence[str]
     asks: Sequence[str]
+    times: Times | None
+    """Of futures: those that the diff told that ended there."""
 
 
 class Rules(Judge, Overseer):
     """The judge of one run. ``verdict``: the first promise that was broken."""
 
-    def __init__(self, world: World, history: History, exchange: Exchange) -> None:
+    def __init__(self, world: World, history: History, exchange: Exchange, speech: Speech) -> None:
+        self._speech = speech
         self.verdict: Broken | None = None
         self.versions: dict[str, Version] = {}
         self.won: list[tuple[float, str, Version, bytes, str]] = []
@@ -145,10 +150,11 @@ class Rules(Judge, Overseer):
         before = self.versions.get(put.key)
         if before is not None and version < before:
             self.fail("backwards", f"{put.who} put {version} over {before}", put.key)
-        if before == version and self._last.get(put.key, put.body) != put.body:
+        bare = self._speech.bare(put.body)
+        if before == version and self._last.get(put.key, bare) != bare:
             self.fail("backwards", f"{put.who} put another book in the place of {version}", put.key)
         self.versions[put.key] = version
-        self._last[put.key] = put.body
+        self._last[put.key] = bare
         self.won.append((self._world.now, put.key, version, put.body, put.who))
         self._check_truth(put, version)
 
@@ -187,6 +193,7 @@ class Rules(Judge, Overseer):
         symbol, limit = parse_key(put.key)
         info = FileInfo.from_metadata(put.key, put.metadata)
         truths = self._true_sides(symbol, version.update_id)
+        body = self._speech.bare(put.body)
         if not truths:
             self.fail("truth", f"{version} is no id that the exchange had", put.key)
             return
@@ -194,15 +201,17 @@ class Rules(Judge, Overseer):
             bids, asks = truth.bids[: min(limit, info.bids)], truth.asks[: min(limit, info.asks)]
             sides = f'"bids":[{",".join(bids)}],"asks":[{",".join(asks)}]'
             expected = f'{{"lastUpdateId":{version.update_id},{sides}}}'
-            if expected.encode() == put.body and _counts_fit(info, truth):
+            if expected.encode() != body or not _counts_fit(info, truth):
+                continue
+            if self._speech.times_fit(put.body, truth.times):
                 break
         else:
             what = f"{put.body.decode()} with {info.bids} and {info.asks} certain levels is not {expected}"
             self.fail("truth", f"{put.who} wrote {version}: {what}", put.key)
         known = self._bodies.get((put.key, version))
-        if known is not None and known[0] != put.body and len(known[0]) == len(put.body):
+        if known is not None and known[0] != body and len(known[0]) == len(body):
             self.fail("same bytes", f"{put.who} and {known[1]} differ at {version}", put.key)
-        self._bodies[put.key, version] = (put.body, put.who)
+        self._bodies[put.key, version] = (body, put.who)
 
     def _true_sides(self, symbol: str, update_id: int) -> list[TrueSides]:
         truth = self._exchange.truth
@@ -213,7 +222,7 @@ class Rules(Judge, Overseer):
             if sides is None:
                 levels = truth.levels(symbol, update_id, journal.generation)
                 bids, asks = ([f'["{price}","{quantity}"]' for price, quantity in side] for side in levels)
-                sides = self._sides[where] = TrueSides(bids, asks)
+                sides = self._sides[where] = TrueSides(bids, asks, journal.times_at(update_id))
                 if len(self._sides) > REMEMBERED:
                     self._sides.popitem(last=False)
             found.append(sides)
@@ -265,7 +274,7 @@ class Rules(Judge, Overseer):
 
 def _version(put: Put) -> Version | None:
     """The version of a write that is one of a file; ``None`` for others."""
-    if not put.key.startswith(DEPTH_PREFIX):
+    if not put.key.startswith(DEPTHS):
         return None
     try:
         return version_of(put.key, put.body, put.metadata)

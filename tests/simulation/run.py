@@ -25,8 +25,9 @@ from simulator.scale import Scale
 from simulator.truth import Truth
 from tests.simulation.history import Broken, Event, History
 from tests.simulation.reader import STALE_AFTER_S, Reading
-from tests.simulation.replicas import CADENCE, LIMITS, REPLAYED_CHANGES, WALL_S, Node
+from tests.simulation.replicas import REPLAYED_CHANGES, WALL_S, Node
 from tests.simulation.rules import Rules
+from tests.simulation.speech import SPOT, Speech
 from tests.simulation.storage import Bucket
 from tests.simulation.trouble import Trouble
 from tests.simulation.venue import Venue
@@ -36,8 +37,6 @@ from updater.cadence import Cadence
 __all__ = ["Broken", "Result", "run"]
 
 SYMBOLS: Final = ("ETHUSDT", "XBTUSDT")
-
-FILES: Final = tuple((symbol, limit) for symbol in SYMBOLS for limit in LIMITS)
 
 SETTLE_S: Final = 40.0
 """So long after the last fault every pause that one may have caused is over; the longest are 15 s."""
@@ -79,13 +78,16 @@ class Result:
     events: list[Event]
 
 
-def run(seed: int, minutes: float = 2.0, *, clocks: int = 0, verbose: bool = False) -> Result:
-    """Run the world that ``seed`` describes. ``clocks``: other wall clocks, and nothing else.
+def run(
+    seed: int, minutes: float = 2.0, *, clocks: int = 0, verbose: bool = False, speech: Speech = SPOT
+) -> Result:
+    """Run the world that ``seed`` describes. ``clocks``: other wall clocks, and nothing else; ``speech``: the
+    exchange.
 
     Raises :class:`Broken`.
     """
     with _quiet(verbose) as logged, _seldom_collecting(), _small_pieces():
-        one = _Run(seed, minutes, clocks)
+        one = _Run(seed, minutes, clocks, speech)
         try:
             return one.run(logged)
         finally:
@@ -93,26 +95,31 @@ def run(seed: int, minutes: float = 2.0, *, clocks: int = 0, verbose: bool = Fal
 
 
 class _Run:
-    def __init__(self, seed: int, minutes: float, clocks: int) -> None:
+    def __init__(self, seed: int, minutes: float, clocks: int, speech: Speech) -> None:
         rng = Random(f"run {seed}")
         self._clock_rng = Random(f"clocks {seed} {clocks}")
         self._seed = seed
+        self._speech = speech
         self._minutes = minutes
         self._rng = rng
         self._names = 0
+        self._files = tuple((symbol, limit) for symbol in SYMBOLS for limit in speech.limits)
         world = self._world = World()
         replay = f"python -m tests.simulation --seed {seed} --minutes {minutes:g} --verbose"
+        if speech is not SPOT:
+            replay += f" --venue {speech.venue}"
         history = self._history = History(seed, lambda: world.now - START_S, replay)
         exchange = self._exchange = Exchange(
             wall_ms=lambda: round((WALL_S + world.now) * 1000),
             seed=seed,
             truth=Truth(history_s=minutes * 60 + 600, keyframe_changes=200),
             first_id=0,
+            futures=speech.futures,
         )
         for symbol in SYMBOLS:
             exchange.add_market(_listing(symbol, rng), _profile(rng))
-        rules = self._rules = Rules(world, history, exchange)
-        self._venue = Venue(world, history, rules, exchange, Random(rng.random()))
+        rules = self._rules = Rules(world, history, exchange, speech)
+        self._venue = Venue(world, history, rules, exchange, Random(rng.random()), speech)
         rules.current_until = self._venue.current_until
         store_skew_ms = self._skew_ms()
         self._bucket = Bucket(
@@ -127,8 +134,9 @@ class _Run:
         self._settings: dict[str, object] = {
             "symbols": ("all",),
             "symbols_every_s": 12.0,
-            "limits": LIMITS,
-            "cadence": Cadence.parse(CADENCE),
+            "venue": speech.venue,
+            "limits": speech.limits,
+            "cadence": Cadence.parse(speech.cadence),
             "patrol_s": 15.0,
             "epoch_after_ms": 5000,
             "audit_every_s": rng.choice((10.0, 30.0)),
@@ -201,10 +209,11 @@ class _Run:
         self._pass(judged_from - LOST_BEFORE_S, logged)
         # No write is late any more, so what is lost is found to be missing and written anew: no older, but
         # where ids went down and nobody has claimed the next epoch yet.
-        symbol, limit = Random(f"lost {self._seed}").choice(FILES)
-        self._bucket.lose(depth_key(symbol, limit))
+        symbol, limit = Random(f"lost {self._seed}").choice(self._files)
+        lost = depth_key(symbol, limit, self._speech.scheme)
+        self._bucket.lose(lost)
         generation = self._exchange.instruments[symbol].journal.generation
-        rules.lost(depth_key(symbol, limit), ids_went_down=generation > 0)
+        rules.lost(lost, ids_went_down=generation > 0)
         self._pass(judged_from, logged)
         rules.calm_since = world.now
         busiest = self._judge(judged_from + JUDGED_S, logged)
@@ -258,13 +267,12 @@ class _Run:
             self._pass(min(until, world.now + 0.5), logged)
             self._expect_fresh("fresh", 0.0)
         busiest = 0.0
-        for symbol in SYMBOLS:
-            for limit in LIMITS:
-                key = depth_key(symbol, limit)
-                rate = sum(at >= began for at in self._rules.sent[key]) / (world.now - began)
-                busiest = max(busiest, rate)
-                if rate > MOST_WRITES:
-                    raise self._history.broken("storm", f"{rate:.2f} writes a second of {key}", key)
+        for symbol, limit in self._files:
+            key = depth_key(symbol, limit, self._speech.scheme)
+            rate = sum(at >= began for at in self._rules.sent[key]) / (world.now - began)
+            busiest = max(busiest, rate)
+            if rate > MOST_WRITES:
+                raise self._history.broken("storm", f"{rate:.2f} writes a second of {key}", key)
         return busiest
 
     def _try_takeover(self, end: float, logged: list[str]) -> None:
@@ -281,18 +289,17 @@ class _Run:
             self._expect_fresh("takeover", 1.0)
 
     def _expect_fresh(self, invariant: str, more_s: float) -> None:
-        cadence = Cadence.parse(CADENCE)
-        for symbol in SYMBOLS:
-            for limit in LIMITS:
-                key = depth_key(symbol, limit)
-                # Two updates late, its cadence, levels that stay as they were for a second, and the way.
-                bound_s = 2 * CALM_TICK_S + cadence.every_s(limit) + 1.0 + 0.3 + more_s
-                generation, wanted = self._venue.told_at(symbol, self._world.now - bound_s)
-                version = self._rules.versions.get(key)
-                present = self._exchange.instruments[symbol].journal
-                if version is None or version.update_id < wanted or version.update_id > present.update_id:
-                    why = f"{bound_s:.2f} s after {wanted} of generation {generation} the file is {version}"
-                    raise self._history.broken(invariant, why, key)
+        cadence = Cadence.parse(self._speech.cadence)
+        for symbol, limit in self._files:
+            key = depth_key(symbol, limit, self._speech.scheme)
+            # Two updates late, its cadence, levels that stay as they were for a second, and the way.
+            bound_s = 2 * CALM_TICK_S + cadence.every_s(limit) + 1.0 + 0.3 + more_s
+            generation, wanted = self._venue.told_at(symbol, self._world.now - bound_s)
+            version = self._rules.versions.get(key)
+            present = self._exchange.instruments[symbol].journal
+            if version is None or version.update_id < wanted or version.update_id > present.update_id:
+                why = f"{bound_s:.2f} s after {wanted} of generation {generation} the file is {version}"
+                raise self._history.broken(invariant, why, key)
 
 
 def _listing(symbol: str, rng: Random) -> Listing:

@@ -23,10 +23,11 @@ from random import Random
 from typing import Any, Final, Literal, NamedTuple
 
 from depthcast.errors import StoreUnavailable
-from depthcast.files import DEPTH_PREFIX, FLEET_PREFIX
+from depthcast.files import FLEET_PREFIX
 from depthcast.store import UNCHANGED, Entry, Outcome, PutResult, StoredObject, Unchanged
 from depthcast.store.memory import MemoryStore
 from tests.simulation.history import History
+from tests.simulation.speech import DEPTHS
 from tests.simulation.world import Process, World
 
 FATES: Final = ("lost", "unanswered", "late", "twice", "conflict", "throttled", "refused")
@@ -187,7 +188,7 @@ class Way:
 
     def _rng_of(self, key: str) -> Random:
         """Chance is a key's own: what is done with other objects changes nothing for this one."""
-        kind = key if key.startswith((DEPTH_PREFIX, FLEET_PREFIX)) else "other"
+        kind = key if key.startswith((*DEPTHS, FLEET_PREFIX)) else "other"
         rng = self._rngs.get(kind)
         if rng is None:
             rng = self._rngs[kind] = Random(f"{self._seed} {kind}")

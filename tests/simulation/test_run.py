@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.run import run
+from tests.simulation.speech import USDM
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 200
@@ -18,6 +19,14 @@ AT_ONCE = 20
 def test_no_disturbance_breaks_a_promise(first: int) -> None:
     for seed in range(first, first + AT_ONCE):
         result = run(seed)
+        assert result.writes_checked > 50
+        assert result.reads_checked > 200
+        assert sum(result.faults.values()) > 10
+
+
+def test_no_disturbance_breaks_a_promise_of_futures() -> None:
+    for seed in range(1, 1 + AT_ONCE // 2):
+        result = run(seed, speech=USDM)
         assert result.writes_checked > 50
         assert result.reads_checked > 200
         assert sum(result.faults.values()) > 10

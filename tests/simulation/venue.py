@@ -19,9 +19,9 @@ from simulator.answer import Answer
 from simulator.connection import Abort, Close, Frame, Ping, Pong
 from simulator.exchange import Exchange
 from simulator.faults import Kind
-from simulator.rest import Rest
 from simulator.session import Session, parse_target
 from tests.simulation.history import History
+from tests.simulation.speech import Speech
 from tests.simulation.world import Process, World
 
 _ZERO: Final = re.compile(r'"0\.0+"\]')
@@ -46,8 +46,10 @@ class Venue:
         overseer: Overseer,
         exchange: Exchange,
         rng: Random,
+        speech: Speech,
     ) -> None:
         self.world = world
+        self.speech = speech
         self.history = history
         self.overseer = overseer
         self.exchange = exchange
@@ -56,7 +58,7 @@ class Venue:
         self.sockets: dict[int, Socket] = {}
         self.told: dict[str, list[tuple[float, int, int]]] = {symbol: [] for symbol in exchange.instruments}
         """By symbol: when the streams had told which generation up to which id."""
-        self.rest = Rest(exchange)
+        self.rest = speech.rest(exchange)
         self._opened = 0
 
     def tick(self) -> None:
