@@ -69,10 +69,10 @@ class Replica:
 
     ``prove`` shows that a store honours conditions or raises what is wrong with it; ``key`` is that of the
     account in the settings, ``stream_key`` the one that the exchange's stream wants. ``feed_limits`` are the
-    websockets' bounds; how many symbols go on one of them is
-    the settings' to say. ``connect`` and ``http`` are the ways to the exchange, the network's by default.
-    ``aside`` does what takes long elsewhere than in the event loop; ``dispatcher`` gives turns to what is
-    done in it.
+    websockets' bounds; how many symbols go on one of them is the settings' to say. ``rebuild_maximum_s`` is
+    the longest pause before a book that keeps breaking is begun anew. ``connect`` and ``http`` are the ways
+    to the exchange, the network's by default. ``aside`` does what takes long elsewhere than in the event
+    loop; ``dispatcher`` gives turns to what is done in it.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Replica:
         stop_within_s: float = 5.0,
         retry_initial_s: float = 1.0,
         retry_maximum_s: float = 15.0,
+        rebuild_maximum_s: float = 15.0,
         lag_every_s: float = 0.25,
         settle_timeout_s: float = 3.0,
         feed_limits: FeedLimits | None = None,
@@ -161,6 +162,7 @@ class Replica:
             refill_below=settings.refill_below,
             refill_urgent_below=settings.refill_urgent_below,
             audit_every_s=settings.audit_every_s,
+            retry_maximum_s=rebuild_maximum_s,
             dispatcher=self._dispatcher,
             clock=clock,
             rng=self._rng,

@@ -56,6 +56,10 @@ class OrderJournal:
         """Whether the book at that sequence is known."""
         return self._books.holds(sequence)
 
+    def time_of(self, sequence: int) -> int:
+        """When that message was, in microseconds since 1970."""
+        return self._books.time_of(sequence)
+
     def body(self, sequence: int, level: int) -> bytes:
         """What REST would have answered at that sequence. O(orders). Raises TruthError."""
         if not self.holds(sequence):
@@ -69,7 +73,7 @@ class OrderJournal:
             "sequence": sequence,
             "auction_mode": False,
             "auction": None,
-            "time": rfc3339(self._books.time_of(sequence)),
+            "time": rfc3339(self.time_of(sequence)),
         }
         return json.dumps(answer, separators=(",", ":")).encode()
 

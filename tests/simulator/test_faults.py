@@ -1,7 +1,5 @@
 """Orders, chances and the record of faults."""
 
-import ast
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -127,14 +125,3 @@ def test_a_rate_that_is_no_chance_is_refused() -> None:
 
 def test_all_rates_name_every_kind() -> None:
     assert set(ALL_RATES) == set(Kind)
-
-
-@pytest.mark.parametrize("name", ["test_faults.py", "test_coinbase_files.py", "test_bitmex_files.py"])
-def test_the_system_test_of_each_venue_names_every_kind(name: str) -> None:
-    source = (Path(__file__).parents[1] / "system" / name).read_text()
-    named = {
-        node.attr
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Kind"
-    }
-    assert named == {kind.name for kind in Kind}, "a kind of fault that no files are held against"

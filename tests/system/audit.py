@@ -1,34 +1,14 @@
-"""Real parts put together: the simulator's sockets, the updater, a store, the server; and an auditor."""
+"""Every file that is written, held against the exchange's own book, whichever venue it is of."""
 
 import asyncio
-import contextlib
-import json
-import os
-import socket
-import sys
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Final, Literal
-
-import aiohttp
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal
 
 from depthcast.errors import BadFile
-from depthcast.feed import FeedLimits
-from depthcast.files import (
-    BINANCE,
-    FileInfo,
-    Scheme,
-    Version,
-    depth_key,
-    parse_key,
-    update_id_of,
-    version_of,
-)
+from depthcast.files import FileInfo, Version, check_file, depth_key, parse_key, version_of
 from depthcast.store import Outcome, PutResult, Store, StoredObject, Unchanged
-from simulator import truth
-from simulator.app import Simulator
-from updater.replica import Replica
-from updater.settings import UpdaterSettings
+from tests.system.oracles import Oracle, Simulated, Verdict, oracle_of
 
 REMEMBERED: Final = 256
 """So many ETags of a key are known at a time: a write names one that was seen a moment ago."""
@@ -37,18 +17,25 @@ REMEMBERED: Final = 256
 class Auditor:
     """Compares every file with the true book at its id, byte for byte, and sees to it that none goes back.
 
-    ``truth`` is the simulator's, and ``scheme`` its venue's. A file may be shorter than the true book only
-    where it says so. Answers of a store arrive in any order, so a write is held against the version of the
-    object whose ETag it named.
+    A file may be shorter than the true book only where it says so. Answers of a store arrive in any order, so
+    a write is held against the version of the object whose ETag it named. What is wrong is raised to the
+    writer, and kept in ``wrong``.
     """
 
-    def __init__(self, book_at: truth.Truth, scheme: Scheme = BINANCE) -> None:
-        self.scheme = scheme
-        self._truth = book_at
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle = oracle
+        self.scheme = oracle.scheme
         self.newest: dict[str, tuple[Version, bytes, FileInfo]] = {}
         """What was written of each key at its greatest version."""
+        self.writers: dict[str, str] = {}
+        """The replica that wrote a symbol's newest file."""
         self.checked: Counter[str] = Counter()
         self.shorter = 0
+        self.borne: set[str] = set()
+        """Symbols whose files may be wrong for now, since nothing tells their readers of a loss."""
+        self.untrue: Counter[str] = Counter()
+        """How many of the files of each of them were."""
+        self.wrong: list[str] = []
         self._by_etag: dict[str, OrderedDict[str, Version | None]] = {}
         self._created: set[str] = set()
         self.bodies: dict[tuple[str, int, int], bytes] = {}
@@ -69,21 +56,21 @@ class Auditor:
         self, key: str, body: bytes, metadata: Mapping[str, str], *, match: str | None, etag: str
     ) -> None:
         """A write was won: it replaced the object whose ETag was ``match``, or there was none."""
-        info = FileInfo.from_metadata(key, metadata)
-        version = Version(info.epoch, update_id_of(key, body))
+        version, info = check_file(key, body, metadata)
         if match is None:
-            assert key not in self._created, f"{key} was created twice"
+            self._hold(key not in self._created, f"{key} was created twice")
             self._created.add(key)
         else:
             replaced = self._by_etag[key][match]
             newer = replaced is None or version > replaced
             is_mark = version == replaced and self._is_mark(key, version, body, metadata)
-            assert newer or is_mark, f"{key} went back from {replaced} to {version}"
+            self._hold(newer or is_mark, f"{key} went back from {replaced} to {version}")
         self.note(key, etag, version)
+        symbol, limit = parse_key(key)
         if key not in self.newest or version >= self.newest[key][0]:
             self.newest[key] = (version, body, info)
-        symbol, limit = parse_key(key)
-        self.check_body(symbol, limit, body, info)
+            self.writers[symbol] = info.replica
+        self.check_body(symbol, limit, version.update_id, body, info)
         if limit == self.keep_limit:
             self.bodies[symbol, limit, version.update_id] = body
         update_id, event = self._waiting.get((symbol, limit), (0, None))
@@ -106,18 +93,19 @@ class Auditor:
             async with asyncio.timeout(bound_s):
                 await event.wait()
 
-    def check_body(self, symbol: str, limit: int, body: bytes, info: FileInfo | None = None) -> None:
+    def check_body(
+        self, symbol: str, limit: int, update_id: int, body: bytes, info: FileInfo | None = None
+    ) -> None:
         """A file or an answer must be the true book at its id, in whichever count of ids has that id."""
-        update_id = update_id_of(symbol, body)
-        candidates = self._truth.bodies(symbol, update_id, limit)
-        assert candidates, f"{symbol} never was at {update_id}"
+        verdict = self.oracle.judge(symbol, limit, update_id, body, info)
         self.checked[symbol] += 1
-        if body in candidates or any(_differs_in_times(body, candidate) for candidate in candidates):
+        self.shorter += verdict is Verdict.SHORTER
+        if verdict is Verdict.UNTRUE and (symbol in self.borne or (info is None and self.untrue[symbol])):
+            # An answer may be a file that was borne a while ago.
+            self.untrue[symbol] += 1
             return
-        assert any(self._is_shorter(body, candidate, info) for candidate in candidates), (
-            f"{symbol} limit {limit} at {update_id} is not the true book: {body[:300]!r}"
-        )
-        self.shorter += 1
+        shown = f"{symbol} limit {limit} at {update_id} is not the true book: {body[:300]!r}"
+        self._hold(verdict is not Verdict.UNTRUE, shown)
 
     def is_current(self, key: str, update_id: int) -> bool:
         """Whether a file is of its symbol's present count of ids, and at ``update_id`` or beyond."""
@@ -125,46 +113,17 @@ class Auditor:
         if info is None or version.update_id < update_id:
             return False
         symbol, limit = parse_key(key)
-        generation = self._truth.generations(symbol)[-1].generation
-        try:
-            true = self._truth.body(symbol, version.update_id, limit, generation)
-        except truth.TruthError:
-            return False
-        return body == true or self._is_shorter(body, true, info)
+        return self.oracle.is_present(symbol, limit, version.update_id, body, info)
 
-    @staticmethod
-    def _is_shorter(body: bytes, true_body: bytes, info: FileInfo | None) -> bool:
-        file, true = json.loads(body), json.loads(true_body)
-        if not _times_agree(file, true):
-            return False
-        for side in ("bids", "asks"):
-            shown = len(file[side])
-            if file[side] != true[side][:shown]:
-                return False
-            if shown < len(true[side]) and info is not None:
-                certain = info.bids if side == "bids" else info.asks
-                complete = info.bids_complete if side == "bids" else info.asks_complete
-                if complete or certain != shown:
-                    return False
-        return True
+    def _hold(self, true: bool, text: str) -> None:
+        if not true:
+            self.wrong.append(text)
+            raise AssertionError(text)
 
 
-def _times_agree(file: Mapping[str, Any], true: Mapping[str, Any]) -> bool:
-    """Whether a file's times are those of a futures diff, or of a snapshot that shows the same book.
-
-    A snapshot tells when it was put out (``E``), after the diff of the same id; where none ended nothing is
-    known but that times are told.
-    """
-    if "E" not in true:
-        return ("E" in file) == ("T" in file)
-    transaction_ms, output_ms = file.get("T", 0), file.get("E", 0)
-    return bool(transaction_ms == true["T"] and output_ms >= true["E"])
-
-
-def _differs_in_times(body: bytes, true_body: bytes) -> bool:
-    """Whether a file of futures is the true book, fresh from a snapshot."""
-    file, true = json.loads(body), json.loads(true_body)
-    return "E" in file and _times_agree(file, true) and all(file[n] == true[n] for n in ("bids", "asks"))
+def auditor_of(sim: Simulated) -> Auditor:
+    """The auditor of a simulated exchange."""
+    return Auditor(oracle_of(sim))
 
 
 class Audited:
@@ -216,83 +175,19 @@ class Audited:
         return result
 
 
-@contextlib.asynccontextmanager
-async def running_replica(
-    store: Store, *argv: str, feed_limits: FeedLimits | None = None
-) -> AsyncIterator[Replica]:
-    """One replica with settings as on the command line; stopped in order at the end."""
-
-    async def proven(store: Store) -> None:
-        """The conformance suite proves stores."""
-
-    settings = UpdaterSettings.load(argv, {})
-    replica = Replica(settings, store, prove=proven, feed_limits=feed_limits)
-    running = asyncio.ensure_future(replica.run())
-    try:
-        yield replica
-        assert not running.done(), running.exception()
-    finally:
-        replica.stop()
-        await running
-
-
-@contextlib.asynccontextmanager
-async def running_server(env: Mapping[str, str], *argv: str) -> AsyncIterator[str]:
-    """``python -m server`` as a process of its own; yields its base URL once it is ready."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "server", "--listen", f"127.0.0.1:{port}", *argv, env={**os.environ, **env}
-    )
-    try:
-        async with aiohttp.ClientSession() as session:
-            for _ in range(300):
-                assert process.returncode is None, "the server ended"
-                with contextlib.suppress(aiohttp.ClientError):
-                    async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
-                        if answer.status == 200:
-                            break
-                await asyncio.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await asyncio.wait_for(process.wait(), 10)
-
-
-async def until(condition: Callable[[], object], bound_s: float = 30.0, step_s: float = 0.005) -> None:
-    """Wait for ``condition``; fails after ``bound_s``."""
-    end = asyncio.get_running_loop().time() + bound_s
-    while not condition():
-        assert asyncio.get_running_loop().time() < end, "it never came true"
-        await asyncio.sleep(step_s)
-
-
 async def all_are_current(
-    sim: Simulator, auditor: Auditor, limits: Sequence[int], bound_s: float = 30.0
+    auditor: Auditor, limits: Sequence[int], bound_s: float = 60.0, *, symbols: Iterable[str] | None = None
 ) -> None:
-    """Each file comes to where its symbol is now, or further."""
-    marks = {symbol: each.journal.update_id for symbol, each in sim.exchange.instruments.items()}
+    """Each file comes to where its symbol is now, or further; ``symbols``: of those alone."""
+    oracle = auditor.oracle
+    marks = {symbol: oracle.now(symbol) for symbol in (oracle.symbols if symbols is None else symbols)}
     old = {
         depth_key(symbol, limit, auditor.scheme): mark for symbol, mark in marks.items() for limit in limits
     }
     loop = asyncio.get_running_loop()
     end = loop.time() + bound_s
     while old:
+        assert not auditor.wrong, auditor.wrong
         assert loop.time() < end, f"still not current: {sorted(old)}"
         await asyncio.sleep(0.05)
         old = {key: mark for key, mark in old.items() if not auditor.is_current(key, mark)}
-
-
-class Totals(Counter[tuple[str, str]]):
-    """Counters by name and first label, summed over replicas."""
-
-    def __init__(self, replicas: Sequence[Replica]) -> None:
-        super().__init__()
-        for replica in replicas:
-            for metric in replica.metrics.registry.collect():
-                for name, labels, value, *_ in metric.samples:
-                    self[name, next(iter(labels.values()), "")] += value  # type: ignore[assignment]
-
-    def of(self, name: str) -> str:
-        return ", ".join(f"{label} {value:.0f}" for (n, label), value in sorted(self.items()) if n == name)

@@ -23,15 +23,10 @@ from depthcast.store import open_store
 from depthcast.store.memory import MemoryStore
 from simulator.app import Simulator
 from simulator.settings import Settings
-from tests.system.audit import (
-    Audited,
-    Auditor,
-    Totals,
-    all_are_current,
-    running_replica,
-    running_server,
-    until,
-)
+from tests.system.audit import Audited, all_are_current, auditor_of
+from tests.system.replicas import Totals, running_replica
+from tests.system.servers import running_server
+from tests.system.waiting import until
 
 REPOSITORY: Final = Path(__file__).parents[2]
 WITHIN_S: Final = 90.0
@@ -219,12 +214,12 @@ DAMAGED: Final[Mapping[str, tuple[bytes, Mapping[str, str]]]] = {
 async def test_a_damaged_file_is_counted_and_replaced_at_the_start_and_later(damage: str) -> None:
     body, metadata = DAMAGED[damage]
     async with Simulator(MARKET) as sim:
-        auditor = Auditor(sim.truth)
+        auditor = auditor_of(sim)
         inner = MemoryStore()
         for limit in LIMITS:
             await inner.put_if(depth_key(SYMBOL, limit), body, match=None, metadata=metadata)
         async with replica_on(sim, Audited(inner, auditor), "a") as replica:
-            await all_are_current(sim, auditor, LIMITS, 60)
+            await all_are_current(auditor, LIMITS, 60)
             # The beginning of a cut file is that of a good one, and the next write replaces it unread.
             seen = damage != "truncated"
             assert not seen or damaged_files(replica) >= len(LIMITS)
@@ -235,38 +230,38 @@ async def test_a_damaged_file_is_counted_and_replaced_at_the_start_and_later(dam
             assert held is not None
             assert (await inner.put_if(key, body, match=held.etag, metadata=metadata)).etag
             await until(lambda: damaged_files(replica) > before or not seen)
-            await all_are_current(sim, auditor, LIMITS, 60)
+            await all_are_current(auditor, LIMITS, 60)
 
 
 async def test_a_cut_file_is_no_snapshot_to_begin_from() -> None:
     async with Simulator(MARKET) as sim:
-        auditor = Auditor(sim.truth)
+        auditor = auditor_of(sim)
         inner = MemoryStore()
         ahead = sim.exchange.instruments[SYMBOL].journal.update_id + 3_000
         body = b'{"lastUpdateId":%d,"bids":[["1.0","2' % ahead
         await inner.put_if(depth_key(SYMBOL, LIMITS[-1]), body, match=None, metadata=GOOD)
         async with replica_on(sim, Audited(inner, auditor), "a") as replica:
             await until(lambda: damaged_files(replica) > 0)
-            await all_are_current(sim, auditor, LIMITS[:1], 60)
+            await all_are_current(auditor, LIMITS[:1], 60)
             assert replica.report.status()["symbols"][0]["source"] == "rest"
             # Its id was to be believed, so it stays until the book is beyond it: let time fly.
             while sim.exchange.instruments[SYMBOL].journal.update_id <= ahead:
                 sim.exchange.tick()
                 await asyncio.sleep(0)
             await auditor.reached(SYMBOL, LIMITS[-1], ahead + 1)
-            await all_are_current(sim, auditor, LIMITS, 60)
+            await all_are_current(auditor, LIMITS, 60)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"replica":"ghost"}', b'{"replica":"ghost","beat":-1}'])
 async def test_a_heartbeat_that_is_none_is_counted_and_nobody_is_taken_for_alive(body: bytes) -> None:
     async with Simulator(MARKET) as sim:
-        auditor = Auditor(sim.truth)
+        auditor = auditor_of(sim)
         inner = MemoryStore()
         for name in ("a", "ghost"):
             await inner.put_if(heartbeat_key(name), body, match=None)
         await inner.put_if("fleet/notes.txt", b"not ours", match=None)
         async with replica_on(sim, Audited(inner, auditor), "a") as replica:
-            await all_are_current(sim, auditor, LIMITS, 60)
+            await all_are_current(auditor, LIMITS, 60)
             await until(lambda: Totals([replica])["depthcast_damaged_heartbeats_total", ""] >= 2)
             assert replica.report.status()["fleet"]["living"] == ["a"]
             found = await inner.get(heartbeat_key("a"))

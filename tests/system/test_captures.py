@@ -15,11 +15,13 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
-from depthcast.files import BINANCE, BINANCE_USDM
 from depthcast.store import Store, open_store
 from simulator.app import Simulator
 from simulator.settings import Settings
-from tests.system.audit import Audited, Auditor, running_replica, running_server, until
+from tests.system.audit import Audited, Auditor, auditor_of
+from tests.system.replicas import running_replica
+from tests.system.servers import running_server
+from tests.system.waiting import until
 from updater.replica import Replica
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -94,7 +96,7 @@ async def test_every_file_of_a_capture_is_the_true_book(name: str, s3_bucket: Ma
     settings = Settings(captures=tuple(DATA / file for file in capture.files), history_s=1e9, futures=futures)
     store = open_store(s3_bucket["DEPTHCAST_STORE_URL"], s3_bucket)
     async with Simulator(settings, manual=True) as sim:
-        auditor = Auditor(sim.truth, BINANCE_USDM if futures else BINANCE)
+        auditor = auditor_of(sim)
         auditor.keep_limit = TOP
         async with (
             replica_of(sim, Audited(store, auditor)) as replica,
@@ -181,9 +183,9 @@ async def read_answers(url: str, symbols: list[str], auditor: Auditor) -> None:
                         assert refusal in ((400, -1121), (503, -1001), (400, -1130)), body
                         assert (symbol, limit) not in seen
                         continue
-                    auditor.check_body(symbol, limit, body)
-                    auditor.answers += 1
                     update_id = json.loads(body)["lastUpdateId"]
+                    auditor.check_body(symbol, limit, update_id, body)
+                    auditor.answers += 1
                     assert update_id >= seen.get((symbol, limit), 0), "the server went back"
                     seen[symbol, limit] = update_id
                     await asyncio.sleep(0.02)

@@ -7,13 +7,14 @@ from typing import Final
 from depthcast.dispatch import Dispatcher
 from depthcast.errors import AccessDenied
 from depthcast.feed import FeedLimits
-from depthcast.files import BINANCE, BINANCE_USDM
 from depthcast.store import Store
 from depthcast.store.memory import MemoryStore
 from simulator.app import Simulator
 from simulator.faults import Kind
 from simulator.settings import Settings
-from tests.system.audit import Audited, Auditor, Totals, all_are_current, until
+from tests.system.audit import Audited, all_are_current, auditor_of
+from tests.system.replicas import Totals
+from tests.system.waiting import until
 from updater.crew import Crew
 from updater.outage import Outage
 from updater.replica import Replica
@@ -29,7 +30,7 @@ async def test_faults_of_one_venue_leave_the_files_of_the_other_alone() -> None:
     spot = Simulator(MARKET)
     futures = Simulator(replace(MARKET, futures=True, weight_limit=2400, seed=2))
     async with spot, futures:
-        of_spot, of_futures = Auditor(spot.truth, BINANCE), Auditor(futures.truth, BINANCE_USDM)
+        of_spot, of_futures = auditor_of(spot), auditor_of(futures)
         store = Audited(Audited(MemoryStore(), of_futures), of_spot)
         settings = {
             each.venue: each
@@ -76,9 +77,9 @@ async def test_faults_of_one_venue_leave_the_files_of_the_other_alone() -> None:
             futures.faults.inject(Kind.DISCONNECT, form="abort")
             futures.faults.inject(Kind.BAN, delay_s=1.0)
             await until(lambda: Totals([crew.replicas["binanceusdm"]])["depthcast_feed_errors_total", ""] > 0)
-            await all_are_current(spot, of_spot, LIMITS)
+            await all_are_current(of_spot, LIMITS)
             assert of_spot.checked.total() > writes
-            await all_are_current(futures, of_futures, LIMITS)
+            await all_are_current(of_futures, LIMITS)
             well = Totals([crew.replicas["binance"]])
             for name in ("gaps", "feed_errors", "malformed_frames", "silences"):
                 assert well[f"depthcast_{name}_total", ""] == 0, name

@@ -21,7 +21,9 @@ from depthcast.store.memory import MemoryStore
 from depthcast.venues.binance import Binance
 from simulator.app import Simulator
 from simulator.settings import Settings
-from tests.system.audit import Audited, Auditor, all_are_current, running_replica, until
+from tests.system.audit import Audited, Auditor, all_are_current, auditor_of
+from tests.system.replicas import are_ready, running_replica
+from tests.system.waiting import until
 from updater.replica import Replica
 
 LIMITS: Final = (5, 100, 5000)
@@ -87,7 +89,7 @@ class World(NamedTuple):
 @pytest.fixture(params=[False, True], ids=["etags of writes", "etags of bodies"])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     async with Simulator(Settings(symbols=2, varied=False)) as sim, contextlib.AsyncExitStack() as stack:
-        auditor = Auditor(sim.truth)
+        auditor = auditor_of(sim)
         store = Audited(MemoryStore(content_etags=request.param), auditor)
         urls = ("--rest-url", sim.rest_url, "--ws-url", sim.ws_url)
         rest = await stack.enter_async_context(Rest(Binance(sim.rest_url, sim.ws_url)))
@@ -97,7 +99,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
             )
             for name in ("a", "b")
         ]
-        await until(lambda: all(replica.report.ready for replica in replicas), 60)
+        await until(lambda: are_ready(*replicas), 60)
         yield World(sim, auditor, store, replicas, rest)
 
 
@@ -105,7 +107,7 @@ async def test_a_claim_mends_what_the_automation_leaves(world: World) -> None:
     await world.files_stay_ahead()
     assert await world.epochs() == [0, 0, 0]
     assert f"{HURT} is at 1:" in await world.claim()
-    await all_are_current(world.sim, world.auditor, LIMITS)
+    await all_are_current(world.auditor, LIMITS)
     assert await world.epochs() == [1, 1, 1]
     with pytest.raises(DepthcastError, match="move"):
         await world.claim()
@@ -121,7 +123,7 @@ async def test_a_claim_against_writers_at_the_same_time_is_lost_or_won_and_nothi
         )
         assert all(isinstance(each, str | DepthcastError) for each in ended), ended
         # A book that is broken again so soon waits for some seconds before it is taken anew.
-        await all_are_current(world.sim, world.auditor, LIMITS, 60)
+        await all_are_current(world.auditor, LIMITS, 60)
     await world.epochs_agree()
 
 
@@ -129,7 +131,7 @@ async def test_of_claims_at_the_same_time_one_is_won(world: World) -> None:
     await world.files_stay_ahead()
     ended = await asyncio.gather(*(world.claim() for _ in range(4)), return_exceptions=True)
     assert sum(isinstance(each, str) for each in ended) == 1
-    await all_are_current(world.sim, world.auditor, LIMITS)
+    await all_are_current(world.auditor, LIMITS)
     assert await world.epochs() == [1, 1, 1]
 
 
@@ -142,4 +144,4 @@ async def test_a_symbol_that_stands_still_is_marked_and_trades_again(world: Worl
     assert before[2].status == "BREAK"
     world.sim.exchange.set_status(HURT, "TRADING")
     await until(lambda: world.auditor.newest[key][0] > before[0], 90)
-    await all_are_current(world.sim, world.auditor, LIMITS)
+    await all_are_current(world.auditor, LIMITS)

@@ -23,7 +23,9 @@ from simulator.app import Simulator
 from simulator.faults import Kind
 from simulator.settings import Settings
 from soak.proxy import Mode, Proxy
-from tests.system.audit import Audited, Auditor, Totals, all_are_current, until
+from tests.system.audit import Audited, all_are_current, auditor_of
+from tests.system.replicas import Totals
+from tests.system.waiting import until
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
 
@@ -113,7 +115,7 @@ class World:
 
     def __init__(self, sim: Simulator, stack: contextlib.AsyncExitStack) -> None:
         self.sim = sim
-        self.auditor = Auditor(sim.truth)
+        self.auditor = auditor_of(sim)
         self.store = Audited(MemoryStore(), self.auditor)
         self.ways: dict[str, Way] = {}
         """Of the replicas as they began last; ``_all_ways``: of those before them, too."""
@@ -199,7 +201,7 @@ class World:
         )
 
     async def current(self, bound_s: float = 90.0) -> None:
-        await all_are_current(self.sim, self.auditor, LIMITS, bound_s)
+        await all_are_current(self.auditor, LIMITS, bound_s)
 
     def written(self) -> tuple[int, int]:
         """Files written by all replicas, and writes lost."""

@@ -24,15 +24,10 @@ from simulator.app import Simulator
 from simulator.faults import ALL_RATES, TIMED_KINDS, Kind
 from simulator.market import Profile, listing_of
 from simulator.settings import Settings
-from tests.system.audit import (
-    Audited,
-    Auditor,
-    Totals,
-    all_are_current,
-    running_replica,
-    running_server,
-    until,
-)
+from tests.system.audit import Audited, Auditor, all_are_current, auditor_of
+from tests.system.replicas import Totals, are_ready, resyncs_of, running_replica, states_of
+from tests.system.servers import running_server
+from tests.system.waiting import until
 from updater.replica import Replica
 
 SECONDS: Final = 60 * float(os.environ.get("DEPTHCAST_SOAK_MINUTES") or 0) or 12.0
@@ -97,7 +92,7 @@ async def test_at_full_size_with_every_fault_at_once(s3_bucket: Mapping[str, str
     async with Simulator(settings) as sim, contextlib.AsyncExitStack() as stack:
         for symbol, profile in ODD.items():
             sim.exchange.add_market(listing_of(symbol), profile)
-        auditor = Auditor(sim.truth)
+        auditor = auditor_of(sim)
         urls = ("--rest-url", sim.rest_url, "--ws-url", sim.ws_url)
         replicas = [
             await stack.enter_async_context(
@@ -109,7 +104,7 @@ async def test_at_full_size_with_every_fault_at_once(s3_bucket: Mapping[str, str
             )
             for name in ("a", "b")
         ]
-        await until(lambda: all(replica.report.ready for replica in replicas), 90)
+        await until(lambda: are_ready(*replicas), 90)
         url = await stack.enter_async_context(running_server(s3_bucket))
         reading = asyncio.ensure_future(read_answers(url, sim, auditor))
         stack.callback(reading.cancel)
@@ -122,7 +117,7 @@ async def test_at_full_size_with_every_fault_at_once(s3_bucket: Mapping[str, str
 
         sim.faults.clear()
         recovering = time.monotonic()
-        await all_are_current(sim, auditor, LIMITS, RECOVERED_WITHIN_S)
+        await all_are_current(auditor, LIMITS, RECOVERED_WITHIN_S)
         took = time.monotonic() - recovering
         if reading.done():
             await reading
@@ -148,7 +143,7 @@ async def one_symbol_alone_is_hurt(sim: Simulator, replicas: Sequence[Replica]) 
     sim.faults.inject(Kind.MALFORMED, symbol=hurt, count=2)
     sim.faults.inject(Kind.REBASE, symbol=hurt, ids=1_000_000)
     await until(lambda: all(after[hurt] > 0 for after in grown(replicas, before)))
-    await until(lambda: all(state_of(replica, hurt) == "live" for replica in replicas))
+    await until(lambda: all(states_of(replica)[hurt] == "live" for replica in replicas))
     for after in grown(replicas, before):
         assert after.keys() == {hurt}
 
@@ -205,7 +200,7 @@ async def read_answers(url: str, sim: Simulator, auditor: Auditor) -> None:
                 "an answer went back"
             )
             seen[symbol, limit] = Version(epoch, update_id)
-            auditor.check_body(symbol, limit, body)
+            auditor.check_body(symbol, limit, update_id, body)
             auditor.answers += 1
 
 
@@ -214,18 +209,11 @@ async def read_answers(url: str, sim: Simulator, auditor: Auditor) -> None:
 
 def resyncs(replicas: Sequence[Replica]) -> list[Counter[str]]:
     """How often each replica has built each symbol's book anew."""
-    return [
-        Counter({each["symbol"]: each["resyncs"] for each in replica.report.status()["symbols"]})
-        for replica in replicas
-    ]
+    return [Counter(resyncs_of(replica)) for replica in replicas]
 
 
 def grown(replicas: Sequence[Replica], before: Sequence[Counter[str]]) -> list[Counter[str]]:
     return [now - earlier for now, earlier in zip(resyncs(replicas), before, strict=True)]
-
-
-def state_of(replica: Replica, symbol: str) -> str:
-    return next(each["state"] for each in replica.report.status()["symbols"] if each["symbol"] == symbol)
 
 
 def frames_of(replicas: Sequence[Replica]) -> int:

@@ -27,7 +27,7 @@ from simulator.coinbase.products import product_of
 from simulator.coinbase.settings import Settings as CoinbaseSettings
 from simulator.market import Profile
 from simulator.settings import Settings
-from tests.system.test_coinbase_files import KEY_TEXT
+from tests.system.rigs import KEY_TEXT
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
 
