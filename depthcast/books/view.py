@@ -151,25 +151,26 @@ class BookView:
 
     @property
     def best_bid(self) -> tuple[float, float] | None:
-        """(price, quantity) of the highest bid; ``None`` where there are no bids."""
+        """(price, quantity) of the highest bid; ``None`` where there are no bids. Raises
+        :class:`~depthcast.errors.NotDeepEnough` where none is certain and there may be some."""
         return _as_floats(self.best_bid_strings)
 
     @property
     def best_ask(self) -> tuple[float, float] | None:
-        """(price, quantity) of the lowest ask; ``None`` where there are no asks."""
+        """(price, quantity) of the lowest ask; ``None`` where there are no asks. Raises likewise."""
         return _as_floats(self.best_ask_strings)
 
     @property
     def best_bid_strings(self) -> tuple[str, str] | None:
         """The same as :attr:`best_bid`, as the exchange's exact strings."""
         with self._guard:
-            return self._book().best_bid
+            return self._best_bid(self._book())
 
     @property
     def best_ask_strings(self) -> tuple[str, str] | None:
         """The same as :attr:`best_ask`, as the exchange's exact strings."""
         with self._guard:
-            return self._book().best_ask
+            return self._best_ask(self._book())
 
     @property
     def spread(self) -> float | None:
@@ -425,10 +426,22 @@ class BookView:
         if (bids < limit and not certain.bids_complete) or (asks < limit and not certain.asks_complete):
             raise NotDeepEnough(self.symbol, limit, bids=certain.bids, asks=certain.asks)
 
+    def _best_bid(self, book: Book) -> tuple[str, str] | None:
+        best = book.best_bid
+        if best is None and not (certain := book.certainty).bids_complete:
+            raise NotDeepEnough(self.symbol, 1, bids=certain.bids, asks=certain.asks)
+        return best
+
+    def _best_ask(self, book: Book) -> tuple[str, str] | None:
+        best = book.best_ask
+        if best is None and not (certain := book.certainty).asks_complete:
+            raise NotDeepEnough(self.symbol, 1, bids=certain.bids, asks=certain.asks)
+        return best
+
     def _prices(self) -> tuple[Decimal, Decimal] | None:
         with self._guard:
             book = self._book()
-            bid, ask = book.best_bid, book.best_ask
+            bid, ask = self._best_bid(book), self._best_ask(book)
         return None if bid is None or ask is None else (Decimal(bid[0]), Decimal(ask[0]))
 
 

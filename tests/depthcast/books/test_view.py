@@ -128,6 +128,26 @@ def test_the_best_prices_the_spread_and_the_middle() -> None:
     assert (view.spread, view.mid) == (0.2, 0.2)
 
 
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("emptied", ["bid", "ask"])
+def test_a_side_of_which_nothing_is_certain_has_no_best_price_but_may_have_one(
+    emptied: str, complete: bool
+) -> None:
+    shown = Shown(Snapshot(1, [["0.1", "1"]], [["0.30", "2.50"]], complete, complete))
+    of_bids, of_asks = emptied == "bid", emptied == "ask"
+    shown.apply(Diff("X", 2, 2, 0, [["0.1", "0"]] * of_bids, [["0.30", "0"]] * of_asks))
+    if of_bids:
+        assert shown.view.best_ask == (0.3, 2.5)
+    else:
+        assert shown.view.best_bid == (0.1, 1.0)
+    for name in (f"best_{emptied}", f"best_{emptied}_strings", "spread", "mid"):
+        if complete:
+            assert getattr(shown.view, name) is None
+        else:
+            with pytest.raises(NotDeepEnough, match="1 levels were asked for, and"):
+                getattr(shown.view, name)
+
+
 def test_arrays_hold_the_same_numbers() -> None:
     rng = Random(3)
     bids = [[f"{2000 - n}.{rng.randrange(100):02d}", f"{rng.random():.8f}1"] for n in range(300)]
