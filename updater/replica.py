@@ -250,6 +250,7 @@ class Replica:
             on_diff=take,
             on_error=self.metrics.feed_error,
             on_connection_lost=lost,
+            on_reached=lambda symbol, update_id: self._keeper.reached(symbol, update_id),
             limits=self._feed_limits,
             connect=self._connect,
             dispatcher=self._dispatcher,

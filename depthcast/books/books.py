@@ -145,6 +145,7 @@ class Books:
             on_diff=self._take,
             on_error=self._feed_failed,
             on_connection_lost=lost,
+            on_reached=lambda symbol, update_id: self._keeper.reached(symbol, update_id),
             limits=self._feed_limits,
             proxy=self._ws_proxy,
             clock=self._clock,

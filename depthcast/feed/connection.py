@@ -26,6 +26,7 @@ from depthcast.venues import (
     Ack,
     Event,
     NamesSymbols,
+    Reached,
     RequestFailed,
     Shutdown,
     StreamAck,
@@ -266,6 +267,8 @@ class Connection:
                 self._shutdown = True
             case Welcome(left):
                 self._outlet.connects_left(left)
+            case Reached(symbol, update_id):
+                self._outlet.told(symbol, update_id)
             case _:
                 pass  # another stream's frame
 

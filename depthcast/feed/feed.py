@@ -26,6 +26,8 @@ class Feed:
     successor the same diff may come twice.
     ``on_error(symbol, error)`` tells what went wrong (``symbol``: ``None`` where no single one is meant); the
     feed goes on by itself. ``on_connection_lost(symbols)``: diffs of these may be missing from here on.
+    ``on_reached(symbol, update_id)``: the venue's stream has told of a symbol up to there, as its diffs show
+    in a moment where none is missing.
     ``proxy``: the url of one that sockets go through; ``None``: that of the environment, if any.
     A callback that raises is reported to ``on_error`` and harms nobody else.
     """
@@ -37,6 +39,7 @@ class Feed:
         on_diff: Callable[[Diff], None],
         on_error: Callable[[str | None, Exception], None] | None = None,
         on_connection_lost: Callable[[Sequence[str]], None] | None = None,
+        on_reached: Callable[[str, int], None] = lambda *_: None,
         limits: FeedLimits | None = None,
         connect: Connect | None = None,
         proxy: str | None = None,
@@ -58,6 +61,7 @@ class Feed:
                 dispatcher or Dispatcher(clock=clock),
                 self._wants,
                 connects.told,
+                on_reached,
             ),
             connect=connect or connector(venue, limits, proxy=proxy),
             clock=clock,

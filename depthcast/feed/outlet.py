@@ -25,6 +25,8 @@ class Outlet:
     wanted: Callable[[str], bool] = lambda _: True
     connects_left: Callable[[int], None] = lambda _: None
     """Told how many more connections the venue lets this address open."""
+    reached: Callable[[str, int], None] = lambda *_: None
+    """Told up to which update id the venue's stream has told of a symbol."""
 
     def key(self, symbol: str) -> Hashable:
         """What a symbol's work goes by in the dispatcher, which other feeds may share."""
@@ -42,6 +44,15 @@ class Outlet:
             self.on_error(symbol, error)
         except Exception:
             _log.exception("on_error raised on %r", error)
+
+    def told(self, symbol: str, update_id: int) -> None:
+        """Pass on how far the venue's stream has come, of a symbol that is subscribed to."""
+        if not self.wanted(symbol):
+            return
+        try:
+            self.reached(symbol, update_id)
+        except Exception as error:
+            self.error(symbol, error)
 
     def connection_lost(self, symbols: Sequence[str]) -> None:
         """Report that diffs of ``symbols`` may be missing from here on: behind those that were read."""

@@ -262,6 +262,18 @@ class Keeper:
             elif live.suspect_at is None:
                 live.suspect_at = now
 
+    def reached(self, symbol: str, update_id: int) -> None:
+        """Note that the venue's stream has told of a symbol up to this id: where the book stays behind it and
+        nothing comes, what came last was lost."""
+        live = self._books.get(symbol)
+        if live is None or not live.live:
+            return
+        at = live.sync.book.update_id  # type: ignore[union-attr] # it is live
+        if update_id <= at:
+            live.told_id = None
+        elif live.told_id is None or live.told_id <= at:
+            live.told_id = update_id
+
     # What the publisher finds out
 
     def resync(self, symbol: str, reason: str, *, rest_only: bool) -> None:
@@ -315,7 +327,7 @@ class Keeper:
     def _build(self, live: LiveBook, trust: Trust) -> None:
         if trust is Trust.ANY and self._building.runs(live.symbol):
             return
-        live.suspect_at = None
+        live.suspect_at = live.told_id = None
         live.arrived.clear()
         if live.sync.buffered:
             live.arrived.set()
@@ -422,8 +434,12 @@ class Keeper:
         return now - live.unseen_since >= patience_s * 2.0 ** min(live.unseen, 64)
 
     def _stays_behind(self, live: LiveBook, now: float) -> bool:
-        """Whether no diff came for a while although a second snapshot is ahead of the book."""
+        """Whether no diff came for a while although a second snapshot, or the stream by its own account, is
+        ahead of the book."""
         awaited_id = live.sync.awaited_id
+        if awaited_id is None and live.told_id is not None:
+            at = live.sync.book.update_id  # type: ignore[union-attr] # it is live
+            awaited_id = live.told_id if live.told_id > at else None
         if awaited_id is None or awaited_id != live.awaited_id:
             live.awaited_id, live.awaited_since = awaited_id, now
             return False

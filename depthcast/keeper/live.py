@@ -39,8 +39,11 @@ class LiveBook:
     suspect_at: float | None = None
     """Since when a diff may be missing unnoticed."""
     awaited_id: int | None = None
-    """The id of a second snapshot that the book has yet to reach, seen first at ``awaited_since``."""
+    """The id of a second snapshot, or told by the stream, that the book has yet to reach, seen first at
+    ``awaited_since``."""
     awaited_since: float = 0.0
+    told_id: int | None = None
+    """An id up to which the venue's stream told, where the book had yet to reach it."""
     disagreement: int | None = None
     """The disagreement with a second stream that there is, seen first at ``disagreed_since``."""
     disagreed_since: float = 0.0

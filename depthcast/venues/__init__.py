@@ -54,6 +54,13 @@ class Welcome(NamedTuple):
     connects_left: int
 
 
+class Reached(NamedTuple):
+    """The stream has told all of a symbol up to this update id, though not necessarily on this connection."""
+
+    symbol: str
+    update_id: int
+
+
 class Ignored(NamedTuple):
     """A well-formed frame that carries nothing for a book; ``about`` names it for people."""
 
@@ -66,7 +73,7 @@ Told = Diff | Message | RowsChanged | LevelSnapshot | TopLevels
 TOLD: Final = frozenset((Diff, *MESSAGES, RowsChanged, LevelSnapshot, TopLevels))
 """Their types."""
 
-Event = Told | Ack | StreamAck | RequestFailed | Shutdown | Welcome | Ignored
+Event = Told | Ack | StreamAck | RequestFailed | Shutdown | Welcome | Reached | Ignored
 """What one websocket frame says."""
 
 

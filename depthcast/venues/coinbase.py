@@ -47,6 +47,7 @@ from depthcast.venues import (
     Event,
     ExchangeInfo,
     Ignored,
+    Reached,
     RequestFailed,
     SymbolInfo,
 )
@@ -397,9 +398,20 @@ def _other_frame(frame: str | bytes, message: Mapping[str, Any]) -> Event:
         return RequestFailed(OLDEST, None, one_line(text))
     if kind in ("snapshot", "l2update"):
         return _levels(frame, message)
+    if kind == "heartbeat":
+        return _beat(message)
     if not isinstance(kind, str):
         raise MalformedFrame(frame, "its type is no text")
     return Ignored(kind[:80])
+
+
+def _beat(message: Mapping[str, Any]) -> Reached | Ignored:
+    """*"Heartbeats also include sequence numbers and last trade IDs that can be used to verify that no
+    messages were missed."* One that cannot be read costs nothing but that."""
+    symbol, sequence = message.get("product_id"), message.get("sequence")
+    if type(symbol) is str and type(sequence) is int and 0 < sequence <= MAX_NUMBER:
+        return Reached(symbol, sequence)
+    return Ignored("heartbeat")
 
 
 def _levels(frame: str | bytes, message: Mapping[str, Any]) -> LevelSnapshot | Diff:

@@ -70,6 +70,22 @@ async def test_a_product_that_the_stream_does_not_know_is_named_and_the_others_a
     assert f"the exchange refused the subscription to {HURT} alone" in told.out + told.err
 
 
+async def test_messages_that_were_lost_last_are_missed_because_of_the_heartbeats() -> None:
+    """No other one follows that would show it, and nothing of the product is taken for silent by then."""
+    async with COINBASE.simulator() as sim:
+        auditor = auditor_of(sim)
+        replica = COINBASE.replica(sim, Audited(MemoryStore(), auditor), "a")
+        async with running(replica):
+            await until(lambda: are_ready(replica))
+            sim.faults.inject(Kind.GAP, symbol=HURT, count=1_000_000)
+            await until(lambda: sim.faults.counts[Kind.GAP] >= 5)
+            sim.exchange.set_status(HURT, "offline")
+            await all_are_current(auditor, COINBASE.limits, symbols=[HURT])
+            assert resyncs_of(replica) == {symbol: int(symbol == HURT) for symbol in COINBASE.symbols}
+            count = replica.metrics.registry.get_sample_value
+            assert count("depthcast_resyncs_total", {"reason": "silent behind the exchange"}) == 1
+
+
 async def test_without_a_key_prices_are_published_with_versions_from_time() -> None:
     async with COINBASE.simulator() as sim:
         auditor = Auditor(CoinbasePricesOracle(sim))

@@ -19,7 +19,7 @@ from depthcast.errors import MalformedFrame, RateLimited, VenueError, VenueUnava
 from depthcast.events import Diff, LevelSnapshot
 from depthcast.feed import Feed, FeedLimits
 from depthcast.feed.connection import LARGE_BYTES
-from depthcast.venues import Event, Venue, Welcome
+from depthcast.venues import Event, Reached, Venue, Welcome
 from depthcast.venues.binance import Binance
 
 
@@ -94,6 +94,7 @@ class Rig:
         self.diffs: list[Diff] = []
         self.errors: list[tuple[str | None, Exception]] = []
         self.lost: list[Sequence[str]] = []
+        self.reached: list[tuple[str, int]] = []
         self.on_diff: Callable[[Diff], None] = self.diffs.append
         self.on_error: Callable[[], None] = lambda: None
         self.dispatcher = Dispatcher(clock=lambda: self.now)
@@ -102,6 +103,7 @@ class Rig:
             on_diff=lambda diff: self.on_diff(diff),
             on_error=self.hear_error,
             on_connection_lost=self.lost.append,
+            on_reached=self.hear_reached,
             limits=limits,
             connect=self.connect,
             dispatcher=self.dispatcher,
@@ -109,6 +111,10 @@ class Rig:
             sleep=self.sleep,
             rng=Random(11),
         )
+
+    def hear_reached(self, symbol: str, update_id: int) -> None:
+        assert 1 // update_id >= 0, "a callback may raise"
+        self.reached.append((symbol, update_id))
 
     def hear_error(self, symbol: str | None, error: Exception) -> None:
         self.errors.append((symbol, error))
@@ -345,6 +351,26 @@ async def test_what_the_exchange_says_is_left_settles_how_soon_a_lost_connection
                 socket.cut()
             await rig.pass_s(18.0)
         assert len(rig.attempts) == attempts
+
+
+class Beating(Binance):
+    """An exchange that tells how far a symbol has come."""
+
+    def parse_frame(self, frame: str | bytes) -> Event:
+        message = json.loads(frame)
+        return Reached(*message["at"]) if "at" in message else super().parse_frame(frame)
+
+
+async def test_how_far_the_exchange_has_come_is_passed_on_of_symbols_that_are_subscribed_to() -> None:
+    rig = Rig(FeedLimits(), Beating())
+    async with ran(rig, "A"):
+        (socket,) = rig.open_sockets()
+        for at in (["A", 7], ["B", 8], ["A", 0], ["A", 9]):
+            socket.say({"at": at})
+        await rig.pass_s(0.2)
+        assert rig.reached == [("A", 7), ("A", 9)]
+        ((symbol, error),) = rig.errors
+        assert (symbol, type(error)) == ("A", ZeroDivisionError)
 
 
 async def test_a_refused_handshake_with_a_pause_holds_all_lines_back() -> None:

@@ -151,6 +151,36 @@ async def test_a_stream_that_is_silent_while_a_second_snapshot_is_ahead_is_renew
     assert live.book.update_id == 90
 
 
+async def test_a_book_that_stays_behind_what_its_stream_says_it_told_is_built_anew() -> None:
+    world = World(suspect_after_s=10.0)
+    for symbol in "XY":
+        world.rest.books[symbol] = snapshot(7)
+    world.keeper.subscribe("XY")
+    live = [await world.live(symbol) for symbol in "XY"]
+    world.rest.books["X"] = snapshot(90)
+    world.keeper.reached("Z", 9)
+    world.keeper.reached("X", 7)
+    # What Y lacked then comes in time; that nothing follows says nothing.
+    world.keeper.reached("Y", 8)
+    world.keeper.take(diff(8, 8, symbol="Y"))
+    running = asyncio.ensure_future(world.keeper.run())
+    await world.until(lambda: world.now > 30)
+    assert not world.log.broken
+    began = world.now
+    # The stream goes on with what is never heard; how long it has been so counts from the first of it.
+    for at in range(80, 90):
+        world.keeper.reached("X", at)
+        await world.until(lambda until=began + at - 79: world.now >= until)  # type: ignore[misc]
+    await world.until(lambda: world.log.broken)
+    assert world.now >= began + 10
+    await world.until(lambda: live[0].live and live[0].book is not None and live[0].book.update_id == 90)
+    world.keeper.reached("X", 90)
+    await world.until(lambda: world.now > began + 60)
+    running.cancel()
+    assert world.log.broken == [("X", "silent behind the exchange")]
+    assert world.feed.renewed == ["X"]
+
+
 async def test_a_book_that_gets_on_is_not_doubted_for_being_behind() -> None:
     world = World(audit_every_s=60.0, suspect_after_s=10.0)
     world.rest.books["X"] = snapshot(7)

@@ -17,8 +17,9 @@ from depthcast.errors import (
     VenueUnavailable,
 )
 from depthcast.events import Diff, LevelSnapshot
+from depthcast.file_info import MAX_NUMBER
 from depthcast.orders.messages import Changed, Done, Matched, Opened, OrderSnapshot, Passed
-from depthcast.venues import OLDEST, Ack, Ignored, RequestFailed
+from depthcast.venues import OLDEST, Ack, Ignored, Reached, RequestFailed
 from depthcast.venues.coinbase import Coinbase
 from depthcast.venues.coinbase_signing import CoinbaseKey
 
@@ -70,9 +71,16 @@ def test_a_stop_that_is_armed_without_a_sequence_is_not_of_the_chain() -> None:
     assert VENUE.parse_frame(json.dumps(frame)) == Ignored("activate")
 
 
+def test_a_heartbeat_tells_how_far_a_product_has_come() -> None:
+    beat = {"type": "heartbeat", "sequence": 90, "last_trade_id": 20, "product_id": "BTC-USD", "time": TIME}
+    assert VENUE.parse_frame(json.dumps(beat)) == Reached("BTC-USD", 90)
+
+
 def test_what_is_not_of_a_book_is_ignored() -> None:
     beat = {"type": "heartbeat", "sequence": 90, "last_trade_id": 20, "product_id": "BTC-USD", "time": TIME}
-    assert VENUE.parse_frame(json.dumps(beat)) == Ignored("heartbeat")
+    for number in (None, "90", 0, MAX_NUMBER + 1, True):
+        assert VENUE.parse_frame(json.dumps(beat | {"sequence": number})) == Ignored("heartbeat")
+    assert VENUE.parse_frame(json.dumps(beat | {"product_id": None})) == Ignored("heartbeat")
     assert VENUE.parse_frame('{"type":"ticker"}') == Ignored("ticker")
     assert VENUE.parse_frame('{"type":"of the future"}') == Ignored("of the future")
 
