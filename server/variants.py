@@ -121,12 +121,15 @@ class Variants:
     async def encoded(self, variant: Variant, currency: "Currency") -> Answer:
         """The answer once the body is encoded."""
         if variant.encoded is None:
-            # Shielded, for others wait for it, too.
-            await asyncio.shield(self.encoding(variant))
+            # Shielded, for others wait for it, too. Who comes in the very turn of the loop in which it ends
+            # is here before it is taken.
+            encoded = await asyncio.shield(self.encoding(variant))
+            if variant.encoded is None:
+                self._keep(variant, encoded)
         return self._marked(variant, currency).whole
 
     def _take(self, variant: Variant, done: "asyncio.Future[bytes]") -> None:
-        if not done.cancelled() and done.exception() is None:
+        if not done.cancelled() and done.exception() is None and variant.encoded is None:
             self._keep(variant, done.result())
         variant.coming = None
 

@@ -197,3 +197,24 @@ async def test_a_failed_encoding_is_tried_again(monkeypatch: pytest.MonkeyPatch)
             await given(made, "gzip")
     await asyncio.sleep(0)
     assert gzip.decompress((await given(made, "gzip")).body) == LONG
+
+
+async def test_a_request_between_the_end_of_an_encoding_and_its_taking_is_answered_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What waits for the encoding hears of its end in a later turn of the loop than it ends in."""
+    coming: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(module, "encode_aside", lambda *_: coming)
+    kept: list[int] = []
+    made = Variants(LONG, b"1-2-3", HEADERS, lambda _, length: kept.append(length))
+    first = asyncio.ensure_future(given(made, "gzip"))
+    await asyncio.sleep(0)
+    coming.set_result(encode(Coding.GZIP, LONG))
+    later = made.answer(Asked(accept_encoding=b"gzip"), LIVE)
+    assert not isinstance(later, Answer)
+    with pytest.raises(StopIteration) as ended:
+        later.__await__().send(None)
+    answer: Answer = ended.value.value
+    assert (answer.status, gzip.decompress(answer.body)) == (200, LONG)
+    assert (await first).body == answer.body
+    assert kept == [len(answer.body)]
