@@ -142,6 +142,8 @@ class Census:
     """What is alive: objects of the project's and of the libraries' own types, tasks, and memory."""
 
     def __init__(self) -> None:
+        # What a server or an updater has set aside is alive, too, whether it has taken it back by now or not.
+        gc.unfreeze()
         gc.collect()
         self.objects: Counter[str] = Counter()
         for each in gc.get_objects():

@@ -1,15 +1,17 @@
 """A campaign finds what it is to find: errors, wrong answers, leaks, what never ends; and makes it again."""
 
 import asyncio
+import gc
 import json
 import logging
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from tests.fuzzing import campaign as module
 from tests.fuzzing.__main__ import main
-from tests.fuzzing.campaign import Campaign, Case, Report, Target, Verdict, line, shown
+from tests.fuzzing.campaign import Campaign, Case, Census, Report, Target, Verdict, line, shown
 from tests.fuzzing.mutation import Mutator
 
 GOOD = b'{"price":"1.5","ids":[1,2,3]}'
@@ -100,3 +102,14 @@ async def test_the_last_line_is_for_machines(capsys: pytest.CaptureFixture[str])
     assert (told["rounds"], told["findings"]) == (40, 0)
     assert told["fuzzing"][0]["target"] == "queries"
     assert json.loads(line([]))["rounds"] == 0
+
+
+async def test_what_was_set_aside_while_it_was_counted_does_not_seem_to_grow_when_it_is_taken_back() -> None:
+    others: list[Counter[str]] = [Counter() for _ in range(500)]
+    gc.freeze()
+    try:
+        before = Census()
+    finally:
+        gc.unfreeze()
+    assert Census().grown(before, 1000, {}) == []
+    assert len(others) == 500
