@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import httpx
 import pytest
 
 from depthcast.feed import FeedLimits
@@ -16,8 +15,6 @@ from depthcast.metadata.kinds import exchange_info, trading_status
 from depthcast.store.memory import MemoryStore
 from depthcast.venues import bitmex as bitmex_venue
 from depthcast.venues.coinbase_signing import CoinbaseKey
-from server.service import Service
-from server.settings import ServerSettings
 from simulator.app import Simulator
 from simulator.bitmex.app import BitmexSimulator
 from simulator.bitmex.instruments import instrument_of
@@ -28,6 +25,7 @@ from simulator.coinbase.settings import Settings as CoinbaseSettings
 from simulator.market import Profile
 from simulator.settings import Settings
 from tests.system.rigs import KEY_TEXT
+from tests.system.servers import serving
 from updater.replica import Replica
 from updater.settings import UpdaterSettings
 
@@ -182,21 +180,6 @@ async def updating(venue: str, floor: Floor, store: MemoryStore) -> AsyncIterato
         await asyncio.gather(task, return_exceptions=True)
 
 
-@contextlib.asynccontextmanager
-async def serving(venue: str, store: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
-    venues = ",".join(dict.fromkeys(("binance", venue)))
-    service = Service(ServerSettings.load(["--venues", venues, "--symbols-refresh-s", "0.3"], {}), store)
-    work = asyncio.ensure_future(service.run())
-    transport = httpx.ASGITransport(service.app)
-    try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
-            yield client
-    finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        await service.close()
-
-
 async def until(true: Callable[[], Awaitable[object]], what: Callable[[], Awaitable[object]]) -> None:
     """Wait until it is, with a bound."""
     end = asyncio.get_running_loop().time() + WAIT_S
@@ -238,7 +221,7 @@ async def test_a_symbol_is_listed_stands_still_and_goes_without_a_restart(
 
         await until(true, lambda: status_of(symbol))
 
-    async with floor.sim, updating(venue, floor, store), serving(venue, store) as client:
+    async with floor.sim, updating(venue, floor, store), serving(store, venue) as client:
         await says(held, "TRADING")
         await says(other, "TRADING")
         floor.add(case.new)
